@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* panic.c: ash_panic on Linux: the message on standard error, then SIGABRT. */
+#include <ashlar/check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "platform.h"
+
+void (*platform_panic_hook)(const char *file, uint32_t line, const char *message);
+
+void ash_panic(const char *file, uint32_t line, const char *format, ...) {
+    char message[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    if (platform_panic_hook != NULL)
+        platform_panic_hook(file, line, message);
+    fprintf(stderr, "panic at %s:%u: %s\n", file, line, message);
+    abort();
+}

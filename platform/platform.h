@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * platform.h: what the kernel and the test runners ask of the machine below them. Every platform
+ * folder with a kernel (hosted, qemu-virt) implements all of it; libraries never see it.
+ *
+ * Rules
+ *  - Plain functions, one machine: this is the kernel's ground, not a library's seam (that is
+ *    <ashlar/port.h>). Nothing here is on a hot path.
+ *  - Time is monotonic and starts near 0 at boot.
+ *  - Errors are -ASH_E* of <ashlar/error.h>.
+ */
+#ifndef ASHLAR_PLATFORM_H
+#define ASHLAR_PLATFORM_H
+
+#include <ashlar/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Machine */
+
+/* "aarch64 QEMU virt, GICv3", "hosted Linux, 4 simulated CPUs". */
+const char *platform_name(void);
+
+/*
+ * The words that the kernel was started with, without the program's name, separated by one space:
+ * "" for the interactive shell, "test buddy slab" to run suites and exit. Never NULL.
+ */
+const char *platform_arguments(void);
+
+/* Ends the machine; the status is what the starting process sees, 0..125. Any context. */
+void platform_exit(int status) __attribute__((noreturn));
+
+/* Memory */
+
+struct platform_range {
+    ash_paddr_t base;
+    uint64_t size_bytes;
+};
+
+/*
+ * The RAM that the kernel may hand out: page-aligned, sorted, without its own image, its boot
+ * stacks, the device tree and other reserved ranges. Returns the number of ranges, at most max.
+ */
+uint32_t platform_memory(struct platform_range *ranges, uint32_t max);
+
+/* Where the CPU sees RAM. Both directions are exact for every range of platform_memory. */
+void *platform_pointer(ash_paddr_t address);
+ash_paddr_t platform_address(const void *pointer);
+
+/* Console: bytes, no line discipline */
+
+void platform_console_write(const void *bytes, size_t len);
+
+/* One byte 0..255; -ASH_EAGAIN: none yet; -ASH_EPIPE: end of input, for ever. Never blocks. */
+int platform_console_read(void);
+
+/* True when what arrives comes from a person at a terminal (echo, prompts and colour make sense). */
+bool platform_console_is_terminal(void);
+
+/* Time and waiting */
+
+ash_ns_t platform_now_ns(void);
+
+/*
+ * Sleeps until an interrupt is pending or the deadline (absolute; UINT64_MAX for none) has passed,
+ * then lets the handlers run. Called with interrupts masked, returns with them masked: so the
+ * condition tested before the call cannot change unseen. May return early for no reason.
+ */
+void platform_wait(ash_ns_t deadline_ns);
+
+/* CPUs */
+
+uint32_t platform_cpu_count(void); /* online, the caller's included */
+
+/*
+ * Runs body(context, cpu) once on each of the CPUs 0..count-1 at the same time and returns when all
+ * have returned; CPU 0 is the caller's. -ASH_EINVAL if count is 0 or more than are online.
+ */
+int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context,
+                         uint32_t count) ASH_MUST_CHECK;
+
+/* One line about a CPU ("cortex-a57 r1p0, EL1"), for people; len includes the final NUL. */
+void platform_cpu_describe(uint32_t cpu, char *text, size_t len);
+
+/* virtio-mmio: register windows, empty slots included */
+
+uint32_t platform_virtio_slots(void);
+uint32_t platform_virtio_read(uint32_t slot, uint32_t offset, uint32_t width_bytes);
+void platform_virtio_write(uint32_t slot, uint32_t offset, uint32_t width_bytes, uint32_t value);
+
+/* handler runs in interrupt context, on CPU 0; NULL disconnects. */
+int platform_virtio_connect(uint32_t slot, void (*handler)(void *context),
+                            void *context) ASH_MUST_CHECK;
+
+/* When something breaks */
+
+/*
+ * Called by ash_panic with the formatted message, and for a CPU fault (NULL store, undefined
+ * instruction) with its description, before the platform's own report. A test runner sets it to
+ * fail the case and longjmp away; if it returns, or is NULL, the platform reports and ends.
+ */
+extern void (*platform_panic_hook)(const char *file, uint32_t line, const char *message);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
