@@ -81,6 +81,13 @@ uint32_t platform_cpu_count(void); /* online, the caller's included */
 int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context,
                          uint32_t count) ASH_MUST_CHECK;
 
+/*
+ * Raises an interrupt on the calling CPU (a software-generated one): handler(context) runs on it in
+ * interrupt context, at once where interrupts are unmasked, else when the last mask is restored.
+ * -ASH_EBUSY while an earlier one has not run on this CPU.
+ */
+int platform_interrupt_self(void (*handler)(void *context), void *context) ASH_MUST_CHECK;
+
 /* One line about a CPU ("cortex-a57 r1p0, EL1"), for people; len includes the final NUL. */
 void platform_cpu_describe(uint32_t cpu, char *text, size_t len);
 

@@ -1,63 +1,127 @@
 /* SPDX-License-Identifier: MIT */
-/* cpu.c: CPUs as threads, the soft interrupt mask, the contended spinlock. */
+/* cpu.c: CPUs as threads; the contended spinlock. (CPUs that take turns are in fiber.c.) */
 #include <ashlar/error.h>
-#include <ashlar/port.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 
+#include "hosted.h"
+#include "hosted_internal.h"
 #include "platform.h"
 
 __thread struct hosted_cpu hosted_this_cpu;
 
-void hosted_irq_replay(void) {
-    hosted_this_cpu.irq_pending = 0;
+static uint32_t running = 1;
+
+uint32_t hosted_cpus_running(void) {
+    return ash_load_acquire(&running);
+}
+
+void hosted_cpu_enter(uint32_t cpu) {
+    hosted_this_cpu = (struct hosted_cpu){.index = cpu};
+    hosted_fault_stack_enter();
+    hosted_interrupt_target(cpu, &hosted_this_cpu);
+}
+
+/* After this nobody can signal the thread as that CPU, and it may end. */
+void hosted_cpu_leave(void) {
+    hosted_interrupt_target(hosted_this_cpu.index, NULL);
+    hosted_timer_forget(hosted_this_cpu.index);
+    hosted_fault_stack_leave();
+}
+
+void hosted_kick_others(void) {
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
+        if (cpu != hosted_this_cpu.index)
+            hosted_interrupt_kick(cpu);
+    }
 }
 
 void hosted_spin_contended(struct ash_spinlock *lock) {
     uint32_t spins = 0;
     do {
         while (ash_load_relaxed(&lock->locked) != 0) {
+            ash_port_relax();
             if (++spins % 128 == 0)
                 sched_yield();
-            else
-                ash_port_relax();
         }
     } while (!ash_spin_trylock(lock));
 }
 
 uint32_t platform_cpu_count(void) {
-    return ASH_PORT_CPUS_MAX;
+    return hosted_config()->cpus;
 }
+
+void platform_cpu_describe(uint32_t cpu, char *text, size_t len) {
+#if defined(__x86_64__)
+    const char *kind = "x86-64";
+#elif defined(__aarch64__)
+    const char *kind = "aarch64";
+#else
+    const char *kind = "unknown";
+#endif
+    snprintf(text, len, "%s, CPU %u as a %s of Linux", kind, cpu,
+             hosted_config()->deterministic ? "fiber on one thread" : "thread");
+}
+
+/* Threads wait at the gate until all are there, so that a body never runs with too few peers. */
+enum { GATE_CLOSED, GATE_OPEN, GATE_CANCELLED };
 
 struct cpu_start {
     void (*body)(void *context, uint32_t cpu);
     void *context;
     uint32_t cpu;
+    uint32_t *gate;
 };
+
+/* Who sleeps under the manual clock then looks again whether all the others do. */
+static void one_less_runs(void) {
+    __atomic_fetch_sub(&running, 1, __ATOMIC_ACQ_REL);
+    hosted_kick_others();
+}
 
 static void *cpu_thread(void *argument) {
     struct cpu_start *start = argument;
-    hosted_this_cpu.index = start->cpu;
+    uint32_t gate;
+    while ((gate = ash_load_acquire(start->gate)) == GATE_CLOSED)
+        sched_yield();
+    if (gate == GATE_CANCELLED)
+        return NULL;
+    hosted_cpu_enter(start->cpu);
     start->body(start->context, start->cpu);
+    hosted_cpu_leave();
+    one_less_runs();
     return NULL;
 }
 
-int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count) {
-    if (count == 0 || count > ASH_PORT_CPUS_MAX)
-        return -ASH_EINVAL;
+static int run_threads(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count) {
     pthread_t threads[ASH_PORT_CPUS_MAX];
     struct cpu_start starts[ASH_PORT_CPUS_MAX];
-    uint32_t started = 1;
-    int error = 0;
-    for (; started < count && error == 0; started++) {
-        starts[started] = (struct cpu_start){body, context, started};
-        error = pthread_create(&threads[started], NULL, cpu_thread, &starts[started]);
+    uint32_t gate = GATE_CLOSED, started = 1;
+    while (started < count) {
+        starts[started] = (struct cpu_start){body, context, started, &gate};
+        if (pthread_create(&threads[started], NULL, cpu_thread, &starts[started]) != 0)
+            break;
+        started++;
     }
-    if (error == 0)
+    ash_store_release(&gate, started == count ? GATE_OPEN : GATE_CANCELLED);
+    if (started == count) {
         body(context, 0);
-    else
-        started--;
+        one_less_runs();
+    }
     for (uint32_t cpu = 1; cpu < started; cpu++)
         pthread_join(threads[cpu], NULL);
-    return -error;
+    return started == count ? 0 : -ASH_EAGAIN;
+}
+
+int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count) {
+    if (count == 0 || count > platform_cpu_count())
+        return -ASH_EINVAL;
+    uint32_t idle = 1;
+    if (!ash_compare_exchange(&running, &idle, count) || hosted_this_cpu.index != 0)
+        return -ASH_EBUSY;
+    int error = hosted_config()->deterministic ? hosted_fibers_run(body, context, count)
+                                               : run_threads(body, context, count);
+    ash_store_release(&running, 1u);
+    return error;
 }

@@ -1,21 +1,67 @@
 /* SPDX-License-Identifier: MIT */
-/* machine.c: what the machine is: name, memory, console, time. */
+/* machine.c: what the machine is, and its end. */
 #include <ashlar/error.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "hosted.h"
+#include "hosted_internal.h"
 #include "platform.h"
 
+static struct hosted_config current = {
+    .memory_bytes = HOSTED_MEMORY_DEFAULT, .cpus = HOSTED_CPUS_DEFAULT, .seed = 1, .arguments = ""};
+
+const struct hosted_config *hosted_config(void) {
+    return &current;
+}
+
+int hosted_configure(const struct hosted_config *config) {
+    if (config->memory_bytes < HOSTED_MEMORY_MIN || config->memory_bytes > HOSTED_MEMORY_MAX ||
+        !ash_is_aligned(config->memory_bytes, ASH_PAGE_SIZE) || config->cpus == 0 ||
+        config->cpus > ASH_PORT_CPUS_MAX || config->arguments == NULL ||
+        (config->deterministic && !config->clock_manual))
+        return -ASH_EINVAL;
+    if (hosted_cpus_running() != 1 ||
+        (hosted_memory_is_mapped() && config->memory_bytes != current.memory_bytes))
+        return -ASH_EBUSY;
+    if (config->clock_manual && !current.clock_manual)
+        hosted_clock_set_manual(0);
+    else if (!config->clock_manual && current.clock_manual)
+        hosted_clock_set_real();
+    hosted_fibers_seed(config->seed);
+    current = *config;
+    return 0;
+}
+
 const char *platform_name(void) {
-    return "hosted Linux";
+    static char name[80];
+    snprintf(name, sizeof(name), "hosted Linux, %u %s, %s clock", current.cpus,
+             current.deterministic ? "deterministic CPUs"
+             : current.cpus == 1   ? "CPU"
+                                   : "CPUs as threads",
+             current.clock_manual ? "manual" : "real");
+    return name;
 }
 
+const char *platform_arguments(void) {
+    return current.arguments;
+}
+
+/* exit() takes locks of libc that an interrupted function may hold. */
 void platform_exit(int status) {
-    exit(status);
-}
-
-ash_ns_t platform_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (ash_ns_t)now.tv_sec * 1000000000u + (ash_ns_t)now.tv_nsec;
+    int lost = hosted_console_write_error();
+    hosted_console_restore();
+    if (lost != 0) {
+        char message[128];
+        snprintf(message, sizeof(message),
+                 "hosted: output was lost, standard output cannot be written: %s\n",
+                 strerror(lost));
+        (void)hosted_write_all(STDERR_FILENO, message, strlen(message));
+        status = status == 0 ? 1 : status;
+    }
+    if (hosted_this_cpu.index == 0 && hosted_this_cpu.irq_depth == 0 && hosted_cpus_running() == 1)
+        exit(status);
+    _exit(status);
 }

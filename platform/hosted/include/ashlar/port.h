@@ -30,7 +30,8 @@ struct hosted_cpu {
     uint32_t index;
     uint32_t pin_depth;
     uint32_t irq_depth;   /* masked while not 0 */
-    uint32_t irq_pending; /* set by a handler that came while masked; replayed on unmask */
+    uint32_t irq_pending; /* a bit a line, set also by other threads; replayed on unmask */
+    uint32_t fiber;       /* 1: the CPUs of this machine take turns on one thread */
 };
 
 /* Initial-exec: one load off %fs, no call to __tls_get_addr, also when linked into a plain ELF. */
@@ -38,6 +39,9 @@ extern __thread struct hosted_cpu hosted_this_cpu __attribute__((tls_model("init
 
 /* Runs the handlers of what came while masked. */
 void hosted_irq_replay(void);
+
+/* Lets another CPU of a deterministic machine have its turn. */
+void hosted_fiber_yield(void);
 
 static inline void ash_port_compiler_fence(void) {
     __asm__ volatile("" ::: "memory");
@@ -64,11 +68,13 @@ static inline void ash_port_irq_restore(ash_irq_t depth) {
     ash_port_compiler_fence();
     hosted_this_cpu.irq_depth = depth;
     ash_port_compiler_fence();
-    if (depth == 0 && ASH_UNLIKELY(hosted_this_cpu.irq_pending != 0))
+    if (depth == 0 && ASH_UNLIKELY(ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0))
         hosted_irq_replay();
 }
 
 static inline void ash_port_relax(void) {
+    if (ASH_UNLIKELY(hosted_this_cpu.fiber != 0))
+        hosted_fiber_yield();
 #if defined(__x86_64__)
     __asm__ volatile("pause" ::: "memory");
 #elif defined(__aarch64__)

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clock.c: time, real or manual; the one-shot timers; sleeping.
+ *
+ * Real: CLOCK_MONOTONIC since start, timers of Linux that signal the CPU's own thread. Manual: a
+ * number; who moves it raises what became due.
+ */
+#include <ashlar/check.h>
+#include <ashlar/error.h>
+#include <poll.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hosted.h"
+#include "hosted_internal.h"
+#include "platform.h"
+
+#define NEVER           UINT64_MAX
+#define NS_PER_S        UINT64_C(1000000000)
+#define DEADLINE_MAX_NS ((uint64_t)INT64_MAX / 2) /* 146 years: keeps sums inside time_t's range */
+
+static struct {
+    bool manual;
+    ash_ns_t now_ns;  /* manual */
+    ash_ns_t boot_ns; /* real: CLOCK_MONOTONIC at start */
+} time_base;
+
+/* deadline_ns is written by its CPU and by who drops all timers, read by who moves the clock. */
+static struct {
+    ash_ns_t deadline_ns;
+    void (*handler)(void *context);
+    void *context;
+    timer_t linux_timer;
+    bool has_linux_timer;
+} timers[ASH_PORT_CPUS_MAX];
+
+/* CPUs asleep under the manual clock; taken with interrupts masked. */
+static struct {
+    struct ash_spinlock lock;
+    uint32_t count;
+    ash_ns_t deadlines_ns[ASH_PORT_CPUS_MAX];
+} asleep;
+
+static ash_ns_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (ash_ns_t)now.tv_sec * NS_PER_S + (ash_ns_t)now.tv_nsec;
+}
+
+__attribute__((constructor)) static void boot(void) {
+    time_base.boot_ns = monotonic_ns();
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++)
+        timers[cpu].deadline_ns = asleep.deadlines_ns[cpu] = NEVER;
+}
+
+ash_ns_t platform_now_ns(void) {
+    if (ash_load_relaxed(&time_base.manual))
+        return ash_load_acquire(&time_base.now_ns);
+    return monotonic_ns() - time_base.boot_ns;
+}
+
+/* Timers */
+
+static void disarm_linux(uint32_t cpu) {
+    if (timers[cpu].has_linux_timer)
+        timer_settime(timers[cpu].linux_timer, 0, &(struct itimerspec){0}, NULL);
+}
+
+static int arm_linux(uint32_t cpu, ash_ns_t deadline_ns) {
+    if (!timers[cpu].has_linux_timer) {
+        struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = HOSTED_SIGNAL};
+        event._sigev_un._tid = gettid();
+        if (timer_create(CLOCK_MONOTONIC, &event, &timers[cpu].linux_timer) != 0)
+            return -ASH_ENOMEM;
+        timers[cpu].has_linux_timer = true;
+    }
+    ash_ns_t at = time_base.boot_ns + ash_min_u64(deadline_ns, DEADLINE_MAX_NS);
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)}};
+    return timer_settime(timers[cpu].linux_timer, TIMER_ABSTIME, &when, NULL) != 0 ? -ASH_ENOMEM
+                                                                                   : 0;
+}
+
+int hosted_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context), void *context) {
+    ash_irq_t state = ash_port_irq_save();
+    uint32_t cpu = hosted_this_cpu.index;
+    timers[cpu].handler = handler;
+    timers[cpu].context = context;
+    ash_store_release(&timers[cpu].deadline_ns, deadline_ns);
+    int error = 0;
+    if (!time_base.manual)
+        error = arm_linux(cpu, deadline_ns);
+    else if (deadline_ns <= platform_now_ns())
+        error = hosted_interrupt_raise(cpu, HOSTED_LINE_TIMER);
+    if (error != 0)
+        ash_store_release(&timers[cpu].deadline_ns, NEVER);
+    ash_port_irq_restore(state);
+    return error;
+}
+
+void hosted_timer_cancel(void) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_store_release(&timers[hosted_this_cpu.index].deadline_ns, NEVER);
+    disarm_linux(hosted_this_cpu.index);
+    ash_port_irq_restore(state);
+}
+
+/* A signal of a timer that was replaced or cancelled meanwhile finds nothing due. */
+void hosted_timer_expired(uint32_t cpu) {
+    if (ash_load_acquire(&timers[cpu].deadline_ns) > platform_now_ns())
+        return;
+    ash_store_release(&timers[cpu].deadline_ns, NEVER);
+    timers[cpu].handler(timers[cpu].context);
+}
+
+void hosted_timer_forget(uint32_t cpu) {
+    ash_store_release(&timers[cpu].deadline_ns, NEVER);
+    if (timers[cpu].has_linux_timer) {
+        timer_delete(timers[cpu].linux_timer);
+        timers[cpu].has_linux_timer = false;
+    }
+}
+
+/* The clock */
+
+static void forget_all_timers(void) {
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++)
+        hosted_timer_forget(cpu);
+}
+
+void hosted_clock_set_manual(ash_ns_t now_ns) {
+    forget_all_timers();
+    ash_store_release(&time_base.now_ns, now_ns);
+    ash_store_release(&time_base.manual, true);
+}
+
+void hosted_clock_set_real(void) {
+    forget_all_timers();
+    ash_store_release(&time_base.manual, false);
+}
+
+/* The first timer after `after`, or `limit` if that is earlier. */
+static ash_ns_t next_timer(ash_ns_t after, ash_ns_t limit) {
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
+        ash_ns_t deadline = ash_load_acquire(&timers[cpu].deadline_ns);
+        if (deadline > after)
+            limit = ash_min_u64(limit, deadline);
+    }
+    return limit;
+}
+
+static void move_to(ash_ns_t now_ns) {
+    ash_store_release(&time_base.now_ns, now_ns);
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
+        if (ash_load_acquire(&timers[cpu].deadline_ns) <= now_ns)
+            (void)hosted_interrupt_raise(cpu, HOSTED_LINE_TIMER);
+    }
+}
+
+void hosted_clock_advance(ash_ns_t by_ns) {
+    ASH_REQUIRE(time_base.manual, "hosted_clock_advance: the clock is real; "
+                                  "hosted_clock_set_manual comes first");
+    ash_ns_t now = platform_now_ns();
+    ash_ns_t target = now + ash_min_u64(by_ns, NEVER - 1 - now);
+    while ((now = next_timer(now, target)) < target)
+        move_to(now);
+    move_to(target);
+}
+
+bool hosted_clock_jump(ash_ns_t deadline_ns) {
+    ash_ns_t now = platform_now_ns(), next = next_timer(now, deadline_ns);
+    if (next == NEVER)
+        return false;
+    move_to(ash_max_u64(next, now));
+    return true;
+}
+
+/* Sleeping */
+
+/*
+ * The signal stays blocked from the look at the pending bits until ppoll opens it, so none can slip
+ * between. Console input ends the sleep only if a read has asked for it since the last time: bytes
+ * that nobody wants yet must not turn waiting into spinning.
+ */
+static void sleep_in_poll(ash_ns_t deadline_ns) {
+    sigset_t interrupts, before;
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, HOSTED_SIGNAL);
+    pthread_sigmask(SIG_BLOCK, &interrupts, &before);
+    ash_ns_t now = deadline_ns == NEVER ? 0 : platform_now_ns();
+    if (ash_load_relaxed(&hosted_this_cpu.irq_pending) == 0 && now < deadline_ns) {
+        ash_ns_t left = ash_min_u64(deadline_ns - now, DEADLINE_MAX_NS);
+        struct timespec timeout = {(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
+        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+        bool listens = hosted_this_cpu.index == 0 && hosted_console_poll_wanted();
+        if (ppoll(&input, listens, deadline_ns == NEVER ? NULL : &timeout, &before) > 0)
+            hosted_console_woken();
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+bool hosted_input_is_ready(void) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return hosted_console_poll_wanted() && poll(&input, 1, 0) > 0;
+}
+
+/* Time moves when the last CPU falls asleep, to the earliest deadline of any. */
+static void sleep_manual(uint32_t cpu, ash_ns_t deadline_ns) {
+    ash_spin_lock(&asleep.lock);
+    asleep.deadlines_ns[cpu] = deadline_ns;
+    bool last = ++asleep.count == hosted_cpus_running() && !hosted_input_is_ready();
+    ash_ns_t earliest = NEVER;
+    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++)
+        earliest = ash_min_u64(earliest, asleep.deadlines_ns[i]);
+    ash_spin_unlock(&asleep.lock);
+    if (last && hosted_clock_jump(earliest))
+        hosted_kick_others();
+    else
+        sleep_in_poll(NEVER);
+    ash_spin_lock(&asleep.lock);
+    asleep.count--;
+    asleep.deadlines_ns[cpu] = NEVER;
+    ash_spin_unlock(&asleep.lock);
+}
+
+void hosted_sleep(ash_ns_t deadline_ns) {
+    if (time_base.manual)
+        sleep_manual(hosted_this_cpu.index, deadline_ns);
+    else
+        sleep_in_poll(deadline_ns);
+}
+
+void hosted_sleep_for_input(void) {
+    sleep_in_poll(NEVER);
+}

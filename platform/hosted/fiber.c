@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber.c: the CPUs of a deterministic machine: one thread, a stack for each CPU, turns drawn from
+ * a seed. A CPU gives its turn away where it would spin (ash_port_relax) or sleep (platform_wait),
+ * and nowhere else: so the same seed gives the same run.
+ *
+ * Only the machine's own thread raises interrupts here, and the clock is manual.
+ */
+#include <ashlar/error.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "hosted.h"
+#include "hosted_internal.h"
+#include "platform.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define FIBER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FIBER_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define FIBER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIBER_ASAN 1
+#endif
+#endif
+#ifdef FIBER_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#ifdef FIBER_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { STACK_BYTES = 256 << 10 };
+
+struct fiber {
+    ucontext_t context;
+    struct hosted_cpu cpu; /* while another has the turn */
+    char *stack;
+    size_t stack_bytes;
+    void *sanitizer; /* ASan's fake stack or TSan's fiber */
+    bool done, waiting;
+    ash_ns_t deadline_ns; /* while waiting */
+};
+
+static struct {
+    struct fiber fibers[ASH_PORT_CPUS_MAX];
+    struct fiber scheduler; /* the thread's own stack */
+    uint32_t count, current;
+    uint64_t random;
+    void (*body)(void *context, uint32_t cpu);
+    void *context;
+} loop;
+
+/* xorshift64*, Vigna 2016. */
+static uint64_t next_random(void) {
+    loop.random ^= loop.random >> 12;
+    loop.random ^= loop.random << 25;
+    loop.random ^= loop.random >> 27;
+    return loop.random * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+void hosted_fibers_seed(uint64_t seed) {
+    loop.random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+}
+
+/* A sanitizer that is not told of a switch takes the other stack's frames for overflows. */
+static void switch_stacks(struct fiber *from, struct fiber *to, bool for_ever) {
+    (void)for_ever;
+#ifdef FIBER_ASAN
+    __sanitizer_start_switch_fiber(for_ever ? NULL : &from->sanitizer, to->stack, to->stack_bytes);
+#endif
+#ifdef FIBER_TSAN
+    from->sanitizer = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->sanitizer, 0);
+#endif
+    swapcontext(&from->context, &to->context);
+#ifdef FIBER_ASAN
+    __sanitizer_finish_switch_fiber(from->sanitizer, NULL, NULL);
+#endif
+}
+
+static void fiber_main(void) {
+    struct fiber *self = &loop.fibers[loop.current];
+#ifdef FIBER_ASAN
+    const void *bottom;
+    __sanitizer_finish_switch_fiber(NULL, &bottom, &loop.scheduler.stack_bytes);
+    loop.scheduler.stack = (char *)(uintptr_t)bottom;
+#endif
+    ash_port_irq_restore(hosted_this_cpu.irq_depth - 1);
+    loop.body(loop.context, loop.current);
+    (void)ash_port_irq_save();
+    self->done = true;
+    switch_stacks(self, &loop.scheduler, true);
+}
+
+/* Masked across the switch, so that the state of the CPU moves in one piece. */
+void hosted_fiber_yield(void) {
+    ash_irq_t state = ash_port_irq_save();
+    switch_stacks(&loop.fibers[loop.current], &loop.scheduler, false);
+    ash_port_irq_restore(state);
+}
+
+bool hosted_fiber_wait(ash_ns_t deadline_ns) {
+    if (hosted_this_cpu.fiber == 0)
+        return false;
+    struct fiber *self = &loop.fibers[loop.current];
+    self->deadline_ns = deadline_ns;
+    self->waiting = true;
+    hosted_fiber_yield();
+    return true;
+}
+
+static bool is_ready(const struct fiber *fiber) {
+    return !fiber->done && (!fiber->waiting || ash_load_relaxed(&fiber->cpu.irq_pending) != 0);
+}
+
+/* All that are left wait: time or input must move. Everybody then looks again. */
+static void idle(void) {
+    ash_ns_t earliest = UINT64_MAX;
+    for (uint32_t cpu = 0; cpu < loop.count; cpu++) {
+        if (!loop.fibers[cpu].done)
+            earliest = ash_min_u64(earliest, loop.fibers[cpu].deadline_ns);
+    }
+    if (hosted_input_is_ready())
+        hosted_console_woken();
+    else if (!hosted_clock_jump(earliest))
+        hosted_sleep_for_input();
+    for (uint32_t cpu = 0; cpu < loop.count; cpu++)
+        loop.fibers[cpu].waiting = false;
+}
+
+/* A random CPU that can go on; UINT32_MAX when all are done. */
+static uint32_t pick(void) {
+    for (;;) {
+        uint32_t ready[ASH_PORT_CPUS_MAX], ready_count = 0, left = 0;
+        for (uint32_t cpu = 0; cpu < loop.count; cpu++) {
+            left += !loop.fibers[cpu].done;
+            if (is_ready(&loop.fibers[cpu]))
+                ready[ready_count++] = cpu;
+        }
+        if (ready_count != 0)
+            return ready[next_random() % ready_count];
+        if (left == 0)
+            return UINT32_MAX;
+        idle();
+    }
+}
+
+static int make_fiber(uint32_t cpu, const struct hosted_cpu *state) {
+    struct fiber *fiber = &loop.fibers[cpu];
+    memset(fiber, 0, sizeof(*fiber));
+    /* The lowest page stays unmapped: an overflow is a fault. */
+    char *stack =
+        mmap(NULL, STACK_BYTES + ASH_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED)
+        return -ASH_ENOMEM;
+    fiber->stack = stack + ASH_PAGE_SIZE;
+    fiber->stack_bytes = STACK_BYTES;
+    mprotect(fiber->stack, STACK_BYTES, PROT_READ | PROT_WRITE);
+    getcontext(&fiber->context);
+    fiber->context.uc_stack = (stack_t){.ss_sp = fiber->stack, .ss_size = STACK_BYTES};
+    makecontext(&fiber->context, fiber_main, 0);
+#ifdef FIBER_TSAN
+    fiber->sanitizer = __tsan_create_fiber(0);
+#endif
+    fiber->cpu = *state;
+    hosted_interrupt_move(cpu, state, &fiber->cpu);
+    fiber->cpu.index = cpu;
+    fiber->cpu.fiber = 1;
+    fiber->cpu.irq_depth++; /* fiber_main takes it off */
+    return 0;
+}
+
+static void free_fiber(uint32_t cpu) {
+    struct fiber *fiber = &loop.fibers[cpu];
+#ifdef FIBER_TSAN
+    __tsan_destroy_fiber(fiber->sanitizer);
+#endif
+    munmap(fiber->stack - ASH_PAGE_SIZE, STACK_BYTES + ASH_PAGE_SIZE);
+    if (cpu != 0) {
+        hosted_interrupt_target(cpu, NULL);
+        hosted_timer_forget(cpu);
+    }
+}
+
+int hosted_fibers_run(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count) {
+    const struct hosted_cpu scheduler_cpu = {.irq_depth = 1}, fresh_cpu = {0};
+    ash_irq_t state = ash_port_irq_save();
+    struct hosted_cpu home = hosted_this_cpu;
+    home.irq_depth = state;
+    loop.body = body;
+    loop.context = context;
+    loop.count = 0;
+    int error = 0;
+    while (loop.count < count && error == 0) {
+        error = make_fiber(loop.count, loop.count == 0 ? &home : &fresh_cpu);
+        loop.count += error == 0;
+    }
+    hosted_this_cpu = scheduler_cpu;
+    for (uint32_t cpu; error == 0 && (cpu = pick()) != UINT32_MAX;) {
+        struct fiber *fiber = &loop.fibers[cpu];
+        loop.current = cpu;
+        fiber->waiting = false;
+        hosted_interrupt_move(cpu, &fiber->cpu, &hosted_this_cpu);
+        switch_stacks(&loop.scheduler, fiber, false);
+        hosted_interrupt_move(cpu, &hosted_this_cpu, &fiber->cpu);
+        hosted_this_cpu = scheduler_cpu;
+    }
+    if (loop.count != 0) {
+        home = loop.fibers[0].cpu;
+        home.fiber = 0;
+    }
+    hosted_interrupt_move(0, &home, &hosted_this_cpu);
+    hosted_this_cpu.irq_depth = state + 1;
+    for (uint32_t cpu = 0; cpu < loop.count; cpu++)
+        free_fiber(cpu);
+    ash_port_irq_restore(state);
+    return error;
+}

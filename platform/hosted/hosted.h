@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hosted.h: the machine that platform/hosted pretends to be, seen from outside: its size, its
+ * clock, its interrupts, its device slots. For main.c, the fake devices and host-only tests; the
+ * kernel sees platform.h alone.
+ *
+ * Rules
+ *  - The thread that started the process is CPU 0; the others exist inside platform_run_on_cpus.
+ *  - An interrupt line has one handler. It runs on the CPU that the line was raised on, with
+ *    interrupts masked: at once if they were not masked there, else when they no longer are. Raised
+ *    twice before it ran, it runs once (lines are latches, as on a GIC).
+ *  - A handler may have interrupted any instruction outside a mask: it calls nothing of libc that
+ *    is not async-signal-safe.
+ */
+#ifndef ASHLAR_HOSTED_H
+#define ASHLAR_HOSTED_H
+
+#include <ashlar/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HOSTED_MEMORY_BASE    UINT64_C(0x40000000)
+#define HOSTED_MEMORY_DEFAULT (UINT64_C(256) << 20)
+#define HOSTED_MEMORY_MIN     (UINT64_C(1) << 20)
+#define HOSTED_MEMORY_MAX     (UINT64_C(64) << 30)
+#define HOSTED_CPUS_DEFAULT   4u
+#define HOSTED_MMIO_SLOTS     8u
+
+/* Configuration */
+
+struct hosted_config {
+    uint64_t memory_bytes; /* a multiple of the page size, HOSTED_MEMORY_MIN..MAX */
+    uint32_t cpus;         /* 1..ASH_PORT_CPUS_MAX */
+    bool deterministic;    /* CPUs take turns on one thread, in an order drawn from `seed` */
+    bool clock_manual;     /* time stands still but for hosted_clock_advance and waiting */
+    uint64_t seed;
+    const char *disk_path; /* NULL: no disk */
+    const char *arguments; /* what platform_arguments returns */
+};
+
+/* The configuration in force: the defaults until hosted_configure. */
+const struct hosted_config *hosted_config(void);
+
+/*
+ * Copies *config (the strings stay the caller's). -ASH_EINVAL if a number is out of its range;
+ * -ASH_EBUSY if the size of the memory changes after it was first used, or CPUs are running.
+ */
+int hosted_configure(const struct hosted_config *config) ASH_MUST_CHECK;
+
+/*
+ * Fills *config from the words of a command line; the words that are no option become the
+ * arguments, joined in `arguments`, `len` bytes with the NUL. Returns 0, or -ASH_EINVAL with a
+ * sentence for people in `message` (200 bytes). `help` becomes true on --help.
+ */
+int hosted_options_parse(struct hosted_config *config, int argc, char **argv, char *arguments,
+                         size_t len, char *message, bool *help) ASH_MUST_CHECK;
+
+/* Clock: starts real, near 0 */
+
+/*
+ * Manual: time is now_ns and moves only by hosted_clock_advance, or, when every CPU sits in
+ * platform_wait, straight to the next deadline or armed timer. Timers that are armed are dropped.
+ */
+void hosted_clock_set_manual(ash_ns_t now_ns);
+
+/* Back to the machine's own monotonic clock; armed timers are dropped. */
+void hosted_clock_set_real(void);
+
+/* Manual clock only: moves time, stopping at each armed timer on the way to raise it. */
+void hosted_clock_advance(ash_ns_t by_ns);
+
+/* Timer: one a CPU, one-shot */
+
+/*
+ * Raises the calling CPU's timer interrupt once time is at or past `deadline_ns` (absolute), which
+ * runs handler(context). Replaces what was armed. -ASH_ENOMEM when Linux has no timer left.
+ */
+int hosted_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context),
+                     void *context) ASH_MUST_CHECK;
+void hosted_timer_cancel(void);
+
+/* Interrupts */
+
+enum hosted_line {
+    HOSTED_LINE_TIMER,
+    HOSTED_LINE_SELF, /* platform_interrupt_self */
+    HOSTED_LINE_TEST, /* free for tests */
+    HOSTED_LINE_MMIO, /* slot n is HOSTED_LINE_MMIO + n */
+    HOSTED_LINES = HOSTED_LINE_MMIO + HOSTED_MMIO_SLOTS
+};
+
+/* The line's handler, for HOSTED_LINE_TEST and the slots; NULL: raising it does nothing. */
+void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), void *context);
+
+/* Any thread, any context. -ASH_ENXIO if that CPU runs nothing at the moment (never for CPU 0). */
+int hosted_interrupt_raise(uint32_t cpu, uint32_t line);
+
+/* Device slots: what stands behind platform_virtio_* */
+
+struct hosted_mmio_device {
+    /* One access of 1, 2 or 4 bytes at an offset into the window; may raise the interrupt. */
+    uint32_t (*read)(void *context, uint32_t offset, uint32_t width_bytes);
+    void (*write)(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value);
+    /*
+     * Called while a CPU waits, on that CPU: does what the device has to do on its own. Returns true
+     * if it did something, so that the wait looks again. NULL for a device that has nothing.
+     */
+    bool (*step)(void *context);
+    void *context;
+};
+
+/*
+ * Puts the device into the slot (it stays the caller's and must stay alive), or empties it for
+ * NULL. An empty slot answers as QEMU's does: magic 0x74726976, version 2, device id 0; other
+ * registers read 0. Not while a CPU uses the slot. -ASH_EINVAL: no such slot; -ASH_EBUSY: taken.
+ */
+int hosted_mmio_attach(uint32_t slot, const struct hosted_mmio_device *device) ASH_MUST_CHECK;
+
+/* The device of the slot raises its interrupt, on CPU 0. Any thread. */
+void hosted_mmio_interrupt(uint32_t slot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

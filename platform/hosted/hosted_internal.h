@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* hosted_internal.h: what the files of platform/hosted know of each other. */
+#ifndef ASHLAR_HOSTED_INTERNAL_H
+#define ASHLAR_HOSTED_INTERNAL_H
+
+#include <ashlar/port.h>
+#include <signal.h>
+
+#include "hosted.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HOSTED_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define HOSTED_SANITIZED 1
+#endif
+#endif
+#ifndef HOSTED_SANITIZED
+#define HOSTED_SANITIZED 0
+#endif
+
+/* The signal that stands for an interrupt sent by another thread or by a timer of Linux. */
+#define HOSTED_SIGNAL (SIGRTMIN + 1)
+
+/* cpu.c */
+
+/* Makes the calling thread the CPU: its slot can be interrupted, its faults have a stack. */
+void hosted_cpu_enter(uint32_t cpu);
+void hosted_cpu_leave(void);
+
+/* CPUs that run at the moment: 1, or as many as platform_run_on_cpus was asked for. */
+uint32_t hosted_cpus_running(void);
+
+/* Wakes the other CPUs from platform_wait. */
+void hosted_kick_others(void);
+
+/* fiber.c: the CPUs of a deterministic machine */
+
+int hosted_fibers_run(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count);
+
+/* Inside hosted_fibers_run? Then the current fiber sleeps until its turn or the deadline. */
+bool hosted_fiber_wait(ash_ns_t deadline_ns);
+
+/* Where the order of turns starts. */
+void hosted_fibers_seed(uint64_t seed);
+
+/* interrupt.c */
+
+/* Where the CPU's mask and pending bits are now; NULL: nobody is that CPU. */
+void hosted_interrupt_target(uint32_t cpu, struct hosted_cpu *where);
+
+/* Runs what is pending although the caller holds the mask, and masks again. */
+void hosted_interrupt_window(void);
+
+/* Moves what is known of a CPU, pending bits included, to where it is from now on. */
+void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct hosted_cpu *to);
+
+/* Wakes a CPU from platform_wait without raising a line. */
+void hosted_interrupt_kick(uint32_t cpu);
+
+/* clock.c */
+
+/* Sleeps until an interrupt, console input that is waited for, or the deadline. Masked. */
+void hosted_sleep(ash_ns_t deadline_ns);
+
+/* The same for a machine of fibers: console input only, however long it takes. */
+void hosted_sleep_for_input(void);
+bool hosted_input_is_ready(void);
+
+/* Manual clock: to the next timer or the deadline; false if there is neither. */
+bool hosted_clock_jump(ash_ns_t deadline_ns);
+
+/* The CPU's timer interrupt came: runs its handler if it is due. */
+void hosted_timer_expired(uint32_t cpu);
+
+/* Timers of CPUs that no longer run are dropped. */
+void hosted_timer_forget(uint32_t cpu);
+
+/* console.c */
+
+void hosted_console_restore(void);
+bool hosted_console_poll_wanted(void); /* the last read found nothing: its reader wants to know */
+void hosted_console_woken(void);
+int hosted_console_write_error(void); /* an errno; 0: all output was written */
+
+/* memory.c, fault.c, mmio.c */
+
+bool hosted_memory_is_mapped(void);
+void hosted_fault_stack_enter(void);
+void hosted_fault_stack_leave(void);
+bool hosted_mmio_step(void);
+
+/* All bytes to a file descriptor, through EINTR and EAGAIN; 0 or an errno. Async-signal-safe. */
+int hosted_write_all(int descriptor, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * interrupt.c: interrupt lines, and their delivery to CPUs.
+ *
+ * A line that is raised sets a bit in the pending word of the CPU's thread. The thread's own mask
+ * depth decides when handlers run: at once in hosted_interrupt_raise or in the signal handler, or
+ * when ash_port_irq_restore unmasks. Another thread is told by a signal; nobody else's mask costs a
+ * system call.
+ */
+#include <ashlar/error.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "hosted.h"
+#include "hosted_internal.h"
+#include "platform.h"
+
+struct handler {
+    void (*run)(void *context);
+    void *context;
+};
+
+/* HOSTED_LINE_SELF is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared. */
+static struct handler handlers[HOSTED_LINES];
+static struct handler self_handlers[ASH_PORT_CPUS_MAX];
+
+/* Who is that CPU now. `lock` is only taken with interrupts masked: a handler takes it too. */
+static struct {
+    struct ash_spinlock lock;
+    struct hosted_cpu *where;
+    pthread_t thread;
+} targets[ASH_PORT_CPUS_MAX];
+
+static void run_line(uint32_t line) {
+    uint32_t cpu = hosted_this_cpu.index;
+    if (line == HOSTED_LINE_TIMER) {
+        hosted_timer_expired(cpu);
+        return;
+    }
+    struct handler handler = line == HOSTED_LINE_SELF ? self_handlers[cpu] : handlers[line];
+    if (line == HOSTED_LINE_SELF)
+        self_handlers[cpu].run = NULL;
+    if (handler.run != NULL)
+        handler.run(handler.context);
+}
+
+void hosted_irq_replay(void) {
+    struct hosted_cpu *cpu = &hosted_this_cpu;
+    do {
+        cpu->irq_depth++;
+        ash_port_compiler_fence();
+        for (uint32_t pending; (pending = ash_exchange(&cpu->irq_pending, 0u)) != 0;) {
+            for (uint32_t line = 0; line < HOSTED_LINES; line++) {
+                if ((pending >> line & 1) != 0)
+                    run_line(line);
+            }
+        }
+        ash_port_compiler_fence();
+        cpu->irq_depth--;
+        ash_port_compiler_fence();
+    } while (ash_load_relaxed(&cpu->irq_pending) != 0);
+}
+
+void hosted_interrupt_window(void) {
+    uint32_t depth = hosted_this_cpu.irq_depth;
+    hosted_this_cpu.irq_depth = 0;
+    ash_port_compiler_fence();
+    if (ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0)
+        hosted_irq_replay();
+    ash_port_compiler_fence();
+    hosted_this_cpu.irq_depth = depth;
+}
+
+/* Only this CPU's thread gets here, at any instruction: it touches nothing that a lock protects. */
+static void on_signal(int number, siginfo_t *info, void *machine) {
+    int saved = errno;
+    (void)number, (void)machine;
+    if (info->si_code == SI_TIMER)
+        __atomic_fetch_or(&hosted_this_cpu.irq_pending, 1u << HOSTED_LINE_TIMER, __ATOMIC_RELAXED);
+    if (hosted_this_cpu.irq_depth == 0 && ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0)
+        hosted_irq_replay();
+    errno = saved;
+}
+
+/* Runs before main, on the thread that is CPU 0, whoever's main it is. */
+__attribute__((constructor)) static void boot(void) {
+    /* Not blocked in its own handler: the soft mask alone says what may interrupt what. */
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    sigaction(HOSTED_SIGNAL, &action, NULL);
+    hosted_cpu_enter(0);
+}
+
+void hosted_interrupt_target(uint32_t cpu, struct hosted_cpu *where) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&targets[cpu].lock);
+    targets[cpu].where = where;
+    targets[cpu].thread = pthread_self();
+    ash_spin_unlock(&targets[cpu].lock);
+    ash_port_irq_restore(state);
+}
+
+void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct hosted_cpu *to) {
+    ash_spin_lock(&targets[cpu].lock);
+    *to = *from;
+    targets[cpu].where = to;
+    ash_spin_unlock(&targets[cpu].lock);
+}
+
+static int deliver(uint32_t cpu, uint32_t bits) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&targets[cpu].lock);
+    struct hosted_cpu *where = targets[cpu].where;
+    if (where != NULL) {
+        __atomic_fetch_or(&where->irq_pending, bits, __ATOMIC_ACQ_REL);
+        if (where != &hosted_this_cpu)
+            pthread_kill(targets[cpu].thread, HOSTED_SIGNAL);
+    }
+    ash_spin_unlock(&targets[cpu].lock);
+    ash_port_irq_restore(state);
+    return where == NULL ? -ASH_ENXIO : 0;
+}
+
+void hosted_interrupt_kick(uint32_t cpu) {
+    (void)deliver(cpu, 0);
+}
+
+int hosted_interrupt_raise(uint32_t cpu, uint32_t line) {
+    if (cpu >= ASH_PORT_CPUS_MAX || line >= HOSTED_LINES)
+        return -ASH_EINVAL;
+    return deliver(cpu, 1u << line);
+}
+
+void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), void *context) {
+    if (line <= HOSTED_LINE_SELF || line >= HOSTED_LINES)
+        return;
+    ash_irq_t state = ash_port_irq_save();
+    handlers[line] = (struct handler){handler, context};
+    ash_port_irq_restore(state);
+}
+
+int platform_interrupt_self(void (*handler)(void *context), void *context) {
+    int error = -ASH_EBUSY;
+    ash_irq_t state = ash_port_irq_save();
+    struct handler *self = &self_handlers[hosted_this_cpu.index];
+    if (self->run == NULL) {
+        *self = (struct handler){handler, context};
+        error = deliver(hosted_this_cpu.index, 1u << HOSTED_LINE_SELF);
+    }
+    ash_port_irq_restore(state);
+    return error;
+}
+
+void platform_wait(ash_ns_t deadline_ns) {
+    bool idle =
+        ash_load_relaxed(&hosted_this_cpu.irq_pending) == 0 && platform_now_ns() < deadline_ns;
+    /* The devices are stepped by one CPU, the one that takes their interrupts. */
+    if (idle && !(hosted_this_cpu.index == 0 && hosted_mmio_step())) {
+        if (!hosted_fiber_wait(deadline_ns))
+            hosted_sleep(deadline_ns);
+    }
+    hosted_interrupt_window();
+}
