@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap.c: size classes over slab caches, whole pages beyond them.
+ */
+#include <ashlar/checked.h>
+#include <ashlar/heap.h>
+
+#include "slab_internal.h"
+
+static const char *const class_names[ASH_HEAP_CLASSES] = {
+    "kmalloc-16", "kmalloc-32", "kmalloc-64", "kmalloc-128", "kmalloc-256", "kmalloc-512"};
+
+int ash_heap_init(struct ash_heap *heap, const struct ash_page_source *source) {
+    *heap = (struct ash_heap){.source = source};
+    ash_spin_init(&heap->lock);
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
+        const struct ash_slab_config config = {
+            .name = class_names[i],
+            .size_bytes = (size_t)ASH_HEAP_CLASS_MIN << i,
+            .align_bytes = (size_t)ASH_HEAP_CLASS_MIN << i,
+            .empty_max = ASH_HEAP_EMPTY_MAX,
+            .source = source,
+        };
+        int error = ash_slab_cache_init(&heap->caches[i], &config);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+int ash_heap_fini(struct ash_heap *heap) {
+    if (heap->large_bytes != 0)
+        return -ASH_EBUSY;
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
+        if (heap->caches[i].used != 0)
+            return -ASH_EBUSY;
+    }
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
+        int error = ash_slab_cache_fini(&heap->caches[i]);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+/* Large blocks */
+
+static void lock_heap(struct ash_heap *heap) {
+    uint32_t cpu;
+    ash_port_pin(&cpu);
+    ash_spin_lock(&heap->lock);
+}
+
+static void unlock_heap(struct ash_heap *heap) {
+    ash_spin_unlock(&heap->lock);
+    ash_port_unpin();
+}
+
+static size_t block_bytes(uint32_t order) {
+    return ASH_PAGE_SIZE << order;
+}
+
+static void *alloc_large(struct ash_heap *heap, size_t size) {
+    /* 2^order pages: the largest whose bytes fit size_t is the highest bit of it alone. */
+    uint32_t bits = ash_log2_ceil(size);
+    uint32_t order = bits <= ASH_PAGE_SHIFT ? 0 : bits - ASH_PAGE_SHIFT;
+    void *base = NULL;
+    if (bits < 8 * sizeof(size_t))
+        base = heap->source->ops->alloc(heap->source->context, order, ASH_PAGE_LARGE);
+    lock_heap(heap);
+    if (base == NULL) {
+        heap->large_failures++;
+    } else {
+        heap->large_allocations++;
+        heap->large_bytes += block_bytes(order);
+        if (heap->large_bytes > heap->large_peak_bytes)
+            heap->large_peak_bytes = heap->large_bytes;
+    }
+    unlock_heap(heap);
+    return base;
+}
+
+static void free_large(struct ash_heap *heap, const struct ash_page_block *block) {
+    lock_heap(heap);
+    heap->large_frees++;
+    heap->large_bytes -= block_bytes(block->order);
+    unlock_heap(heap);
+    heap->source->ops->free(heap->source->context, block->base, block->order);
+}
+
+/* Any size */
+
+static struct ash_slab_cache *class_for(struct ash_heap *heap, size_t size) {
+    return &heap->caches[size <= ASH_HEAP_CLASS_MIN ? 0 : ash_log2_ceil(size) - 4];
+}
+
+void *ash_kmalloc(struct ash_heap *heap, size_t size) {
+    if (ASH_LIKELY(size <= ASH_HEAP_CLASS_MAX))
+        return ash_slab_alloc(class_for(heap, size));
+    return alloc_large(heap, size);
+}
+
+void *ash_kzalloc(struct ash_heap *heap, size_t size) {
+    void *pointer = ash_kmalloc(heap, size);
+    if (pointer != NULL)
+        __builtin_memset(pointer, 0, ash_ksize(heap, pointer));
+    return pointer;
+}
+
+/* Whose is it? Returns the block where it is the heap's: a large one's base, or one of its slabs. */
+static struct ash_page_block identify(struct ash_heap *heap, const void *pointer) {
+    struct ash_page_block block;
+    if (!heap->source->ops->find(heap->source->context, pointer, &block))
+        ash__slab_refuse("the heap", pointer, NULL);
+    if (block.kind == ASH_PAGE_LARGE && pointer == block.base)
+        return block;
+    if (block.kind != ASH_PAGE_SLAB)
+        ash__slab_refuse("the heap", pointer, &block);
+    const struct ash__slab *slab = block.base;
+    if ((uintptr_t)slab->cache - (uintptr_t)heap->caches >= sizeof(heap->caches))
+        ash__slab_refuse("the heap", pointer, &block);
+    return block;
+}
+
+void ash_kfree(struct ash_heap *heap, void *pointer) {
+    if (pointer == NULL)
+        return;
+    struct ash_page_block block = identify(heap, pointer);
+    if (block.kind == ASH_PAGE_LARGE) {
+        free_large(heap, &block);
+        return;
+    }
+    struct ash__slab *slab = block.base;
+    ash__slab_free_in(slab->cache, slab, pointer);
+}
+
+size_t ash_ksize(struct ash_heap *heap, const void *pointer) {
+    if (pointer == NULL)
+        return 0;
+    struct ash_page_block block = identify(heap, pointer);
+    if (block.kind == ASH_PAGE_LARGE)
+        return block_bytes(block.order);
+    const struct ash__slab *slab = block.base;
+    return slab->cache->stride;
+}
+
+uint32_t ash_heap_shrink(struct ash_heap *heap) {
+    uint32_t released = 0;
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++)
+        released += ash_slab_cache_shrink(&heap->caches[i]);
+    return released;
+}
+
+struct ash_slab_cache *ash_heap_cache(struct ash_heap *heap, uint32_t index) {
+    return index < ASH_HEAP_CLASSES ? &heap->caches[index] : NULL;
+}
+
+void ash_heap_stats(struct ash_heap *heap, struct ash_heap_stats *stats) {
+    lock_heap(heap);
+    *stats = (struct ash_heap_stats){
+        .large_allocations = heap->large_allocations,
+        .large_frees = heap->large_frees,
+        .large_failures = heap->large_failures,
+        .large_bytes = heap->large_bytes,
+        .large_peak_bytes = heap->large_peak_bytes,
+    };
+    unlock_heap(heap);
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
+        struct ash_slab_stats small;
+        ash_slab_cache_stats(&heap->caches[i], &small);
+        stats->small_bytes += (uint64_t)small.used * small.stride_bytes;
+        stats->slab_bytes += (uint64_t)small.slabs * small.slab_bytes;
+    }
+}
+
+const char *ash_heap_check(struct ash_heap *heap) {
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
+        const char *broken = ash_slab_cache_check(&heap->caches[i]);
+        if (broken != NULL)
+            return broken;
+    }
+    lock_heap(heap);
+    bool balanced = (heap->large_bytes == 0) == (heap->large_allocations == heap->large_frees) &&
+                    heap->large_bytes % ASH_PAGE_SIZE == 0 &&
+                    heap->large_bytes <= heap->large_peak_bytes;
+    unlock_heap(heap);
+    return balanced ? NULL : "I7: the heap's counts of large blocks do not add up";
+}

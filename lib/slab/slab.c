@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab.c: caches, their slabs, and the two hot paths.
+ *
+ * A slab is in one of four places, by its number of free objects:
+ *
+ *     active   allocations come from it until it is full; at most one
+ *     full     no free object; on no list but `all`
+ *     partial  dense or sparse list; the next active one is taken from the dense list first, so
+ *              that sparse slabs run empty and can go back
+ *     empty    empty list, at most empty_max; the next one that runs empty goes back
+ */
+#include "slab_internal.h"
+
+ASH_EVENT_DEFINE(event_refill, "slab.refill", "cache,objects");
+ASH_EVENT_DEFINE(event_release, "slab.release", "cache,objects");
+
+/* Slabs come and go; no lock held */
+
+static struct ash__slab *make_slab(struct ash_slab_cache *cache) {
+    const struct ash_page_source *source = cache->config.source;
+    struct ash__slab *slab = source->ops->alloc(source->context, cache->order, ASH_PAGE_SLAB);
+    if (slab == NULL)
+        return NULL;
+    ASH_REQUIRE(
+        ((uintptr_t)slab & cache->mask) == 0,
+        "slab: page source gave cache %s a block of order %u at %p: not aligned to its size",
+        cache->config.name, cache->order, (void *)slab);
+    uint32_t words = (cache->objects + 63) / 64, rest = cache->objects % 64;
+    for (uint32_t w = 0; w < words; w++)
+        slab->bitmap[w] = UINT64_MAX;
+    if (rest != 0)
+        slab->bitmap[words - 1] = UINT64_MAX >> (64 - rest);
+    slab->summary = UINT64_MAX >> (64 - words);
+    slab->free = cache->objects;
+    slab->padding = 0;
+    ash_list_init(&slab->link);
+    ash_list_init(&slab->all);
+    slab->cache = cache;
+    if (cache->config.construct != NULL) {
+        for (uint32_t i = 0; i < cache->objects; i++)
+            cache->config.construct(ash__slab_object(cache, slab, i), cache->config.context);
+    }
+    ASH_EVENT(event_refill, (uintptr_t)cache, cache->objects);
+    return slab;
+}
+
+static void release_slab(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    const struct ash_page_source *source = cache->config.source;
+    if (cache->config.destruct != NULL) {
+        for (uint32_t i = 0; i < cache->objects; i++)
+            cache->config.destruct(ash__slab_object(cache, slab, i), cache->config.context);
+    }
+    source->ops->free(source->context, slab, cache->order);
+    ASH_EVENT(event_release, (uintptr_t)cache, cache->objects);
+}
+
+/* Lists; lock held */
+
+static void attach(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    ash_list_push_back(&cache->all, &slab->all);
+    cache->slabs++;
+    cache->refills++;
+    *ash__slab_known(cache, slab) = (uintptr_t)slab;
+}
+
+/* Forgets an empty slab that is on no list but `all`; the caller releases it without the lock. */
+static struct ash__slab *detach(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    ash_list_remove(&slab->all);
+    cache->slabs--;
+    cache->releases++;
+    uintptr_t *known = ash__slab_known(cache, slab);
+    if (*known == (uintptr_t)slab)
+        *known = 0;
+    slab->cache = NULL;
+    return slab;
+}
+
+/* Puts a slab that is on no list where its number of free objects says. Returns it, detached, where
+ * it is an empty one too many. */
+static struct ash__slab *file_slab(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    if (slab->free == cache->objects) {
+        if (cache->empties == cache->config.empty_max)
+            return detach(cache, slab);
+        cache->empties++;
+        ash_list_push_front(&cache->empty, &slab->link);
+    } else if (slab->free > cache->half) {
+        ash_list_push_back(&cache->sparse, &slab->link);
+    } else if (slab->free != 0) {
+        ash_list_push_back(&cache->dense, &slab->link);
+    }
+    return NULL;
+}
+
+/* A slab with a free object to allocate from, made active; NULL: every object is out. */
+static struct ash__slab *choose_active(struct ash_slab_cache *cache) {
+    struct ash_list *node;
+    if (cache->active != NULL && cache->active->summary != 0)
+        return cache->active;
+    if ((node = ash_list_pop_front(&cache->dense)) == NULL &&
+        (node = ash_list_pop_front(&cache->sparse)) == NULL) {
+        if ((node = ash_list_pop_front(&cache->empty)) == NULL)
+            return NULL;
+        cache->empties--;
+    }
+    cache->active = ASH_LIST_ENTRY(node, struct ash__slab, link);
+    return cache->active;
+}
+
+/* Allocation */
+
+static inline void *take_object(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    uint32_t word = ash_ctz64(slab->summary);
+    uint64_t bits = slab->bitmap[word];
+    uint32_t index = word * 64 + ash_ctz64(bits);
+    bits &= bits - 1;
+    slab->bitmap[word] = bits;
+    if (bits == 0)
+        slab->summary &= slab->summary - 1;
+    slab->free--;
+    cache->allocations++;
+    if (++cache->used > cache->peak)
+        cache->peak = cache->used;
+    return ash__slab_object(cache, slab, index);
+}
+
+/* The active slab is full, or there is none. Called with the lock, returns without. */
+static __attribute__((noinline)) void *alloc_slow(struct ash_slab_cache *cache) {
+    struct ash__slab *slab = choose_active(cache), *surplus = NULL;
+    if (slab == NULL) {
+        ash__slab_unlock(cache);
+        struct ash__slab *fresh = make_slab(cache);
+        ash__slab_lock(cache);
+        /* Meanwhile others may have freed, or made slabs of their own. */
+        if (fresh != NULL) {
+            struct ash__slab *before = cache->active;
+            attach(cache, fresh);
+            cache->active = fresh;
+            if (before != NULL)
+                surplus = file_slab(cache, before);
+        }
+        slab = choose_active(cache);
+    }
+    void *object = NULL;
+    if (slab != NULL)
+        object = take_object(cache, slab);
+    else
+        cache->failures++;
+    ash__slab_unlock(cache);
+    if (surplus != NULL)
+        release_slab(cache, surplus);
+    return object;
+}
+
+void *ash_slab_alloc(struct ash_slab_cache *cache) {
+    ash__slab_lock(cache);
+    struct ash__slab *slab = cache->active;
+    if (ASH_UNLIKELY(slab == NULL || slab->summary == 0))
+        return alloc_slow(cache);
+    void *object = take_object(cache, slab);
+    ash__slab_unlock(cache);
+    return object;
+}
+
+/* Free */
+
+void ash__slab_refuse(const char *cache_name, const void *pointer,
+                      const struct ash_page_block *block) {
+    if (block == NULL)
+        ash_panic(
+            __FILE__, __LINE__,
+            "slab: free of %p to %s: foreign pointer: in no allocated block of the page source "
+            "(never allocated, or its slab went back since)",
+            pointer, cache_name);
+    if (block->kind == ASH_PAGE_LARGE)
+        ash_panic(__FILE__, __LINE__,
+                  "slab: free of %p to %s: inside the large block at %p: free that by ash_kfree of "
+                  "its base",
+                  pointer, cache_name, block->base);
+    if (block->kind != ASH_PAGE_SLAB)
+        ash_panic(__FILE__, __LINE__,
+                  "slab: free of %p to %s: foreign pointer: in the pages at %p of another owner",
+                  pointer, cache_name, block->base);
+    const struct ash__slab *slab = block->base;
+    const struct ash_slab_cache *owner = slab->cache;
+    ash_panic(__FILE__, __LINE__, "slab: free of %p to %s: in a slab of cache %s: free it there",
+              pointer, cache_name, owner == NULL ? "(going back)" : owner->config.name);
+}
+
+/* Asks the page source; returns only for a slab of this cache. */
+static __attribute__((noinline)) void identify(struct ash_slab_cache *cache, const void *object) {
+    const struct ash_page_source *source = cache->config.source;
+    struct ash_page_block block;
+    if (!source->ops->find(source->context, object, &block))
+        ash__slab_refuse(cache->config.name, object, NULL);
+    const struct ash__slab *slab = block.base;
+    if (block.kind != ASH_PAGE_SLAB || slab->cache != cache)
+        ash__slab_refuse(cache->config.name, object, &block);
+}
+
+/* In a slab of this cache, but not an object that is out. Called with the lock. */
+static __attribute__((noreturn, cold)) void refuse_in_slab(struct ash_slab_cache *cache,
+                                                           const struct ash__slab *slab,
+                                                           const void *object) {
+    const char *name = cache->config.name;
+    uint32_t offset = (uint32_t)((uintptr_t)object - (uintptr_t)slab);
+    uint32_t index = ash__slab_index(cache, offset - cache->first);
+    const void *start = ash__slab_object(cache, slab, index);
+    ash__slab_unlock(cache);
+    if (offset < cache->first)
+        ash_panic(__FILE__, __LINE__, "slab: free of %p to %s: in the header of the slab at %p",
+                  object, name, (const void *)slab);
+    if (index >= cache->objects)
+        ash_panic(__FILE__, __LINE__,
+                  "slab: free of %p to %s: behind the last object of the slab at %p", object, name,
+                  (const void *)slab);
+    if (object != start)
+        ash_panic(__FILE__, __LINE__,
+                  "slab: free of %p to %s: misaligned: %u bytes into the object at %p", object,
+                  name, (uint32_t)((uintptr_t)object - (uintptr_t)start), start);
+    ash_panic(__FILE__, __LINE__, "slab: double free of %p to %s: the object is free already",
+              object, name);
+}
+
+/* A slab that is not active has one free object more: it was full, is sparse now, or empty. */
+static struct ash__slab *refile(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    ash_list_remove(&slab->link);
+    return file_slab(cache, slab);
+}
+
+/* Called with the lock on a slab of this cache, returns without. */
+static inline void put_object(struct ash_slab_cache *cache, struct ash__slab *slab, void *object) {
+    uint32_t offset = (uint32_t)((uintptr_t)object - (uintptr_t)slab) - cache->first;
+    uint32_t index = ash__slab_index(cache, offset);
+    uint32_t word = index / 64;
+    uint64_t bit = UINT64_C(1) << index % 64;
+    if (ASH_ENABLED(ASH_CHECKS >= 1) &&
+        ASH_UNLIKELY(index >= cache->objects || index * cache->stride != offset ||
+                     (slab->bitmap[word] & bit) != 0))
+        refuse_in_slab(cache, slab, object);
+    slab->bitmap[word] |= bit;
+    slab->summary |= UINT64_C(1) << word;
+    uint32_t free = ++slab->free;
+    cache->used--;
+    struct ash__slab *surplus = NULL;
+    if (ASH_UNLIKELY((free == 1 || free == cache->half + 1 || free == cache->objects) &&
+                     slab != cache->active))
+        surplus = refile(cache, slab);
+    ash__slab_unlock(cache);
+    if (ASH_UNLIKELY(surplus != NULL))
+        release_slab(cache, surplus);
+}
+
+void ash__slab_free_in(struct ash_slab_cache *cache, struct ash__slab *slab, void *object) {
+    ash__slab_lock(cache);
+    if (ASH_ENABLED(ASH_CHECKS >= 1) && ASH_UNLIKELY(slab->cache != cache)) {
+        ash__slab_unlock(cache);
+        ash__slab_refuse(cache->config.name, object, NULL);
+    }
+    *ash__slab_known(cache, slab) = (uintptr_t)slab;
+    put_object(cache, slab, object);
+}
+
+void ash_slab_free(struct ash_slab_cache *cache, void *object) {
+    struct ash__slab *slab = ash__slab_of(cache, object);
+    ash__slab_lock(cache);
+    if (ASH_ENABLED(ASH_CHECKS >= 1) &&
+        ASH_UNLIKELY(*ash__slab_known(cache, slab) != (uintptr_t)slab || slab == NULL)) {
+        ash__slab_unlock(cache);
+        identify(cache, object);
+        ash__slab_free_in(cache, slab, object);
+        return;
+    }
+    put_object(cache, slab, object);
+}
+
+/* Caches */
+
+static bool config_is_valid(const struct ash_slab_config *config) {
+    const struct ash_page_source *source = config->source;
+    return config->name != NULL && config->size_bytes >= 1 &&
+           config->size_bytes <= ASH_SLAB_SIZE_MAX && ash_is_pow2(config->align_bytes) &&
+           config->align_bytes <= ASH_SLAB_ALIGN_MAX && ash_is_pow2(config->slab_bytes) &&
+           config->slab_bytes >= ASH_PAGE_SIZE && config->slab_bytes <= ASH_SLAB_BYTES_MAX &&
+           config->empty_max <= ASH_SLAB_EMPTY_MAX_LIMIT && source != NULL && source->ops != NULL &&
+           source->ops->alloc != NULL && source->ops->free != NULL && source->ops->find != NULL;
+}
+
+int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+    struct ash_slab_config chosen = *config;
+    if (chosen.align_bytes == 0)
+        chosen.align_bytes = ASH_SLAB_ALIGN_MIN;
+    if (chosen.slab_bytes == 0)
+        chosen.slab_bytes = ASH_SLAB_BYTES_DEFAULT;
+    if (!config_is_valid(&chosen))
+        return -ASH_EINVAL;
+    if (chosen.align_bytes < ASH_SLAB_ALIGN_MIN)
+        chosen.align_bytes = ASH_SLAB_ALIGN_MIN;
+    *cache = (struct ash_slab_cache){.config = chosen};
+    ash_spin_init(&cache->lock);
+    ash_list_init(&cache->dense);
+    ash_list_init(&cache->sparse);
+    ash_list_init(&cache->empty);
+    ash_list_init(&cache->all);
+    ash__slab_layout(cache);
+    return 0;
+}
+
+/* Takes one empty slab out of the cache, or NULL. Lock held. */
+static struct ash__slab *detach_empty(struct ash_slab_cache *cache) {
+    struct ash__slab *slab = cache->active;
+    if (slab != NULL && slab->free == cache->objects) {
+        cache->active = NULL;
+        return detach(cache, slab);
+    }
+    struct ash_list *node = ash_list_pop_front(&cache->empty);
+    if (node == NULL)
+        return NULL;
+    cache->empties--;
+    return detach(cache, ASH_LIST_ENTRY(node, struct ash__slab, link));
+}
+
+/* One slab at a time: the lock is not held while the page source works. No more than there were at
+ * the start, so that it ends though others go on freeing. */
+uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache) {
+    uint32_t released = 0;
+    ash__slab_lock(cache);
+    uint32_t limit = cache->slabs;
+    for (; released < limit; released++) {
+        struct ash__slab *slab = detach_empty(cache);
+        if (slab == NULL)
+            break;
+        ash__slab_unlock(cache);
+        release_slab(cache, slab);
+        ash__slab_lock(cache);
+    }
+    ash__slab_unlock(cache);
+    return released;
+}
+
+int ash_slab_cache_fini(struct ash_slab_cache *cache) {
+    if (cache->used != 0)
+        return -ASH_EBUSY;
+    ash_slab_cache_shrink(cache);
+    ASH_ASSERT(cache->slabs == 0);
+    return 0;
+}
+
+void ash_slab_cache_stats(struct ash_slab_cache *cache, struct ash_slab_stats *stats) {
+    ash__slab_lock(cache);
+    *stats = (struct ash_slab_stats){
+        .name = cache->config.name,
+        .size_bytes = (uint32_t)cache->config.size_bytes,
+        .stride_bytes = cache->stride,
+        .slab_bytes = (uint32_t)(cache->mask + 1),
+        .objects_per_slab = cache->objects,
+        .waste_bytes = (uint32_t)(cache->mask + 1) - cache->objects * cache->stride,
+        .slabs = cache->slabs,
+        .empties = cache->empties,
+        .used = cache->used,
+        .peak = cache->peak,
+        .allocations = cache->allocations,
+        .frees = cache->allocations - cache->used,
+        .refills = cache->refills,
+        .releases = cache->releases,
+        .failures = cache->failures,
+    };
+    ash__slab_unlock(cache);
+}
