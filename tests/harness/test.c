@@ -5,7 +5,7 @@
  */
 #include "harness/test.h"
 
-#include <ashlar/event.h>
+#include <ashlar/port.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -19,17 +19,26 @@ extern struct ash_event __stop_ash_events[] __attribute__((weak));
 
 enum { EVENTS_MAX = 64 };
 
+/*
+ * Where a CPU goes when what it runs ends early: back to the case, or to the body of
+ * test_run_on_cpus. Frames nest by `outer` on CPU 0 alone (a body inside a case).
+ */
+struct frame {
+    jmp_buf end;
+    struct test_panic *panic; /* the innermost CHECK_PANICS that waits for one */
+    struct test_result result;
+    struct frame *outer;
+};
+
 static struct {
-    struct test_result *result;
-    jmp_buf end;   /* of the case that runs */
-    jmp_buf panic; /* of the CHECK_PANICS that waits for one */
-    bool panic_expected;
-    char panic_message[256];
+    struct frame *frames[ASH_PORT_CPUS_MAX]; /* each touched by its own CPU */
     char *arena;
     size_t arena_bytes, arena_used;
     uint64_t seed;
     bool seed_used;
-    uint64_t event_counts[EVENTS_MAX];
+    struct {
+        uint64_t count, a, b;
+    } events[EVENTS_MAX];
 } run = {.seed = 1};
 
 size_t test_case_count(void) {
@@ -51,59 +60,103 @@ void test_set_seed(uint64_t seed) {
 
 /* The end of a case */
 
-static void end_case(enum test_verdict verdict, const char *file, int line)
+static uint32_t this_cpu(void) {
+    uint32_t cpu;
+    ash_port_pin(&cpu);
+    ash_port_unpin();
+    return cpu;
+}
+
+static void end_frame(enum test_verdict verdict, const char *file, int line)
     __attribute__((noreturn));
 
-static void end_case(enum test_verdict verdict, const char *file, int line) {
-    struct test_result *result = run.result;
-    result->verdict = verdict;
-    result->file = file;
-    result->line = line;
-    size_t len = strlen(result->message);
-    if (verdict == TEST_FAILED && run.seed_used)
-        snprintf(result->message + len, sizeof(result->message) - len, " [seed %llu]",
-                 (unsigned long long)run.seed);
-    longjmp(run.end, 1);
+/* The message is in the frame's result already. */
+static void end_frame(enum test_verdict verdict, const char *file, int line) {
+    struct frame *frame = run.frames[this_cpu()];
+    frame->result.verdict = verdict;
+    frame->result.file = file;
+    frame->result.line = line;
+    longjmp(frame->end, 1);
 }
 
 void test_fail(const char *file, int line, const char *format, ...) {
+    struct test_result *result = &run.frames[this_cpu()]->result;
     va_list args;
     va_start(args, format);
-    vsnprintf(run.result->message, sizeof(run.result->message), format, args);
+    vsnprintf(result->message, sizeof(result->message), format, args);
     va_end(args);
-    end_case(TEST_FAILED, file, line);
+    end_frame(TEST_FAILED, file, line);
 }
 
 void test_skip(const char *format, ...) {
+    struct test_result *result = &run.frames[this_cpu()]->result;
     va_list args;
     va_start(args, format);
-    vsnprintf(run.result->message, sizeof(run.result->message), format, args);
+    vsnprintf(result->message, sizeof(result->message), format, args);
     va_end(args);
-    end_case(TEST_SKIPPED, NULL, 0);
+    end_frame(TEST_SKIPPED, NULL, 0);
 }
 
+/* A CPU that runs no part of a case panics as ever. */
 static void on_panic(const char *file, uint32_t line, const char *message) {
-    if (run.panic_expected) {
-        run.panic_expected = false;
-        snprintf(run.panic_message, sizeof(run.panic_message), "%s", message);
-        longjmp(run.panic, 1);
+    struct frame *frame = run.frames[this_cpu()];
+    if (frame == NULL)
+        return;
+    struct test_panic *panic = frame->panic;
+    if (panic == NULL)
+        test_fail(file, (int)line, "panic: %s", message);
+    snprintf(panic->message, sizeof(panic->message), "%s", message);
+    frame->panic = panic->outer;
+    ash_port_irq_restore((ash_irq_t)panic->irq_state);
+    longjmp(panic->jump, 1);
+}
+
+static ash_irq_t irq_state_now(void) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_port_irq_restore(state);
+    return state;
+}
+
+/* Runs run(context) as far as it goes; the verdict is in frame->result. */
+static void run_in_frame(struct frame *frame, void (*body)(void *context), void *context) {
+    uint32_t cpu = this_cpu();
+    ash_irq_t state = irq_state_now();
+    frame->panic = NULL;
+    frame->outer = run.frames[cpu];
+    run.frames[cpu] = frame;
+    if (setjmp(frame->end) == 0) {
+        body(context);
+        if (irq_state_now() != state)
+            test_fail(frame->result.file, frame->result.line,
+                      "ended with interrupts masked, or unmasked, that were not so before");
     }
-    test_fail(file, (int)line, "panic: %s", message);
+    ash_port_irq_restore(state);
+    run.frames[this_cpu()] = frame->outer;
+}
+
+static void run_case(void *context) {
+    const struct test_case *test = context;
+    test->run();
 }
 
 void test_run_case(const struct test_case *test, struct test_result *result) {
-    *result = (struct test_result){.verdict = TEST_PASSED, .file = test->file, .line = test->line};
-    run.result = result;
+    struct frame frame;
+    memset(&frame, 0, sizeof(frame));
+    frame.result =
+        (struct test_result){.verdict = TEST_PASSED, .file = test->file, .line = test->line};
     run.arena_used = 0;
     run.seed_used = false;
-    run.panic_expected = false;
-    memset(run.event_counts, 0, sizeof(run.event_counts));
+    memset(run.events, 0, sizeof(run.events));
     for (struct ash_event *event = __start_ash_events; event < __stop_ash_events; event++)
-        event->enabled = 1;
+        ash_store_relaxed(&event->enabled, 1);
     platform_panic_hook = on_panic;
-    if (setjmp(run.end) == 0)
-        test->run();
+    run_in_frame(&frame, run_case, (void *)(uintptr_t)test);
     platform_panic_hook = NULL;
+    *result = frame.result;
+    size_t len = strlen(result->message);
+    if (result->verdict == TEST_FAILED && run.seed_used)
+        snprintf(result->message + len, sizeof(result->message) - len, " [seed %llu]",
+                 (unsigned long long)run.seed);
 }
 
 /* Checks */
@@ -132,21 +185,23 @@ void test_check_mem_eq(const char *file, int line, const char *what, const void 
     }
 }
 
-jmp_buf *test_expect_panic(void) {
-    run.panic_expected = true;
-    run.panic_message[0] = '\0';
-    return &run.panic;
+jmp_buf *test_expect_panic(struct test_panic *panic) {
+    struct frame *frame = run.frames[this_cpu()];
+    panic->message[0] = '\0';
+    panic->irq_state = irq_state_now();
+    panic->outer = frame->panic;
+    frame->panic = panic;
+    return &panic->jump;
 }
 
 void test_no_panic(const char *file, int line, const char *statement) {
-    run.panic_expected = false;
     test_fail(file, line, "did not panic: %s", statement);
 }
 
-void test_check_panic(const char *file, int line, const char *part) {
-    if (strstr(run.panic_message, part) == NULL)
-        test_fail(file, line, "panicked with \"%s\", expected \"...%s...\"", run.panic_message,
-                  part);
+void test_check_panic(const char *file, int line, const struct test_panic *panic,
+                      const char *part) {
+    if (strstr(panic->message, part) == NULL)
+        test_fail(file, line, "panicked with \"%s\", expected \"...%s...\"", panic->message, part);
 }
 
 /* Memory */
@@ -163,20 +218,38 @@ void *test_alloc(size_t bytes, size_t align) {
 
 /* Events */
 
-void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
-    (void)a, (void)b;
+void test_event_sink(const struct ash_event *event, uint64_t a, uint64_t b) {
     size_t index = (size_t)(event - __start_ash_events);
-    if (index < EVENTS_MAX)
-        __atomic_fetch_add(&run.event_counts[index], 1, __ATOMIC_RELAXED);
+    if (index >= EVENTS_MAX)
+        return;
+    __atomic_fetch_add(&run.events[index].count, 1, __ATOMIC_RELAXED);
+    ash_store_relaxed(&run.events[index].a, a);
+    ash_store_relaxed(&run.events[index].b, b);
+}
+
+/* The kernel's own sink takes this one's place, and calls test_event_sink while cases run. */
+__attribute__((weak)) void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
+    test_event_sink(event, a, b);
 }
 
 uint64_t test_event_count(const char *name) {
+    return test_event_last(name, NULL, NULL);
+}
+
+uint64_t test_event_last(const char *name, uint64_t *a, uint64_t *b) {
     uint64_t count = 0;
     size_t index = 0;
     for (struct ash_event *event = __start_ash_events; event < __stop_ash_events;
          event++, index++) {
-        if (index < EVENTS_MAX && strcmp(event->name, name) == 0)
-            count += run.event_counts[index];
+        if (index >= EVENTS_MAX)
+            test_fail(__FILE__, __LINE__, "more than %d events are linked in", EVENTS_MAX);
+        if (strcmp(event->name, name) != 0)
+            continue;
+        count += ash_load_relaxed(&run.events[index].count);
+        if (a != NULL)
+            *a = ash_load_relaxed(&run.events[index].a);
+        if (b != NULL)
+            *b = ash_load_relaxed(&run.events[index].b);
     }
     return count;
 }
@@ -214,10 +287,47 @@ bool test_random_chance(struct test_random *random, uint32_t percent) {
 
 /* CPUs */
 
+/* A body on one CPU; the first that ends early gives the case its verdict. */
+struct bodies {
+    void (*body)(void *context, uint32_t cpu);
+    void *context;
+    struct test_result first;
+    uint32_t first_cpu;
+    uint32_t ended_early;
+};
+
+struct body {
+    struct bodies *bodies;
+    uint32_t cpu;
+};
+
+static void run_body(void *context) {
+    struct body *body = context;
+    body->bodies->body(body->bodies->context, body->cpu);
+}
+
+static void run_body_in_frame(void *context, uint32_t cpu) {
+    struct body body = {context, cpu};
+    struct frame frame;
+    memset(&frame, 0, sizeof(frame));
+    frame.result.file = __FILE__;
+    run_in_frame(&frame, run_body, &body);
+    if (frame.result.verdict != TEST_PASSED && ash_exchange(&body.bodies->ended_early, 1u) == 0) {
+        body.bodies->first = frame.result;
+        body.bodies->first_cpu = cpu;
+    }
+}
+
 void test_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count) {
     if (count > platform_cpu_count())
         test_skip("needs %u CPUs, %u are online", count, platform_cpu_count());
-    int error = platform_run_on_cpus(body, context, count);
+    struct bodies bodies = {.body = body, .context = context};
+    int error = platform_run_on_cpus(run_body_in_frame, &bodies, count);
     if (error != 0)
         test_fail(__FILE__, __LINE__, "platform_run_on_cpus: error %d", error);
+    const struct test_result *first = &bodies.first;
+    if (first->verdict == TEST_SKIPPED)
+        test_skip("%s", first->message);
+    if (first->verdict == TEST_FAILED)
+        test_fail(first->file, first->line, "on CPU %u: %.400s", bodies.first_cpu, first->message);
 }

@@ -11,9 +11,10 @@
  *
  * Rules
  *  - The name is a sentence fragment; one behaviour each. No sleeping, no wall clock, no files.
- *  - A CHECK that does not hold ends the case (longjmp to the runner), from any depth of call, but
- *    only on the thread or CPU that runs the case: a body of test_run_on_cpus returns its verdict
- *    as data.
+ *  - A CHECK that does not hold ends the case (longjmp to the runner), from any depth of call. In a
+ *    body of test_run_on_cpus it ends that body, and the case once all bodies have returned: so a
+ *    body that waits for another must be able to see that it is gone.
+ *  - A case leaves interrupts as it found them, or fails.
  *  - Memory comes from test_alloc and goes back when the case ends, however it ends.
  *  - Everything random comes from test_seed(); a failure prints it, and ASHLAR_SEED=n (host) or the
  *    argument seed=n (kernel) plays it again.
@@ -68,19 +69,27 @@ void test_check_mem_eq(const char *file, int line, const char *what, const void 
 
 /*
  * The statement must end in ash_panic with a message that contains `part`. The object that it was
- * working on is left as it was at that moment (its lock taken, perhaps): use it no more.
+ * working on is left as it was at that moment (its lock taken, perhaps): use it no more. Interrupts
+ * are masked as they were before. They nest; the statement must not jump out of it (return, break).
  */
-#define CHECK_PANICS(statement, part)                      \
-    do {                                                   \
-        if (setjmp(*test_expect_panic()) == 0) {           \
-            statement;                                     \
-            test_no_panic(__FILE__, __LINE__, #statement); \
-        }                                                  \
-        test_check_panic(__FILE__, __LINE__, (part));      \
+#define CHECK_PANICS(statement, part)                               \
+    do {                                                            \
+        struct test_panic test_panic_;                              \
+        if (setjmp(*test_expect_panic(&test_panic_)) == 0) {        \
+            statement;                                              \
+            test_no_panic(__FILE__, __LINE__, #statement);          \
+        }                                                           \
+        test_check_panic(__FILE__, __LINE__, &test_panic_, (part)); \
     } while (0)
-jmp_buf *test_expect_panic(void);
+struct test_panic {
+    jmp_buf jump;
+    struct test_panic *outer;
+    uint64_t irq_state; /* an ash_irq_t, which this header does not know */
+    char message[256];
+};
+jmp_buf *test_expect_panic(struct test_panic *panic);
 void test_no_panic(const char *file, int line, const char *statement) __attribute__((noreturn));
-void test_check_panic(const char *file, int line, const char *part);
+void test_check_panic(const char *file, int line, const struct test_panic *panic, const char *part);
 
 /* Zeroed memory until the end of the case; align is a power of two. Fails the case when there is
  * none left (the kernel's arena has test_arena_size() bytes, the host's is as large). */
@@ -88,6 +97,9 @@ void *test_alloc(size_t bytes, size_t align);
 
 /* Events: counted while a case runs, by descriptor name; all are enabled. */
 uint64_t test_event_count(const char *name);
+
+/* The same count, and the arguments of the last one; a and b may be NULL. */
+uint64_t test_event_last(const char *name, uint64_t *a, uint64_t *b);
 
 /* A seed for this case, and a generator (xorshift64*, Vigna 2016) made from it. */
 uint64_t test_seed(void);

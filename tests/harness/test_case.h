@@ -46,6 +46,10 @@ void test_set_seed(uint64_t seed);
  * a CPU fault into platform_panic_hook. */
 void test_run_case(const struct test_case *test, struct test_result *result);
 
+/* What test_event_count counts. An image with its own ash_event_emit calls this from it. */
+struct ash_event;
+void test_event_sink(const struct ash_event *event, uint64_t a, uint64_t b);
+
 #ifdef __cplusplus
 }
 #endif
