@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""layering: who may know whom (docs/ARCHITECTURE.md), proven from the sources and the archives.
+
+    layering.py --source DIR --build DIR --nm NM [--cross-nm NM] --cc WORD... --cxx WORD...
+                --portable FILE... --host-only FILE...
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness'))
+import tap  # noqa: E402
+
+FREESTANDING = {'stdint.h', 'stddef.h', 'stdbool.h'}
+LIBC_ALLOWED = {'memcpy', 'memmove', 'memset', 'memcmp'}
+LINKER_MADE = {'_GLOBAL_OFFSET_TABLE_'}
+HOOKS_ALLOWED = {'ash_panic', 'ash_event_emit'}
+HEADER_LINES_MAX = 250
+# Longer for a reason.
+LONG_HEADERS = {'include/ashlar/rbtree.h': 450}  # the whole algorithm is inline
+BOTH_WORLDS_PERCENT = 90
+WARNINGS = ['-Wall', '-Wextra', '-Wconversion', '-Wpedantic', '-Werror', '-fsyntax-only']
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+options = None
+SOURCE = None
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    for name in ('--source', '--build', '--nm', '--cross-nm'):
+        parser.add_argument(name)
+    for name in ('--cc', '--cxx', '--portable', '--host-only'):
+        parser.add_argument(name, nargs='*', default=[])
+    # A compiler's own options ("-m32") are not ours.
+    return parser.parse_args()
+
+
+def c_files(*folders):
+    for folder in folders:
+        for path in sorted((SOURCE / folder).rglob('*')):
+            if path.suffix in ('.c', '.h', '.cc', '.S') and not path.relative_to(SOURCE).parts[0].startswith('build'):
+                yield path
+
+
+def includes(path):
+    """(quote, name) of each include."""
+    return INCLUDE.findall(path.read_text(encoding='utf-8'))
+
+
+def relative(path):
+    return path.relative_to(SOURCE).as_posix()
+
+
+def parts():
+    return sorted(path.name for path in (SOURCE / 'lib').iterdir() if any(path.glob('*.c')))
+
+
+def headers_of(folder):
+    """{"ashlar/x.h"} below folder/include."""
+    base = SOURCE / folder / 'include'
+    return {path.relative_to(base).as_posix() for path in base.rglob('*.h')}
+
+
+def report(problems):
+    if problems:
+        tap.fail('\n'.join(problems))
+
+
+# Includes.
+
+def check_part_includes(part):
+    allowed = FREESTANDING | headers_of('.') | headers_of(f'lib/{part}') | {'ashlar/port.h'}
+    own = {path.name for path in (SOURCE / 'lib' / part).glob('*.h')}
+    problems = []
+    for path in c_files(f'lib/{part}'):
+        for quote, name in includes(path):
+            if name not in (allowed if quote == '<' else own):
+                problems.append(f'{relative(path)} includes {name}: a part knows {sorted(FREESTANDING)}, '
+                                'include/ashlar, <ashlar/port.h> and itself')
+    report(problems)
+
+
+@tap.case('layering.shared_headers_know_only_each_other')
+def _():
+    allowed = FREESTANDING | headers_of('.') | {'ashlar/port.h'}
+    report([f'{relative(path)} includes {name}' for path in c_files('include')
+            for _, name in includes(path) if name not in allowed])
+
+
+@tap.case('layering.port_headers_know_only_shared_headers')
+def _():
+    allowed = FREESTANDING | headers_of('.')
+    report([f'{relative(path)} includes {name}'
+            for path in sorted((SOURCE / 'platform').glob('*/include/ashlar/*.h'))
+            for _, name in includes(path) if name not in allowed])
+
+
+@tap.case('layering.a_platform_knows_neither_parts_nor_kernel_nor_its_neighbour')
+def _():
+    of_parts = set().union(*(headers_of(f'lib/{part}') for part in parts()))
+    of_kernel = {path.name for path in (SOURCE / 'kernel').rglob('*.h')}
+    problems = []
+    for platform in sorted(path.name for path in (SOURCE / 'platform').iterdir() if path.is_dir()):
+        own = {path.name for path in (SOURCE / 'platform' / platform).rglob('*.h')} | {'platform.h'}
+        for path in c_files(f'platform/{platform}'):
+            for quote, name in includes(path):
+                base = name.rsplit('/', 1)[-1]
+                if name in of_parts or (quote == '"' and (base not in own or base in of_kernel - own)):
+                    problems.append(f'{relative(path)} includes {name}')
+    report(problems)
+
+
+@tap.case('layering.the_kernel_knows_a_platform_by_platform_h_alone')
+def _():
+    private = {path.name for path in (SOURCE / 'platform').glob('*/*.h')}
+    own = {path.name for path in (SOURCE / 'kernel').rglob('*.h')}
+    report([f'{relative(path)} includes {name}' for path in c_files('kernel')
+            for quote, name in includes(path)
+            if quote == '"' and name.rsplit('/', 1)[-1] in private - own])
+
+
+# Symbols.
+
+def without_bodies(text):
+    """C text with comments, preprocessor lines and everything in braces taken out."""
+    text = re.sub(r'/\*.*?\*/|//[^\n]*', ' ', text, flags=re.DOTALL)
+    text = re.sub(r'\\\n', ' ', text)
+    text = re.sub(r'^\s*#.*$', ' ', text, flags=re.MULTILINE)
+    text = text.replace('extern "C" {', ' ')
+    kept, depth = [], 0
+    for character in text:
+        if character == '{':
+            depth += 1
+        elif character == '}':
+            depth = max(0, depth - 1)
+            kept.append(';')
+        elif depth == 0:
+            kept.append(character)
+    return ''.join(kept)
+
+
+def declared_by(header):
+    """What a port header declares and does not define: functions and extern variables."""
+    names = set()
+    for statement in without_bodies(header.read_text(encoding='utf-8')).split(';'):
+        words = statement.split()
+        if not words or words[0] in ('static', 'typedef', 'struct', 'union', 'enum'):
+            continue
+        statement = re.sub(r'__attribute__\s*\(\(.*\)\)', ' ', statement, flags=re.DOTALL)
+        function = re.search(r'(\w+)\s*\(', statement)
+        variable = re.search(r'(\w+)\s*(\[[^\]]*\])?\s*$', statement)
+        match = function or (variable if words[0] == 'extern' else None)
+        if match:
+            names.add(match.group(1))
+    return names
+
+
+def undefined_symbols(nm, archive):
+    output = subprocess.run([nm, '-g', archive], check=True, capture_output=True, text=True).stdout
+    defined, undefined = set(), set()
+    for line in output.splitlines():
+        fields = line.split()
+        if len(fields) == 2 and fields[0] in 'Uwv':
+            undefined.add(fields[1])
+        elif len(fields) == 3:
+            defined.add(fields[2])
+    return undefined - defined
+
+
+def build_option(name):
+    with open(pathlib.Path(options.build) / 'meson-info' / 'intro-buildoptions.json', encoding='utf-8') as file:
+        return next(entry['value'] for entry in json.load(file) if entry['name'] == name)
+
+
+def archives_of(part):
+    """(path, port, nm) of each archive of a part in this build directory."""
+    with open(pathlib.Path(options.build) / 'meson-info' / 'intro-targets.json', encoding='utf-8') as file:
+        targets = json.load(file)
+    cross = options.cross_nm is not None
+    for target in targets:
+        if target['type'] != 'static library':
+            continue
+        path = target['filename'][0]
+        if target['name'] == f'ashlar-{part}-template':
+            yield path, 'template', options.nm
+        elif target['name'] == f'ashlar-{part}-native' or (target['name'] == f'ashlar-{part}' and not cross):
+            yield path, 'hosted', options.nm
+        elif target['name'] == f'ashlar-{part}':
+            yield path, 'qemu-virt', options.cross_nm
+
+
+def check_part_symbols(part):
+    if build_option('b_sanitize') != 'none' or build_option('b_coverage'):
+        tap.skip('instrumented: its archives call the instrumentation\'s runtime')
+    if build_option('optimization') == '0':
+        tap.skip('not optimised: at -O0 inlines become calls')
+    problems, seen = [], 0
+    allowed = LIBC_ALLOWED | HOOKS_ALLOWED | LINKER_MADE
+    for path, port, nm in archives_of(part):
+        if not os.path.exists(path):
+            tap.fail(f'{path} is not built')
+        seen += 1
+        header = SOURCE / 'platform' / port / 'include/ashlar/port.h'
+        foreign = undefined_symbols(nm, path) - allowed - declared_by(header)
+        problems += [f'{os.path.basename(path)} needs {name}, which neither the C four nor {port}\'s '
+                     'port.h gives' for name in sorted(foreign)]
+    wanted = 2 if options.cross_nm is None else 3
+    if seen != wanted:
+        problems.append(f'{seen} archives of {part} found, expected {wanted}')
+    report(problems)
+
+
+# Headers.
+
+def public_headers():
+    """(path, include folders that it may need)."""
+    shared, port = SOURCE / 'include', SOURCE / 'platform/hosted/include'
+    for path in sorted(shared.rglob('*.h')):
+        yield path, [shared, port]
+    for part in parts():
+        own = SOURCE / 'lib' / part / 'include'
+        for path in sorted(own.rglob('*.h')):
+            yield path, [shared, port, own]
+    for path in sorted((SOURCE / 'platform').glob('*/include/ashlar/port.h')):
+        yield path, [shared, path.parents[1]]
+
+
+def check_headers_alone(compiler, language, standard):
+    problems = []
+    for path, folders in public_headers():
+        command = compiler + ['-x', language, f'-std={standard}', *WARNINGS, *(f'-I{folder}' for folder in folders), '-']
+        # Twice: a header may be included again. And a unit may not be empty.
+        text = f'#include "{path}"\n#include "{path}"\nextern int ash_unit_is_not_empty;\n'
+        result = subprocess.run(command, input=text, capture_output=True, text=True)
+        if result.returncode != 0:
+            problems.append(f'{relative(path)} as {standard}:\n{result.stderr}')
+    report(problems)
+
+
+@tap.case('headers.compile_alone_as_c11')
+def _():
+    check_headers_alone(options.cc, 'c', 'c11')
+
+
+@tap.case('headers.compile_alone_as_cpp17')
+def _():
+    if not options.cxx:
+        tap.skip('no C++ compiler')
+    check_headers_alone(options.cxx, 'c++', 'c++17')
+
+
+@tap.case('headers.are_short')
+def _():
+    report([f'{relative(path)} has {lines} lines; at most {limit}'
+            for path, _ in public_headers()
+            if (lines := len(path.read_text(encoding='utf-8').splitlines())) >
+            (limit := LONG_HEADERS.get(relative(path), HEADER_LINES_MAX))])
+
+
+@tap.case('headers.guards_are_their_names')
+def _():
+    problems = []
+    for path, _ in public_headers():
+        guard = 'ASHLAR_' + path.stem.upper().replace('-', '_') + '_H'
+        text = path.read_text(encoding='utf-8')
+        if f'#ifndef {guard}\n#define {guard}\n' not in text:
+            problems.append(f'{relative(path)}: expected the guard {guard}')
+    report(problems)
+
+
+# The whole tree.
+
+FOLDERS = ('include', 'lib', 'platform', 'kernel', 'tests', 'bench', 'examples')
+
+
+@tap.case('style.every_source_names_its_licence')
+def _():
+    report([f'{relative(path)}: no SPDX-License-Identifier in its first two lines'
+            for path in c_files(*FOLDERS)
+            if 'SPDX-License-Identifier: MIT' not in ''.join(path.read_text(encoding='utf-8').splitlines(True)[:2])])
+
+
+@tap.case('style.sources_are_formatted')
+def _():
+    tool = shutil.which('clang-format-14')
+    if tool is None:
+        tap.skip('clang-format-14 is not installed')
+    files = [str(path) for path in c_files(*FOLDERS) if path.suffix != '.S']
+    result = subprocess.run([tool, '--dry-run', *files], capture_output=True, text=True)
+    bad = sorted({line.split(':')[0] for line in result.stderr.splitlines() if 'warning: code' in line})
+    report([f'{relative(pathlib.Path(path))}: run clang-format-14 -i on it' for path in bad])
+
+
+@tap.case('worlds.nearly_all_cases_of_the_parts_run_in_both')
+def _():
+    def cases(files):
+        files = [file for file in files if f'tests/{pathlib.Path(file).parent.name}' in of_parts]
+        if not files:
+            return []
+        command = [str(SOURCE / 'tools/list-tests'), *files]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    of_parts = {f'tests/{part}' for part in parts()}
+    portable, host_only = cases(options.portable), cases(options.host_only)
+    total = len(portable) + len(host_only)
+    if total == 0 or len(portable) * 100 < total * BOTH_WORLDS_PERCENT:
+        tap.fail(f'{len(portable)} of {total} cases of the parts are in the list of both worlds; '
+                 f'at least {BOTH_WORLDS_PERCENT} % must be')
+
+
+def main():
+    global options, SOURCE
+    options = parse()
+    SOURCE = pathlib.Path(options.source).resolve()
+    for part in parts():
+        tap.case(f'layering.{part}_knows_only_itself_and_the_shared_headers')(
+            lambda part=part: check_part_includes(part))
+        tap.case(f'layering.{part}_needs_no_symbol_but_the_allowed')(
+            lambda part=part: check_part_symbols(part))
+    return tap.run()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
