@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio_blk_device.h: the block device type of the fake virtio device (virtio 1.2, 5.2): read,
+ * write, flush, get-id, and discard and write-zeroes where they are offered.
+ *
+ * Rules
+ *  - A block is 512 bytes whatever blk_size says. A backing whose size is no multiple of 512 is
+ *    padded with zeros up to the next sector: reads only, a write there is an I/O error.
+ *  - A request that breaks a rule of 5.2.6 is recorded, and answered with IOERR where there is a
+ *    status byte to write to.
+ *  - used.len counts the bytes written from the start of the writable part without a gap: a failed
+ *    read has 1 only if the status byte is all there is.
+ */
+#ifndef ASHLAR_HOSTED_VIRTIO_BLK_DEVICE_H
+#define ASHLAR_HOSTED_VIRTIO_BLK_DEVICE_H
+
+#include "hosted/virtio_engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FAKE_VIRTIO_BLK_F_SIZE_MAX     (UINT64_C(1) << 1)
+#define FAKE_VIRTIO_BLK_F_SEG_MAX      (UINT64_C(1) << 2)
+#define FAKE_VIRTIO_BLK_F_RO           (UINT64_C(1) << 5)
+#define FAKE_VIRTIO_BLK_F_BLK_SIZE     (UINT64_C(1) << 6)
+#define FAKE_VIRTIO_BLK_F_FLUSH        (UINT64_C(1) << 9)
+#define FAKE_VIRTIO_BLK_F_CONFIG_WCE   (UINT64_C(1) << 11)
+#define FAKE_VIRTIO_BLK_F_MQ           (UINT64_C(1) << 12)
+#define FAKE_VIRTIO_BLK_F_DISCARD      (UINT64_C(1) << 13)
+#define FAKE_VIRTIO_BLK_F_WRITE_ZEROES (UINT64_C(1) << 14)
+
+enum { FAKE_VIRTIO_BLK_SECTOR_BYTES = 512, FAKE_VIRTIO_BLK_ID_BYTES = 20 };
+
+/* Where the bytes are. Calls stay inside size_bytes; each returns 0 or a negative ASH_E*. */
+struct fake_virtio_blk_backing {
+    uint64_t size_bytes;
+    int (*read)(void *context, uint64_t offset, void *bytes, uint64_t len);
+    int (*write)(void *context, uint64_t offset, const void *bytes, uint64_t len); /* NULL: none */
+    int (*flush)(void *context);                                                   /* may be NULL */
+    void *context;
+};
+
+struct fake_virtio_blk_config {
+    struct fake_virtio_blk_backing backing;
+    bool read_only;             /* offers RO; also without backing.write */
+    uint64_t features_without;  /* not to be offered, of those below and of every device's */
+    uint64_t features_with;     /* DISCARD, WRITE_ZEROES: offered only on request */
+    uint32_t queue_size_max;    /* 0: 256 */
+    uint32_t queue_count;       /* 0: 1; more offers MQ */
+    uint32_t seg_max, size_max; /* 0: queue size - 2; 1 MiB */
+    uint32_t blk_size;          /* 0: 512 */
+    const char *id;             /* up to 20 bytes; NULL: "ashlar" */
+};
+
+struct fake_virtio_blk {
+    struct fake_virtio device;
+    struct fake_virtio_blk_config config;
+    uint64_t capacity_sectors;
+    uint8_t id[FAKE_VIRTIO_BLK_ID_BYTES];
+    uint64_t reads, writes, flushes;
+    uint8_t sector[FAKE_VIRTIO_BLK_SECTOR_BYTES]; /* bounce */
+};
+
+/* Offers by itself: VERSION_1, INDIRECT_DESC, EVENT_IDX, SIZE_MAX, SEG_MAX, BLK_SIZE, FLUSH, and RO
+ * or MQ as configured. */
+void fake_virtio_blk_init(struct fake_virtio_blk *blk, const struct fake_virtio_blk_config *config,
+                          struct guest_memory *memory);
+
+/* A backing of plain memory; `bytes` stays the caller's. */
+struct fake_virtio_blk_memory {
+    uint8_t *bytes;
+    uint64_t size_bytes;
+};
+struct fake_virtio_blk_backing fake_virtio_blk_memory(struct fake_virtio_blk_memory *memory);
+
+/* A backing of a regular file or block device, read by pread, never written. */
+struct fake_virtio_blk_file {
+    int fd;
+};
+/* 0, -ASH_EISDIR for a directory, or errno's value negated. */
+int fake_virtio_blk_file_open(struct fake_virtio_blk_file *file, const char *path,
+                              struct fake_virtio_blk_backing *backing) ASH_MUST_CHECK;
+void fake_virtio_blk_file_close(struct fake_virtio_blk_file *file);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
