@@ -10,14 +10,14 @@ ASH_EVENT_DEFINE(event_exhausted, "buddy.exhausted", "order,free_pages");
  */
 void ash__buddy_insert(struct ash_buddy *buddy, const struct ash_buddy_span *span, uint64_t index,
                        uint32_t order) {
-    while (order < span->order_max) {
-        uint64_t other = index ^ UINT64_C(1) << order;
+    uint32_t emptied = 0;
+    for (; order < span->order_max; order++) {
+        uint64_t other = index ^ UINT64_C(1) << order; /* its bits below `order` do not count */
         if (!is_free(buddy, order, other))
             break;
-        free_remove(buddy, order, other);
-        index &= other;
-        order++;
+        emptied |= free_take(buddy, order, other);
     }
+    buddy->orders_free &= ~emptied;
     free_insert(buddy, order, index);
 }
 
@@ -45,10 +45,17 @@ int ash__buddy_free_order(const struct ash_buddy *buddy, const struct ash_buddy_
  * holds `index`; the other halves become free. Their buddies are being split: nothing to merge.
  */
 static void split(struct ash_buddy *buddy, uint64_t index, uint32_t from, uint32_t order) {
-    while (from > order) {
-        from--;
-        free_insert(buddy, from, index ^ UINT64_C(1) << from);
+    uint32_t halves = (1u << from) - (1u << order); /* a bit for each order from there to here */
+    if (ASH_LIKELY((buddy->orders_free & halves) == 0)) {
+        buddy->orders_free |= halves;
+        for (; order < from; order++) {
+            buddy->lone[order] = index >> order ^ 1;
+            buddy->free_blocks[order] = 1;
+        }
+        return;
     }
+    for (; order < from; order++)
+        free_insert(buddy, order, index ^ UINT64_C(1) << order);
 }
 
 static void mark_allocated(struct ash_buddy *buddy, const struct ash_buddy_span *span,
@@ -73,7 +80,7 @@ int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, uint8_t owner, ash_
         return -ASH_ENOMEM;
     }
     uint32_t from = order + ash_ctz64(fitting);
-    uint64_t index = bitmap_first(&buddy->free_map[from]) << from;
+    uint64_t index = free_lowest(buddy, from);
     const struct ash_buddy_span *span = span_of_index(buddy, index);
     free_remove(buddy, from, index);
     split(buddy, index, from, order);

@@ -71,22 +71,46 @@ static inline uint64_t bitmap_first(const struct ash_buddy_bitmap *map) {
     return bit;
 }
 
-/* Free blocks, in and out of their order's set, with its count (I2). Pages are counted by the callers. */
+/*
+ * The free blocks of an order: those of its bitmap and the lone one, a register in front of it. An
+ * order that holds one block at most, as most do after a split, so costs one store and no bitmap.
+ * Pages are counted by the callers.
+ */
+#define LONE_NONE UINT64_MAX
 
 static inline void free_insert(struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    bitmap_set(&buddy->free_map[order], index >> order);
+    if (buddy->lone[order] == LONE_NONE)
+        buddy->lone[order] = index >> order;
+    else
+        bitmap_set(&buddy->free_map[order], index >> order);
     buddy->free_blocks[order]++;
     buddy->orders_free |= 1u << order;
 }
 
+/* Returns the mask of `order` if that was its last one, else 0: the caller clears orders_free. */
+static inline uint32_t free_take(struct ash_buddy *buddy, uint32_t order, uint64_t index) {
+    if (buddy->lone[order] == index >> order)
+        buddy->lone[order] = LONE_NONE;
+    else
+        bitmap_clear(&buddy->free_map[order], index >> order);
+    return (uint32_t)(--buddy->free_blocks[order] == 0) << order;
+}
+
 static inline void free_remove(struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    bitmap_clear(&buddy->free_map[order], index >> order);
-    if (--buddy->free_blocks[order] == 0)
-        buddy->orders_free &= ~(1u << order);
+    buddy->orders_free &= ~free_take(buddy, order, index);
 }
 
 static inline bool is_free(const struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    return bitmap_test(&buddy->free_map[order], index >> order);
+    return buddy->lone[order] == index >> order ||
+           bitmap_test(&buddy->free_map[order], index >> order);
+}
+
+/* The lowest index of a free block; the order must have one. */
+static inline uint64_t free_lowest(const struct ash_buddy *buddy, uint32_t order) {
+    uint64_t lowest = buddy->lone[order];
+    if (buddy->free_blocks[order] != (lowest != LONE_NONE))
+        lowest = ash_min_u64(lowest, bitmap_first(&buddy->free_map[order]));
+    return lowest << order;
 }
 
 static inline uint64_t span_index(const struct ash_buddy_span *span, ash_pfn_t pfn) {

@@ -36,9 +36,12 @@ static const char *check_orders(const struct ash_buddy *buddy) {
         uint64_t bits = ash_align_up(end, UINT64_C(1) << order) >> order;
         if (!summaries_are_true(map, bits))
             return "I1: a summary bit and the word that it stands for differ";
-        uint64_t blocks = bits_set(map, bits);
+        uint64_t lone = buddy->lone[order];
+        if (lone != LONE_NONE && (lone >= bits || bitmap_test(map, lone)))
+            return "I2: an order's lone free block is in its bitmap too, or nowhere";
+        uint64_t blocks = bits_set(map, bits) + (lone != LONE_NONE);
         if (blocks != buddy->free_blocks[order])
-            return "I2: the count of an order's free blocks is not what its bitmap holds";
+            return "I2: the count of an order's free blocks is not how many it holds";
         if ((blocks != 0) != ((buddy->orders_free >> order & 1) != 0))
             return "I2: the mask of orders with free blocks is wrong";
         pages += blocks << order;

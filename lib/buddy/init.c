@@ -89,6 +89,7 @@ size_t ash_buddy_storage_size(const struct ash_buddy_config *config) {
 static void carve_bitmaps(struct ash_buddy *buddy, uint64_t *words, uint64_t index_end) {
     for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
         struct ash_buddy_bitmap *map = &buddy->free_map[order];
+        buddy->lone[order] = LONE_NONE;
         uint64_t bits = order_bits(index_end, order);
         do {
             bits = level_words(bits);

@@ -96,6 +96,7 @@ struct ash_buddy {
     struct ash_buddy_span *spans;
     uint64_t total_pages, free_pages, reserved_pages, peak_used_pages, failed_allocs;
     uint64_t free_blocks[ASH_BUDDY_ORDERS];
+    uint64_t lone[ASH_BUDDY_ORDERS]; /* one free block's index >> order, kept out of the bitmap */
     struct ash_buddy_bitmap free_map[ASH_BUDDY_ORDERS];
 };
 
