@@ -100,10 +100,17 @@ void *ash_kmalloc(struct ash_heap *heap, size_t size) {
     return alloc_large(heap, size);
 }
 
+/* What ash_ksize will say of a block of `size` bytes. */
+static size_t usable_bytes(struct ash_heap *heap, size_t size) {
+    if (size <= ASH_HEAP_CLASS_MAX)
+        return class_for(heap, size)->stride;
+    return size <= ASH_PAGE_SIZE ? ASH_PAGE_SIZE : (size_t)1 << ash_log2_ceil(size);
+}
+
 void *ash_kzalloc(struct ash_heap *heap, size_t size) {
     void *pointer = ash_kmalloc(heap, size);
     if (pointer != NULL)
-        __builtin_memset(pointer, 0, ash_ksize(heap, pointer));
+        __builtin_memset(pointer, 0, usable_bytes(heap, size));
     return pointer;
 }
 
@@ -140,8 +147,10 @@ size_t ash_ksize(struct ash_heap *heap, const void *pointer) {
     struct ash_page_block block = identify(heap, pointer);
     if (block.kind == ASH_PAGE_LARGE)
         return block_bytes(block.order);
-    const struct ash__slab *slab = block.base;
-    return slab->cache->stride;
+    struct ash__slab *slab = block.base;
+    struct ash_slab_cache *cache = slab->cache;
+    ash__slab_require_out(cache, slab, pointer);
+    return cache->stride;
 }
 
 uint32_t ash_heap_shrink(struct ash_heap *heap) {

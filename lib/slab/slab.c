@@ -228,16 +228,23 @@ static struct ash__slab *refile(struct ash_slab_cache *cache, struct ash__slab *
     return file_slab(cache, slab);
 }
 
-/* Called with the lock on a slab of this cache, returns without. */
-static inline void put_object(struct ash_slab_cache *cache, struct ash__slab *slab, void *object) {
+/* The number of an object that is out; panics for anything else. Called with the lock. */
+static inline uint32_t index_of(struct ash_slab_cache *cache, const struct ash__slab *slab,
+                                const void *object) {
     uint32_t offset = (uint32_t)((uintptr_t)object - (uintptr_t)slab) - cache->first;
     uint32_t index = ash__slab_index(cache, offset);
-    uint32_t word = index / 64;
-    uint64_t bit = UINT64_C(1) << index % 64;
     if (ASH_ENABLED(ASH_CHECKS >= 1) &&
         ASH_UNLIKELY(index >= cache->objects || index * cache->stride != offset ||
-                     (slab->bitmap[word] & bit) != 0))
+                     (slab->bitmap[index / 64] >> index % 64 & 1) != 0))
         refuse_in_slab(cache, slab, object);
+    return index;
+}
+
+/* Called with the lock on a slab of this cache, returns without. */
+static inline void put_object(struct ash_slab_cache *cache, struct ash__slab *slab, void *object) {
+    uint32_t index = index_of(cache, slab, object);
+    uint32_t word = index / 64;
+    uint64_t bit = UINT64_C(1) << index % 64;
     slab->bitmap[word] |= bit;
     slab->summary |= UINT64_C(1) << word;
     uint32_t free = ++slab->free;
@@ -259,6 +266,13 @@ void ash__slab_free_in(struct ash_slab_cache *cache, struct ash__slab *slab, voi
     }
     *ash__slab_known(cache, slab) = (uintptr_t)slab;
     put_object(cache, slab, object);
+}
+
+void ash__slab_require_out(struct ash_slab_cache *cache, struct ash__slab *slab,
+                           const void *object) {
+    ash__slab_lock(cache);
+    (void)index_of(cache, slab, object);
+    ash__slab_unlock(cache);
 }
 
 void ash_slab_free(struct ash_slab_cache *cache, void *object) {

@@ -71,6 +71,10 @@ void ash__slab_layout(struct ash_slab_cache *cache);
  * lock. */
 void ash__slab_free_in(struct ash_slab_cache *cache, struct ash__slab *slab, void *object);
 
+/* Panics, as a free would, unless the pointer is an object of the slab that is out. */
+void ash__slab_require_out(struct ash_slab_cache *cache, struct ash__slab *slab,
+                           const void *object);
+
 /* What a pointer is that is not an object of the cache; block is NULL where it is in none. */
 void ash__slab_refuse(const char *cache_name, const void *pointer,
                       const struct ash_page_block *block) __attribute__((noreturn, cold));

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* Cases of <ashlar/slab.h> and <ashlar/heap.h>: every wrong free, and the checkers. */
+#include "fake_pages.h"
+#include "harness/test.h"
+
+#include "slab_internal.h"
+
+struct bench_of_two { /* two caches over one source, and an object of the first */
+    struct fake_pages *pages;
+    struct ash_slab_cache cache, other;
+    char *object;
+};
+
+static void set_up(struct bench_of_two *two) {
+    two->pages = fake_pages_new(64);
+    struct ash_slab_config config = {.name = "thing",
+                                     .size_bytes = 80,
+                                     .slab_bytes = ASH_PAGE_SIZE,
+                                     .source = &two->pages->source};
+    CHECK_EQ(ash_slab_cache_init(&two->cache, &config), 0);
+    config.name = "other";
+    CHECK_EQ(ash_slab_cache_init(&two->other, &config), 0);
+    two->object = ash_slab_alloc(&two->cache);
+    CHECK(two->object != NULL);
+}
+
+/* A wrong free changes nothing: the caches are sound, and the object can be freed. */
+static void tear_down(struct bench_of_two *two) {
+    CHECK(ash_slab_cache_check(&two->cache) == NULL);
+    CHECK(ash_slab_cache_check(&two->other) == NULL);
+    ash_slab_free(&two->cache, two->object);
+    CHECK_EQ(ash_slab_cache_fini(&two->cache), 0);
+}
+
+#define CHECK_FREE_REFUSED(pointer, part)                                      \
+    do {                                                                       \
+        struct bench_of_two two;                                               \
+        set_up(&two);                                                          \
+        CHECK_PANICS(ash_slab_free(&two.cache, (void *)(pointer)), part);      \
+        memset(two.cache.known, 0, sizeof(two.cache.known)); /* and by find */ \
+        CHECK_PANICS(ash_slab_free(&two.cache, (void *)(pointer)), part);      \
+        tear_down(&two);                                                       \
+    } while (0)
+
+TEST_CASE(slab, free_of_null_panics)
+{ CHECK_FREE_REFUSED(NULL, "to thing: foreign pointer"); }
+
+TEST_CASE(slab, free_of_an_address_in_page_0_panics)
+{ CHECK_FREE_REFUSED((uintptr_t)0x40, "to thing: foreign pointer"); }
+
+TEST_CASE(slab, free_of_a_stack_variable_panics)
+{
+    uint64_t variable[16] = {0};
+    CHECK_FREE_REFUSED(variable, "to thing: foreign pointer");
+    CHECK_EQ(variable[0], 0);
+}
+
+TEST_CASE(slab, free_of_a_wild_pointer_panics)
+{
+    CHECK_FREE_REFUSED(UINTPTR_MAX, "to thing: foreign pointer");
+    CHECK_FREE_REFUSED(UINTPTR_MAX / 3 & ~(uintptr_t)7, "to thing: foreign pointer");
+}
+
+TEST_CASE(slab, free_of_a_free_page_panics)
+{ CHECK_FREE_REFUSED(two.pages->base + 9 * ASH_PAGE_SIZE, "to thing: foreign pointer"); }
+
+TEST_CASE(slab, free_inside_the_header_panics)
+{
+    CHECK_FREE_REFUSED(ash_align_down((uintptr_t)two.object, ASH_PAGE_SIZE), "in the header");
+    CHECK_FREE_REFUSED(two.object - 1, "in the header");
+    CHECK_FREE_REFUSED(two.object - 8, "in the header");
+}
+
+TEST_CASE(slab, free_inside_an_object_panics_and_says_where)
+{
+    CHECK_FREE_REFUSED(two.object + 1, "misaligned: 1 bytes into the object");
+    CHECK_FREE_REFUSED(two.object + 8, "misaligned: 8 bytes into the object");
+    CHECK_FREE_REFUSED(two.object + 71, "misaligned: 71 bytes into the object");
+}
+
+TEST_CASE(slab, free_behind_the_last_object_panics)
+{
+    CHECK_FREE_REFUSED(
+        ash__slab_object(&two.cache, ash__slab_of(&two.cache, two.object), two.cache.objects),
+        "behind the last object");
+}
+
+TEST_CASE(slab, free_of_an_object_never_handed_out_panics)
+{ CHECK_FREE_REFUSED(two.object + 80, "double free"); }
+
+TEST_CASE(slab, double_free_panics_at_once)
+{
+    struct bench_of_two two;
+    set_up(&two);
+    void *second = ash_slab_alloc(&two.cache);
+    ash_slab_free(&two.cache, second);
+    CHECK_PANICS(ash_slab_free(&two.cache, second), "double free");
+    CHECK_PANICS(ash_slab_free(&two.cache, second), "to thing");
+    tear_down(&two);
+}
+
+TEST_CASE(slab, double_free_after_the_slab_went_back_panics)
+{
+    struct bench_of_two two;
+    set_up(&two);
+    ash_slab_free(&two.cache, two.object);
+    CHECK_EQ(ash_slab_cache_shrink(&two.cache), 1);
+    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "its slab went back since");
+    CHECK(ash_slab_cache_check(&two.cache) == NULL);
+}
+
+/* The pages of a slab that went back now are another cache's slab, or a block of another owner. */
+TEST_CASE(slab, double_free_into_reused_pages_panics)
+{
+    struct bench_of_two two;
+    set_up(&two);
+    ash_slab_free(&two.cache, two.object);
+    CHECK_EQ(ash_slab_cache_shrink(&two.cache), 1);
+    void *reused = ash_slab_alloc(&two.other);
+    CHECK(reused == two.object);
+    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "in a slab of cache other");
+    ash_slab_free(&two.other, reused);
+    CHECK_EQ(ash_slab_cache_shrink(&two.other), 1);
+    CHECK(fake_pages_alloc(two.pages, 0, ASH_PAGE_FOREIGN) == two.pages->base);
+    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "of another owner");
+}
+
+TEST_CASE(slab, free_of_another_caches_object_panics_and_names_both)
+{ CHECK_FREE_REFUSED(ash_slab_alloc(&two.other), "to thing: in a slab of cache other"); }
+
+TEST_CASE(slab, free_inside_a_large_block_panics)
+{
+    CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2, ASH_PAGE_LARGE) + 4096 + 64,
+                       "inside the large block");
+}
+
+TEST_CASE(slab, free_inside_pages_of_another_owner_panics)
+{
+    CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2, ASH_PAGE_FOREIGN) + 64,
+                       "of another owner");
+}
+
+/* A block that says it is a slab, full of hostile bytes: not one of them is followed. */
+TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header)
+{
+    struct bench_of_two two;
+    set_up(&two);
+    struct ash__slab *forged = fake_pages_alloc(two.pages, 0, ASH_PAGE_FOREIGN);
+    memset(forged, 0xff, ASH_PAGE_SIZE);
+    forged->cache = &two.cache;
+    CHECK_PANICS(ash_slab_free(&two.cache, (char *)forged + two.cache.first), "of another owner");
+    tear_down(&two);
+}
+
+/* The heap */
+
+static struct ash_heap *new_heap(struct fake_pages *pages) {
+    struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
+    CHECK_EQ(ash_heap_init(heap, &pages->source), 0);
+    return heap;
+}
+
+#define CHECK_KFREE_REFUSED(pointer, part)                                  \
+    do {                                                                    \
+        CHECK_PANICS(ash_kfree(heap, (void *)(pointer)), part);             \
+        CHECK_PANICS(CHECK(ash_ksize(heap, (void *)(pointer)) == 0), part); \
+        CHECK(ash_heap_check(heap) == NULL);                                \
+    } while (0)
+
+TEST_CASE(heap, free_of_a_foreign_pointer_panics)
+{
+    struct ash_heap *heap = new_heap(fake_pages_new(64));
+    uint64_t variable = 0;
+    CHECK_KFREE_REFUSED(&variable, "to the heap: foreign pointer");
+    CHECK_KFREE_REFUSED((uintptr_t)0x40, "to the heap: foreign pointer");
+    CHECK_KFREE_REFUSED(UINTPTR_MAX, "to the heap: foreign pointer");
+}
+
+TEST_CASE(heap, free_of_a_small_pointer_that_is_no_object_panics)
+{
+    struct ash_heap *heap = new_heap(fake_pages_new(64));
+    char *object = ash_kmalloc(heap, 100), *gone = ash_kmalloc(heap, 100);
+    CHECK_KFREE_REFUSED(object + 1, "to kmalloc-128: misaligned: 1 bytes");
+    CHECK_KFREE_REFUSED(object + 64, "to kmalloc-128: misaligned: 64 bytes");
+    CHECK_KFREE_REFUSED(ash_align_down((uintptr_t)object, 32768), "in the header");
+    ash_kfree(heap, gone);
+    CHECK_KFREE_REFUSED(gone, "double free");
+    ash_kfree(heap, object);
+    CHECK_EQ(ash_heap_fini(heap), 0);
+}
+
+TEST_CASE(heap, free_inside_or_twice_of_a_large_block_panics)
+{
+    struct ash_heap *heap = new_heap(fake_pages_new(64));
+    char *block = ash_kmalloc(heap, 10000);
+    CHECK_KFREE_REFUSED(block + 1, "inside the large block");
+    CHECK_KFREE_REFUSED(block + 4096, "inside the large block");
+    ash_kfree(heap, block);
+    CHECK_KFREE_REFUSED(block, "foreign pointer");
+    CHECK_EQ(ash_heap_fini(heap), 0);
+}
+
+TEST_CASE(heap, free_of_somebody_elses_memory_panics)
+{
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash_heap *heap = new_heap(pages);
+    struct ash_slab_config config = {.name = "task", .size_bytes = 64, .source = &pages->source};
+    struct ash_slab_cache cache;
+    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    CHECK_KFREE_REFUSED(ash_slab_alloc(&cache), "to the heap: in a slab of cache task");
+    CHECK_KFREE_REFUSED(fake_pages_alloc(pages, 0, ASH_PAGE_FOREIGN), "of another owner");
+}
+
+/* The checkers: each seeded corruption is found, by its number. */
+
+#define CHECK_FINDS(number, corruption, repair)                                   \
+    do {                                                                          \
+        corruption;                                                               \
+        const char *found = ash_slab_cache_check(&cache);                         \
+        repair;                                                                   \
+        CHECK(found != NULL);                                                     \
+        if (strncmp(found, number, strlen(number)) != 0)                          \
+            test_fail(__FILE__, __LINE__, "expected %s, got: %s", number, found); \
+        CHECK(ash_slab_cache_check(&cache) == NULL);                              \
+    } while (0)
+
+TEST_CASE(slab, checker_finds_seeded_corruption)
+{
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash_slab_config config = {.name = "thing",
+                                     .size_bytes = 512,
+                                     .slab_bytes = ASH_PAGE_SIZE,
+                                     .empty_max = 1,
+                                     .source = &pages->source};
+    struct ash_slab_cache cache;
+    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    void *objects[28];
+    for (uint32_t i = 0; i < 28; i++)
+        objects[i] = ash_slab_alloc(&cache);
+    for (uint32_t i = 0; i < 15; i++) { /* an empty slab, another gone, and a dense one */
+        if (i != 13)
+            ash_slab_free(&cache, objects[i]);
+    }
+    CHECK(ash_slab_cache_check(&cache) == NULL);
+    struct ash__slab *active = cache.active, *dense = ash__slab_of(&cache, objects[20]);
+    CHECK(active == ash__slab_of(&cache, objects[27]));
+    CHECK_FINDS("I1", dense->cache = NULL, dense->cache = &cache);
+    CHECK_FINDS("I2", dense->summary ^= 1, dense->summary ^= 1);
+    CHECK_FINDS("I2", dense->summary ^= 1u << 9, dense->summary ^= 1u << 9);
+    CHECK_FINDS("I2", dense->bitmap[0] ^= 1u << 7, dense->bitmap[0] ^= 1u << 7);
+    CHECK_FINDS("I3", dense->bitmap[0] ^= 1u << 3, dense->bitmap[0] ^= 1u << 3);
+    CHECK_FINDS("I3", dense->free++, dense->free--);
+    struct ash_list *next = cache.dense.next;
+    CHECK_FINDS("I4", cache.dense.next = &cache.dense, cache.dense.next = next);
+    CHECK_FINDS("I4", cache.active = dense, cache.active = active);
+    CHECK_FINDS("I4", cache.active = (struct ash__slab *)pages->base + 1, cache.active = active);
+    CHECK_FINDS("I5", cache.used++, cache.used--);
+    CHECK_FINDS("I5", cache.slabs++, cache.slabs--);
+    CHECK_FINDS("I5", cache.refills++, cache.refills--);
+    CHECK_FINDS("I5", cache.config.empty_max = 0, cache.config.empty_max = 1);
+    CHECK_FINDS("I5", cache.peak = 1, cache.peak = 28);
+    uintptr_t *known = ash__slab_known(&cache, dense), before = *known;
+    CHECK_FINDS("I6", *known += ASH_PAGE_SIZE * ASH_SLAB_KNOWN, *known = before);
+}
+
+TEST_CASE(heap, checker_finds_seeded_corruption)
+{
+    struct ash_heap *heap = new_heap(fake_pages_new(64));
+    void *large = ash_kmalloc(heap, 5000);
+    CHECK(ash_heap_check(heap) == NULL);
+    heap->large_bytes++;
+    CHECK(strncmp(ash_heap_check(heap), "I7", 2) == 0);
+    heap->large_bytes--;
+    heap->caches[3].used++;
+    CHECK(strncmp(ash_heap_check(heap), "I5", 2) == 0);
+    heap->caches[3].used--;
+    ash_kfree(heap, large);
+    CHECK(ash_heap_check(heap) == NULL);
+}
