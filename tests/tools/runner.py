@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""runner: cases of tools/qemu-run, against a program that stands in for QEMU.
+
+    runner.py SOURCE_DIR
+"""
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness'))
+import tap  # noqa: E402
+
+SOURCE = pathlib.Path(sys.argv[1]).resolve()
+RUNNER = SOURCE / 'tools/qemu-run'
+LIMIT_S = 20
+
+# Each stands in for QEMU; python3 is named by its path, because PATH is replaced.
+ECHO = r'''
+seen = bytearray()
+while not seen.endswith(b'\x10\x04'):
+    data = os.read(0, 4096)
+    assert data, 'the pipe ended without the mark'
+    seen += data
+    os.write(1, data)
+sys.exit(7)
+'''
+HANG = r'''
+print('up', os.getpid(), flush=True)
+while os.read(0, 4096):
+    pass
+signal.pause()
+'''
+FLOOD = r'''
+for _ in range(1000):
+    os.write(1, b'0123456789' * 100)
+'''
+SHOW_ARGUMENTS = r'''
+print('\n'.join(sys.argv[1:]))
+'''
+TERMINAL = r'''
+import time
+print('head', os.read(0, 2), flush=True)
+print('key', os.read(0, 1), flush=True)
+sys.exit(5)
+'''
+
+
+class Sandbox:
+    """A folder whose only command is the stand-in, with a kernel file that nobody looks into."""
+
+    def __init__(self, stand_in):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = pathlib.Path(self.folder.name)
+        self.bin = self.path / 'bin'
+        self.bin.mkdir()
+        (self.path / 'kernel').write_bytes(b'kernel')
+        if stand_in is not None:
+            program = self.bin / 'qemu-system-aarch64'
+            program.write_text(f'#!{sys.executable}\nimport os, signal, sys\n{stand_in}')
+            program.chmod(0o755)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def command(self, *words):
+        return [sys.executable, str(RUNNER), *words, str(self.path / 'kernel')]
+
+    def run(self, *words, stdin=b''):
+        return subprocess.run(self.command(*words), input=stdin, capture_output=True,
+                              timeout=LIMIT_S, env=self.environment(), cwd=self.path)
+
+    def environment(self):
+        return dict(os.environ, PATH=str(self.bin))
+
+
+@tap.case('runner.input_is_stuffed_and_its_end_is_marked')
+def _():
+    every_byte = bytes(range(256)) * 3
+    with Sandbox(ECHO) as box:
+        result = box.run(stdin=every_byte)
+    tap.equal(result.stdout, every_byte.replace(b'\x10', b'\x10\x10') + b'\x10\x04', 'the echo')
+    tap.equal(result.returncode, 7, 'status')
+
+
+@tap.case('runner.a_megabyte_comes_back_whole')
+def _():
+    data = bytes(i * 7 % 251 for i in range(1 << 20)).replace(b'\x10', b'.')
+    with Sandbox(ECHO) as box:
+        result = box.run(stdin=data)
+    if result.stdout != data + b'\x10\x04':
+        tap.fail(f'{len(result.stdout)} bytes came back of {len(data)}, or others')
+
+
+@tap.case('runner.time_limit_ends_with_124')
+def _():
+    with Sandbox(HANG) as box:
+        result = box.run('--timeout', '0.5')
+    tap.equal(result.returncode, 124, 'status')
+    tap.contains(result.stderr, b'--timeout')
+
+
+@tap.case('runner.output_limit_shows_so_much_and_ends_with_125')
+def _():
+    with Sandbox(FLOOD) as box:
+        result = box.run('--cap', '1234')
+    tap.equal(result.returncode, 125, 'status')
+    tap.equal(len(result.stdout), 1234, 'output')
+    tap.contains(result.stderr, b'--cap')
+
+
+@tap.case('runner.all_output_arrives_before_the_end')
+def _():
+    with Sandbox(FLOOD) as box:
+        result = box.run()
+    tap.equal(len(result.stdout), 1000 * 1000, 'output')
+    tap.equal(result.returncode, 0, 'status')
+
+
+@tap.case('runner.commas_are_doubled_and_paths_absolute')
+def _():
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        (box.path / 'a, b:c.tar').write_bytes(b'')
+        result = box.run('--disk', 'a, b:c.tar', '--args', 'test a,b', '--gic', '3', '--smp', '4')
+        words = result.stdout.decode().splitlines()
+        path = os.path.realpath(box.path) + '/a,, b:c.tar'
+    tap.equal(words[words.index('-drive') + 1], f'if=none,id=disk0,format=raw,readonly=on,file={path}')
+    tap.equal(words[words.index('-semihosting-config') + 1],
+              'enable=on,target=native,arg=ashlar,arg=test,arg=a,,b')
+    tap.equal(words[words.index('-M') + 1], 'virt,gic-version=3')
+    tap.equal(words[words.index('-smp') + 1], '4')
+
+
+@tap.case('runner.words_after_two_dashes_go_to_qemu')
+def _():
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        command = box.command() + ['--', '-icount', 'shift=0,sleep=off']
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
+                                timeout=LIMIT_S, env=box.environment())
+    tap.equal(result.stdout.decode().splitlines()[-2:], ['-icount', 'shift=0,sleep=off'])
+
+
+@tap.case('runner.without_qemu_it_names_the_package_and_ends_with_3')
+def _():
+    with Sandbox(None) as box:
+        result = box.run()
+    tap.equal(result.returncode, 3, 'status')
+    tap.contains(result.stderr, b'qemu-system-arm')
+
+
+@tap.case('runner.a_bad_disk_is_one_line_and_status_1')
+def _():
+    with Sandbox(ECHO) as box:
+        for name in ('absent.tar', 'bin'):
+            result = box.run('--disk', name)
+            tap.equal(result.returncode, 1, 'status')
+            tap.equal(len(result.stderr.splitlines()), 1, 'lines')
+            tap.contains(result.stderr, name.encode())
+
+
+@tap.case('runner.sigterm_ends_qemu_too')
+def _():
+    with Sandbox(HANG) as box:
+        runner = subprocess.Popen(box.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=box.environment())
+        child = int(runner.stdout.readline().split()[1])
+        runner.send_signal(signal.SIGTERM)
+        tap.equal(runner.wait(LIMIT_S), 128 + signal.SIGTERM, 'status')
+        runner.stdout.close()
+        runner.stderr.close()
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+    tap.fail('QEMU is still there')
+
+
+@tap.case('runner.a_reader_that_leaves_ends_the_run')
+def _():
+    with Sandbox(FLOOD) as box:
+        runner = subprocess.Popen(box.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  env=box.environment())
+        runner.stdout.read(10)
+        runner.stdout.close()
+        tap.equal(runner.wait(LIMIT_S), 128 + signal.SIGPIPE, 'status')
+
+
+def in_terminal(box, keys):
+    """What a person at a terminal sees, the status, and whether the terminal is as it was."""
+    try:
+        leader, follower = pty.openpty()
+    except OSError:
+        tap.skip('this machine has no pseudo-terminals')
+    before = termios.tcgetattr(follower)
+    runner = subprocess.Popen(box.command(), stdin=follower, stdout=follower, stderr=follower,
+                              env=box.environment(), start_new_session=True)
+    shown = b''
+    while b'head' not in shown:
+        shown += os.read(leader, 1000)
+    os.write(leader, keys)
+    status = runner.wait(LIMIT_S)
+    same = termios.tcgetattr(follower) == before
+    os.set_blocking(leader, False)
+    try:
+        while data := os.read(leader, 1000):
+            shown += data
+    except OSError:
+        pass
+    os.close(leader)
+    os.close(follower)
+    return shown, status, same
+
+
+@tap.case('runner.a_terminal_is_announced_gives_every_key_and_comes_back_as_it_was')
+def _():
+    with Sandbox(TERMINAL) as box:
+        shown, status, same = in_terminal(box, b'\x03')
+    tap.contains(shown, b"head b'\\x10t'")
+    tap.contains(shown, b"key b'\\x03'")
+    tap.equal(status, 5, 'status')
+    tap.equal(same, True, 'the terminal restored')
+
+
+@tap.case('runner.ctrl_bracket_ends_the_emulator')
+def _():
+    with Sandbox(TERMINAL) as box:
+        shown, status, same = in_terminal(box, b'\x1d')
+    tap.contains(shown, b'ended by Ctrl-]')
+    tap.equal(status, 130, 'status')
+    tap.equal(same, True, 'the terminal restored')
+
+
+sys.exit(tap.run(sys.argv[2:]))
