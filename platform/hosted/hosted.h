@@ -121,6 +121,19 @@ int hosted_mmio_attach(uint32_t slot, const struct hosted_mmio_device *device) A
 /* The device of the slot raises its interrupt, on CPU 0. Any thread. */
 void hosted_mmio_interrupt(uint32_t slot);
 
+/* Disk: a file behind a fake virtio block device (VIRTIO.md), read-only; there is one */
+
+/*
+ * Puts it into the slot. On failure a negative errno value (-ASH_EBUSY: there is one already, or
+ * the slot is taken; -ASH_EISDIR; -ASH_ENOENT ...), with a sentence for people in `message`.
+ */
+int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t len) ASH_MUST_CHECK;
+void hosted_disk_detach(void); /* nothing if there is none */
+
+/* For its statistics and its referee's record (virtio_engine.h); NULL without a disk. */
+struct fake_virtio;
+const struct fake_virtio *hosted_disk_device(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.c: a file as the disk of the hosted machine: a fake virtio block device in a slot.
+ *
+ * The device works when the driver notifies it and whenever CPU 0 waits. On a deterministic machine
+ * it works only while a CPU waits, one ring action at a time, out of order by the machine's seed.
+ */
+#include <ashlar/check.h>
+#include <ashlar/error.h>
+#include <ashlar/port.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hosted.h"
+#include "hosted/virtio_blk_device.h"
+#include "hosted/virtio_mmio_window.h"
+#include "platform.h"
+
+/* Ring actions a turn: enough for a full queue of three-descriptor requests, not for a hang. */
+enum { STEPS_MAX = 8192, QUEUE_NOTIFY = 0x050 };
+
+static struct {
+    struct fake_virtio_blk blk;
+    struct fake_virtio_blk_file file;
+    struct fake_virtio_mmio window;
+    struct guest_memory memory;
+    struct hosted_mmio_device slot_device;
+    struct ash_spinlock lock; /* of all above: any CPU may touch the window */
+    uint32_t slot;
+    bool interrupt_due;
+    bool attached;
+} disk;
+
+/* Only noted: raised once the device is left, so that a handler never finds it in mid-action. */
+static void on_interrupt(void *context, bool asserted) {
+    (void)context;
+    disk.interrupt_due = disk.interrupt_due || asserted;
+}
+
+static ash_irq_t enter(void) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&disk.lock);
+    return state;
+}
+
+static void leave(ash_irq_t state) {
+    bool due = disk.interrupt_due;
+    disk.interrupt_due = false;
+    ash_spin_unlock(&disk.lock);
+    if (due)
+        hosted_mmio_interrupt(disk.slot);
+    ash_port_irq_restore(state);
+}
+
+static uint32_t disk_read(void *context, uint32_t offset, uint32_t width_bytes) {
+    (void)context;
+    ash_irq_t state = enter();
+    uint32_t value = fake_virtio_mmio_read(&disk.window, offset, width_bytes);
+    leave(state);
+    return value;
+}
+
+static void disk_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
+    (void)context;
+    ash_irq_t state = enter();
+    fake_virtio_mmio_write(&disk.window, offset, width_bytes, value);
+    if (offset == QUEUE_NOTIFY && !hosted_config()->deterministic)
+        fake_virtio_run(&disk.blk.device, STEPS_MAX);
+    leave(state);
+}
+
+static bool disk_step(void *context) {
+    (void)context;
+    ash_irq_t state = enter();
+    uint64_t limit = hosted_config()->deterministic ? 1 : STEPS_MAX;
+    bool moved = fake_virtio_run(&disk.blk.device, limit) != 0;
+    leave(state);
+    return moved;
+}
+
+static void show_memory(void) {
+    struct platform_range ranges[GUEST_MEMORY_RANGES_MAX];
+    uint32_t count = platform_memory(ranges, GUEST_MEMORY_RANGES_MAX);
+    guest_memory_init(&disk.memory);
+    for (uint32_t i = 0; i < count; i++) {
+        int error = guest_memory_add(&disk.memory, ranges[i].base, platform_pointer(ranges[i].base),
+                                     ranges[i].size_bytes);
+        ASH_REQUIRE(error == 0, "hosted: RAM range %u cannot be shown to the disk: error %d", i,
+                    error);
+    }
+}
+
+int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t len) {
+    if (disk.attached)
+        return -ASH_EBUSY;
+    struct fake_virtio_blk_config config = {.id = "hosted-disk"};
+    int error = fake_virtio_blk_file_open(&disk.file, path, &config.backing);
+    if (error != 0) {
+        snprintf(message, len, "cannot open the disk %s: %s", path, strerror(-error));
+        return error;
+    }
+    show_memory();
+    fake_virtio_blk_init(&disk.blk, &config, &disk.memory);
+    if (hosted_config()->deterministic)
+        fake_virtio_set_policy(&disk.blk.device,
+                               &(struct fake_virtio_policy){.order = FAKE_VIRTIO_RANDOM,
+                                                            .shuffle_actions = true,
+                                                            .seed = hosted_config()->seed});
+    fake_virtio_mmio_init(&disk.window, &disk.blk.device);
+    fake_virtio_on_interrupt(&disk.blk.device, on_interrupt, NULL);
+    ash_spin_init(&disk.lock);
+    disk.slot = slot;
+    disk.slot_device = (struct hosted_mmio_device){
+        .read = disk_read, .write = disk_write, .step = disk_step, .context = &disk};
+    error = hosted_mmio_attach(slot, &disk.slot_device);
+    if (error != 0) {
+        snprintf(message, len, "device slot %u is taken, or there is none", slot);
+        fake_virtio_blk_file_close(&disk.file);
+        return error;
+    }
+    disk.attached = true;
+    return 0;
+}
+
+void hosted_disk_detach(void) {
+    if (!disk.attached)
+        return;
+    int error = hosted_mmio_attach(disk.slot, NULL);
+    ASH_REQUIRE(error == 0, "hosted: slot %u cannot be emptied: error %d", disk.slot, error);
+    fake_virtio_blk_file_close(&disk.file);
+    disk.attached = false;
+}
+
+const struct fake_virtio *hosted_disk_device(void) {
+    return disk.attached ? &disk.blk.device : NULL;
+}
