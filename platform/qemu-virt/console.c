@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * console.c: the console of platform.h over the UART. A serial line has no end of file and does not
+ * say whether a person is at its other end; whoever feeds it (tools/qemu-run) says both in-band:
+ *
+ *   0x10 0x04   end of input       0x10 't'   a terminal is attached, sent first
+ *   0x10 0x10   the byte 0x10      0x10 and anything else: both bytes, as they came
+ */
+#include <ashlar/error.h>
+
+#include "platform.h"
+#include "timer.h"
+#include "uart.h"
+
+enum { ESCAPE = 0x10, NONE = -1, TERMINAL_WAIT_MS = 50 };
+
+static struct {
+    bool is_escaped; /* the last byte was ESCAPE */
+    bool is_ended;
+    bool is_terminal;
+    bool is_decided; /* the first byte has come, or did not in time: is_terminal stays as it is */
+    int held;        /* decoded already, to be read next; NONE */
+} console = {.held = NONE};
+
+void platform_console_write(const void *bytes, size_t len) {
+    uart_write(bytes, len);
+}
+
+/* The next byte of input, NONE, or -ASH_EPIPE. */
+static int decode(void) {
+    for (int byte; !console.is_ended && (byte = uart_read()) >= 0;) {
+        if (!console.is_escaped) {
+            console.is_escaped = byte == ESCAPE;
+            if (console.is_escaped)
+                continue;
+            return byte;
+        }
+        console.is_escaped = false;
+        if (byte == ESCAPE)
+            return ESCAPE;
+        if (byte == 't') {
+            console.is_terminal = true;
+            continue;
+        }
+        if (byte != 0x04) {
+            console.held = byte;
+            return ESCAPE;
+        }
+        console.is_ended = true;
+    }
+    return console.is_ended ? -ASH_EPIPE : NONE;
+}
+
+int platform_console_read(void) {
+    int byte = console.held;
+    console.held = NONE;
+    if (byte == NONE)
+        byte = decode();
+    return byte == NONE ? -ASH_EAGAIN : byte;
+}
+
+/* The word of the other end may be under way still: gives it a moment, once. */
+bool platform_console_is_terminal(void) {
+    ash_ns_t deadline_ns = platform_now_ns() + TERMINAL_WAIT_MS * UINT64_C(1000000);
+    while (!console.is_decided) {
+        int byte = console.held == NONE ? decode() : NONE;
+        if (byte >= 0)
+            console.held = byte;
+        console.is_decided = console.is_terminal || console.is_ended || console.held != NONE ||
+                             platform_now_ns() >= deadline_ns;
+    }
+    return console.is_terminal;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu.h: the per-CPU block behind TPIDR_EL1 and the CPU's stacks. Also read by assembly, which
+ * knows the offsets below.
+ *
+ *   stacks of one CPU, upwards:  guard | exception stack | guard | stack
+ *
+ * The guards are never mapped. Code runs on the stack, interrupt handlers on top of what they
+ * interrupt; the exception stack takes only the report of an overflow of the other.
+ */
+#ifndef QEMU_VIRT_CPU_H
+#define QEMU_VIRT_CPU_H
+
+#define CPU_EXCEPTION_STACK_TOP 8
+#define CPU_STACK_TOP           16
+
+#define CPU_GUARD_BYTES           4096
+#define CPU_EXCEPTION_STACK_BYTES 8192
+#define CPU_STACK_BYTES           131072
+#define CPU_STACKS_BYTES          (2 * CPU_GUARD_BYTES + CPU_EXCEPTION_STACK_BYTES + CPU_STACK_BYTES)
+
+#ifndef __ASSEMBLER__
+
+#include <ashlar/base.h>
+#include <ashlar/port.h>
+
+struct cpu {
+    struct port_cpu port;
+    uint64_t exception_stack_top;
+    uint64_t stack_top;
+    uint64_t mpidr;     /* affinity fields only */
+    uint64_t gic_frame; /* GICv3: this CPU's redistributor */
+    uint32_t midr;
+    uint32_t in_interrupt;               /* 1 inside a handler: no longjmp out of it */
+    uint32_t is_online;                  /* store-released by the CPU itself */
+    void (*self_handler)(void *context); /* of platform_interrupt_self; NULL: none is pending */
+    void *self_context;
+    uint32_t job_wanted; /* number of the job to run; store-released by the giver */
+    uint32_t job_done;   /* number of the last job run; store-released by the CPU */
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+
+_Static_assert(offsetof(struct port_cpu, pin_depth) == 4, "setjmp.S");
+_Static_assert(offsetof(struct cpu, exception_stack_top) == CPU_EXCEPTION_STACK_TOP, "vectors.S");
+_Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP, "start.S");
+
+struct cpu_stacks {
+    char exception_guard[CPU_GUARD_BYTES];
+    char exception_stack[CPU_EXCEPTION_STACK_BYTES];
+    char guard[CPU_GUARD_BYTES];
+    char stack[CPU_STACK_BYTES];
+};
+
+_Static_assert(sizeof(struct cpu_stacks) == CPU_STACKS_BYTES, "start.S");
+
+extern struct cpu cpus[ASH_PORT_CPUS_MAX];
+extern struct cpu_stacks cpu_stacks[ASH_PORT_CPUS_MAX];
+
+static inline struct cpu *cpu_this(void) {
+    return (struct cpu *)port_this_cpu();
+}
+
+/* Fills in the block of CPU `index`; its stacks are the index-th. */
+void cpu_init(uint32_t index, uint64_t mpidr);
+
+#endif
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exception.c: what an exception means, in words (ESR_EL1: Arm ARM D17.2.37), and what becomes of
+ * it: an interrupt is dispatched; the answer to a semihosting call that nobody takes is -1; a fault
+ * is offered to the panic hook as if the faulting instruction had called it, else reported.
+ */
+#include "exception.h"
+
+#include <stdio.h>
+
+#include "cpu.h"
+#include "gic.h"
+#include "panic.h"
+#include "platform.h"
+#include "semihosting.h"
+#include "symbols.h"
+
+/* Vector numbers: four kinds (synchronous, IRQ, FIQ, SError) from each of four origins. */
+enum { SYNC_OWN_STACK = 4, IRQ_OWN_STACK = 5 };
+
+enum {
+    EC_UNKNOWN = 0x00,
+    EC_FP = 0x07,
+    EC_ILLEGAL_STATE = 0x0e,
+    EC_INSTRUCTION_ABORT = 0x21,
+    EC_PC_ALIGNMENT = 0x22,
+    EC_DATA_ABORT = 0x25,
+    EC_SP_ALIGNMENT = 0x26,
+    EC_SERROR = 0x2f,
+    EC_BRK = 0x3c,
+};
+
+static const char *class_name(uint64_t esr) {
+    switch (esr >> 26 & 0x3f) {
+    case EC_UNKNOWN:
+        return "undefined instruction";
+    case EC_FP:
+        return "FP/SIMD instruction, which the kernel does not use";
+    case EC_ILLEGAL_STATE:
+        return "illegal execution state";
+    case EC_INSTRUCTION_ABORT:
+        return "instruction abort";
+    case EC_PC_ALIGNMENT:
+        return "misaligned program counter";
+    case EC_DATA_ABORT:
+        return "data abort";
+    case EC_SP_ALIGNMENT:
+        return "misaligned stack pointer";
+    case EC_SERROR:
+        return "system error";
+    case EC_BRK:
+        return "breakpoint instruction";
+    default:
+        return "unexpected exception";
+    }
+}
+
+static bool is_abort(uint64_t esr) {
+    uint64_t class = esr >> 26 & 0x3f;
+    return class == EC_DATA_ABORT || class == EC_INSTRUCTION_ABORT;
+}
+
+/* The fault status of an abort, ISS bits 5..0; the low two bits of the first few are the level. */
+static const char *abort_reason(uint64_t esr) {
+    switch (esr & 0x3c) {
+    case 0x00:
+        return "address size fault";
+    case 0x04:
+        return "nothing is mapped there";
+    case 0x08:
+        return "access flag fault";
+    case 0x0c:
+        return "the page's permissions forbid it";
+    case 0x10:
+        return "external abort: no memory or device answers there";
+    case 0x20:
+        return "misaligned for this kind of access or memory";
+    default:
+        return "other fault status";
+    }
+}
+
+static const char *abort_access(uint64_t esr, uint64_t far) {
+    bool is_null = far < ASH_PAGE_SIZE;
+    if ((esr >> 26 & 0x3f) == EC_INSTRUCTION_ABORT)
+        return is_null ? "NULL call" : "execution";
+    if ((esr >> 6 & 1) != 0)
+        return is_null ? "NULL store" : "store";
+    return is_null ? "NULL load" : "load";
+}
+
+static void describe(const struct exception_frame *frame, uint32_t vector, char *text, size_t len) {
+    char place[96], access[160] = "";
+    uint64_t offset, esr = frame->esr;
+    const char *name = symbols_lookup(frame->elr, &offset);
+    if (name != NULL)
+        snprintf(place, sizeof(place), " (%s+0x%llx)", name, (unsigned long long)offset);
+    else
+        snprintf(place, sizeof(place), " (outside the kernel's text)");
+    if (is_abort(esr) || (vector & EXCEPTION_STACK_OVERFLOW) != 0)
+        snprintf(access, sizeof(access), ": %s at FAR 0x%llx, %s", abort_access(esr, frame->far),
+                 (unsigned long long)frame->far, abort_reason(esr));
+    snprintf(text, len, "%s%s, ELR 0x%llx%s, ESR 0x%llx",
+             (vector & EXCEPTION_STACK_OVERFLOW) != 0 ? "stack overflow" : class_name(esr), access,
+             (unsigned long long)frame->elr, place, (unsigned long long)esr);
+}
+
+/* By CPU: what the hook does not take must still be reported. */
+static struct fault {
+    struct exception_frame frame;
+    char text[320];
+} faults[ASH_PORT_CPUS_MAX];
+
+/* Entered by ERET, at the place and with the interrupt mask of the faulting instruction. */
+static void deliver_fault(void) {
+    struct fault *fault = &faults[cpu_this()->port.index];
+    platform_panic_hook("exception", 0, fault->text);
+    panic_report(fault->text, &fault->frame);
+}
+
+static void on_fault(struct exception_frame *frame, uint32_t vector) {
+    struct fault *fault = &faults[cpu_this()->port.index];
+    fault->frame = *frame;
+    describe(frame, vector, fault->text, sizeof(fault->text));
+    if ((vector & 15) != SYNC_OWN_STACK || !panic_hook_applies())
+        panic_report(fault->text, &fault->frame);
+    if ((vector & EXCEPTION_STACK_OVERFLOW) != 0)
+        frame->sp = cpu_this()->exception_stack_top;
+    frame->sp = ash_align_down(frame->sp, 16);
+    frame->elr = (uint64_t)(uintptr_t)deliver_fault;
+    frame->x[29] = 0;
+    frame->x[30] = 0;
+}
+
+void exception_main(struct exception_frame *frame, uint32_t vector) {
+    if (vector == IRQ_OWN_STACK) {
+        gic_dispatch();
+    } else if (vector == SYNC_OWN_STACK && semihosting_is_call(frame->elr)) {
+        frame->x[0] = UINT64_MAX;
+        frame->elr += 4;
+    } else {
+        on_fault(frame, vector);
+    }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* exception.h: what vectors.S saves, and who is told. */
+#ifndef QEMU_VIRT_EXCEPTION_H
+#define QEMU_VIRT_EXCEPTION_H
+
+#define FRAME_BYTES 288
+
+/* Bit in `vector` beside its number 0..15. */
+#define EXCEPTION_STACK_OVERFLOW 16
+
+#ifndef __ASSEMBLER__
+
+#include <ashlar/base.h>
+
+struct exception_frame {
+    uint64_t x[31];
+    uint64_t sp; /* as it was; what is here at the end is loaded back */
+    uint64_t elr, spsr;
+    uint64_t esr, far;
+};
+
+_Static_assert(sizeof(struct exception_frame) == FRAME_BYTES, "vectors.S");
+
+/* Called by vectors.S; a return resumes what the frame says. */
+void exception_main(struct exception_frame *frame, uint32_t vector);
+
+#endif
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gic.h: the interrupt controller, GICv2 (IHI 0048B) or GICv3 (IHI 0069), chosen at boot.
+ *
+ * Rules
+ *  - Shared interrupts go to CPU 0; handlers run with interrupts masked and do not nest.
+ *  - One priority for all. Handlers are connected at boot or by CPU 0.
+ */
+#ifndef QEMU_VIRT_GIC_H
+#define QEMU_VIRT_GIC_H
+
+#include <ashlar/base.h>
+
+#include "board.h"
+
+enum { GIC_INTIDS = 1020 };
+
+/* Software interrupts. */
+enum { GIC_SGI_WAKE, GIC_SGI_STOP, GIC_SGI_SELF };
+
+/* The distributor and CPU 0's part; then the part of every other CPU, called on it. */
+void gic_init(const struct board *board);
+void gic_init_cpu(void);
+
+/*
+ * Connects and enables an interrupt; NULL disables it. A private one (below 32) must be enabled on
+ * each CPU: gic_init_cpu does it for those connected before.
+ */
+void gic_connect(uint32_t intid, bool is_edge, void (*handler)(void *context), void *context);
+
+/* Raises a software interrupt on a CPU, perhaps this one. */
+void gic_send(uint32_t cpu, uint32_t sgi);
+
+/* Runs the handlers of all that is pending. */
+void gic_dispatch(void);
+
+/* What the two versions do differently. */
+struct gic_driver {
+    void (*init)(const struct board *board);
+    void (*init_cpu)(void);
+    void (*enable)(uint32_t intid, bool is_enabled);
+    void (*set_edge)(uint32_t intid, bool is_edge);
+    void (*send)(uint32_t cpu, uint32_t sgi);
+    uint32_t (*acknowledge)(uint32_t *intid); /* returns what `complete` wants back */
+    void (*complete)(uint32_t token);
+};
+
+extern const struct gic_driver gic_v2, gic_v3;
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* mmu.c: see mmu.h. Descriptors: Arm ARM D8.3. */
+#include "mmu.h"
+
+#include <ashlar/check.h>
+
+enum { TABLES_MAX = 48, ENTRIES = 512, LAST_LEVEL = 3, ADDRESS_BITS = 39 };
+
+#define DESC_VALID    (UINT64_C(1) << 0)
+#define DESC_TABLE    (UINT64_C(1) << 1) /* in levels 1 and 2; in level 3 it says "page" */
+#define DESC_NORMAL   (UINT64_C(1) << 2) /* MAIR attribute 1; 0 is Device-nGnRE */
+#define DESC_READONLY (UINT64_C(2) << 6)
+#define DESC_INNER    (UINT64_C(3) << 8) /* inner shareable */
+#define DESC_ACCESSED (UINT64_C(1) << 10)
+#define DESC_PXN      (UINT64_C(1) << 53)
+#define DESC_UXN      (UINT64_C(1) << 54)
+#define DESC_ADDRESS  UINT64_C(0x0000fffffffff000)
+
+/* SCTLR_EL1: MMU, caches, stack alignment, and what can be written is never executed (WXN). */
+#define SCTLR_FINAL (0x30d00800u | 1u << 0 | 1u << 2 | 1u << 3 | 1u << 12 | 1u << 19)
+
+static uint64_t tables[TABLES_MAX][ENTRIES] __attribute__((aligned(4096)));
+static uint32_t tables_used = 1; /* the root */
+
+/* What start.S hands to mmu_switch on the other CPUs; it reads this with their MMU still off. */
+struct mmu_start {
+    uint64_t root;
+    uint64_t control;
+} __attribute__((aligned(64)));
+
+extern struct mmu_start mmu_start;
+struct mmu_start mmu_start = {.control = SCTLR_FINAL};
+
+void mmu_switch(uint64_t table, uint32_t sctlr);
+
+static uint64_t attributes(enum mmu_kind kind) {
+    const uint64_t normal = DESC_VALID | DESC_ACCESSED | DESC_INNER | DESC_NORMAL | DESC_UXN;
+    switch (kind) {
+    case MMU_TEXT:
+        return normal | DESC_READONLY;
+    case MMU_RODATA:
+        return normal | DESC_READONLY | DESC_PXN;
+    case MMU_DATA:
+        return normal | DESC_PXN;
+    case MMU_DEVICE:
+        return DESC_VALID | DESC_ACCESSED | DESC_UXN | DESC_PXN;
+    case MMU_NOTHING:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t level_bytes(uint32_t level) {
+    return UINT64_C(1) << (12 + 9 * (LAST_LEVEL - level));
+}
+
+static bool is_table(uint64_t entry, uint32_t level) {
+    return level < LAST_LEVEL && (entry & (DESC_VALID | DESC_TABLE)) == (DESC_VALID | DESC_TABLE);
+}
+
+/* The table below *entry; what was a block becomes a table that maps the same. */
+static uint64_t *table_below(uint64_t *entry, uint32_t level) {
+    if (!is_table(*entry, level)) {
+        ASH_REQUIRE(tables_used < TABLES_MAX,
+                    "mmu: all %d tables are in use: the machine's memory is in too many pieces",
+                    TABLES_MAX);
+        uint64_t *table = tables[tables_used++], block = *entry;
+        uint64_t step = level_bytes(level + 1);
+        for (uint64_t i = 0; i < ENTRIES; i++) {
+            table[i] = block == 0 ? 0 : block + i * step;
+            if (block != 0 && level + 1 == LAST_LEVEL)
+                table[i] |= DESC_TABLE;
+        }
+        *entry = (uint64_t)(uintptr_t)table | DESC_VALID | DESC_TABLE;
+    }
+    return (uint64_t *)(uintptr_t)(*entry & DESC_ADDRESS);
+}
+
+/* One entry as large as alignment and size allow; returns the bytes that it covers. */
+static uint64_t map_one(uint64_t base, uint64_t size_bytes, uint64_t attribute_bits) {
+    uint64_t *table = tables[0];
+    for (uint32_t level = 1;; level++) {
+        uint64_t bytes = level_bytes(level);
+        uint64_t *entry = &table[base / bytes % ENTRIES];
+        if (ash_is_aligned(base, bytes) && size_bytes >= bytes && !is_table(*entry, level)) {
+            *entry = attribute_bits == 0 ? 0 : base | attribute_bits;
+            if (*entry != 0 && level == LAST_LEVEL)
+                *entry |= DESC_TABLE;
+            return bytes;
+        }
+        table = table_below(entry, level);
+    }
+}
+
+void mmu_map(uint64_t base, uint64_t size_bytes, enum mmu_kind kind) {
+    uint64_t end = ash_align_up(base + size_bytes, ASH_PAGE_SIZE);
+    base = ash_align_down(base, ASH_PAGE_SIZE);
+    ASH_REQUIRE(end >= base && end <= UINT64_C(1) << ADDRESS_BITS,
+                "mmu: 0x%llx, %llu bytes: only addresses below 2^%d are mapped",
+                (unsigned long long)base, (unsigned long long)size_bytes, ADDRESS_BITS);
+    if (base == 0 && kind != MMU_NOTHING) /* page 0 stays a hole */
+        base = ASH_PAGE_SIZE;
+    while (base < end)
+        base += map_one(base, end - base, attributes(kind));
+}
+
+void mmu_enable(void) {
+    mmu_start.root = (uint64_t)(uintptr_t)tables[0];
+    __asm__ volatile("dc cvac, %0\n\tdsb sy" ::"r"(&mmu_start) : "memory");
+    mmu_switch(mmu_start.root, SCTLR_FINAL);
+}
+
+bool mmu_is_readable(uint64_t address) {
+    uint64_t result;
+    __asm__ volatile("at s1e1r, %1\n\tisb\n\tmrs %0, par_el1"
+                     : "=r"(result)
+                     : "r"(address)
+                     : "memory");
+    return (result & 1) == 0;
+}

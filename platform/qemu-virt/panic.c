@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* panic.c: see panic.h. */
+#include "panic.h"
+
+#include <ashlar/check.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cpu.h"
+#include "mmu.h"
+#include "platform.h"
+#include "print.h"
+#include "smp.h"
+#include "symbols.h"
+
+void (*platform_panic_hook)(const char *file, uint32_t line, const char *message);
+
+enum { FRAMES_MAX = 32 };
+
+bool panic_hook_applies(void) {
+    return platform_panic_hook != NULL && cpu_this()->in_interrupt == 0;
+}
+
+static void print_place(uint32_t number, uint64_t address, uint64_t inside) {
+    uint64_t offset;
+    const char *name = symbols_lookup(inside, &offset);
+    if (name != NULL)
+        print("  #%-2u 0x%016llx %s+0x%llx\n", number, (unsigned long long)address, name,
+              (unsigned long long)(offset + (address - inside)));
+    else
+        print("  #%-2u 0x%016llx (outside the kernel's text)\n", number,
+              (unsigned long long)address);
+}
+
+/*
+ * A frame record is {caller's record, return address} (AAPCS64 6.4.6); the chain goes upwards. The
+ * place of a call is looked up one instruction back: a call that does not return may be its
+ * function's last.
+ */
+static void print_backtrace(uint64_t pc, uint64_t fp) {
+    uint32_t number = 0;
+    print("backtrace:\n");
+    if (pc != 0)
+        print_place(number++, pc, pc);
+    while (number < FRAMES_MAX && fp != 0) {
+        if (!ash_is_aligned(fp, 16) || !mmu_is_readable(fp)) {
+            print("  (the frame pointer 0x%llx leads nowhere)\n", (unsigned long long)fp);
+            return;
+        }
+        const uint64_t *record = (const uint64_t *)(uintptr_t)fp;
+        if (record[1] == 0)
+            return;
+        print_place(number++, record[1], record[1] - 4);
+        if (record[0] != 0 && record[0] <= fp) {
+            print("  (the next frame, at 0x%llx, is not above this one)\n",
+                  (unsigned long long)record[0]);
+            return;
+        }
+        fp = record[0];
+    }
+}
+
+static void print_registers(const struct exception_frame *frame) {
+    for (uint32_t i = 0; i < 31; i++)
+        print("%sx%-2u 0x%016llx%s", i % 4 == 0 ? "  " : "  ", i, (unsigned long long)frame->x[i],
+              i % 4 == 3 ? "\n" : "");
+    print("  sp  0x%016llx\n  elr 0x%016llx  spsr 0x%08llx  esr 0x%08llx  far 0x%016llx\n",
+          (unsigned long long)frame->sp, (unsigned long long)frame->elr,
+          (unsigned long long)frame->spsr, (unsigned long long)frame->esr,
+          (unsigned long long)frame->far);
+}
+
+void panic_report(const char *title, const struct exception_frame *frame) {
+    static uint32_t reports;
+    __asm__ volatile("msr daifset, #15" ::: "memory");
+    uint32_t earlier = ash_fetch_add(&reports, 1u);
+    if (earlier == 1) { /* the report itself broke: no more than this */
+        print_without_lock();
+        print("\npanic while reporting a panic: %s\n", title);
+    }
+    if (earlier >= 1)
+        platform_exit(EXIT_PANIC);
+    smp_stop_others();
+    print_without_lock();
+    print("\npanic: %s\non CPU %u, %llu us after boot\n", title, cpu_this()->port.index,
+          (unsigned long long)(platform_now_ns() / 1000));
+    if (frame != NULL)
+        print_registers(frame);
+    print_backtrace(frame == NULL ? 0 : frame->elr,
+                    frame == NULL ? (uint64_t)(uintptr_t)__builtin_frame_address(0) : frame->x[29]);
+    platform_exit(EXIT_PANIC);
+}
+
+void ash_panic(const char *file, uint32_t line, const char *format, ...) {
+    char message[256], title[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    if (panic_hook_applies())
+        platform_panic_hook(file, line, message);
+    snprintf(title, sizeof(title), "%s (%s:%u)", message, file, line);
+    panic_report(title, NULL);
+}
+
+void panic_bad_machine(const char *format, ...) {
+    char message[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    print("ashlar: %s\n", message);
+    platform_exit(EXIT_BAD_MACHINE);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* print.h: the platform's own messages, straight to the UART; a line at most 255 characters. */
+#ifndef QEMU_VIRT_PRINT_H
+#define QEMU_VIRT_PRINT_H
+
+#include <ashlar/base.h>
+
+void print(const char *format, ...) ASH_PRINTF(1, 2);
+
+/* After this, print takes no lock: see uart_write_unlocked. For the report of a panic. */
+void print_without_lock(void);
+
+#endif
