@@ -69,7 +69,8 @@ static void disarm_linux(uint32_t cpu) {
 
 static int arm_linux(uint32_t cpu, ash_ns_t deadline_ns) {
     if (!timers[cpu].has_linux_timer) {
-        struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = HOSTED_SIGNAL};
+        struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID,
+                                 .sigev_signo = HOSTED_SIGNAL_TIMER};
         event._sigev_un._tid = gettid();
         if (timer_create(CLOCK_MONOTONIC, &event, &timers[cpu].linux_timer) != 0)
             return -ASH_ENOMEM;
@@ -185,8 +186,7 @@ bool hosted_clock_jump(ash_ns_t deadline_ns) {
  */
 static void sleep_in_poll(ash_ns_t deadline_ns) {
     sigset_t interrupts, before;
-    sigemptyset(&interrupts);
-    sigaddset(&interrupts, HOSTED_SIGNAL);
+    hosted_signals(&interrupts);
     pthread_sigmask(SIG_BLOCK, &interrupts, &before);
     ash_ns_t now = deadline_ns == NEVER ? 0 : platform_now_ns();
     if (ash_load_relaxed(&hosted_this_cpu.irq_pending) == 0 && now < deadline_ns) {

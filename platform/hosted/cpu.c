@@ -37,14 +37,17 @@ void hosted_kick_others(void) {
     }
 }
 
+void hosted_yield(void) {
+    if (hosted_this_cpu.fiber != 0)
+        hosted_fiber_yield();
+    else
+        sched_yield();
+}
+
 void hosted_spin_contended(struct ash_spinlock *lock) {
-    uint32_t spins = 0;
     do {
-        while (ash_load_relaxed(&lock->locked) != 0) {
+        while (ash_load_relaxed(&lock->locked) != 0)
             ash_port_relax();
-            if (++spins % 128 == 0)
-                sched_yield();
-        }
     } while (!ash_spin_trylock(lock));
 }
 

@@ -20,8 +20,13 @@
 #define HOSTED_SANITIZED 0
 #endif
 
-/* The signal that stands for an interrupt sent by another thread or by a timer of Linux. */
-#define HOSTED_SIGNAL (SIGRTMIN + 1)
+/*
+ * The signals that stand for an interrupt: from another CPU or a device (an ordinary one: Linux
+ * keeps at most one pending), and from a timer of Linux (it has a place in the queue of its own).
+ */
+#define HOSTED_SIGNAL_KICK  SIGUSR1
+#define HOSTED_SIGNAL_TIMER (SIGRTMIN + 1)
+void hosted_signals(sigset_t *set);
 
 /* cpu.c */
 
@@ -38,6 +43,9 @@ void hosted_kick_others(void);
 /* fiber.c: the CPUs of a deterministic machine */
 
 int hosted_fibers_run(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count);
+
+/* The current fiber lets another have its turn. */
+void hosted_fiber_yield(void);
 
 /* Inside hosted_fibers_run? Then the current fiber sleeps until its turn or the deadline. */
 bool hosted_fiber_wait(ash_ns_t deadline_ns);

@@ -72,24 +72,38 @@ void hosted_interrupt_window(void) {
     hosted_this_cpu.irq_depth = depth;
 }
 
-/* Only this CPU's thread gets here, at any instruction: it touches nothing that a lock protects. */
+/*
+ * Only this CPU's thread gets here, at any instruction: it touches nothing that a lock protects.
+ * Linux blocks both signals up to the moment when handlers run, so that a storm of them cannot pile
+ * up frames; then they are open, for a handler may leave by longjmp, and find the mask taken.
+ */
 static void on_signal(int number, siginfo_t *info, void *machine) {
     int saved = errno;
-    (void)number, (void)machine;
-    if (info->si_code == SI_TIMER)
+    (void)info, (void)machine;
+    if (number == HOSTED_SIGNAL_TIMER)
         __atomic_fetch_or(&hosted_this_cpu.irq_pending, 1u << HOSTED_LINE_TIMER, __ATOMIC_RELAXED);
-    if (hosted_this_cpu.irq_depth == 0 && ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0)
-        hosted_irq_replay();
+    if (hosted_this_cpu.irq_depth == 0 && ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0) {
+        sigset_t interrupts;
+        hosted_signals(&interrupts);
+        ash_irq_t state = ash_port_irq_save();
+        pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
+        ash_port_irq_restore(state);
+    }
     errno = saved;
+}
+
+void hosted_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, HOSTED_SIGNAL_KICK);
+    sigaddset(set, HOSTED_SIGNAL_TIMER);
 }
 
 /* Runs before main, on the thread that is CPU 0, whoever's main it is. */
 __attribute__((constructor)) static void boot(void) {
-    /* Not blocked in its own handler: the soft mask alone says what may interrupt what. */
-    struct sigaction action = {.sa_sigaction = on_signal,
-                               .sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
-    sigaction(HOSTED_SIGNAL, &action, NULL);
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+    hosted_signals(&action.sa_mask);
+    sigaction(HOSTED_SIGNAL_KICK, &action, NULL);
+    sigaction(HOSTED_SIGNAL_TIMER, &action, NULL);
     hosted_cpu_enter(0);
 }
 
@@ -114,9 +128,10 @@ static int deliver(uint32_t cpu, uint32_t bits) {
     ash_spin_lock(&targets[cpu].lock);
     struct hosted_cpu *where = targets[cpu].where;
     if (where != NULL) {
-        __atomic_fetch_or(&where->irq_pending, bits, __ATOMIC_ACQ_REL);
-        if (where != &hosted_this_cpu)
-            pthread_kill(targets[cpu].thread, HOSTED_SIGNAL);
+        /* Bits that stood there already have their signal on the way. */
+        uint32_t before = __atomic_fetch_or(&where->irq_pending, bits, __ATOMIC_ACQ_REL);
+        if (where != &hosted_this_cpu && (before == 0 || bits == 0))
+            pthread_kill(targets[cpu].thread, HOSTED_SIGNAL_KICK);
     }
     ash_spin_unlock(&targets[cpu].lock);
     ash_port_irq_restore(state);

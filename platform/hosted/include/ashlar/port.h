@@ -32,6 +32,7 @@ struct hosted_cpu {
     uint32_t irq_depth;   /* masked while not 0 */
     uint32_t irq_pending; /* a bit a line, set also by other threads; replayed on unmask */
     uint32_t fiber;       /* 1: the CPUs of this machine take turns on one thread */
+    uint32_t spins;       /* calls of ash_port_relax */
 };
 
 /* Initial-exec: one load off %fs, no call to __tls_get_addr, also when linked into a plain ELF. */
@@ -40,8 +41,8 @@ extern __thread struct hosted_cpu hosted_this_cpu __attribute__((tls_model("init
 /* Runs the handlers of what came while masked. */
 void hosted_irq_replay(void);
 
-/* Lets another CPU of a deterministic machine have its turn. */
-void hosted_fiber_yield(void);
+/* Lets another thread run, or another CPU of a deterministic machine have its turn. */
+void hosted_yield(void);
 
 static inline void ash_port_compiler_fence(void) {
     __asm__ volatile("" ::: "memory");
@@ -72,9 +73,10 @@ static inline void ash_port_irq_restore(ash_irq_t depth) {
         hosted_irq_replay();
 }
 
+/* Who spins for long waits for a CPU that Linux does not run: it yields now and then. */
 static inline void ash_port_relax(void) {
-    if (ASH_UNLIKELY(hosted_this_cpu.fiber != 0))
-        hosted_fiber_yield();
+    if (hosted_this_cpu.fiber != 0 || ++hosted_this_cpu.spins % 64 == 0)
+        hosted_yield();
 #if defined(__x86_64__)
     __asm__ volatile("pause" ::: "memory");
 #elif defined(__aarch64__)
@@ -90,7 +92,6 @@ static inline bool ash_spin_trylock(struct ash_spinlock *lock) {
     return ash_exchange(&lock->locked, 1u) == 0;
 }
 
-/* Yields to the scheduler of Linux after a while: a holder may have lost its time slice. */
 void hosted_spin_contended(struct ash_spinlock *lock);
 
 static inline void ash_spin_lock(struct ash_spinlock *lock) {
