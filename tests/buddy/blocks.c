@@ -141,6 +141,20 @@ TEST_CASE(buddy, find_names_the_block_of_each_of_its_frames)
     CHECK(!ash_buddy_find(&buddy, UINT64_MAX, NULL));
 }
 
+/* Heads that would lie below the region are looked for nowhere, whatever lies there in storage. */
+TEST_CASE(buddy, find_stays_inside_the_region)
+{
+    for (ash_pfn_t first = 129; first < 256; first += 6) {
+        struct ash_buddy buddy;
+        buddy_over_one(&buddy, first, 520);
+        for (ash_pfn_t frame = first + 1; frame < first + 520; frame += 2)
+            CHECK_EQ(ash_buddy_alloc_at(&buddy, frame, 0, 0), 0);
+        for (ash_pfn_t frame = 0; frame < 1024; frame++)
+            CHECK(ash_buddy_find(&buddy, frame, NULL) ==
+                  (frame > first && frame < first + 520 && (frame - first) % 2 == 1));
+    }
+}
+
 TEST_CASE(buddy, double_free_panics_and_changes_nothing)
 {
     struct ash_buddy buddy;
@@ -149,6 +163,7 @@ TEST_CASE(buddy, double_free_panics_and_changes_nothing)
     CHECK_EQ(ash_buddy_alloc(&buddy, 2, 0, &first), 0);
     ash_buddy_free(&buddy, first, 2);
     CHECK_PANICS(ash_buddy_free(&buddy, first, 2), "double free of frame 0x0, order 2");
+    CHECK_PANICS(ash_buddy_free(&buddy, first, UINT32_MAX), "is above 18");
     CHECK(ash_buddy_check(&buddy) == NULL);
     CHECK_EQ(stats_of(&buddy).free_pages, 64);
 }

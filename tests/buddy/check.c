@@ -10,7 +10,7 @@
         CHECK_STR_EQ(number, (invariant));           \
     } while (0)
 
-/* 16 is allocated with order 2, 20 free, 40..42 reserved; 0 and 1 free beside each other's buddies. */
+/* Of 60 frames: 0 and 30 allocated, 16..19 too, as one block; 40..42 reserved. */
 static void scene(struct ash_buddy *buddy) {
     buddy_over_one(buddy, 0, 60);
     CHECK_EQ(ash_buddy_alloc_at(buddy, 16, 2, 5), 0);
@@ -85,6 +85,17 @@ TEST_CASE(buddy_check, free_bit_outside_the_regions_is_invariant_3)
     CHECK_BROKEN(&buddy, "I3");
 }
 
+TEST_CASE(buddy_check, free_block_across_the_end_is_invariant_3)
+{
+    struct ash_buddy buddy;
+    scene(&buddy);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 48, 3, 0), 0); /* or it would be an unmerged buddy too */
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 56, 2, 0), 0);
+    buddy.spans[0].state[56] = 0;
+    force_free(&buddy, 3, 7); /* 56..63, of 60 */
+    CHECK_BROKEN(&buddy, "I3");
+}
+
 TEST_CASE(buddy_check, unmerged_buddies_are_invariant_4)
 {
     struct ash_buddy buddy;
@@ -105,6 +116,10 @@ TEST_CASE(buddy_check, impossible_state_bytes_are_invariant_5)
     CHECK_BROKEN(&buddy, "I5");
     state[0] = 1;
     state[30] = 4; /* order 3 at 30 */
+    CHECK_BROKEN(&buddy, "I5");
+    state[30] = 0;
+    state[56] = 4; /* 56..63, of 60 */
+    state[30] = 1;
     CHECK_BROKEN(&buddy, "I5");
 }
 

@@ -69,6 +69,8 @@ TEST_CASE(buddy, release_of_what_is_not_reserved_panics)
     CHECK_PANICS(ash_buddy_release(&buddy, 60, 5), "not inside one region");
     CHECK_PANICS(ash_buddy_release(&buddy, 10, 0), "not inside one region");
     CHECK_PANICS(ash_buddy_free(&buddy, 10, 0), "it is reserved, not allocated");
+    for (uint32_t order = 1; order < 300; order++)
+        CHECK_PANICS(ash_buddy_free(&buddy, 10, order), "free of frame 0xa");
     CHECK(ash_buddy_check(&buddy) == NULL);
     CHECK_EQ(stats_of(&buddy).reserved_pages, 10);
     CHECK(!ash_buddy_find(&buddy, 12, NULL));

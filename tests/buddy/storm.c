@@ -4,7 +4,7 @@
 
 #include <ashlar/port.h>
 
-enum { STORM_CPUS = 4, STORM_FRAMES = 1024, STORM_LIVE = 24, STORM_STEPS = 3000 };
+enum { STORM_CPUS = 4, STORM_FRAMES = 1024, STORM_LIVE = 24, STORM_STEPS = 30000 };
 
 struct storm {
     struct ash_buddy buddy;
