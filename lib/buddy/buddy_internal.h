@@ -20,7 +20,7 @@
 enum { STATE_NONE = 0, STATE_RESERVED = 31, STATE_ORDER_MASK = 31, STATE_OWNER_SHIFT = 5 };
 
 static inline uint8_t state_of(uint32_t order, uint8_t owner) {
-    return (uint8_t)(owner << STATE_OWNER_SHIFT | (order + 1));
+    return (uint8_t)((uint32_t)owner << STATE_OWNER_SHIFT | (order + 1));
 }
 
 /* Is this a head of an allocated block? */
