@@ -202,7 +202,7 @@ static bool walk_chain(struct walk *walk) {
             return false;
         struct descriptor d = read_descriptor(device, walk->table + (uint64_t)DESC_BYTES * index);
         walk->digest = mix(mix(mix(walk->digest, d.addr), d.len), (uint64_t)d.flags << 16 | d.next);
-        if ((d.flags & ~DESC_F_ALL) != 0)
+        if (walk->claims && (d.flags & ~DESC_F_ALL) != 0)
             fake_virtio_violate(device, FAKE_VIRTIO_RULE_DESC_FLAGS, "queue %u, flags 0x%x",
                                 walk->queue->index, d.flags);
         if ((d.flags & DESC_F_INDIRECT) != 0) {

@@ -19,11 +19,21 @@ static void on_interrupt(void *context, bool asserted) {
     raw->rises += asserted;
 }
 
-struct raw_driver *raw_new(const struct fake_virtio_blk_config *config, uint64_t sectors) {
-    struct raw_driver *raw = test_alloc(sizeof(*raw), 64);
+void raw_power(struct raw_driver *raw, const struct fake_virtio_blk_config *config) {
     struct fake_virtio_blk_config own = {0};
     if (config != NULL)
         own = *config;
+    own.backing = fake_virtio_blk_memory(&raw->disk);
+    fake_virtio_blk_init(&raw->blk, &own, &raw->memory);
+    raw->device = &raw->blk.device;
+    raw->line = false;
+    raw->rises = 0;
+    fake_virtio_mmio_init(&raw->window, raw->device);
+    fake_virtio_on_interrupt(raw->device, on_interrupt, raw);
+}
+
+struct raw_driver *raw_new(const struct fake_virtio_blk_config *config, uint64_t sectors) {
+    struct raw_driver *raw = test_alloc(sizeof(*raw), 64);
     raw->ram = test_alloc(RAW_RAM_BYTES, 4096);
     guest_memory_init(&raw->memory);
     CHECK(guest_memory_add(&raw->memory, RAW_BASE, raw->ram, RAW_RAM_BYTES) == 0);
@@ -31,11 +41,7 @@ struct raw_driver *raw_new(const struct fake_virtio_blk_config *config, uint64_t
     raw->disk.bytes = test_alloc(raw->disk.size_bytes, 8);
     for (uint64_t i = 0; i < raw->disk.size_bytes; i++)
         raw->disk.bytes[i] = raw_pattern(i);
-    own.backing = fake_virtio_blk_memory(&raw->disk);
-    fake_virtio_blk_init(&raw->blk, &own, &raw->memory);
-    raw->device = &raw->blk.device;
-    fake_virtio_mmio_init(&raw->window, raw->device);
-    fake_virtio_on_interrupt(raw->device, on_interrupt, raw);
+    raw_power(raw, config);
     return raw;
 }
 

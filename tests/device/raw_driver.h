@@ -39,7 +39,7 @@ enum { RAW_OK = 0, RAW_IOERR = 1, RAW_UNSUPP = 2 };
 
 /* Guest RAM: rings at its start, the rest is the test's from raw_buffers on. */
 #define RAW_BASE      UINT64_C(0x40000000)
-#define RAW_RAM_BYTES (UINT64_C(4) << 20)
+#define RAW_RAM_BYTES (UINT64_C(2) << 20)
 #define RAW_BUFFERS   (RAW_BASE + 0x10000)
 
 struct raw_driver {
@@ -59,6 +59,7 @@ struct raw_driver {
 /* A powered-on device over a disk of `sectors` sectors in memory (sector s filled with bytes that
  * tell s), nothing negotiated. config may be NULL; its backing is ignored. */
 struct raw_driver *raw_new(const struct fake_virtio_blk_config *config, uint64_t sectors);
+void raw_power(struct raw_driver *raw, const struct fake_virtio_blk_config *config); /* again */
 uint8_t raw_pattern(uint64_t offset); /* what raw_new puts at a byte of the disk */
 
 uint32_t raw_read(struct raw_driver *raw, uint32_t offset);
