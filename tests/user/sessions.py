@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""sessions: what a user does with the kernel: a disk, lines through a pipe, answers, a status.
+
+    sessions.py qemu QEMU_RUN KERNEL [WORD...]      in QEMU
+    sessions.py hosted KERNEL [WORD...]             as a process
+
+Only cases whose name holds a WORD are run, if there are any. Answers are compared with what this
+machine's own cksum and hexdump say, and disks are made by Python's tarfile and by hand.
+"""
+import io
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness'))
+import tap  # noqa: E402
+
+WORLD = sys.argv[1]
+PROGRAM = sys.argv[2:4] if WORLD == 'qemu' else sys.argv[2:3]
+WORDS = sys.argv[4:] if WORLD == 'qemu' else sys.argv[3:]
+LIMIT_S = 60
+CAP_BYTES = 4 << 20
+BLOCK = 512
+UNKNOWN_COMMAND = 127
+
+folder = tempfile.TemporaryDirectory()
+ROOT = pathlib.Path(folder.name)
+
+
+class Result:
+    def __init__(self, done):
+        self.status, self.out, self.messages = done.returncode, done.stdout, done.stderr
+
+
+def start(script, disk=None, **machine):
+    """Runs the kernel with `script` (text or bytes) as its input; machine: mem, smp, cpu, gic."""
+    command = list(PROGRAM[:1])
+    if WORLD == 'qemu':
+        command += ['--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES)]
+    elif not set(machine) <= {'mem', 'smp'}:
+        tap.skip('a process has no such machine')
+    for option, value in machine.items():
+        command += [f'--{option}', str(value)]
+    if disk is not None:
+        command += ['--disk', str(disk)]
+    data = script.encode() if isinstance(script, str) else script
+    try:
+        done = subprocess.run(command + PROGRAM[1:], input=data, capture_output=True,
+                              timeout=LIMIT_S + 5, cwd=ROOT)
+    except subprocess.TimeoutExpired:
+        tap.fail(f'no end after {LIMIT_S + 5} s')
+    result = Result(done)
+    if result.status in (124, 125):
+        tap.fail(f'{result.messages.decode()} after {tap.shorten(result.out)}')
+    return result
+
+
+def archive(name, files, format=tarfile.USTAR_FORMAT):
+    """A tar file; files: {name: bytes, or None for a directory}."""
+    path = ROOT / name
+    with tarfile.open(path, 'w', format=format) as tar:
+        for file, data in files.items():
+            entry = tarfile.TarInfo(file)
+            if data is None:
+                entry.type, data = tarfile.DIRTYPE, b''
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def some_bytes(count, seed=1):
+    return random.Random(seed).randbytes(count)
+
+
+TEXT = b''.join(b'line %d of a file that spans many blocks\n' % i for i in range(4000))
+FILES = {
+    'gpl': TEXT, 'empty': b'', 'one': b'x', 'block': some_bytes(BLOCK), 'every': bytes(range(256)) * 5,
+    'big.bin': some_bytes(700001), 'zeros': bytes(5000), 'b': None, 'b/deep': None,
+    'b/deep/file': b'found\n', 'A upper': b'blank in the name\n',
+}
+DISK = archive('disk.tar', FILES)
+
+
+def host_answer(command, file):
+    """What this machine's command says about the same bytes under the same name."""
+    if shutil.which(command[0]) is None:
+        tap.skip(f'{command[0]} is not installed')
+    (ROOT / 'host').mkdir(exist_ok=True)
+    (ROOT / 'host' / file).write_bytes(FILES[file])
+    return subprocess.run(command + [file], cwd=ROOT / 'host', check=True, capture_output=True).stdout
+
+
+def answer(script, disk=DISK, status=0, **machine):
+    """The output of a session that must end with `status`."""
+    result = start(script, disk, **machine)
+    if result.status != status:
+        tap.fail(f'status {result.status}, expected {status}; output {tap.shorten(result.out)}; '
+                 f'messages {tap.shorten(result.messages)}')
+    return result.out
+
+
+# Files.
+
+@tap.case('session.cksum_says_what_this_machine_says')
+def _():
+    names = [name for name, data in FILES.items() if data is not None and '/' not in name and ' ' not in name]
+    expected = b''.join(host_answer(['cksum'], name) for name in names)
+    tap.equal(answer(''.join(f'cksum {name}\n' for name in names) + 'poweroff\n'), expected)
+
+
+@tap.case('session.cat_gives_the_bytes')
+def _():
+    for name in ('every', 'gpl', 'big.bin'):
+        if answer(f'cat {name}\npoweroff\n') != FILES[name]:
+            tap.fail(f'other bytes than those of {name}')
+
+
+@tap.case('session.hexdump_says_what_this_machine_says')
+def _():
+    for name in ('every', 'zeros', 'block', 'one', 'empty'):
+        expected = host_answer(['hexdump', '-C'], name)
+        tap.equal(answer(f'hexdump {name}\npoweroff\n'), expected, name)
+
+
+@tap.case('session.ls_sorts_one_name_a_line_with_a_slash_for_directories')
+def _():
+    expected = sorted(name + '/' if data is None else name for name, data in FILES.items() if '/' not in name)
+    tap.equal(answer('ls\npoweroff\n').decode().splitlines(), expected)
+    tap.equal(answer('ls b\npoweroff\n'), b'deep/\n')
+
+
+@tap.case('session.quotes_make_one_word_of_a_name_with_blanks')
+def _():
+    tap.equal(answer("cat 'A upper'\npoweroff\n"), FILES['A upper'])
+
+
+@tap.case('session.long_names_are_read_from_gnu_and_pax_archives')
+def _():
+    name = 'long/' * 40 + 'name'
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        disk = archive('long.tar', {name: b'read\n'}, format=form)
+        tap.equal(answer(f'cat {name}\npoweroff\n', disk), b'read\n')
+
+
+# Input and status.
+
+@tap.case('session.every_byte_arrives_as_it_was_sent')
+def _():
+    # A name of every byte that a name in a line can have; 0x10 is the one that the runner escapes.
+    name = bytes(set(range(1, 256)) - set(b"\n\r/'"))
+    disk = ROOT / 'bytes.tar'
+    header = bytearray(tarfile.TarInfo('x' * 10).tobuf(tarfile.GNU_FORMAT))
+    long_name = tarfile.TarInfo('././@LongLink')
+    long_name.type, long_name.size = b'L', len(name) + 1
+    blocks = long_name.tobuf(tarfile.GNU_FORMAT) + (name + b'\0').ljust(BLOCK, b'\0') + bytes(header)
+    disk.write_bytes(blocks + bytes(2 * BLOCK))
+    out = answer(b"cksum '" + name + b"'\npoweroff\n", disk)
+    tap.equal(out, b'4294967295 0 ' + name + b'\n')
+
+
+@tap.case('session.poweroff_ends_with_its_status')
+def _():
+    tap.equal(start('poweroff 7\nls\n', DISK).status, 7, 'status')
+    tap.equal(start('cat absent\npoweroff 0\n', DISK).status, 0, 'status')
+
+
+@tap.case('session.end_of_input_ends_with_the_last_status')
+def _():
+    tap.equal(start('', DISK).status, 0, 'status of no input at all')
+    tap.equal(start('ls\n', DISK).status, 0, 'status')
+    tap.equal(start('cat absent\n', DISK).status, 1, 'status')
+    tap.equal(start('nonsense', DISK).status, UNKNOWN_COMMAND, 'status of a last line without its end')
+
+
+@tap.case('session.a_thousand_lines_run_in_order')
+def _():
+    count = 1000
+    names = [f'n{i:04}' for i in range(count)]
+    disk = archive('many.tar', {name: name.encode() + b'\n' for name in names})
+    order = names[:]
+    random.Random(7).shuffle(order)
+    out = answer(''.join(f'cat {name}\n' for name in order) + 'poweroff\n', disk)
+    tap.equal(out.decode().split(), order)
+
+
+@tap.case('session.an_unknown_command_is_named_and_the_shell_goes_on')
+def _():
+    out = answer('frobnicate\ncat one\npoweroff\n')
+    tap.contains(out, b'frobnicate')
+    tap.equal(out[-1:], b'x', 'the answer of the next command')
+
+
+@tap.case('session.a_line_of_10000_characters_is_refused_and_the_shell_goes_on')
+def _():
+    out = answer('x' * 10000 + '\ncat one\npoweroff\n')
+    tap.equal(out[-1:], b'x', 'the answer of the next command')
+    tap.equal(out[:-1].count(b'\n'), 1, 'lines of the message')
+    if len(out) > 300:
+        tap.fail(f'a message of {len(out)} bytes')
+
+
+# Disks that are not as they should be. `sound` is a file before the damage.
+
+def check_bad_disk(data, *parts, name='bad.tar'):
+    path = ROOT / name
+    path.write_bytes(data)
+    out = answer('cat sound\nls\nhelp\npoweroff 9\n', path, status=9)
+    tap.contains(out, b'poweroff', 'the help after it')
+    for part in parts:
+        tap.contains(out.lower(), part)
+    return out
+
+
+def entry(name, data=b'', **fields):
+    """A header with `fields` forced into it, {offset: bytes} below, and its data."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    for field, value in fields.items():
+        offset, length = {'size': (124, 12), 'mode': (100, 8)}[field]
+        header[offset:offset + length] = value.ljust(length, b'\0')
+    header[148:156] = b' ' * 8
+    header[148:156] = b'%06o\0 ' % sum(header)
+    return bytes(header) + data + bytes(-len(data) % BLOCK)
+
+
+SOUND = entry('sound', b'sound\n')
+END = bytes(2 * BLOCK)
+
+
+@tap.case('session.no_disk_leaves_a_shell_that_says_so')
+def _():
+    out = answer('ls\nmem\npoweroff 9\n', None, status=9)
+    tap.contains(out.lower(), b'disk')
+
+
+@tap.case('session.what_is_no_archive_is_refused_with_the_reason')
+def _():
+    check_bad_disk(some_bytes(20000), b'tar')
+    check_bad_disk(b'#!/bin/sh\n' * 200, b'tar')
+    check_bad_disk(b'\x1f\x8b\x08' + some_bytes(5000), b'gzip')
+
+
+@tap.case('session.an_empty_disk_is_no_archive')
+def _():
+    check_bad_disk(b'')
+    check_bad_disk(b'short')
+
+
+@tap.case('session.a_truncated_archive_keeps_what_is_whole')
+def _():
+    whole = SOUND + entry('cut', some_bytes(5000)) + END
+    for length in (len(SOUND) + BLOCK + 1000, len(SOUND) + 100, len(SOUND)):
+        out = check_bad_disk(whole[:length])
+        tap.contains(out, b'sound\n')
+
+
+@tap.case('session.a_hostile_size_is_refused_and_nothing_hangs')
+def _():
+    sizes = {'past the end': b'00000100000', '10 GB': b'12000000000', 'letters': b'9x9!garbage',
+             'base 256': b'\x80' + b'\0' * 2 + b'\xff' * 9, 'negative': b'\xff' * 12}
+    for what, size in sizes.items():
+        out = check_bad_disk(SOUND + entry('hostile', b'data', size=size) + END)
+        tap.contains(out, b'sound\n', what)
+
+
+@tap.case('session.paths_that_climb_out_are_refused')
+def _():
+    out = check_bad_disk(SOUND + entry('../../etc/passwd', b'root') + entry('/abs', b'absolute\n') + END)
+    tap.contains(out, b'sound\n')
+
+
+@tap.case('session.random_damage_never_hangs_or_faults')
+def _():
+    base = bytearray(archive('base.tar', {'sound': b'sound\n', 'd': None, 'd/x': some_bytes(3000), 'y': b'y' * 2000})
+                     .read_bytes()[:16 * BLOCK])
+    dice = random.Random(3)
+    for _ in range(4):
+        data = bytearray(base)
+        for _ in range(12):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        path = ROOT / 'damaged.tar'
+        path.write_bytes(data)
+        out = answer('ls\ncat sound\ncksum d/x y\npoweroff 9\n', path, status=9)
+        for word in (b'panic', b'PANIC'):
+            if word in out:
+                tap.fail(f'{word} in {tap.shorten(out)}')
+
+
+# Machines.
+
+@tap.case('session.little_memory_is_enough_or_said')
+def _():
+    expected = host_answer(['cksum'], 'gpl')
+    tap.equal(answer('cksum gpl\npoweroff\n', mem='16M'), expected)
+
+
+@tap.case('session.other_machines_run_the_same')
+def _():
+    expected = host_answer(['cksum'], 'big.bin')
+    for machine in ({'smp': 4}, {'gic': 3}, {'cpu': 'max'}, {'cpu': 'max', 'gic': 3, 'smp': 8, 'mem': '1G'}):
+        if WORLD != 'qemu' and not set(machine) <= {'mem', 'smp'}:
+            continue
+        tap.equal(answer('cksum big.bin\npoweroff\n', **machine), expected, str(machine))
+
+
+@tap.case('session.a_disk_named_with_blanks_and_commas_is_mounted')
+def _():
+    disk = ROOT / 'a disk, two: three.tar'
+    shutil.copy(DISK, disk)
+    tap.equal(answer('cat one\npoweroff\n', disk), b'x')
+
+
+@tap.case('session.check_finds_nothing_wrong_after_work')
+def _():
+    out = answer('cksum big.bin\ncheck\n')
+    tap.contains(out, b'big.bin')
+
+
+status = tap.run(WORDS)
+folder.cleanup()
+sys.exit(status)
