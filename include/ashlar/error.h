@@ -33,6 +33,7 @@
     X(ERANGE, 34, "out of range")                                    \
     X(ENAMETOOLONG, 36, "name too long")                             \
     X(ENOSYS, 38, "not implemented by this device or platform")      \
+    X(ELOOP, 40, "too many levels of symbolic links")                \
     X(EBADMSG, 74, "malformed data")                                 \
     X(EOVERFLOW, 75, "a size or count does not fit its type")        \
     X(ENOTSUP, 95, "not supported")                                  \

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * console.h: where the shell reads its lines and writes its answers: the machine's console, or a
+ * script and a buffer in a test. Bytes, no line discipline.
+ */
+#ifndef KERNEL_CONSOLE_H
+#define KERNEL_CONSOLE_H
+
+#include <ashlar/base.h>
+
+struct console {
+    void (*write)(void *context, const void *bytes, size_t len);
+    /* The next byte, 0..255, waiting for it; -ASH_EPIPE: end of input, for ever. */
+    int (*read)(void *context);
+    /* The same without waiting: -ASH_EAGAIN when there is none now. */
+    int (*poll)(void *context);
+    void *context;
+    bool is_terminal; /* a person reads along: prompt, echo, editing keys */
+};
+
+/* The machine's console. */
+extern struct console kernel_console;
+void kernel_console_init(void);
+
+/* printf to it: for what is said outside of a shell. Cut, with "...", at 1,023 bytes. */
+void kernel_print(const char *format, ...) ASH_PRINTF(1, 2);
+
+#endif
