@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* kernel.h: the kernel's entry, the same on both platforms. */
-#ifndef ASHLAR_KERNEL_H
-#define ASHLAR_KERNEL_H
+/*
+ * kernel.h: what is built out of the parts: memory, a disk, files, a shell. Runs unchanged on every
+ * platform that has platform.h.
+ */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include "disk.h"
+#include "memory.h"
+#include "tarfs.h"
+
+struct kernel {
+    struct kernel_memory memory;
+    struct disk *disk;       /* NULL: none that can be read */
+    const char *disk_reason; /* then: why, a sentence */
+    struct tarfs *files;     /* NULL: nothing is mounted */
+    const char *files_reason;
+};
 
 /*
  * Called once, on CPU 0, interrupts enabled, the platform ready. Does what platform_arguments() asks

@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tarfs_index.h: the nodes of a tarfs: directories hold their entries in a balanced tree in the
- * order of their names, so a hostile archive cannot make look-ups slow: O(log n) each, and the
- * listing is sorted for nothing.
- *
- * The tree is an AA tree (Andersson 1993): a node is on level 1 at the bottom; its left child is
- * one level lower, its right child one lower or on the same level, no right-right grandchild on the
- * same. Nodes are never removed.
+ * tarfs_index.h: the nodes of a tarfs. A directory holds its entries in a red-black tree in the order
+ * of their names' bytes, so a hostile archive cannot make look-ups slow, and the listing is sorted
+ * for nothing.
  */
 #ifndef KERNEL_TARFS_INDEX_H
 #define KERNEL_TARFS_INDEX_H
 
 #include "tarfs.h"
 
+#include <ashlar/rbtree.h>
+
 struct file_node {
-    struct file_node *directory;       /* the root's is itself */
-    struct file_node *entries;         /* of a directory: the root of its tree */
-    struct file_node *left, *right, *up;
+    struct file_node *directory;  /* the root's is itself */
+    struct ash_rbtree entries;    /* of a directory */
+    struct ash_rbtree_node link;  /* in the directory's entries */
     uint64_t size_bytes;
     uint64_t offset; /* of the data in the archive */
     const char *target;
     const char *reason;
     enum file_type type;
-    uint32_t level;
     size_t name_len;
     char name[];
 };

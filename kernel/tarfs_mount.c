@@ -306,7 +306,7 @@ static bool add_entry(struct mount *mount, const char *path, const struct conten
     struct file_node *node = make_node(mount->fs, path, &why);
     if (node == NULL)
         return why != NULL ? refuse(mount, path, why) : out_of_memory(mount);
-    if (content->type != FILE_DIRECTORY && node->entries != NULL)
+    if (content->type != FILE_DIRECTORY && !ash_rbtree_is_empty(&node->entries))
         return refuse(mount, path, "it would replace a directory that has entries");
     node->type = content->type;
     node->size_bytes = content->size_bytes;

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* memory.c: see memory.h. */
+#include "memory.h"
+
+#include <ashlar/checked.h>
+#include <string.h>
+
+/* Pages */
+
+void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order, enum memory_owner owner) {
+    ash_pfn_t first;
+    if (order > ASH_BUDDY_ORDER_MAX ||
+        ash_buddy_alloc(&memory->buddy, order, (uint8_t)owner, &first) != 0)
+        return NULL;
+    return memory->view.pointer(first << ASH_PAGE_SHIFT);
+}
+
+void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order) {
+    ash_buddy_free(&memory->buddy, memory->view.address(pages) >> ASH_PAGE_SHIFT, order);
+}
+
+/* The range that holds all of [pointer, pointer + len), or NULL; any pointer is fine. */
+static const struct platform_range *range_of(const struct kernel_memory *memory,
+                                             const void *pointer, size_t len) {
+    for (uint32_t i = 0; i < memory->range_count; i++) {
+        const struct platform_range *range = &memory->ranges[i];
+        uintptr_t base = (uintptr_t)memory->view.pointer(range->base);
+        uint64_t offset = (uintptr_t)pointer - base;
+        if ((uintptr_t)pointer >= base && ash_range_fits(offset, len, range->size_bytes))
+            return range;
+    }
+    return NULL;
+}
+
+ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *pointer,
+                               size_t len) {
+    return range_of(memory, pointer, len) == NULL ? UINT64_MAX : memory->view.address(pointer);
+}
+
+/* The heap's page source */
+
+static void *source_alloc(void *context, uint32_t order, uint8_t kind) {
+    return memory_pages_alloc(context, order, kind);
+}
+
+static void source_free(void *context, void *base, uint32_t order) {
+    memory_pages_free(context, base, order);
+}
+
+static bool source_find(void *context, const void *pointer, struct ash_page_block *block) {
+    const struct kernel_memory *memory = context;
+    struct ash_buddy_block found;
+    if (range_of(memory, pointer, 1) == NULL)
+        return false;
+    if (!ash_buddy_find(&memory->buddy, memory->view.address(pointer) >> ASH_PAGE_SHIFT, &found))
+        return false;
+    block->base = memory->view.pointer(found.first << ASH_PAGE_SHIFT);
+    block->order = found.order;
+    block->kind = found.owner <= MEMORY_LARGE ? found.owner : (uint8_t)ASH_PAGE_FOREIGN;
+    return true;
+}
+
+static const struct ash_page_source_ops source_ops = {source_alloc, source_free, source_find};
+
+static void *heap_alloc(void *context, size_t size_bytes) {
+    struct kernel_memory *memory = context;
+    return ash_kmalloc(&memory->heap, size_bytes);
+}
+
+static void heap_free(void *context, void *pointer) {
+    struct kernel_memory *memory = context;
+    ash_kfree(&memory->heap, pointer);
+}
+
+/* Start */
+
+static uint32_t largest_range(const struct kernel_memory *memory) {
+    uint32_t largest = 0;
+    for (uint32_t i = 1; i < memory->range_count; i++) {
+        if (memory->ranges[i].size_bytes > memory->ranges[largest].size_bytes)
+            largest = i;
+    }
+    return largest;
+}
+
+/* The regions for the buddy, with `cut` bytes less at the end of one; their number. */
+static uint32_t regions_of(const struct kernel_memory *memory, uint32_t cut_range, uint64_t cut,
+                           struct ash_buddy_region *regions) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < memory->range_count; i++) {
+        uint64_t size = memory->ranges[i].size_bytes - (i == cut_range ? cut : 0);
+        if (size != 0)
+            regions[count++] =
+                (struct ash_buddy_region){.first = memory->ranges[i].base >> ASH_PAGE_SHIFT,
+                                          .len_pages = size >> ASH_PAGE_SHIFT};
+    }
+    return count;
+}
+
+/* Carves the storage from the end of the largest range, where it breaks no aligned block. */
+static int buddy_start(struct kernel_memory *memory) {
+    struct ash_buddy_region regions[MEMORY_RANGES_MAX];
+    uint32_t range = largest_range(memory);
+    struct ash_buddy_config config = {regions, regions_of(memory, range, 0, regions)};
+    uint64_t cut = 0, needed = ash_buddy_storage_size(&config);
+    if (needed == 0)
+        return -ASH_EINVAL;
+    /* Fewer frames can need more: the end that is left may be aligned worse. */
+    while (needed > cut) {
+        cut = ash_align_up(needed, ASH_PAGE_SIZE);
+        if (cut > memory->ranges[range].size_bytes ||
+            memory->total_bytes < cut + MEMORY_MIN_BYTES)
+            return -ASH_ENOMEM;
+        config.region_count = regions_of(memory, range, cut, regions);
+        needed = ash_buddy_storage_size(&config);
+    }
+    ash_paddr_t end = memory->ranges[range].base + memory->ranges[range].size_bytes;
+    memory->storage_bytes = cut;
+    return ash_buddy_init(&memory->buddy, &config, memory->view.pointer(end - cut), (size_t)cut);
+}
+
+int memory_init(struct kernel_memory *memory, const struct platform_range *ranges, uint32_t count,
+                const struct memory_view *view) {
+    memset(memory, 0, sizeof(*memory));
+    memory->view = *view;
+    if (count == 0 || count > MEMORY_RANGES_MAX)
+        return count == 0 ? -ASH_ENOMEM : -ASH_EINVAL;
+    for (uint32_t i = 0; i < count; i++) {
+        memory->ranges[i] = ranges[i];
+        memory->total_bytes += ranges[i].size_bytes;
+    }
+    memory->range_count = count;
+    if (memory->total_bytes < MEMORY_MIN_BYTES)
+        return -ASH_ENOMEM;
+    int error = buddy_start(memory);
+    if (error != 0)
+        return error;
+    memory->source = (struct ash_page_source){&source_ops, memory};
+    memory->allocator = (struct allocator){heap_alloc, heap_free, memory};
+    return ash_heap_init(&memory->heap, &memory->source);
+}
+
+const char *memory_check(struct kernel_memory *memory) {
+    const char *broken = ash_buddy_check(&memory->buddy);
+    return broken != NULL ? broken : ash_heap_check(&memory->heap);
+}

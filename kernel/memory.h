@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory.h: the machine's memory: every page frame in one buddy, the kernel's heap over it.
+ *
+ * The buddy's notes are carved out of the largest range; what is left is handed out. The heap's
+ * slabs and large blocks are blocks of the buddy, whose owner tag says which (enum memory_owner),
+ * so that for every pointer there is the heap can ask whose it is before it reads a byte.
+ */
+#ifndef KERNEL_MEMORY_H
+#define KERNEL_MEMORY_H
+
+#include <ashlar/buddy.h>
+#include <ashlar/heap.h>
+
+#include "allocator.h"
+#include "platform.h"
+
+enum {
+    MEMORY_RANGES_MAX = 32,
+    /* Below this the kernel does not start: heap, disk queue, file window and shell want it. */
+    MEMORY_MIN_BYTES = 1 << 20,
+};
+
+/* Owner tags; the first three are the heap's own kinds. */
+enum memory_owner {
+    MEMORY_FOREIGN = ASH_PAGE_FOREIGN, /* the kernel's own pages: buffers, rings */
+    MEMORY_SLAB = ASH_PAGE_SLAB,
+    MEMORY_LARGE = ASH_PAGE_LARGE,
+    MEMORY_TESTS, /* what `test` lends to the cases */
+};
+
+/* How the CPU sees the frames: platform_pointer and platform_address, or a test's. */
+struct memory_view {
+    void *(*pointer)(ash_paddr_t address);
+    ash_paddr_t (*address)(const void *pointer);
+};
+
+struct kernel_memory {
+    struct ash_buddy buddy;
+    struct ash_page_source source;
+    struct ash_heap heap;
+    struct allocator allocator; /* the heap as an interface */
+    struct memory_view view;
+    struct platform_range ranges[MEMORY_RANGES_MAX];
+    uint32_t range_count;
+    uint64_t total_bytes;   /* of all ranges */
+    uint64_t storage_bytes; /* of these, the buddy's own */
+};
+
+/*
+ * ranges: page-aligned, sorted, not overlapping, at most MEMORY_RANGES_MAX. *memory must stay where
+ * it is. -ASH_ENOMEM: less than MEMORY_MIN_BYTES would be left; -ASH_EINVAL: bad ranges.
+ */
+int memory_init(struct kernel_memory *memory, const struct platform_range *ranges, uint32_t count,
+                const struct memory_view *view) ASH_MUST_CHECK;
+
+/* 2^order pages, or NULL. */
+void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order,
+                         enum memory_owner owner) ASH_MUST_CHECK;
+void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order);
+
+/* The address at which a device sees [pointer, pointer + len); UINT64_MAX if it is not one piece of
+ * one of the ranges. */
+ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *pointer, size_t len);
+
+/* The first broken invariant of buddy or heap, or NULL. */
+const char *memory_check(struct kernel_memory *memory);
+
+#endif
