@@ -1,17 +1,176 @@
 /* SPDX-License-Identifier: MIT */
-/* main.c: what the kernel was started for. */
+/* main.c: from a running machine to a shell, or to the test cases. */
+#include "console.h"
+#include "events.h"
+#include "kernel.h"
+#include "selftest.h"
+#include "shell.h"
+
+#include <ashlar/error.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "kernel/kernel.h"
-#include "kernel/selftest.h"
 #include "platform.h"
 
+enum { CHUNK_ORDER = 6 }; /* 256 KiB: eight requests of the disk at once */
+
+static struct kernel kernel;
+
+/* Memory */
+
+static bool start_memory(void) {
+    static const struct memory_view view = {platform_pointer, platform_address};
+    struct platform_range ranges[MEMORY_RANGES_MAX];
+    uint32_t count = platform_memory(ranges, MEMORY_RANGES_MAX);
+    int error = memory_init(&kernel.memory, ranges, count, &view);
+    if (error == 0)
+        return true;
+    kernel_print("ashlar: memory: %s: %" PRIu64 " KiB are free, the kernel needs %u KiB and its "
+                 "page tables of notes; start the machine with more\n",
+                 ash_strerror(error), kernel.memory.total_bytes >> 10, MEMORY_MIN_BYTES >> 10);
+    return false;
+}
+
+/* Disk */
+
+static uint32_t slot_read(void *context, uint32_t offset, uint32_t width_bytes) {
+    return platform_virtio_read((uint32_t)(uintptr_t)context, offset, width_bytes);
+}
+
+static void slot_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
+    platform_virtio_write((uint32_t)(uintptr_t)context, offset, width_bytes, value);
+}
+
+/* Takes over the slot's device if it is a disk; else false, with a message if something is there. */
+static bool start_disk(struct disk *disk, uint32_t slot) {
+    const struct ash_virtio_regs regs = {slot_read, slot_write, (void *)(uintptr_t)slot};
+    const char *reason = "";
+    int error = disk_init(disk, &regs, &kernel.memory, &reason);
+    if (error == 0) {
+        disk->slot = slot;
+        error = platform_virtio_connect(slot, disk_interrupt, disk);
+        reason = "its interrupt cannot be connected";
+    }
+    if (error == 0)
+        return true;
+    uint32_t device_id = disk->mmio.transport.device_id;
+    bool is_empty = error == -ASH_ENXIO && device_id == 0;
+    bool is_other = device_id != 0 && device_id != ASH_VIRTIO_ID_BLOCK;
+    if (!is_empty && !is_other) {
+        kernel_print("ashlar: virtio slot %" PRIu32 ": %s (%s)\n", slot, reason,
+                     ash_strerror(error));
+        kernel.disk_reason = "there is a virtio device, but no disk that works";
+    }
+    return false;
+}
+
+static void find_disk(void) {
+    struct disk *disk = ash_kzalloc(&kernel.memory.heap, sizeof(*disk));
+    uint32_t slots = platform_virtio_slots();
+    kernel.disk_reason = "there is no disk; start with --disk FILE.tar";
+    if (disk == NULL) {
+        kernel.disk_reason = "there is no memory for the disk's driver";
+        return;
+    }
+    for (uint32_t slot = 0; slot < slots && kernel.disk == NULL; slot++) {
+        if (start_disk(disk, slot))
+            kernel.disk = disk;
+    }
+}
+
+/* Files */
+
+static void report_mount(void *context, const char *message) {
+    (void)context;
+    kernel_print("ashlar: disk: %s\n", message);
+}
+
+static void mount_files(void) {
+    struct tarfs *files = ash_kmalloc(&kernel.memory.heap, sizeof(*files));
+    kernel.files_reason = kernel.disk_reason;
+    if (files == NULL)
+        kernel.files_reason = "there is no memory for a file system";
+    if (kernel.disk == NULL || files == NULL)
+        return;
+    struct byte_source source = disk_source(kernel.disk);
+    int error = tarfs_mount(files, &source, &kernel.memory.allocator, report_mount, NULL);
+    if (error == 0)
+        kernel.files = files;
+    else
+        kernel.files_reason = error == -ASH_EBADMSG ? "the disk holds no tar archive"
+                                                    : "the disk's archive could not be read";
+}
+
+/* Shell */
+
+static void print_event(void *context, const char *line) {
+    shell_print(context, "event: %s\n", line);
+}
+
+static void after_command(struct shell *shell) {
+    if (events_enabled())
+        events_print(print_event, shell);
+}
+
+static void greet(struct shell *shell) {
+    if (!shell->console->is_terminal)
+        return;
+    shell_print(shell, "Ashlar on %s: %" PRIu32 " CPU(s), %" PRIu64 " MiB\n", platform_name(),
+                platform_cpu_count(), kernel.memory.total_bytes >> 20);
+    if (kernel.files != NULL)
+        shell_print(shell, "disk: %" PRIu64 " entries\n", kernel.files->entries);
+    else
+        shell_print(shell, "no files: %s\n", kernel.files_reason);
+    shell_print(shell, "help lists the commands; Ctrl-D or poweroff ends\n");
+}
+
+static int run_shell(void) {
+    struct shell *shell = ash_kzalloc(&kernel.memory.heap, sizeof(*shell));
+    void *chunk = memory_pages_alloc(&kernel.memory, CHUNK_ORDER, MEMORY_FOREIGN);
+    if (shell == NULL || chunk == NULL) {
+        kernel_print("ashlar: no memory for the shell; start the machine with more\n");
+        return 1;
+    }
+    kernel_console_init();
+    shell->console = &kernel_console;
+    shell->fs = kernel.files == NULL ? NULL : &kernel.files->interface;
+    shell->no_fs = kernel.files_reason;
+    shell->kernel = &kernel;
+    shell->chunk = chunk;
+    shell->chunk_bytes = ASH_PAGE_SIZE << CHUNK_ORDER;
+    shell->after_command = after_command;
+    shell_init(shell);
+    greet(shell);
+    return shell_run(shell);
+}
+
+/* Tests, without a shell: the arena is the machine's memory itself. */
+
+static int run_tests(const char *words) {
+    void *arena = memory_pages_alloc(&kernel.memory, ash_log2_ceil(SELFTEST_ARENA_BYTES >> 12),
+                                     MEMORY_TESTS);
+    if (arena == NULL) {
+        kernel_print("test: the cases need %d MiB in one piece; start the machine with more\n",
+                     SELFTEST_ARENA_BYTES >> 20);
+        return 1;
+    }
+    return selftest_run(words, arena) < 0;
+}
+
 int kernel_main(void) {
-    static const char unknown[] =
-        "ashlar: arguments that this kernel knows: test [SUITE...] [seed=N]\n";
     const char *arguments = platform_arguments();
-    if (strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' '))
-        return selftest_run(arguments + 4 + (arguments[4] == ' '));
-    platform_console_write(unknown, sizeof(unknown) - 1);
-    return 1;
+    bool testing = strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' ');
+    if (*arguments != '\0' && !testing) {
+        kernel_print("ashlar: unknown arguments \"%.80s\"; known: test [SUITE...] [seed=N]\n",
+                     arguments);
+        return 2;
+    }
+    if (!start_memory())
+        return 1;
+    if (testing)
+        return run_tests(arguments + 4 + (arguments[4] == ' '));
+    find_disk();
+    mount_files();
+    return run_shell();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* selftest.c: see selftest.h. */
-#include "kernel/selftest.h"
+#include "selftest.h"
 
+#include <ashlar/error.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 extern const size_t test_case_expected; /* generated from the sources */
 
-enum { ARENA_BYTES = 32 << 20, RANGES_MAX = 16, WORDS_BYTES = 512 };
+enum { WORDS_BYTES = 512 };
 
 static void print(const char *format, ...) {
     char text[640];
@@ -21,26 +22,6 @@ static void print(const char *format, ...) {
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     platform_console_write(text, strlen(text));
-}
-
-/* Gives the end of the first range that is large enough to test_alloc, on 2 MiB. */
-static bool set_arena(void) {
-    const uint64_t align = 2 << 20;
-    struct platform_range ranges[RANGES_MAX];
-    uint64_t largest = 0;
-    uint32_t count = platform_memory(ranges, RANGES_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t base = ash_align_up(ranges[i].base, align);
-        uint64_t end = ash_align_down(ranges[i].base + ranges[i].size_bytes, align);
-        if (base < end && end - base >= ARENA_BYTES) {
-            test_set_arena(platform_pointer(end - ARENA_BYTES), ARENA_BYTES);
-            return true;
-        }
-        largest = ash_max_u64(largest, base < end ? end - base : 0);
-    }
-    print("test: the cases need %d MiB in one piece, this machine has %llu: start it with more\n",
-          ARENA_BYTES >> 20, (unsigned long long)(largest >> 20));
-    return false;
 }
 
 /* Decimal digits up to the end of the word; false for anything else. */
@@ -82,15 +63,15 @@ static bool take_seed(const char *words, char *select, size_t size) {
     return true;
 }
 
-int selftest_run(const char *words) {
+int selftest_run(const char *words, void *arena) {
     char select[WORDS_BYTES];
     if (test_case_count() != test_case_expected) {
         print("test: %zu cases linked in, %zu in the sources: the linker dropped some\n",
               test_case_count(), test_case_expected);
-        return 1;
+        return -ASH_EINVAL;
     }
-    if (!take_seed(words, select, sizeof(select)) || !set_arena())
-        return 1;
-    (void)tap_run(select, print);
-    return 0;
+    if (!take_seed(words, select, sizeof(select)))
+        return -ASH_EINVAL;
+    test_set_arena(arena, SELFTEST_ARENA_BYTES);
+    return (int)tap_run(select, print).failed;
 }

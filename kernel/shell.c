@@ -176,6 +176,8 @@ static void run_command(struct shell *shell, int argc, char **argv) {
     const struct shell_command *command = shell_find(argv[0]);
     shell->status = command == NULL ? unknown_command(shell, argv[0])
                                     : command->run(shell, argc, argv);
+    if (shell->after_command != NULL)
+        shell->after_command(shell);
 }
 
 int shell_execute(struct shell *shell, char *line) {

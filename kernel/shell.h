@@ -39,6 +39,7 @@ struct shell {
     struct kernel *kernel;  /* what the commands about the machine look at; NULL: there is none */
     uint8_t *chunk;         /* files pass through this; page-aligned memory avoids copies */
     size_t chunk_bytes;     /* at least 16 */
+    void (*after_command)(struct shell *shell); /* may be NULL */
 
     /* private but status */
     int status; /* of the last command */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* commands_test.c: test: the cases that are linked into the kernel, run beside the shell. */
+#include "events.h"
+#include "kernel.h"
+#include "selftest.h"
+#include "shell.h"
+
+#include <string.h>
+
+enum { WORDS_BYTES = 512 };
+
+static bool join(char *words, int argc, char **argv) {
+    size_t used = 0;
+    words[0] = '\0';
+    for (int i = 1; i < argc; i++) {
+        size_t len = strlen(argv[i]);
+        if (used + len + 2 > WORDS_BYTES)
+            return false;
+        if (used != 0)
+            words[used++] = ' ';
+        memcpy(words + used, argv[i], len + 1);
+        used += len;
+    }
+    return true;
+}
+
+SHELL_COMMAND(test, "[SUITE...] [seed=N]",
+              "Runs the test cases, or those of some suites (SUITE or SUITE.CASE), and prints TAP.") {
+    char words[WORDS_BYTES];
+    const uint32_t order = ash_log2_ceil(SELFTEST_ARENA_BYTES >> ASH_PAGE_SHIFT);
+    if (!join(words, argc, argv))
+        return shell_usage(shell, "test", "too many words");
+    void *arena = memory_pages_alloc(&shell->kernel->memory, order, MEMORY_TESTS);
+    if (arena == NULL)
+        return shell_error(shell, "test", NULL,
+                           "the cases need 32 MiB in one piece; start the machine with more");
+    bool events_on = events_enabled();
+    int failed = selftest_run(words, arena);
+    events_enable(events_on);
+    memory_pages_free(&shell->kernel->memory, arena, order);
+    return failed != 0;
+}
