@@ -114,9 +114,11 @@ static int list(struct shell *shell, const char *path, bool is_long, bool with_h
     return list_directory(shell, node, is_long);
 }
 
-SHELL_COMMAND(ls, "[-l] [PATH...]",
-              "Lists directories, one name a line, sorted by bytes; a directory ends with a slash.\n"
-              "-l: with type and size (- file, d directory, l link, ! cannot be opened, and why).") {
+SHELL_COMMAND(
+    ls, "[-l] [PATH...]",
+    "Lists directories, one name a line, sorted by bytes; a directory ends with a slash.\n"
+    "-l: with type and size (- file, d directory, l link, ! cannot be opened, and why).")
+{
     bool is_long = argc > 1 && strcmp(argv[1], "-l") == 0;
     int first = is_long ? 2 : 1, status = 0;
     if (first < argc && argv[first][0] == '-' && argv[first][1] != '\0')
@@ -147,7 +149,8 @@ static int cat_file(struct shell *shell, const char *path) {
     return shell_file_each(shell, "cat", path, &range, cat_take, shell);
 }
 
-SHELL_COMMAND(cat, "FILE...", "Writes the bytes of the files, one after the other.") {
+SHELL_COMMAND(cat, "FILE...", "Writes the bytes of the files, one after the other.")
+{
     int status = 0;
     if (argc < 2)
         return shell_usage(shell, "cat", "no file given");
@@ -183,9 +186,11 @@ static int cksum_file(struct shell *shell, const char *path) {
     return 0;
 }
 
-SHELL_COMMAND(cksum, "FILE...",
-              "Prints the POSIX CRC, the size in bytes and the name of each file: the line that the\n"
-              "host's `cksum FILE` prints.") {
+SHELL_COMMAND(
+    cksum, "FILE...",
+    "Prints the POSIX CRC, the size in bytes and the name of each file: the line that the\n"
+    "host's `cksum FILE` prints.")
+{
     int status = 0;
     if (argc < 2)
         return shell_usage(shell, "cksum", "no file given");

@@ -115,7 +115,9 @@ static bool parse_number(const char *text, uint64_t *value) {
         number = number * base + d;
     }
     const char *letters = "bkmg", *letter = *digit == '\0' ? NULL : strchr(letters, *digit);
-    uint32_t shift = letter == NULL ? 0u : letter == letters ? 9u : 10u * (uint32_t)(letter - letters);
+    uint32_t shift = letter == NULL      ? 0u
+                     : letter == letters ? 9u
+                                         : 10u * (uint32_t)(letter - letters);
     if (digit == first || digit[letter != NULL] != '\0' || number > UINT64_MAX >> shift)
         return false;
     *value = number << shift;
@@ -176,9 +178,11 @@ static int hexdump_file(struct shell *shell, const char *path,
     return status;
 }
 
-SHELL_COMMAND(hexdump, "[-C] [-v] [-n LEN] [-s SKIP] FILE",
-              "Prints bytes in hexadecimal and as characters, as the host's `hexdump -C` does; rows\n"
-              "that repeat become one `*` (-v: do not). LEN, SKIP: 64, 0x40, 4k, 1m, 2b (of 512).") {
+SHELL_COMMAND(
+    hexdump, "[-C] [-v] [-n LEN] [-s SKIP] FILE",
+    "Prints bytes in hexadecimal and as characters, as the host's `hexdump -C` does; rows\n"
+    "that repeat become one `*` (-v: do not). LEN, SKIP: 64, 0x40, 4k, 1m, 2b (of 512).")
+{
     struct hexdump_options options = {.skip = 0, .max = UINT64_MAX, .verbose = false};
     int first = parse_options(shell, argc, argv, &options);
     if (first == 0)

@@ -7,7 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.") {
+SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.")
+{
     char text[128];
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -18,7 +19,8 @@ SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.") {
     return 0;
 }
 
-SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.") {
+SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.")
+{
     ash_ns_t now = platform_now_ns();
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -31,23 +33,27 @@ SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.") {
 static void print_disk(struct shell *shell, const struct disk *disk) {
     const struct ash_virtio_blk *blk = &disk->blk;
     const struct ash_virtio_blk_counters *counters = &blk->counters;
-    shell_print(shell, "disk       virtio slot %" PRIu32 ", %" PRIu64 " bytes, blocks of %" PRIu32 "%s\n",
-                disk->slot, disk->size_bytes, blk->block_size_bytes,
-                blk->read_only ? ", read-only" : "");
+    shell_print(
+        shell, "disk       virtio slot %" PRIu32 ", %" PRIu64 " bytes, blocks of %" PRIu32 "%s\n",
+        disk->slot, disk->size_bytes, blk->block_size_bytes, blk->read_only ? ", read-only" : "");
     shell_print(shell, "queue      %" PRIu32 " entries, %" PRIu32 " requests in flight at most%s\n",
                 blk->queue_size, blk->in_flight_max,
                 disk->dead ? "; given up: the device does not answer a reset" : "");
-    shell_print(shell, "requests   %" PRIu64 " of %" PRIu64 " bytes in all, %" PRIu64 " kicks, %" PRIu64
-                       " interrupts\n",
+    shell_print(shell,
+                "requests   %" PRIu64 " of %" PRIu64 " bytes in all, %" PRIu64 " kicks, %" PRIu64
+                " interrupts\n",
                 counters->requests, counters->bytes, counters->kicks, counters->interrupts);
-    shell_print(shell, "bytes      %" PRIu64 " straight to where they were wanted, %" PRIu64
-                       " through a buffer\n",
+    shell_print(shell,
+                "bytes      %" PRIu64 " straight to where they were wanted, %" PRIu64
+                " through a buffer\n",
                 disk->direct_bytes, disk->bounced_bytes);
-    shell_print(shell, "failures   %" PRIu64 " errors, %" PRIu64 " time-outs, %" PRIu64 " aborted\n",
+    shell_print(shell,
+                "failures   %" PRIu64 " errors, %" PRIu64 " time-outs, %" PRIu64 " aborted\n",
                 counters->errors, disk->timeouts, counters->aborted);
 }
 
-SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive on it.") {
+SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive on it.")
+{
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
     if (shell->kernel == NULL || shell->kernel->disk == NULL)
@@ -73,7 +79,8 @@ SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive 
 /* events */
 
 SHELL_COMMAND(events, "[on|off]",
-              "Turns the events of the parts on or off: they are printed after each command.") {
+              "Turns the events of the parts on or off: they are printed after each command.")
+{
     if (argc == 1) {
         shell_print(shell, "events are %s\n", events_enabled() ? "on" : "off");
         return 0;

@@ -18,7 +18,8 @@ static void print_pages(struct shell *shell, const char *what, uint64_t pages) {
                 pages << (ASH_PAGE_SHIFT - 10), pages);
 }
 
-SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks of each order.") {
+SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks of each order.")
+{
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
     if (!has_kernel(shell, "mem"))
@@ -37,8 +38,9 @@ SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks 
     print_pages(shell, "used", stats.used_pages);
     print_pages(shell, "peak", stats.peak_used_pages);
     print_pages(shell, "reserved", stats.reserved_pages);
-    shell_print(shell, "heap       %12" PRIu64 " KiB in slabs, %" PRIu64 " KiB of them used; %" PRIu64
-                       " KiB in large blocks\n",
+    shell_print(shell,
+                "heap       %12" PRIu64 " KiB in slabs, %" PRIu64 " KiB of them used; %" PRIu64
+                " KiB in large blocks\n",
                 heap.slab_bytes >> 10, heap.small_bytes >> 10, heap.large_bytes >> 10);
     shell_print(shell, "failed     %12" PRIu64 " allocations\n", stats.failed_allocs);
     shell_print(shell, "order      block KiB    free blocks\n");
@@ -55,8 +57,9 @@ SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks 
 static void print_cache_line(struct shell *shell, struct ash_slab_cache *cache) {
     struct ash_slab_stats stats;
     ash_slab_cache_stats(cache, &stats);
-    shell_print(shell, "%-12s %6" PRIu32 " %9" PRIu32 " %9" PRIu32 " %6" PRIu32 " %6" PRIu32
-                       " %12" PRIu64 "\n",
+    shell_print(shell,
+                "%-12s %6" PRIu32 " %9" PRIu32 " %9" PRIu32 " %6" PRIu32 " %6" PRIu32 " %12" PRIu64
+                "\n",
                 stats.name, stats.size_bytes, stats.used, stats.peak, stats.slabs, stats.empties,
                 stats.allocations);
 }
@@ -66,16 +69,19 @@ static void print_cache(struct shell *shell, struct ash_slab_cache *cache) {
     ash_slab_cache_stats(cache, &stats);
     shell_print(shell, "cache %s: objects of %" PRIu32 " bytes, %" PRIu32 " apart\n", stats.name,
                 stats.size_bytes, stats.stride_bytes);
-    shell_print(shell, "slab       %" PRIu32 " bytes, %" PRIu32 " objects, %" PRIu32 " bytes waste\n",
+    shell_print(shell,
+                "slab       %" PRIu32 " bytes, %" PRIu32 " objects, %" PRIu32 " bytes waste\n",
                 stats.slab_bytes, stats.objects_per_slab, stats.waste_bytes);
     shell_print(shell, "slabs      %" PRIu32 " held, %" PRIu32 " of them empty\n", stats.slabs,
                 stats.empties);
-    shell_print(shell, "objects    %" PRIu32 " used, %" PRIu32 " at most\n", stats.used, stats.peak);
-    shell_print(shell, "calls      %" PRIu64 " allocations, %" PRIu64 " frees, %" PRIu64
-                       " without memory\n",
+    shell_print(shell, "objects    %" PRIu32 " used, %" PRIu32 " at most\n", stats.used,
+                stats.peak);
+    shell_print(shell,
+                "calls      %" PRIu64 " allocations, %" PRIu64 " frees, %" PRIu64
+                " without memory\n",
                 stats.allocations, stats.frees, stats.failures);
-    shell_print(shell, "source     %" PRIu64 " slabs taken, %" PRIu64 " given back\n", stats.refills,
-                stats.releases);
+    shell_print(shell, "source     %" PRIu64 " slabs taken, %" PRIu64 " given back\n",
+                stats.refills, stats.releases);
 }
 
 static struct ash_slab_cache *cache_of(struct kernel *kernel, uint32_t index) {
@@ -93,7 +99,8 @@ static struct ash_slab_cache *find_cache(struct kernel *kernel, const char *name
     return NULL;
 }
 
-SHELL_COMMAND(slab, "[CACHE]", "Shows the slab caches, or one of them in detail.") {
+SHELL_COMMAND(slab, "[CACHE]", "Shows the slab caches, or one of them in detail.")
+{
     struct ash_slab_cache *cache;
     if (argc > 2)
         return shell_usage(shell, "slab", "takes one cache at most");
@@ -106,8 +113,8 @@ SHELL_COMMAND(slab, "[CACHE]", "Shows the slab caches, or one of them in detail.
         print_cache(shell, cache);
         return 0;
     }
-    shell_print(shell, "%-12s %6s %9s %9s %6s %6s %12s\n", "cache", "bytes", "used", "peak", "slabs",
-                "empty", "allocations");
+    shell_print(shell, "%-12s %6s %9s %9s %6s %6s %12s\n", "cache", "bytes", "used", "peak",
+                "slabs", "empty", "allocations");
     for (uint32_t i = 0; (cache = cache_of(shell->kernel, i)) != NULL; i++)
         print_cache_line(shell, cache);
     return 0;
@@ -120,7 +127,8 @@ static int print_check(struct shell *shell, const char *part, const char *broken
     return broken != NULL;
 }
 
-SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant does not hold.") {
+SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant does not hold.")
+{
     int broken = 0;
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -202,7 +210,8 @@ static void print_unit(struct shell *shell) {
 }
 
 SHELL_COMMAND(bench, "",
-              "Times an allocation and its free, in batches of 64: the heap against the buddy.") {
+              "Times an allocation and its free, in batches of 64: the heap against the buddy.")
+{
     static const size_t sizes[] = {16, 32, 64, 128, 256, 512, 4096};
     int status = 0;
     if (argc > 1)

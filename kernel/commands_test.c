@@ -25,7 +25,8 @@ static bool join(char *words, int argc, char **argv) {
 }
 
 SHELL_COMMAND(test, "[SUITE...] [seed=N]",
-              "Runs the test cases, or those of some suites (SUITE or SUITE.CASE), and prints TAP.") {
+              "Runs the test cases, or those of some suites (SUITE or SUITE.CASE), and prints TAP.")
+{
     char words[WORDS_BYTES];
     const uint32_t order = ash_log2_ceil(SELFTEST_ARENA_BYTES >> ASH_PAGE_SHIFT);
     if (!join(words, argc, argv))

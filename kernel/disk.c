@@ -61,7 +61,8 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
         return -ASH_ENOTSUP;
     }
     if (error != 0) {
-        *reason = error == -ASH_ENOMEM ? "no memory for its queue" : ash_virtio_blk_reason(&disk->blk);
+        *reason =
+            error == -ASH_ENOMEM ? "no memory for its queue" : ash_virtio_blk_reason(&disk->blk);
         if (error != -ASH_ETIMEDOUT)
             give_memory_back(disk);
         return error;
@@ -94,8 +95,7 @@ static void recover(struct disk *disk) {
     int error = ash_virtio_blk_reset(&disk->blk);
     if (error != 0)
         disk->dead = true;
-    while (ash_virtio_blk_reap(&disk->blk, disk->done, DISK_IN_FLIGHT_MAX) > 0) {
-    }
+    while (ash_virtio_blk_reap(&disk->blk, disk->done, DISK_IN_FLIGHT_MAX) > 0) {}
 }
 
 /* Takes what has completed: 0, or the first error. Waits for one completion at least. */

@@ -148,8 +148,8 @@ static int run_shell(void) {
 /* Tests, without a shell: the arena is the machine's memory itself. */
 
 static int run_tests(const char *words) {
-    void *arena = memory_pages_alloc(&kernel.memory, ash_log2_ceil(SELFTEST_ARENA_BYTES >> 12),
-                                     MEMORY_TESTS);
+    void *arena =
+        memory_pages_alloc(&kernel.memory, ash_log2_ceil(SELFTEST_ARENA_BYTES >> 12), MEMORY_TESTS);
     if (arena == NULL) {
         kernel_print("test: the cases need %d MiB in one piece; start the machine with more\n",
                      SELFTEST_ARENA_BYTES >> 20);
@@ -160,7 +160,8 @@ static int run_tests(const char *words) {
 
 int kernel_main(void) {
     const char *arguments = platform_arguments();
-    bool testing = strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' ');
+    bool testing =
+        strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' ');
     if (*arguments != '\0' && !testing) {
         kernel_print("ashlar: unknown arguments \"%.80s\"; known: test [SUITE...] [seed=N]\n",
                      arguments);

@@ -108,8 +108,7 @@ static int buddy_start(struct kernel_memory *memory) {
     /* Fewer frames can need more: the end that is left may be aligned worse. */
     while (needed > cut) {
         cut = ash_align_up(needed, ASH_PAGE_SIZE);
-        if (cut > memory->ranges[range].size_bytes ||
-            memory->total_bytes < cut + MEMORY_MIN_BYTES)
+        if (cut > memory->ranges[range].size_bytes || memory->total_bytes < cut + MEMORY_MIN_BYTES)
             return -ASH_ENOMEM;
         config.region_count = regions_of(memory, range, cut, regions);
         needed = ash_buddy_storage_size(&config);

@@ -151,8 +151,8 @@ static const char *nearest_name(const char *name) {
     if (strlen(name) > NEAREST_NAME_MAX)
         return NULL;
     while ((command = shell_next(command)) != NULL) {
-        uint32_t d = strlen(command->name) > NEAREST_NAME_MAX ? least
-                                                              : distance(name, command->name);
+        uint32_t d =
+            strlen(command->name) > NEAREST_NAME_MAX ? least : distance(name, command->name);
         if (d < least && d < strlen(command->name)) {
             least = d;
             nearest = command->name;
@@ -174,8 +174,8 @@ static int unknown_command(struct shell *shell, const char *name) {
 
 static void run_command(struct shell *shell, int argc, char **argv) {
     const struct shell_command *command = shell_find(argv[0]);
-    shell->status = command == NULL ? unknown_command(shell, argv[0])
-                                    : command->run(shell, argc, argv);
+    shell->status =
+        command == NULL ? unknown_command(shell, argv[0]) : command->run(shell, argc, argv);
     if (shell->after_command != NULL)
         shell->after_command(shell);
 }
@@ -190,8 +190,7 @@ int shell_execute(struct shell *shell, char *line) {
         return shell->status = SHELL_STATUS_USAGE;
     }
     for (size_t start = 0; start < count && !shell->done; start = end + 1) {
-        for (end = start; end < count && shell->words[end] != NULL; end++) {
-        }
+        for (end = start; end < count && shell->words[end] != NULL; end++) {}
         if (end != start)
             run_command(shell, (int)(end - start), shell->words + start);
         if (shell->status == SHELL_STATUS_STOPPED)

@@ -23,10 +23,10 @@
 
 enum {
     SHELL_WORDS_MAX = 256,
-    SHELL_TYPED_MAX = 256,       /* bytes kept that were typed while a command ran */
-    SHELL_STATUS_USAGE = 2,      /* a command was called in a wrong way */
-    SHELL_STATUS_UNKNOWN = 127,  /* there is no such command */
-    SHELL_STATUS_STOPPED = 130,  /* by Ctrl-C: 128 + SIGINT, as a POSIX shell says */
+    SHELL_TYPED_MAX = 256,      /* bytes kept that were typed while a command ran */
+    SHELL_STATUS_USAGE = 2,     /* a command was called in a wrong way */
+    SHELL_STATUS_UNKNOWN = 127, /* there is no such command */
+    SHELL_STATUS_STOPPED = 130, /* by Ctrl-C: 128 + SIGINT, as a POSIX shell says */
 };
 
 struct kernel;
@@ -55,12 +55,12 @@ struct shell_command {
     int (*run)(struct shell *shell, int argc, char **argv);
 };
 
-#define SHELL_COMMAND(command, usage_text, help_text)                                    \
-    static int command_##command(struct shell *shell, int argc, char **argv);            \
+#define SHELL_COMMAND(command, usage_text, help_text)                                     \
+    static int command_##command(struct shell *shell, int argc, char **argv);             \
     static const struct shell_command entry_##command = {#command, usage_text, help_text, \
-                                                         command_##command};             \
-    static const struct shell_command *const pointer_##command                           \
-        __attribute__((section("ash_commands"), used)) = &entry_##command;               \
+                                                         command_##command};              \
+    static const struct shell_command *const pointer_##command                            \
+        __attribute__((section("ash_commands"), used)) = &entry_##command;                \
     static int command_##command(struct shell *shell, int argc, char **argv)
 
 /* Call it once the fields above are filled in. */

@@ -14,7 +14,7 @@ struct completion {
     size_t stem_len;
     bool listing;
     uint64_t count;
-    bool is_directory;              /* of the last candidate */
+    bool is_directory;               /* of the last candidate */
     char common[LINE_MAX_BYTES + 1]; /* what they all begin with */
     size_t common_len;
 };
@@ -87,8 +87,8 @@ static void visit_directory(struct completion *completion, char *path, size_t di
 /* Inserts text so that the word splitter gives it back. */
 static void insert_quoted(struct line_editor *editor, const char *text, size_t len, char quote) {
     for (size_t i = 0; i < len; i++) {
-        bool special = quote == '"' ? text[i] == '"' || text[i] == '\\'
-                                    : strchr(" \t;'\"\\", text[i]) != NULL;
+        bool special =
+            quote == '"' ? text[i] == '"' || text[i] == '\\' : strchr(" \t;'\"\\", text[i]) != NULL;
         if (quote != '\'' && special && !line_editor_insert(editor, "\\", 1))
             return;
         if (!line_editor_insert(editor, text + i, 1))
@@ -122,8 +122,7 @@ static void visit(struct completion *completion, const struct word_at_cursor *wo
 void shell_complete(void *context, struct line_editor *editor) {
     static char text[LINE_MAX_BYTES + 1], path[LINE_MAX_BYTES + 1]; /* too large for a stack */
     static struct completion completion;
-    struct word_at_cursor word =
-        words_at_cursor(editor->line, editor->cursor, text, sizeof(text));
+    struct word_at_cursor word = words_at_cursor(editor->line, editor->cursor, text, sizeof(text));
     const char *slash = word.is_command ? NULL : strrchr(text, '/');
     size_t directory_len = slash == NULL ? 0 : (size_t)(slash + 1 - text);
     memcpy(path, text, directory_len);

@@ -18,15 +18,15 @@ enum tar_kind {
     TAR_DIRECTORY,
     TAR_SYMLINK,
     TAR_HARD_LINK,
-    TAR_DEVICE,        /* character, block, FIFO: no data */
-    TAR_SPARSE,        /* GNU 'S': data, perhaps behind blocks of a longer map */
-    TAR_CONTINUED,     /* GNU 'M': the rest of a file that began on another volume */
-    TAR_LABEL,         /* GNU 'V': names the volume, is not an entry */
-    TAR_LONG_NAME,     /* GNU 'L': the data is the next entry's name */
-    TAR_LONG_LINK,     /* GNU 'K': the data is the next entry's link target */
-    TAR_PAX_NEXT,      /* 'x', 'X': records about the next entry */
-    TAR_PAX_GLOBAL,    /* 'g': records about all that follow */
-    TAR_UNKNOWN,       /* any other letter; has data */
+    TAR_DEVICE,     /* character, block, FIFO: no data */
+    TAR_SPARSE,     /* GNU 'S': data, perhaps behind blocks of a longer map */
+    TAR_CONTINUED,  /* GNU 'M': the rest of a file that began on another volume */
+    TAR_LABEL,      /* GNU 'V': names the volume, is not an entry */
+    TAR_LONG_NAME,  /* GNU 'L': the data is the next entry's name */
+    TAR_LONG_LINK,  /* GNU 'K': the data is the next entry's link target */
+    TAR_PAX_NEXT,   /* 'x', 'X': records about the next entry */
+    TAR_PAX_GLOBAL, /* 'g': records about all that follow */
+    TAR_UNKNOWN,    /* any other letter; has data */
 };
 
 struct tar_header {

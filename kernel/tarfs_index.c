@@ -11,8 +11,7 @@ struct tarfs_owned {
 };
 
 void *tarfs_alloc(struct tarfs *fs, size_t size) {
-    struct tarfs_owned *owned =
-        fs->allocator.alloc(fs->allocator.context, sizeof(*owned) + size);
+    struct tarfs_owned *owned = fs->allocator.alloc(fs->allocator.context, sizeof(*owned) + size);
     if (owned == NULL)
         return NULL;
     owned->next = fs->owned;

@@ -12,9 +12,9 @@
 #include <ashlar/rbtree.h>
 
 struct file_node {
-    struct file_node *directory;  /* the root's is itself */
-    struct ash_rbtree entries;    /* of a directory */
-    struct ash_rbtree_node link;  /* in the directory's entries */
+    struct file_node *directory; /* the root's is itself */
+    struct ash_rbtree entries;   /* of a directory */
+    struct ash_rbtree_node link; /* in the directory's entries */
     uint64_t size_bytes;
     uint64_t offset; /* of the data in the archive */
     const char *target;

@@ -115,8 +115,7 @@ static bool read_text(struct mount *mount, uint64_t offset, uint64_t size, char 
         return out_of_memory(mount);
     bytes[size] = '\0';
     *text = bytes;
-    int error =
-        size == 0 ? 0 : fs->source.read(fs->source.context, offset, bytes, (size_t)size);
+    int error = size == 0 ? 0 : fs->source.read(fs->source.context, offset, bytes, (size_t)size);
     return error == 0 || read_error(mount, error);
 }
 
@@ -327,16 +326,14 @@ static bool take_entry(struct mount *mount, const struct tar_header *header, uin
     const char *path = next->sparse_name;
     if (path == NULL)
         path = first_of(next->path, mount->long_name, global->path, header->name);
-    const char *target =
-        first_of(next->target, mount->long_target, global->target, header->target);
+    const char *target = first_of(next->target, mount->long_target, global->target, header->target);
     bool is_sparse = header->kind == TAR_SPARSE || next->is_sparse;
     struct content content = {.size_bytes = size, .offset = offset};
     if (header->kind == TAR_SPARSE)
         content.size_bytes = header->expanded_bytes;
     if (next->has_expanded)
         content.size_bytes = next->expanded_bytes;
-    bool good = content_of(mount, header, is_sparse, target, &content) ||
-                out_of_memory(mount);
+    bool good = content_of(mount, header, is_sparse, target, &content) || out_of_memory(mount);
     good = good && add_entry(mount, path, &content);
     drop(mount, &mount->long_name);
     drop(mount, &mount->long_target);
@@ -511,8 +508,7 @@ int tarfs_mount(struct tarfs *fs, const struct byte_source *source,
     if (error == 0)
         error = check_first_block(&mount);
     if (error == 0) {
-        while (take_next(&mount)) {
-        }
+        while (take_next(&mount)) {}
         report_refused(&mount);
     }
     drop(&mount, &mount.long_name);

@@ -5,9 +5,9 @@
 #include <ashlar/error.h>
 
 struct scanner {
-    char quote;    /* the open one, or 0 */
-    bool escaped;  /* the last character was a backslash that takes this one */
-    bool in_word;  /* "" is a word too, so having characters does not decide it */
+    char quote;   /* the open one, or 0 */
+    bool escaped; /* the last character was a backslash that takes this one */
+    bool in_word; /* "" is a word too, so having characters does not decide it */
 };
 
 enum scanned { SCANNED_TEXT, SCANNED_NOTHING, SCANNED_BLANK, SCANNED_END_OF_COMMAND };
