@@ -14,7 +14,7 @@ extern struct ash_event __start_ash_events[] __attribute__((weak));
 extern struct ash_event __stop_ash_events[] __attribute__((weak));
 
 /* The test harness counts events too, where it is linked in. */
-void test_event_record(const struct ash_event *event) __attribute__((weak));
+void test_event_sink(const struct ash_event *event, uint64_t a, uint64_t b) __attribute__((weak));
 
 struct note {
     uint64_t sequence; /* 1 + its number; 0: being written */
@@ -32,8 +32,8 @@ static struct {
 } events;
 
 void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
-    if (test_event_record != NULL)
-        test_event_record(event);
+    if (test_event_sink != NULL)
+        test_event_sink(event, a, b);
     if (!ash_load_relaxed(&events.on))
         return;
     uint64_t number = ash_fetch_add(&events.next, 1u);

@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "hosted.h"
-#include "kernel/kernel.h"
 #include "platform.h"
+
+int kernel_main(void); /* kernel/kernel.h: all that the platform knows of it */
 
 static const char usage[] =
     "usage: ashlar-hosted [OPTION...] [WORD...]\n"

@@ -50,10 +50,6 @@ void test_run_case(const struct test_case *test, struct test_result *result);
 struct ash_event;
 void test_event_sink(const struct ash_event *event, uint64_t a, uint64_t b);
 
-/* Counts an event for test_event_count. Any context. */
-struct ash_event;
-void test_event_record(const struct ash_event *event);
-
 #ifdef __cplusplus
 }
 #endif
