@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
     }
     if (const char *seed = std::getenv("ASHLAR_SEED"))
         test_set_seed(std::strtoull(seed, nullptr, 0));
-    void *arena = std::aligned_alloc(size_t{2} << 20, arena_bytes);
+    void *arena = aligned_alloc(size_t{2} << 20, arena_bytes);
     if (arena == nullptr) {
         std::fprintf(stderr, "%s: no %zu MiB of memory for the cases\n", argv[0],
                      arena_bytes >> 20);

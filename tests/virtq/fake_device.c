@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The driver against the hosted platform's fake device, which referees it: a device that keeps the
+ * rules in any order and at any pace must find none broken; each lie that it can tell must end with
+ * all data read after resets, every token back once, and still no rule broken by the driver.
+ */
+#include "harness/test.h"
+
+#include <ashlar/error.h>
+#include <ashlar/virtio_blk.h>
+#include <ashlar/virtio_mmio.h>
+
+#include "hosted/virtio_blk_device.h"
+#include "hosted/virtio_mmio_window.h"
+
+enum {
+    SECTORS = 256,
+    JOBS = 96,
+    JOB_BYTES_MAX = 4 * 512,
+    POOL_BYTES = 1 << 18,
+    ROUNDS_MAX = 20000
+};
+
+#define POOL_BASE UINT64_C(0x80000000)
+
+struct job {
+    uint64_t sector;
+    size_t len_bytes;
+    uint8_t *buffer;
+    uint32_t token;
+    bool in_flight, is_done;
+};
+
+struct bench {
+    struct guest_memory memory;
+    struct fake_virtio_blk_memory disk;
+    struct fake_virtio_blk fake;
+    struct fake_virtio_mmio window;
+    struct ash_virtio_mmio mmio;
+    struct ash_virtio_blk blk;
+    uint8_t *pool; /* all that the device may reach */
+    void *storage;
+    size_t storage_bytes;
+    struct test_random random;
+    struct job jobs[JOBS];
+    uint32_t in_flight, done, failed, resets, idle_rounds, init_failures;
+    bool line, loses_notifications;
+};
+
+static void on_line(void *context, bool asserted) {
+    ((struct bench *)context)->line = asserted;
+}
+
+static ash_paddr_t pool_address(void *context, const void *pointer, size_t len_bytes) {
+    struct bench *bench = context;
+    uintptr_t offset = (uintptr_t)pointer - (uintptr_t)bench->pool;
+    return offset < POOL_BYTES && len_bytes <= POOL_BYTES - offset ? POOL_BASE + offset
+                                                                   : ASH_VIRTIO_NO_ADDRESS;
+}
+
+static uint8_t disk_byte(uint64_t offset) {
+    return (uint8_t)((offset * UINT64_C(0xd1342543de82ef95)) >> 56);
+}
+
+static struct ash_virtio_blk_config config_of(struct bench *bench) {
+    return (struct ash_virtio_blk_config){.transport = &bench->mmio.transport,
+                                          .dma_address = pool_address,
+                                          .context = bench,
+                                          .queue_size = 64,
+                                          .in_flight_max = 20};
+}
+
+static struct bench *bench_new(const struct fake_virtio_policy *policy, uint64_t features_without) {
+    struct bench *bench = test_alloc(sizeof(*bench), 64);
+    bench->disk.size_bytes = SECTORS * 512;
+    bench->disk.bytes = test_alloc(SECTORS * 512, 64);
+    for (uint32_t i = 0; i < SECTORS * 512; i++)
+        bench->disk.bytes[i] = disk_byte(i);
+    bench->pool = test_alloc(POOL_BYTES, 4096);
+    guest_memory_init(&bench->memory);
+    CHECK_EQ(guest_memory_add(&bench->memory, POOL_BASE, bench->pool, POOL_BYTES), 0);
+    struct fake_virtio_blk_config fake = {.backing = fake_virtio_blk_memory(&bench->disk),
+                                          .features_without = features_without};
+    fake_virtio_blk_init(&bench->fake, &fake, &bench->memory);
+    fake_virtio_set_policy(&bench->fake.device, policy);
+    fake_virtio_on_interrupt(&bench->fake.device, on_line, bench);
+    fake_virtio_mmio_init(&bench->window, &bench->fake.device);
+    bench->random = test_random_from(policy->seed);
+    struct ash_virtio_blk_config config = config_of(bench);
+    bench->storage_bytes = ash_virtio_blk_storage_size(&config);
+    bench->storage = bench->pool;
+    uint8_t *buffers = bench->pool + ash_align_up(bench->storage_bytes, 512);
+    for (uint32_t i = 0; i < JOBS; i++) {
+        bench->jobs[i].buffer = buffers + i * JOB_BYTES_MAX;
+        bench->jobs[i].sector = test_random_below(&bench->random, SECTORS - 4);
+        bench->jobs[i].len_bytes = 512 * (1 + (size_t)test_random_below(&bench->random, 4));
+    }
+    return bench;
+}
+
+/* Tries again while the device's lies make it fail. */
+static void bench_init(struct bench *bench) {
+    struct ash_virtio_blk_config config = config_of(bench);
+    struct ash_virtio_regs regs = {fake_virtio_mmio_read, fake_virtio_mmio_write, &bench->window};
+    CHECK_EQ(ash_virtio_mmio_probe(&bench->mmio, &regs), 0);
+    while (ash_virtio_blk_init(&bench->blk, &config, bench->storage, bench->storage_bytes) != 0) {
+        CHECK(ash_virtio_blk_reason(&bench->blk)[0] != '\0');
+        CHECK(++bench->init_failures < 4);
+    }
+}
+
+static void bench_reset(struct bench *bench) {
+    bench->resets++;
+    CHECK(bench->resets < 100);
+    while (ash_virtio_blk_reset(&bench->blk) != 0)
+        CHECK(++bench->init_failures < 4);
+    const char *broken = ash_virtio_blk_check(&bench->blk);
+    CHECK_STR_EQ(broken == NULL ? "" : broken, "");
+}
+
+static void bench_submit(struct bench *bench) {
+    for (uint32_t i = 0; i < JOBS; i++) {
+        struct job *job = &bench->jobs[i];
+        if (job->is_done || job->in_flight || test_random_chance(&bench->random, 70))
+            continue;
+        int error = ash_virtio_blk_read(&bench->blk, job->sector, job->buffer, job->len_bytes, job,
+                                        &job->token);
+        if (error != 0) {
+            CHECK(error == -ASH_EAGAIN || error == -ASH_EIO);
+            break;
+        }
+        job->in_flight = true;
+        bench->in_flight++;
+    }
+    ash_virtio_blk_kick(&bench->blk);
+    if (!bench->loses_notifications)
+        fake_virtio_check_notified(&bench->fake.device);
+}
+
+static void bench_take(struct bench *bench, const struct ash_virtio_blk_done *done) {
+    struct job *job = done->cookie;
+    CHECK(job->in_flight && job->token == done->token);
+    job->in_flight = false;
+    bench->in_flight--;
+    if (done->status != 0) {
+        bench->failed++;
+        return;
+    }
+    CHECK_EQ(done->bytes, job->len_bytes);
+    CHECK_MEM_EQ(job->buffer, bench->disk.bytes + job->sector * 512, job->len_bytes);
+    job->is_done = true;
+    bench->done++;
+}
+
+static void bench_reap(struct bench *bench) {
+    struct ash_virtio_blk_done done[7];
+    int count;
+    while ((count = ash_virtio_blk_reap(&bench->blk, done, ASH_ARRAY_LEN(done))) > 0) {
+        for (int i = 0; i < count; i++)
+            bench_take(bench, &done[i]);
+        bench->idle_rounds = 0;
+    }
+    if (count < 0)
+        bench_reset(bench);
+    CHECK_EQ(ash_virtio_blk_in_flight(&bench->blk), bench->in_flight);
+}
+
+/* Sleeps while nothing is there; a watchdog looks by itself, then at Status, then resets. */
+static void bench_wait(struct bench *bench) {
+    bool device_idle =
+        fake_virtio_run(&bench->fake.device, test_random_below(&bench->random, 40)) == 0 &&
+        !fake_virtio_step(&bench->fake.device);
+    if (bench->line) {
+        CHECK(ash_virtio_blk_interrupt(&bench->blk) || bench->fake.device.interrupt_status == 0);
+        bench_reap(bench);
+        return;
+    }
+    if (!ash_virtio_blk_arm(&bench->blk, 1 + (uint32_t)test_random_below(&bench->random, 3))) {
+        bench_reap(bench);
+        return;
+    }
+    if (!device_idle || bench->in_flight == 0 || ++bench->idle_rounds < 4)
+        return;
+    bench_reap(bench);
+    if (bench->idle_rounds != 0 && bench->in_flight != 0) {
+        (void)!ash_virtio_blk_status_check(&bench->blk);
+        bench_reset(bench);
+        bench->idle_rounds = 0;
+    }
+}
+
+static void bench_run(struct bench *bench) {
+    bench_init(bench);
+    for (uint32_t round = 0; bench->done < JOBS; round++) {
+        CHECK(round < ROUNDS_MAX);
+        bench_submit(bench);
+        bench_wait(bench);
+    }
+    CHECK_EQ(bench->in_flight, 0);
+    const char *broken = ash_virtio_blk_check(&bench->blk);
+    CHECK_STR_EQ(broken == NULL ? "" : broken, "");
+    const char *violation = fake_virtio_violation_text(&bench->fake.device, 0);
+    CHECK_STR_EQ(violation == NULL ? "" : violation, "");
+    CHECK_EQ(bench->memory.refused, 0);
+}
+
+/* The pace and the order of a device; row 0 is the plain one. */
+static const struct fake_virtio_policy paces[] = {
+    {.order = FAKE_VIRTIO_FIFO},
+    {.order = FAKE_VIRTIO_LIFO, .used_batch = 8},
+    {.order = FAKE_VIRTIO_RANDOM, .latency_steps = 3, .latency_spread = 60, .used_batch = 3},
+    {.order = FAKE_VIRTIO_RANDOM, .shuffle_actions = true, .latency_spread = 9, .used_batch = 2},
+    {.shuffle_actions = true, .notify = FAKE_VIRTIO_NOTIFY_ALWAYS},
+};
+
+TEST_CASE(virtio_fake, correct_device_at_any_pace_sees_no_rule_broken)
+{
+    uint64_t seed = test_seed();
+    for (uint32_t i = 0; i < 4 * ASH_ARRAY_LEN(paces); i++) {
+        struct fake_virtio_policy policy = paces[i % ASH_ARRAY_LEN(paces)];
+        policy.seed = seed + i;
+        struct bench *bench =
+            bench_new(&policy, i / ASH_ARRAY_LEN(paces) % 2 == 0 ? 0 : FAKE_VIRTIO_F_EVENT_IDX);
+        bench_run(bench);
+        CHECK_EQ(bench->failed + bench->resets, 0);
+        CHECK_EQ(ash_virtio_blk_fini(&bench->blk), 0);
+        if (i % ASH_ARRAY_LEN(paces) == 0)
+            CHECK_EQ(bench->fake.device.stats.notifications_needless, 0);
+    }
+    CHECK_EQ(test_event_count("virtq.broken"), 0);
+}
+
+enum outcome { RESET, FAILED_REQUEST, FAILED_INIT, NOTHING };
+
+static const struct lie {
+    struct fake_virtio_fault fault;
+    enum outcome outcome;
+    bool breaks_the_queue;
+} lies[] = {
+    {{FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, 7, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, 0, 1, UINT32_MAX}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, 30, 1, 60}, RESET, true}, /* the table's unused end */
+    {{FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_DUPLICATE, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 5, 1, UINT32_MAX}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 1, 20}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 1, 0x8000}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_STATUS_ERROR, 5, 3, 1}, FAILED_REQUEST, false},
+    {{FAKE_VIRTIO_FAULT_STATUS_ERROR, 5, 1, 2}, FAILED_REQUEST, false},
+    {{FAKE_VIRTIO_FAULT_STATUS_ERROR, 5, 1, 3}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_STATUS_UNWRITTEN, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_DEATH, 5, 1, 0}, RESET, false},
+    {{FAKE_VIRTIO_FAULT_NEEDS_RESET, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_INTERRUPT_LOST, 0, 8, 0}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_INTERRUPT_SPURIOUS, 5, 50, 0}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_INTERRUPT_SPURIOUS, 5, 50, 1}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_INTERRUPT_SPURIOUS, 5, 50, 3}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_NOTIFICATION_LOST, 1, 1, 0}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_CONFIG_CHURN, 0, 40, 0}, FAILED_INIT, false},
+    {{FAKE_VIRTIO_FAULT_CONFIG_CHURN, 0, 5, 0}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_FEATURES_REFUSED, 0, 1, 0}, FAILED_INIT, false},
+    {{FAKE_VIRTIO_FAULT_RESET_SLOW, 0, 500, 0}, NOTHING, false},
+    {{FAKE_VIRTIO_FAULT_RESET_SLOW, 0, ASH_VIRTIO_RESET_READS_MAX + 5, 0}, FAILED_INIT, false},
+};
+
+static void tell(const struct lie *lie, struct fake_virtio_policy policy) {
+    policy.faults = &lie->fault;
+    policy.fault_count = 1;
+    uint64_t events = test_event_count("virtq.broken");
+    struct bench *bench = bench_new(&policy, 0);
+    bench->loses_notifications = lie->fault.kind == FAKE_VIRTIO_FAULT_NOTIFICATION_LOST;
+    bench_run(bench);
+    events = test_event_count("virtq.broken") - events;
+    bool as_expected = lie->breaks_the_queue == (events != 0);
+    if (lie->outcome == RESET)
+        as_expected = as_expected && bench->resets == 1 && bench->failed != 0;
+    if (lie->outcome == FAILED_REQUEST)
+        as_expected = as_expected && bench->failed == lie->fault.count && bench->resets == 0;
+    if (lie->outcome == FAILED_INIT)
+        as_expected = as_expected && bench->init_failures != 0;
+    if (!as_expected)
+        test_fail(__FILE__, __LINE__,
+                  "fault %u value %llu: %llu events, %u resets, %u failed, %u failed inits",
+                  lie->fault.kind, (unsigned long long)lie->fault.value, (unsigned long long)events,
+                  bench->resets, bench->failed, bench->init_failures);
+}
+
+TEST_CASE(virtio_fake, each_lie_ends_with_all_data_read_and_no_rule_broken)
+{
+    bool told[FAKE_VIRTIO_FAULT_KINDS] = {false};
+    uint64_t seed = test_seed();
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(lies); i++) {
+        struct fake_virtio_policy policy = paces[0];
+        policy.seed = seed + i;
+        tell(&lies[i], policy);
+        told[lies[i].fault.kind] = true;
+    }
+    for (uint32_t kind = 0; kind < FAKE_VIRTIO_FAULT_KINDS; kind++)
+        CHECK(told[kind]);
+}
+
+TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back)
+{
+    static const struct fake_virtio_fault death = {FAKE_VIRTIO_FAULT_DEATH, 10, 1, 1};
+    struct fake_virtio_policy policy = {.faults = &death, .fault_count = 1, .seed = test_seed()};
+    struct bench *bench = bench_new(&policy, 0);
+    bench_init(bench);
+    while (bench->resets < 5) {
+        bench_submit(bench);
+        bench_wait(bench);
+    }
+    CHECK_EQ(bench->done, 10);
+    CHECK_EQ(ash_virtio_blk_fini(&bench->blk), 0);
+    struct ash_virtio_blk_done done;
+    while (ash_virtio_blk_reap(&bench->blk, &done, 1) > 0)
+        bench_take(bench, &done);
+    CHECK_EQ(bench->in_flight, 0);
+}
