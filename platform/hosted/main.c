@@ -1,46 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* main.c: the hosted machine as a program: its command line, its disk, then the kernel. */
+/* main.c: the kernel as a Linux process: options, disk, then kernel_main. */
 #include <stdio.h>
+#include <string.h>
 
 #include "hosted.h"
+#include "kernel/kernel.h"
 #include "platform.h"
 
-int kernel_main(void); /* kernel/kernel.h: all that the platform knows of it */
+enum { EXIT_USAGE = 2, MESSAGE_BYTES = 200, ARGUMENTS_BYTES = 4096 };
 
 static const char usage[] =
-    "usage: ashlar-hosted [OPTION...] [WORD...]\n"
-    "Runs the kernel as a process; its console is standard input and output. WORDs go to the\n"
-    "kernel: none for the shell, \"test [SUITE...]\" for the test cases.\n"
-    "  --disk FILE      a file, read-only, as the virtio block device\n"
-    "  --mem SIZE       memory, 1M to 64G (256M)\n"
-    "  --smp N          CPUs, 1 to 8 (4)\n"
-    "  --clock WHICH    real, or manual: time moves only while every CPU waits\n"
-    "  --deterministic  CPUs take turns on one thread; implies --clock manual\n"
-    "  --seed N         what --deterministic draws from\n";
+    "usage: %s [OPTION]... [WORD]...\n"
+    "Runs the kernel as a Linux process. Its serial line is standard input and output; on a\n"
+    "terminal, Ctrl-] ends it. The words are the kernel's: none for the shell, `test slab` to run\n"
+    "a test suite.\n"
+    "  --disk FILE           the image behind the virtio block device\n"
+    "  --mem SIZE            RAM, from 1M to 64G (256M)\n"
+    "  --smp N               CPUs, from 1 to 8 (4)\n"
+    "  --clock real|manual   manual: time jumps over every wait (real)\n"
+    "  --deterministic       the CPUs take turns on one thread; the clock is manual\n"
+    "  --seed N              where the order of turns starts (1)\n"
+    "  --help                this text\n";
+
+static int refuse(const char *program, const char *message) {
+    fprintf(stderr, "%s: %s\n", program, message);
+    return EXIT_USAGE;
+}
 
 int main(int argc, char **argv) {
-    static char arguments[1024];
-    char message[256];
-    bool help;
+    static char arguments[ARGUMENTS_BYTES]; /* platform_arguments as long as the kernel runs */
+    char message[MESSAGE_BYTES];
     struct hosted_config config = *hosted_config();
+    bool help;
     int error =
         hosted_options_parse(&config, argc, argv, arguments, sizeof(arguments), message, &help);
-    if (error == 0 && help) {
-        fputs(usage, stdout);
+    if (error != 0)
+        return refuse(argv[0], message);
+    if (help) {
+        printf(usage, argv[0]);
         return 0;
     }
-    if (error != 0) {
-        fprintf(stderr, "ashlar-hosted: %s\n", message);
-        return 2;
-    }
-    if (hosted_configure(&config) != 0) {
-        fprintf(stderr, "ashlar-hosted: a machine of this size cannot be made\n");
-        return 2;
-    }
+    if (hosted_configure(&config) != 0)
+        return refuse(argv[0], "these options do not go together: see --help");
     if (config.disk_path != NULL &&
-        hosted_disk_attach(0, config.disk_path, message, sizeof(message)) != 0) {
-        fprintf(stderr, "ashlar-hosted: %s\n", message);
-        return 2;
-    }
+        hosted_disk_attach(0, config.disk_path, message, sizeof(message)) != 0)
+        return refuse(argv[0], message);
     platform_exit(kernel_main());
 }
