@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "hosted.h"
-#include "kernel/kernel.h"
 #include "platform.h"
+
+int kernel_main(void); /* kernel/kernel.h: all that a platform knows of the kernel */
 
 enum { EXIT_USAGE = 2, MESSAGE_BYTES = 200, ARGUMENTS_BYTES = 4096 };
 
