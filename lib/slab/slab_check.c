@@ -88,7 +88,7 @@ static const char *check_slab(struct ash_slab_cache *cache, struct ash__slab *sl
 static const char *check_known(struct ash_slab_cache *cache) {
     for (uint32_t i = 0; i < ASH_SLAB_KNOWN; i++) {
         const struct ash__slab *slab = (const struct ash__slab *)cache->known[i];
-        if (slab == NULL)
+        if (cache->known[i] == NOT_KNOWN)
             continue;
         if (ash__slab_known(cache, slab) != &cache->known[i] ||
             !is_on(&cache->all, &slab->all, cache->slabs))

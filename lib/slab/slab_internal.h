@@ -12,6 +12,9 @@
 /* Objects of a slab: the summary has one bit for each 64 of them. */
 #define OBJECTS_MAX 4096u
 
+/* In the table of known slabs: no slab's base, not even that of a pointer into page 0. */
+#define NOT_KNOWN ((uintptr_t)1)
+
 /* At the base of every slab. All but `cache` under the cache's lock. */
 struct ash__slab {
     struct ash_slab_cache *cache; /* NULL once the slab is on its way back to the page source */

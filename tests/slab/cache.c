@@ -322,7 +322,8 @@ TEST_CASE(slab, lock_is_free_while_the_page_source_works)
     pages->watched = &cache.lock;
     void *objects[14];
     fill(&cache, objects, 14);
-    memset(cache.known, 0, sizeof(cache.known)); /* frees must ask */
+    for (uint32_t i = 0; i < ASH_SLAB_KNOWN; i++)
+        cache.known[i] = NOT_KNOWN; /* frees must ask */
     for (uint32_t i = 0; i < 14; i++)
         ash_slab_free(&cache, objects[i]);
     ash_slab_cache_shrink(&cache);

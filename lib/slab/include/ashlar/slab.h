@@ -57,7 +57,7 @@ extern "C" {
 #define ASH_SLAB_EMPTY_MAX_LIMIT 1024u /* slabs */
 
 /* Recently used slabs that a free recognises without asking the page source. */
-#define ASH_SLAB_KNOWN 64u
+#define ASH_SLAB_KNOWN 128u
 
 struct ash_slab_config {
     const char *name;   /* for messages and tables; kept, not copied; not NULL */
@@ -92,7 +92,7 @@ struct ash_slab_cache {
     uint32_t slabs;
     struct ash__slab *active; /* where allocations come from; on none of the three lists; or NULL */
     uint64_t allocations;
-    uintptr_t known[ASH_SLAB_KNOWN]; /* bases of live slabs of this cache, or 0 */
+    uintptr_t known[ASH_SLAB_KNOWN]; /* bases of live slabs of this cache, or 1 */
 
     struct ash_list dense;  /* at least half used, not full */
     struct ash_list sparse; /* less than half used, not empty */
