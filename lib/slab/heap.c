@@ -129,8 +129,17 @@ static struct ash_page_block identify(struct ash_heap *heap, const void *pointer
     return block;
 }
 
+/* Where the class of the slab that the pointer would be in was noted. */
+static uint8_t *guess_for(struct ash_heap *heap, const void *pointer) {
+    return &heap->guesses[(uintptr_t)pointer / ASH_SLAB_BYTES_DEFAULT % ASH_HEAP_GUESSES];
+}
+
 void ash_kfree(struct ash_heap *heap, void *pointer) {
     if (pointer == NULL)
+        return;
+    /* A guess may be wrong: then the cache does not know the slab, and the page source is asked. */
+    uint8_t *guess = guess_for(heap, pointer);
+    if (ASH_LIKELY(ash__slab_free_known(&heap->caches[ash_load_relaxed(guess)], pointer)))
         return;
     struct ash_page_block block = identify(heap, pointer);
     if (block.kind == ASH_PAGE_LARGE) {
@@ -138,7 +147,9 @@ void ash_kfree(struct ash_heap *heap, void *pointer) {
         return;
     }
     struct ash__slab *slab = block.base;
-    ash__slab_free_in(slab->cache, slab, pointer);
+    struct ash_slab_cache *cache = slab->cache;
+    ash_store_relaxed(guess, (uint8_t)(cache - heap->caches));
+    ash__slab_free_in(cache, slab, pointer);
 }
 
 size_t ash_ksize(struct ash_heap *heap, const void *pointer) {

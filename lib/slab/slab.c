@@ -282,17 +282,28 @@ void ash__slab_require_out(struct ash_slab_cache *cache, struct ash__slab *slab,
     ash__slab_unlock(cache);
 }
 
-void ash_slab_free(struct ash_slab_cache *cache, void *object) {
+/* Frees the object if the table of known slabs has its slab. */
+static inline bool free_known(struct ash_slab_cache *cache, void *object) {
     struct ash__slab *slab = ash__slab_of(cache, object);
     ash__slab_lock(cache);
-    if (ASH_ENABLED(ASH_CHECKS >= 1) &&
-        ASH_UNLIKELY(*ash__slab_known(cache, slab) != (uintptr_t)slab)) {
+    if (ASH_UNLIKELY(*ash__slab_known(cache, slab) != (uintptr_t)slab)) {
         ash__slab_unlock(cache);
-        identify(cache, object);
-        ash__slab_free_in(cache, slab, object);
-        return;
+        return false;
     }
     put_object(cache, slab, object);
+    return true;
+}
+
+bool ash__slab_free_known(struct ash_slab_cache *cache, void *object) {
+    return free_known(cache, object);
+}
+
+void ash_slab_free(struct ash_slab_cache *cache, void *object) {
+    if (ASH_ENABLED(ASH_CHECKS >= 1) && ASH_LIKELY(free_known(cache, object)))
+        return;
+    if (ASH_ENABLED(ASH_CHECKS >= 1))
+        identify(cache, object);
+    ash__slab_free_in(cache, ash__slab_of(cache, object), object);
 }
 
 /* Caches */

@@ -74,6 +74,13 @@ void ash__slab_layout(struct ash_slab_cache *cache);
  * lock. */
 void ash__slab_free_in(struct ash_slab_cache *cache, struct ash__slab *slab, void *object);
 
+/*
+ * Frees an object whose slab is in the cache's table of known slabs, checked as ever; false: the
+ * slab is not in it, and nothing has been read through the pointer. So the caller may guess the
+ * cache.
+ */
+bool ash__slab_free_known(struct ash_slab_cache *cache, void *object);
+
 /* Panics, as a free would, unless the pointer is an object of the slab that is out. */
 void ash__slab_require_out(struct ash_slab_cache *cache, struct ash__slab *slab,
                            const void *object);

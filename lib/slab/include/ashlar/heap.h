@@ -28,9 +28,13 @@ extern "C" {
 /* Empty slabs that each class keeps. */
 #define ASH_HEAP_EMPTY_MAX 2u
 
+/* Slabs whose class ash_kfree remembers, to try that cache first. */
+#define ASH_HEAP_GUESSES 256u
+
 /* Private, but for sizeof. */
 struct ash_heap {
     const struct ash_page_source *source;
+    uint8_t guesses[ASH_HEAP_GUESSES]; /* class by address; each harmless if wrong; no lock */
     struct ash_slab_cache caches[ASH_HEAP_CLASSES];
     struct ash_spinlock lock; /* protects what follows */
     uint64_t large_allocations, large_frees, large_failures;
