@@ -134,13 +134,10 @@ static uint8_t *guess_for(struct ash_heap *heap, const void *pointer) {
     return &heap->guesses[(uintptr_t)pointer / ASH_SLAB_BYTES_DEFAULT % ASH_HEAP_GUESSES];
 }
 
-void ash_kfree(struct ash_heap *heap, void *pointer) {
-    if (pointer == NULL)
-        return;
-    /* A guess may be wrong: then the cache does not know the slab, and the page source is asked. */
-    uint8_t *guess = guess_for(heap, pointer);
-    if (ASH_LIKELY(ash__slab_free_known(&heap->caches[ash_load_relaxed(guess)], pointer)))
-        return;
+/* Asks the page source, and notes the class for the next time. Out of line: its stack frame would
+ * cost each call of ash_kfree. */
+static __attribute__((noinline)) void free_unknown(struct ash_heap *heap, void *pointer,
+                                                   uint8_t *guess) {
     struct ash_page_block block = identify(heap, pointer);
     if (block.kind == ASH_PAGE_LARGE) {
         free_large(heap, &block);
@@ -150,6 +147,15 @@ void ash_kfree(struct ash_heap *heap, void *pointer) {
     struct ash_slab_cache *cache = slab->cache;
     ash_store_relaxed(guess, (uint8_t)(cache - heap->caches));
     ash__slab_free_in(cache, slab, pointer);
+}
+
+void ash_kfree(struct ash_heap *heap, void *pointer) {
+    if (pointer == NULL)
+        return;
+    /* A guess may be wrong: then the cache does not know the slab, and nothing has happened. */
+    uint8_t *guess = guess_for(heap, pointer);
+    if (ASH_UNLIKELY(!ash__slab_free_known(&heap->caches[ash_load_relaxed(guess)], pointer)))
+        free_unknown(heap, pointer, guess);
 }
 
 size_t ash_ksize(struct ash_heap *heap, const void *pointer) {
