@@ -110,18 +110,18 @@ static bool is_whole_sectors(struct request *request, uint64_t bytes) {
     return false;
 }
 
-/* Sector by sector: the chain may be cut anywhere. */
 static uint8_t do_read(struct request *request) {
     struct fake_virtio_blk *blk = request->blk;
     blk->reads++;
     if (!is_whole_sectors(request, request->in_bytes) ||
         !is_inside(request, request->sector, request->in_bytes))
         return S_IOERR;
-    for (uint64_t done = 0; done < request->in_bytes; done += SECTOR) {
+    for (uint64_t done = 0, piece; done < request->in_bytes; done += piece) {
         uint64_t offset = request->sector * SECTOR + done;
-        if (backing_read(&blk->config.backing, offset, blk->sector, SECTOR) != 0)
+        piece = ash_min_u64(request->in_bytes - done, sizeof(blk->bounce));
+        if (backing_read(&blk->config.backing, offset, blk->bounce, piece) != 0)
             return S_IOERR;
-        fake_virtio_chain_write(&blk->device, request->chain, done, blk->sector, SECTOR);
+        fake_virtio_chain_write(&blk->device, request->chain, done, blk->bounce, piece);
     }
     return S_OK;
 }
@@ -132,11 +132,12 @@ static uint8_t do_write(struct request *request) {
     if (!is_whole_sectors(request, request->out_bytes) ||
         !is_inside(request, request->sector, request->out_bytes) || blk->config.read_only)
         return S_IOERR;
-    for (uint64_t done = 0; done < request->out_bytes; done += SECTOR) {
+    for (uint64_t done = 0, piece; done < request->out_bytes; done += piece) {
         uint64_t offset = request->sector * SECTOR + done;
-        fake_virtio_chain_read(&blk->device, request->chain, HEADER_BYTES + done, blk->sector,
-                               SECTOR);
-        if (backing_write(&blk->config.backing, offset, blk->sector, SECTOR) != 0)
+        piece = ash_min_u64(request->out_bytes - done, sizeof(blk->bounce));
+        fake_virtio_chain_read(&blk->device, request->chain, HEADER_BYTES + done, blk->bounce,
+                               piece);
+        if (backing_write(&blk->config.backing, offset, blk->bounce, piece) != 0)
             return S_IOERR;
     }
     return S_OK;
@@ -164,10 +165,13 @@ static uint8_t do_get_id(struct request *request) {
 }
 
 static int write_zeroes(struct fake_virtio_blk *blk, uint64_t sector, uint64_t sectors) {
-    memset(blk->sector, 0, SECTOR);
+    memset(blk->bounce, 0, sizeof(blk->bounce));
+    uint64_t offset = sector * SECTOR, end = offset + sectors * SECTOR;
     int error = 0;
-    for (uint64_t i = 0; i < sectors && error == 0; i++)
-        error = backing_write(&blk->config.backing, (sector + i) * SECTOR, blk->sector, SECTOR);
+    for (uint64_t piece; offset < end && error == 0; offset += piece) {
+        piece = ash_min_u64(end - offset, sizeof(blk->bounce));
+        error = backing_write(&blk->config.backing, offset, blk->bounce, piece);
+    }
     return error;
 }
 

@@ -59,7 +59,7 @@ struct fake_virtio_blk {
     uint64_t capacity_sectors;
     uint8_t id[FAKE_VIRTIO_BLK_ID_BYTES];
     uint64_t reads, writes, flushes;
-    uint8_t sector[FAKE_VIRTIO_BLK_SECTOR_BYTES]; /* bounce */
+    uint8_t bounce[4096]; /* whole sectors on their way; segments may be cut anywhere */
 };
 
 /* Offers by itself: VERSION_1, INDIRECT_DESC, EVENT_IDX, SIZE_MAX, SEG_MAX, BLK_SIZE, FLUSH, and RO

@@ -171,7 +171,7 @@ static bool add_segment(struct walk *walk, const struct descriptor *d) {
     bool writable = (d->flags & DESC_F_WRITE) != 0;
     if (chain->count == walk->queue->size)
         return WALK_FAILS(walk, CHAIN_LENGTH, "more than %u elements", walk->queue->size);
-    if (!writable && chain->writable_bytes != 0)
+    if (!writable && chain->count != 0 && chain->segments[chain->count - 1].writable)
         return WALK_FAILS(walk, CHAIN_ORDER, "element %u", chain->count);
     if (chain->readable_bytes + chain->writable_bytes + d->len > UINT64_C(1) << 32)
         return WALK_FAILS(walk, CHAIN_BYTES, "element %u", chain->count);

@@ -424,6 +424,16 @@ TEST_CASE(device_rules, each_is_seen_when_it_alone_is_broken)
     }
 }
 
+TEST_CASE(device_rules, order_counts_for_empty_descriptors_too)
+{
+    struct raw_driver *raw = raw_new(NULL, SECTORS);
+    raw_start(raw, RAW_ALL_FEATURES, SIZE);
+    raw_request(raw, 0, RAW_OUT, 0, RAW_BASE + DATA, 512);
+    raw_desc(raw, desc(raw, 0), RAW_BASE + DATA, 0, RAW_NEXT | RAW_WRITE, 1);
+    offer_one(raw, 0);
+    CHECK_EQ(fake_virtio_violated(raw->device, FAKE_VIRTIO_RULE_CHAIN_ORDER), 1);
+}
+
 TEST_CASE(device_rules, driver_by_the_book_breaks_none)
 {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
