@@ -6,8 +6,18 @@
 #include "harness/test.h"
 
 #include <ashlar/buddy.h>
+#include <ashlar/check.h>
 
 enum { CANARY_BYTES = 16, CANARY = 0xa5 };
+
+/* A broken contract: a panic that says `part`, or where ASH_REQUIRE is compiled out, nothing. */
+#define CHECK_REFUSED(statement, part)     \
+    do {                                   \
+        if (ASH_ENABLED(ASH_CHECKS >= 1))  \
+            CHECK_PANICS(statement, part); \
+        else                               \
+            statement;                     \
+    } while (0)
 
 /* Returns the canary, for canary_is_alive. */
 static inline const uint8_t *buddy_over(struct ash_buddy *buddy,

@@ -209,7 +209,7 @@ static void step_bad_free(struct world *world) {
             model->blocks[block].order == order)
             return;
     }
-    CHECK_PANICS(ash_buddy_free(&world->buddy, first, order), "free of frame");
+    CHECK_REFUSED(ash_buddy_free(&world->buddy, first, order), "free of frame");
 }
 
 static void compare_find(struct world *world) {

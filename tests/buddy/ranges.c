@@ -64,13 +64,13 @@ TEST_CASE(buddy, release_of_what_is_not_reserved_panics)
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     CHECK_EQ(ash_buddy_reserve(&buddy, 10, 10), 0);
-    CHECK_PANICS(ash_buddy_release(&buddy, 10, 11), "frame 0x14 is not reserved");
-    CHECK_PANICS(ash_buddy_release(&buddy, 9, 2), "frame 0x9 is not reserved");
-    CHECK_PANICS(ash_buddy_release(&buddy, 60, 5), "not inside one region");
-    CHECK_PANICS(ash_buddy_release(&buddy, 10, 0), "not inside one region");
-    CHECK_PANICS(ash_buddy_free(&buddy, 10, 0), "it is reserved, not allocated");
+    CHECK_REFUSED(ash_buddy_release(&buddy, 10, 11), "frame 0x14 is not reserved");
+    CHECK_REFUSED(ash_buddy_release(&buddy, 9, 2), "frame 0x9 is not reserved");
+    CHECK_REFUSED(ash_buddy_release(&buddy, 60, 5), "not inside one region");
+    CHECK_REFUSED(ash_buddy_release(&buddy, 10, 0), "not inside one region");
+    CHECK_REFUSED(ash_buddy_free(&buddy, 10, 0), "it is reserved, not allocated");
     for (uint32_t order = 1; order < 300; order++)
-        CHECK_PANICS(ash_buddy_free(&buddy, 10, order), "free of frame 0xa");
+        CHECK_REFUSED(ash_buddy_free(&buddy, 10, order), "free of frame 0xa");
     CHECK(ash_buddy_check(&buddy) == NULL);
     CHECK_EQ(stats_of(&buddy).reserved_pages, 10);
     CHECK(!ash_buddy_find(&buddy, 12, NULL));

@@ -11,9 +11,10 @@
  *  - Locking: one port spinlock per instance, taken pinned, for the time of one call. Not for
  *    interrupt handlers. ash_buddy_find takes no lock. Operations on several instances are
  *    independent.
- *  - Exhaustion is -ASH_ENOMEM. A free that does not name an allocated block exactly (double,
- *    foreign, wrong order, inside a block) always ends in ash_panic, before anything has changed
- *    and with the lock dropped.
+ *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted. A free that does not name an allocated
+ *    block exactly (double, foreign, wrong order, inside a block) always ends in ash_panic, before
+ *    anything has changed and with the lock dropped; where ASH_REQUIRE is compiled out it is
+ *    ignored.
  *  - An allocation fails only if no aligned block of its order is wholly free: free buddies are
  *    merged at once.
  *  - Which of several fitting blocks is handed out is not part of the contract.
