@@ -32,38 +32,49 @@ static void print_place(uint32_t number, uint64_t address, uint64_t inside) {
               (unsigned long long)address);
 }
 
+static const uint64_t *record_at(uint64_t fp) {
+    return (const uint64_t *)(uintptr_t)fp;
+}
+
+static bool is_readable_record(uint64_t fp) {
+    return ash_is_aligned(fp, 16) && mmu_is_readable(fp);
+}
+
 /*
  * A frame record is {caller's record, return address} (AAPCS64 6.4.6); the chain goes upwards. The
  * place of a call is looked up one instruction back: a call that does not return may be its
- * function's last.
+ * function's last. After an exception the first two places are the frame's own: a function that
+ * calls nobody has no record, and its caller is in x30 alone.
  */
-static void print_backtrace(uint64_t pc, uint64_t fp) {
+static void print_backtrace(const struct exception_frame *frame, uint64_t fp) {
     uint32_t number = 0;
     print("backtrace:\n");
-    if (pc != 0)
-        print_place(number++, pc, pc);
-    while (number < FRAMES_MAX && fp != 0) {
-        if (!ash_is_aligned(fp, 16) || !mmu_is_readable(fp)) {
+    if (frame != NULL) {
+        print_place(number++, frame->elr, frame->elr);
+        if (!is_readable_record(fp) || record_at(fp)[1] != frame->x[30])
+            print_place(number++, frame->x[30], frame->x[30] - 4);
+    }
+    for (; number < FRAMES_MAX && fp != 0; fp = record_at(fp)[0]) {
+        if (!is_readable_record(fp)) {
             print("  (the frame pointer 0x%llx leads nowhere)\n", (unsigned long long)fp);
             return;
         }
-        const uint64_t *record = (const uint64_t *)(uintptr_t)fp;
-        if (record[1] == 0)
+        if (record_at(fp)[1] == 0)
             return;
-        print_place(number++, record[1], record[1] - 4);
-        if (record[0] != 0 && record[0] <= fp) {
+        print_place(number++, record_at(fp)[1], record_at(fp)[1] - 4);
+        if (record_at(fp)[0] != 0 && record_at(fp)[0] <= fp) {
             print("  (the next frame, at 0x%llx, is not above this one)\n",
-                  (unsigned long long)record[0]);
+                  (unsigned long long)record_at(fp)[0]);
             return;
         }
-        fp = record[0];
     }
+    if (fp != 0)
+        print("  (and more)\n");
 }
 
 static void print_registers(const struct exception_frame *frame) {
     for (uint32_t i = 0; i < 31; i++)
-        print("%sx%-2u 0x%016llx%s", i % 4 == 0 ? "  " : "  ", i, (unsigned long long)frame->x[i],
-              i % 4 == 3 ? "\n" : "");
+        print("  x%-2u 0x%016llx%s", i, (unsigned long long)frame->x[i], i % 4 == 3 ? "\n" : "");
     print("  sp  0x%016llx\n  elr 0x%016llx  spsr 0x%08llx  esr 0x%08llx  far 0x%016llx\n",
           (unsigned long long)frame->sp, (unsigned long long)frame->elr,
           (unsigned long long)frame->spsr, (unsigned long long)frame->esr,
@@ -86,7 +97,7 @@ void panic_report(const char *title, const struct exception_frame *frame) {
           (unsigned long long)(platform_now_ns() / 1000));
     if (frame != NULL)
         print_registers(frame);
-    print_backtrace(frame == NULL ? 0 : frame->elr,
+    print_backtrace(frame,
                     frame == NULL ? (uint64_t)(uintptr_t)__builtin_frame_address(0) : frame->x[29]);
     platform_exit(EXIT_PANIC);
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""machines: the same image on every machine that it promises to run on, and on some too small.
+
+    machines.py KERNEL
+"""
+import sys
+
+from boot import boot, tap_results
+import tap
+
+KERNEL = sys.argv[1]
+
+
+def check_runs(*options, qemu=()):
+    status, text = boot(KERNEL, 'test list board', *options, qemu=qemu)
+    tap.equal(status, 0, 'status')
+    failed = [name for name, (passed, _) in tap_results(text).items() if not passed]
+    tap.equal(failed, [], 'failed cases')
+
+
+@tap.case('machine.eight_cpus_with_either_gic')
+def _():
+    for gic in '23':
+        status, text = boot(KERNEL, 'test port', '--smp', '8', '--gic', gic)
+        tap.equal(status, 0, 'status')
+        failed = [name for name, (passed, _) in tap_results(text).items() if not passed]
+        tap.equal(failed, [], 'failed cases')
+        if '# SKIP' in text:
+            tap.fail(f'cases were skipped with 8 CPUs: {text}')
+
+
+@tap.case('machine.other_cpus')
+def _():
+    for cpu in ('cortex-a53', 'cortex-a72', 'neoverse-n1', 'max'):
+        check_runs('--cpu', cpu, '--smp', '2')
+
+
+@tap.case('machine.entered_at_el2')
+def _():
+    for gic in '23':
+        check_runs('--gic', gic, '--smp', '2', qemu=['-machine', 'virtualization=on'])
+
+
+@tap.case('machine.sizes_of_memory')
+def _():
+    for mem in ('16M', '32M', '100M', '2G'):
+        status, text = boot(KERNEL, '', '--mem', mem, '--smp', '8', stdin=b'mem\npoweroff\n')
+        tap.equal(status, 0, f'status with {mem}')
+        top = 0x40000000 + int(mem[:-1]) * (1 << 20 if mem[-1] == 'M' else 1 << 30)
+        tap.contains(text, f'.. {top:#x}\n')
+
+
+@tap.case('machine.too_little_memory_for_the_cases_is_said')
+def _():
+    for mem in ('16M', '32M'):
+        status, text = boot(KERNEL, 'test list', '--mem', mem)
+        tap.equal(status, 1, f'status with {mem}')
+        tap.contains(text, 'with more')
+
+
+@tap.case('machine.less_memory_than_the_image_is_said')
+def _():
+    status, text = boot(KERNEL, 'test list', '--mem', '3M', '--smp', '8')
+    tap.equal(status, 1, 'status')
+    tap.contains(text, 'too little memory: the kernel needs 0x40200000..')
+
+
+@tap.case('machine.arguments_without_semihosting')
+def _():
+    status, text = boot(KERNEL, '', qemu=['-semihosting-config', 'enable=off',
+                                          '-append', 'test list'])
+    tap.equal(status, 0, 'status')
+    tap.equal({passed for passed, _ in tap_results(text).values()}, {True}, 'verdicts')
+
+
+sys.exit(tap.run(sys.argv[2:]))

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""panic: the last words of a kernel that nobody saves, and its status.
+
+    panic.py KERNEL
+"""
+import re
+import sys
+
+from boot import boot
+import tap
+
+KERNEL = sys.argv[1]
+STATUS = 70  # EXIT_PANIC
+
+
+def panic(case, *options, qemu=()):
+    status, text = boot(KERNEL, f'test _fatal.{case}', *options, qemu=qemu)
+    tap.equal(status, STATUS, 'status')
+    tap.equal(len(re.findall('^panic', text, re.MULTILINE)), 1, 'number of panics')
+    return text
+
+
+def check_backtrace(text, *names):
+    """These functions, in this order, each with its offset, though not only these."""
+    places = re.findall(r'^  #\d+ +0x[0-9a-f]{16} (\w+)\+0x[0-9a-f]+$', text, re.MULTILINE)
+    rest = iter(places)
+    missing = [name for name in names if name not in rest]
+    if missing:
+        tap.fail(f'no {missing[0]} in its place in the backtrace {places}')
+
+
+@tap.case('panic.names_its_place_and_its_callers')
+def _():
+    text = panic('panic_without_hook')
+    tap.contains(text, 'panic: selftest: no hook took this, depth 0 (')
+    tap.contains(text, 'selftest.c:')
+    tap.contains(text, 'on CPU 0')
+    check_backtrace(text, 'inner', 'inner', 'inner', 'test_run_case', 'tap_run', 'kernel_main')
+
+
+@tap.case('panic.of_a_fault_shows_the_registers')
+def _():
+    text = panic('null_store_without_hook')
+    tap.contains(text, 'panic: data abort: NULL store at FAR 0x8')
+    for register in [f'x{n}' for n in range(31)] + ['sp', 'elr', 'spsr', 'esr', 'far']:
+        if not re.search(rf'(^|\s){register}\s+0x[0-9a-f]{{8,16}}', text):
+            tap.fail(f'no register {register} in {text}')
+    check_backtrace(text, 'test__fatal_null_store_without_hook', 'test_run_case')
+
+
+@tap.case('panic.of_a_stack_overflow_is_reported_on_another_stack')
+def _():
+    text = panic('stack_overflow_without_hook')
+    tap.contains(text, 'panic: stack overflow: store at FAR')
+    check_backtrace(text, 'recurse', 'recurse', 'recurse')
+
+
+@tap.case('panic.in_an_interrupt_handler_is_not_taken_by_the_hook')
+def _():
+    for gic in '23':
+        text = panic('null_store_in_interrupt', '--gic', gic)
+        check_backtrace(text, 'store_in_interrupt', 'exception_save', 'tap_run')
+
+
+@tap.case('panic.stops_the_other_cpus')
+def _():
+    panic('panic_without_hook', '--smp', '8')
+
+
+@tap.case('panic.without_semihosting_ends_once')
+def _():
+    status, text = boot(KERNEL, '', qemu=['-semihosting-config', 'enable=off',
+                                          '-append', 'test _fatal.panic_without_hook'])
+    tap.equal(status, 0, 'status')  # PSCI has no other
+    tap.equal(len(re.findall('^panic', text, re.MULTILINE)), 1, 'number of panics')
+    tap.contains(text, f'exit status {STATUS} cannot be handed over')
+
+
+sys.exit(tap.run(sys.argv[2:]))

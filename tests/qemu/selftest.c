@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cases that fail on purpose, in suites that run only when named. `_selftest`: each fails as its
+ * name says, and the next one runs; tests/boot/faults.py checks what each says. `_fatal`: each ends
+ * the machine; tests/boot/panic.py boots once for each.
+ */
+#include "harness/test.h"
+
+#include <ashlar/check.h>
+#include <ashlar/port.h>
+
+#include "platform.h"
+
+/* Opaque to the compiler, which would else turn these into traps of its own. */
+static volatile uintptr_t address_8 = 8, address_0 = 0;
+static volatile uint32_t endless = UINT32_MAX;
+static const uint32_t constant = 1;
+static const uint32_t *volatile address_constant = &constant;
+static uint32_t code_in_data[2] = {0xd503201f, 0xd65f03c0}; /* nop; ret */
+
+static void store(uintptr_t address) {
+    *(volatile uint32_t *)address = 1;
+}
+
+static void (*volatile text)(uintptr_t address) = store;
+
+static void call(uintptr_t address) {
+    ((void (*)(void))address)();
+}
+
+static __attribute__((noinline)) uint32_t recurse(uint32_t depth) {
+    volatile uint32_t local[64];
+    local[depth % 64] = depth;
+    return depth == 0 ? 0 : recurse(depth - 1) + local[depth % 64];
+}
+
+static void count(void *context) {
+    ++*(volatile uint32_t *)context;
+}
+
+static void count_on_cpu(void *context, uint32_t cpu) {
+    ((volatile uint32_t *)context)[cpu]++;
+}
+
+/* Interrupts and the other CPU are as they should be. */
+static void check_machine(void) {
+    volatile uint32_t taken = 0, counts[2] = {0, 0};
+    CHECK_EQ(platform_interrupt_self(count, (void *)&taken), 0);
+    CHECK_EQ(taken, 1);
+    test_run_on_cpus(count_on_cpu, (void *)counts, 2);
+    CHECK_EQ(counts[0], 1);
+    CHECK_EQ(counts[1], 1);
+}
+
+/* A compiler may lay out a file's cases in either order: one of the two is the last to run. */
+TEST_CASE(_selftest, passes_at_that_end)
+{ check_machine(); }
+
+TEST_CASE(_selftest, failing_check)
+{ CHECK_EQ(address_8, 9); }
+
+TEST_CASE(_selftest, panic)
+{ ASH_REQUIRE(address_0 != 0, "selftest: the address is %u", (unsigned)address_0); }
+
+TEST_CASE(_selftest, null_store)
+{ store(address_8); }
+
+TEST_CASE(_selftest, null_call)
+{ call(address_0); }
+
+TEST_CASE(_selftest, stack_overflow)
+{ CHECK(recurse(endless) != 0); }
+
+TEST_CASE(_selftest, write_to_text)
+{ store((uintptr_t)text); }
+
+TEST_CASE(_selftest, write_to_constant)
+{ store((uintptr_t)address_constant); }
+
+TEST_CASE(_selftest, call_of_data)
+{ call((uintptr_t)code_in_data); }
+
+TEST_CASE(_selftest, undefined_instruction)
+{ __asm__ volatile("udf #0"); }
+
+/* The only one in the image: tests/boot/image.py looks for others, and that it finds this one. */
+TEST_CASE(_selftest, floating_point)
+{ __asm__ volatile(".inst 0x1e6e1000"); /* fmov d0, #1.0 */ }
+
+TEST_CASE(_selftest, null_store_with_interrupts_masked)
+{
+    (void)ash_port_irq_save();
+    store(address_8);
+}
+
+static void store_on_cpu_1(void *context, uint32_t cpu) {
+    (void)context;
+    if (cpu == 1)
+        store(address_8);
+}
+
+TEST_CASE(_selftest, null_store_on_another_cpu)
+{ test_run_on_cpus(store_on_cpu_1, NULL, 2); }
+
+TEST_CASE(_selftest, passes_at_this_end)
+{ check_machine(); }
+
+/* _fatal */
+
+static __attribute__((noinline)) void inner(uint32_t depth) {
+    if (depth != 0)
+        inner(depth - 1);
+    ASH_REQUIRE(address_0 != 0, "selftest: no hook took this, depth %u", depth);
+}
+
+TEST_CASE(_fatal, panic_without_hook)
+{
+    platform_panic_hook = NULL;
+    inner(2);
+}
+
+TEST_CASE(_fatal, null_store_without_hook)
+{
+    platform_panic_hook = NULL;
+    store(address_8);
+}
+
+TEST_CASE(_fatal, stack_overflow_without_hook)
+{
+    platform_panic_hook = NULL;
+    CHECK(recurse(endless) != 0);
+}
+
+static void store_in_interrupt(void *context) {
+    (void)context;
+    store(address_8);
+}
+
+/* The hook is set, but must not jump out of a handler. */
+TEST_CASE(_fatal, null_store_in_interrupt)
+{ CHECK_EQ(platform_interrupt_self(store_in_interrupt, NULL), 0); }
