@@ -142,6 +142,8 @@ bool ash_buddy_find(const struct ash_buddy *buddy, ash_pfn_t frame, struct ash_b
  * the caller is also racing with itself; then the last message is the one that is true. */
 static void __attribute__((cold, noinline))
 refuse_free(const struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
+    if (!ASH_ENABLED(ASH_CHECKS >= 1))
+        return;
     const struct ash_buddy_span *span = span_of(buddy, first, 1);
     unsigned long long pfn = first;
     struct ash_buddy_block block;
