@@ -196,6 +196,21 @@ TEST_CASE(virtq, restart_aborts_what_was_out_and_what_was_queued)
     CHECK_EQ(ash_virtq_in_flight(&ring->queue), 0);
 }
 
+TEST_CASE(virtq, completion_of_an_aborted_slot_breaks_the_ring)
+{
+    struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
+    submit(ring);
+    ash_virtq_restart(&ring->queue, true);
+    submit(ring); /* slot 1; slot 0 is aborted and not retired */
+    ash_virtq_publish(&ring->queue);
+    device_sets_used_entry(ring, 0, 0, 1);
+    device_sets_used_index(ring, 1);
+    uint32_t len;
+    CHECK_EQ(ash_virtq_next(&ring->queue, &len), -ASH_EIO);
+    CHECK_EQ(ring->queue.fault, ASH_VIRTQ_FAULT_NOT_PENDING);
+    CHECK_EQ(ash_virtq_next_aborted(&ring->queue), 0);
+}
+
 TEST_CASE(virtq, first_fault_stays)
 {
     struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
