@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtq.cc: what a block request costs in the driver's ring code, with nothing behind it: the device
+ * is inlined into the same thread, moves no data and only turns avail entries into used ones. The
+ * time includes it. One iteration is `depth` requests: read each, one kick, the device, one reap.
+ *
+ *   request/1    a request at a time
+ *   request/32   32 in flight
+ *   device/N     the device's share alone: the same ring, no driver
+ *
+ * `per_op` is the time of one request: three descriptors, every check on.
+ */
+#include <ashlar/virtio_blk.h>
+
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+/* Nobody listens: no event is ever enabled. */
+extern "C" void ash_event_emit(const struct ash_event *, uint64_t, uint64_t) {
+}
+
+namespace {
+
+constexpr uint32_t depth_max = 32;
+
+/* Addresses are pointers: bus and CPU agree here. */
+template <typename T> T *at(uint64_t address) {
+    return reinterpret_cast<T *>(static_cast<uintptr_t>(address));
+}
+
+struct Descriptor {
+    uint64_t address;
+    uint32_t len;
+    uint16_t flags, next;
+};
+
+/* Registers as a transport of its own, the split ring with VIRTIO_F_EVENT_IDX (virtio 1.2, 2.7). */
+class Device {
+  public:
+    ash_virtio_transport transport{};
+
+    Device() {
+        static const ash_virtio_transport_ops ops = {
+            [](ash_virtio_transport *t) { return of(t)->status_; },
+            [](ash_virtio_transport *t, uint32_t status) { of(t)->status_ = status; },
+            [](ash_virtio_transport *) { return ASH_VIRTIO_F_VERSION_1 | ASH_VIRTIO_F_EVENT_IDX; },
+            [](ash_virtio_transport *, uint64_t) {},
+            [](ash_virtio_transport *, uint32_t) { return uint32_t{256}; },
+            [](ash_virtio_transport *t, uint32_t, uint32_t size, ash_paddr_t desc,
+               ash_paddr_t avail, ash_paddr_t used) {
+                of(t)->start(size, desc, avail, used);
+                return 0;
+            },
+            [](ash_virtio_transport *, uint32_t) {},
+            [](ash_virtio_transport *) { return uint32_t{0}; },
+            [](ash_virtio_transport *) { return uint32_t{0}; },
+            [](ash_virtio_transport *, uint32_t offset, uint32_t) {
+                return offset == 0 ? uint32_t{1} << 20 : 0;
+            },
+        };
+        transport.ops = &ops;
+        transport.device_id = ASH_VIRTIO_ID_BLOCK;
+        transport.reason = "";
+    }
+
+    /* Ends all that is available: follows the chain, writes the status, fills the used entry. */
+    void run() {
+        uint16_t end = __atomic_load_n(&avail_[1], __ATOMIC_ACQUIRE);
+        while (next_ != end) {
+            uint32_t head = avail_[2 + (next_ & (size_ - 1))], written = 1;
+            const Descriptor *descriptor = &desc_[head];
+            while ((descriptor->flags & 1) != 0) {
+                written += (descriptor->flags & 2) != 0 ? descriptor->len : 0;
+                descriptor = &desc_[descriptor->next];
+            }
+            *at<volatile uint8_t>(descriptor->address) = 0;
+            uint32_t *entry = reinterpret_cast<uint32_t *>(used_ + 2) + 2 * (next_ & (size_ - 1));
+            entry[0] = head;
+            entry[1] = written;
+            next_++;
+        }
+        __atomic_store_n(&used_[1], next_, __ATOMIC_RELEASE);
+        __atomic_store_n(&used_[2 + 4 * size_], next_, __ATOMIC_RELAXED); /* avail_event */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        wants_interrupt_ = __atomic_load_n(&avail_[2 + size_], __ATOMIC_RELAXED) == next_ - 1;
+    }
+
+    /* For the device's share: the ring as a driver left it, filled again. */
+    void offer(uint16_t count) {
+        avail_[1] = static_cast<uint16_t>(avail_[1] + count);
+    }
+
+  private:
+    static Device *of(ash_virtio_transport *transport) {
+        return reinterpret_cast<Device *>(transport); /* its first field */
+    }
+    void start(uint32_t size, uint64_t desc, uint64_t avail, uint64_t used) {
+        size_ = size;
+        desc_ = at<const Descriptor>(desc);
+        avail_ = at<uint16_t>(avail);
+        used_ = at<uint16_t>(used);
+        next_ = 0;
+    }
+
+    uint32_t status_ = 0, size_ = 0;
+    const Descriptor *desc_ = nullptr;
+    uint16_t *avail_ = nullptr, *used_ = nullptr;
+    uint16_t next_ = 0;
+    bool wants_interrupt_ = false;
+};
+
+/* A device and its driver. */
+struct Disk {
+    Device device;
+    ash_virtio_blk blk;
+    std::vector<uint8_t> buffers = std::vector<uint8_t>(depth_max * 4096);
+    void *storage;
+
+    Disk() {
+        ash_virtio_blk_config config{};
+        config.transport = &device.transport;
+        config.dma_address = [](void *, const void *pointer, size_t) {
+            return static_cast<ash_paddr_t>(reinterpret_cast<uintptr_t>(pointer));
+        };
+        size_t bytes = (ash_virtio_blk_storage_size(&config) + 63) / 64 * 64;
+        storage = aligned_alloc(64, bytes);
+        if (ash_virtio_blk_init(&blk, &config, storage, bytes) != 0)
+            std::abort();
+    }
+    ~Disk() {
+        std::free(storage);
+    }
+
+    void submit(uint32_t depth) {
+        uint32_t token;
+        for (uint32_t i = 0; i < depth; i++) {
+            if (ash_virtio_blk_read(&blk, i * 8, &buffers[i * 4096], 4096, nullptr, &token) != 0)
+                std::abort();
+        }
+        ash_virtio_blk_kick(&blk);
+    }
+    void reap(uint32_t depth) {
+        ash_virtio_blk_done done[depth_max];
+        if (ash_virtio_blk_reap(&blk, done, depth_max) != static_cast<int>(depth) ||
+            done[0].status != 0)
+            std::abort();
+    }
+};
+
+void per_op(benchmark::State &state, uint32_t depth) {
+    state.counters["per_op"] =
+        benchmark::Counter(static_cast<double>(state.iterations()) * depth,
+                           benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void request(benchmark::State &state) {
+    auto depth = static_cast<uint32_t>(state.range(0));
+    Disk disk;
+    for (auto _ : state) {
+        disk.submit(depth);
+        disk.device.run();
+        disk.reap(depth);
+    }
+    per_op(state, depth);
+}
+
+void device(benchmark::State &state) {
+    auto depth = static_cast<uint32_t>(state.range(0));
+    Disk disk;
+    for (uint32_t i = 0; i < 256 / depth; i++) { /* every avail entry names a slot */
+        disk.submit(depth);
+        disk.device.run();
+        disk.reap(depth);
+    }
+    for (auto _ : state) {
+        disk.device.offer(static_cast<uint16_t>(depth));
+        disk.device.run();
+    }
+    per_op(state, depth);
+}
+
+BENCHMARK(request)->Arg(1)->Arg(32);
+BENCHMARK(device)->Arg(1)->Arg(32);
+
+} // namespace
+
+BENCHMARK_MAIN();
