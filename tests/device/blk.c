@@ -129,6 +129,8 @@ TEST_CASE(device_blk, last_partial_sector_is_padded_and_not_writable)
     raw_power(raw, NULL);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     CHECK_EQ(raw_read(raw, RAW_CONFIG), 2);
+    raw_request(raw, 0, RAW_IN, 0, RAW_BASE + DATA, 512);
+    raw_do(raw, 0); /* its bytes must not show in the padding */
     memset(raw_at(raw, RAW_BASE + DATA), 0xee, 512);
     raw_request(raw, 0, RAW_IN, 1, RAW_BASE + DATA, 512);
     raw_do(raw, 0);
@@ -203,6 +205,22 @@ TEST_CASE(device_blk, changed_capacity_is_announced)
     raw_write(raw, RAW_INTERRUPT_ACK, 2);
     CHECK(!raw->line);
     raw_check_clean(raw);
+}
+
+TEST_CASE(device_blk, acknowledging_one_interrupt_leaves_the_other)
+{
+    struct raw_driver *raw = raw_new(NULL, 64);
+    raw_start(raw, RAW_ALL_FEATURES, 8);
+    raw_request(raw, 0, RAW_FLUSH, 0, 0, 0);
+    raw_do(raw, 0);
+    fake_virtio_change_config(raw->device, 0, "", 1);
+    CHECK_EQ(raw_read(raw, RAW_INTERRUPT_STATUS), 3);
+    raw_write(raw, RAW_INTERRUPT_ACK, 1);
+    CHECK_EQ(raw_read(raw, RAW_INTERRUPT_STATUS), 2);
+    CHECK(raw->line);
+    raw_write(raw, RAW_INTERRUPT_ACK, 2);
+    CHECK(!raw->line);
+    CHECK_EQ(raw->rises, 1);
 }
 
 static int failing_read(void *context, uint64_t offset, void *bytes, uint64_t len) {

@@ -12,8 +12,8 @@ enum {
     SLOTS = 48,
     SLOT_BYTES = 0x4000,
     READABLE = 0x800,  /* offsets in a slot: header and data to write, one after the other */
-    WRITABLE = 0x2000, /* data to read and status, one after the other */
-    SECTORS_MAX = 8,
+    WRITABLE = 0x2400, /* data to read and status, one after the other */
+    SECTORS_MAX = 12,  /* more than a piece of the device's bounce buffer */
     SEGMENTS_MAX = 24,
     FIRST_SLOT = 0x20000,
     NONE = 0xffff,

@@ -447,6 +447,18 @@ TEST_CASE(device_rules, driver_by_the_book_breaks_none)
     raw_check_clean(raw);
 }
 
+TEST_CASE(device_rules, reset_forgets_the_accepted_features)
+{
+    struct raw_driver *raw = raw_new(NULL, SECTORS);
+    raw_negotiate(raw, RAW_ALL_FEATURES);
+    raw_write(raw, RAW_STATUS, 0);
+    CHECK_EQ(raw_read(raw, RAW_STATUS), 0);
+    raw_write(raw, RAW_STATUS, 1);
+    raw_write(raw, RAW_STATUS, 3);
+    raw_write(raw, RAW_STATUS, 11);
+    CHECK_EQ(raw_read(raw, RAW_STATUS), 3);
+}
+
 TEST_CASE(device_rules, indirect_loop_and_wrapped_address_are_seen)
 {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
