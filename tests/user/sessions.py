@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness
 import tap  # noqa: E402
 
 WORLD = sys.argv[1]
-PROGRAM = sys.argv[2:4] if WORLD == 'qemu' else sys.argv[2:3]
+PROGRAM = [os.path.abspath(path) for path in sys.argv[2:4 if WORLD == 'qemu' else 3]]
 WORDS = sys.argv[4:] if WORLD == 'qemu' else sys.argv[3:]
 LIMIT_S = 60
 CAP_BYTES = 4 << 20
