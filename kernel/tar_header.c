@@ -132,8 +132,7 @@ static void parse_name(const uint8_t *block, struct tar_header *header) {
         if (len != 0)
             header->name[len++] = '/';
     }
-    len += copy_field(header->name + len, block + NAME, NAME_LEN);
-    header->slash = len != 0 && header->name[len - 1] == '/';
+    copy_field(header->name + len, block + NAME, NAME_LEN);
     copy_field(header->target, block + LINK, LINK_LEN);
 }
 
@@ -156,9 +155,6 @@ const char *tar_header_parse(const uint8_t block[TAR_BLOCK], struct tar_header *
         if (!tar_number_parse(block + GNU_EXPANDED_SIZE, NUMBER_LEN, &header->expanded_bytes))
             return "the size of a sparse file is not a number";
     }
-    /* V7 had no letter for directories. */
-    if (header->kind == TAR_FILE && header->slash)
-        header->kind = TAR_DIRECTORY;
     return NULL;
 }
 

@@ -35,7 +35,6 @@ struct tar_header {
     uint64_t size_bytes;     /* of the data that follows; 0 where the kind has none */
     uint64_t expanded_bytes; /* of a TAR_SPARSE file when read by a tar that can */
     bool map_continues;      /* TAR_SPARSE: blocks of its map come before the data */
-    bool slash;              /* the name ends with one */
     char name[155 + 1 + 100 + 1];
     char target[100 + 1];
 };

@@ -334,6 +334,10 @@ static bool take_entry(struct mount *mount, const struct tar_header *header, uin
     if (next->has_expanded)
         content.size_bytes = next->expanded_bytes;
     bool good = content_of(mount, header, is_sparse, target, &content) || out_of_memory(mount);
+    /* V7 had no letter for directories. Of a long name the header has only the beginning. */
+    size_t len = strlen(path);
+    if (content.type == FILE_REGULAR && len != 0 && path[len - 1] == '/')
+        content = (struct content){.type = FILE_DIRECTORY};
     good = good && add_entry(mount, path, &content);
     drop(mount, &mount->long_name);
     drop(mount, &mount->long_target);
