@@ -10,10 +10,12 @@
 #include <ashlar/port.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hosted.h"
 #include "hosted/virtio_blk_device.h"
 #include "hosted/virtio_mmio_window.h"
+#include "hosted_internal.h"
 #include "platform.h"
 
 /* Ring actions a turn: enough for a full queue of three-descriptor requests, not for a hang. */
@@ -133,4 +135,19 @@ void hosted_disk_detach(void) {
 
 const struct fake_virtio *hosted_disk_device(void) {
     return disk.attached ? &disk.blk.device : NULL;
+}
+
+/* Not waited for: the process may end while somebody is inside the device. */
+bool hosted_disk_report(void) {
+    if (!disk.attached || !ash_spin_trylock(&disk.lock))
+        return false;
+    uint64_t total = fake_virtio_violations(&disk.blk.device);
+    const char *text;
+    for (uint32_t i = 0; (text = fake_virtio_violation_text(&disk.blk.device, i)) != NULL; i++) {
+        char line[256];
+        snprintf(line, sizeof(line), "hosted: the disk's driver broke a rule: %s\n", text);
+        (void)hosted_write_all(STDERR_FILENO, line, strlen(line));
+    }
+    ash_spin_unlock(&disk.lock);
+    return total != 0;
 }

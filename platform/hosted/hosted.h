@@ -121,7 +121,10 @@ int hosted_mmio_attach(uint32_t slot, const struct hosted_mmio_device *device) A
 /* The device of the slot raises its interrupt, on CPU 0. Any thread. */
 void hosted_mmio_interrupt(uint32_t slot);
 
-/* Disk: a file behind a fake virtio block device (VIRTIO.md), read-only; there is one */
+/*
+ * Disk: a file behind a fake virtio block device (VIRTIO.md), read-only; there is one. If its
+ * driver broke a rule, platform_exit says which on standard error and turns status 0 into 1.
+ */
 
 /*
  * Puts it into the slot. On failure a negative errno value (-ASH_EBUSY: there is one already, or

@@ -92,6 +92,11 @@ bool hosted_console_poll_wanted(void); /* the last read found nothing: its reade
 void hosted_console_woken(void);
 int hosted_console_write_error(void); /* an errno; 0: all output was written */
 
+/* disk.c */
+
+/* Says on standard error what the driver of the disk did wrong; true if there was something. */
+bool hosted_disk_report(void);
+
 /* memory.c, fault.c, mmio.c */
 
 bool hosted_memory_is_mapped(void);

@@ -61,6 +61,8 @@ void platform_exit(int status) {
         (void)hosted_write_all(STDERR_FILENO, message, strlen(message));
         status = status == 0 ? 1 : status;
     }
+    if (hosted_disk_report() && status == 0)
+        status = 1;
     if (hosted_this_cpu.index == 0 && hosted_this_cpu.irq_depth == 0 && hosted_cpus_running() == 1)
         exit(status);
     _exit(status);
