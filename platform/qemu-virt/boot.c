@@ -26,15 +26,14 @@
 #define RAM_START UINT64_C(0x40000000)
 
 /* kernel.ld */
-extern const char __image_start[], __text_start[], __text_end[], __rodata_start[], __rodata_end[],
-    __data_start[], __data_end[];
+extern const char __image_start[], __text_start[], __text_end[], __rodata_start[], __rodata_end[];
 
 void boot_main(uint64_t loader_argument) __attribute__((noreturn));
 int kernel_main(void); /* kernel/kernel.h: all that the platform knows of it */
 
 static struct board board;
 static uint64_t fdt_base, fdt_bytes;
-static char arguments[1024];
+static char arguments[4096];
 
 static uint64_t address_of(const void *pointer) {
     return (uint64_t)(uintptr_t)pointer;
@@ -53,6 +52,8 @@ static void read_device_tree(uint64_t loader_argument) {
     const char *wrong = fdt_open(&fdt, (const void *)(uintptr_t)fdt_base, (size_t)available);
     if (wrong == NULL)
         wrong = board_describe(&board, &fdt);
+    if (wrong == NULL && fdt_base >= image && fdt_base < address_of(&cpu_stacks[ASH_PORT_CPUS_MAX]))
+        wrong = "it lies inside the kernel";
     if (wrong != NULL)
         panic_bad_machine("the device tree at 0x%llx cannot be used: %s",
                           (unsigned long long)fdt_base, wrong);

@@ -11,15 +11,15 @@
 static bool is_unlocked;
 
 void print(const char *format, ...) {
-    char line[256];
+    char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (is_unlocked)
-        uart_write_unlocked(line, strlen(line));
+        uart_write_unlocked(text, strlen(text));
     else
-        uart_write(line, strlen(line));
+        uart_write(text, strlen(text));
 }
 
 void print_without_lock(void) {

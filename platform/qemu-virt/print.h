@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* print.h: the platform's own messages, straight to the UART; a line at most 255 characters. */
+/* print.h: the platform's own messages, straight to the UART; a text at most 511 characters. */
 #ifndef QEMU_VIRT_PRINT_H
 #define QEMU_VIRT_PRINT_H
 

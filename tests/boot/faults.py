@@ -30,6 +30,7 @@ SAYS = {
     'null_store_with_interrupts_masked': rf'NULL store at FAR 0x8, .*, {PLACE}',
     'null_store_on_another_cpu': rf'on CPU 1: .*NULL store at FAR 0x8, .*, {PLACE}',
 }
+SAYS['stack_overflow_on_another_cpu'] = 'on CPU 1: .*' + SAYS['stack_overflow']
 PASS = ['passes_at_this_end', 'passes_at_that_end']
 
 for gic, cpu in (('2', 'cortex-a57'), ('3', 'max')):

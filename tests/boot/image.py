@@ -39,6 +39,8 @@ def instructions():
         if head:
             function = head[1]
             continue
+        if function.startswith('$d'):  # a mapping symbol: what follows is data
+            continue
         body = re.match(r'\s*[0-9a-f]+:\s+(\S+)\s*(.*)$', line)
         if body:
             operands = re.sub(r'<[^>]*>', '', body[2]).split('//')[0].split(';')[0]

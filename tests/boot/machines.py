@@ -5,6 +5,7 @@
     machines.py KERNEL
 """
 import sys
+import tempfile
 
 from boot import boot, tap_results
 import tap
@@ -64,6 +65,21 @@ def _():
     status, text = boot(KERNEL, 'test list', '--mem', '3M', '--smp', '8')
     tap.equal(status, 1, 'status')
     tap.contains(text, 'too little memory: the kernel needs 0x40200000..')
+
+
+@tap.case('machine.more_cpus_than_it_takes_are_left_out')
+def _():
+    status, text = boot(KERNEL, 'test list', '--smp', '10', '--gic', '3')
+    tap.equal(status, 0, 'status')
+    tap.contains(text, 'ashlar: 2 things of the device tree are more than this kernel takes')
+
+
+@tap.case('machine.qemu_sees_no_mistake')
+def _():
+    for gic in '23':
+        with tempfile.NamedTemporaryFile() as log:
+            check_runs('--gic', gic, '--smp', '4', qemu=['-d', 'guest_errors', '-D', log.name])
+            tap.equal(log.read().decode(), '', 'log of guest errors')
 
 
 @tap.case('machine.arguments_without_semihosting')

@@ -34,6 +34,15 @@ static __attribute__((noinline)) uint32_t recurse(uint32_t depth) {
     return depth == 0 ? 0 : recurse(depth - 1) + local[depth % 64];
 }
 
+static void overflow_on_cpu_1(void *context, uint32_t cpu) {
+    (void)context;
+    if (cpu == 1)
+        CHECK(recurse(endless) != 0);
+}
+
+TEST_CASE(_selftest, stack_overflow_on_another_cpu)
+{ test_run_on_cpus(overflow_on_cpu_1, NULL, 2); }
+
 static void count(void *context) {
     ++*(volatile uint32_t *)context;
 }
