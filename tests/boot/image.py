@@ -18,7 +18,8 @@ KERNEL, MAP, OBJDUMP, NM = sys.argv[1:5]
 # an allocator. Another function of the library is a decision, made here.
 LIBC_MEMBERS = {
     'libc_tinystdio_vfiprintf.c.o',
-    'libc_string_strcspn.c.o', 'libc_string_strrchr.c.o', 'libc_string_strspn.c.o',
+    'libc_string_strcat.c.o', 'libc_string_strcspn.c.o', 'libc_string_strpbrk.c.o',
+    'libc_string_strrchr.c.o', 'libc_string_strspn.c.o',
     'libc_string_strstr.c.o',
     'memchr-stub.c.o', 'memcmp-stub.c.o', 'memcpy-stub.c.o', 'memmove-stub.c.o', 'memset-stub.c.o',
     'strchr-stub.c.o', 'strcmp-stub.c.o', 'strcpy-stub.c.o', 'strlen-stub.c.o', 'strncmp-stub.c.o',
