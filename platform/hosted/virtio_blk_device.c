@@ -339,7 +339,7 @@ static uint64_t offered(const struct fake_virtio_blk_config *config) {
 
 void fake_virtio_blk_init(struct fake_virtio_blk *blk, const struct fake_virtio_blk_config *config,
                           struct guest_memory *memory) {
-    ASH_REQUIRE(config->backing.read != NULL, "fake virtio-blk: a backing without read%s", "");
+    ASH_REQUIRE(config->backing.read != NULL, "fake virtio-blk: the backing has no read");
     blk->config = *config;
     fill_defaults(&blk->config);
     struct fake_virtio_type type = {.device_id = DEVICE_ID,

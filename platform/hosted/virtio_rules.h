@@ -32,7 +32,7 @@
     X(CONFIG_WIDTH, "4.2.2.2", 0, "configuration access that has not the field's width")          \
     X(CONFIG_UNKNOWN, "4.2.2.2", 0, "configuration access where there is no field")               \
     X(CONFIG_NOT_OFFERED, "2.5.1", 0, "used a field whose feature is not offered")                \
-    X(CONFIG_READ_ONLY, "2.5.1", 0, "write to a read-only field")                                 \
+    X(CONFIG_READ_ONLY, "5.2.4", 0, "write to a read-only field")                                 \
     X(CONFIG_EARLY, "5.2.5.1", 0, "read the field before FEATURES_OK")                            \
     /* Queue set-up */                                                                            \
     X(QUEUE_ABSENT, "4.2.3.2", 0, "configured or notified a queue that does not exist")           \
