@@ -61,12 +61,10 @@ static size_t block_bytes(uint32_t order) {
 }
 
 static void *alloc_large(struct ash_heap *heap, size_t size) {
-    /* 2^order pages: the largest whose bytes fit size_t is the highest bit of it alone. */
+    /* SIZE_MAX asks for order 52, which like all that is too large the source does not have. */
     uint32_t bits = ash_log2_ceil(size);
     uint32_t order = bits <= ASH_PAGE_SHIFT ? 0 : bits - ASH_PAGE_SHIFT;
-    void *base = NULL;
-    if (bits < 8 * sizeof(size_t))
-        base = heap->source->ops->alloc(heap->source->context, order, ASH_PAGE_LARGE);
+    void *base = heap->source->ops->alloc(heap->source->context, order, ASH_PAGE_LARGE);
     lock_heap(heap);
     if (base == NULL) {
         heap->large_failures++;

@@ -337,6 +337,8 @@ TEST_CASE(slab, page_source_that_misaligns_a_block_panics)
     struct ash_slab_config config = config_of(pages, 512);
     struct ash_slab_cache cache;
     CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    if (!ASH_ENABLED(ASH_CHECKS >= 1))
+        test_skip("the contract's checks are compiled out");
     CHECK_PANICS(CHECK(ash_slab_alloc(&cache) == NULL), "not aligned to its size");
 }
 
@@ -369,4 +371,85 @@ TEST_CASE(slab, refused_page_is_null_and_costs_nothing)
         CHECK_EQ(ash_slab_cache_fini(&cache), 0);
         CHECK_EQ(pages->used, 0);
     } while (n <= calls);
+}
+
+/* While the page source works another CPU ... */
+
+struct race {
+    struct ash_slab_cache cache;
+    struct fake_pages *pages;
+    void *objects[8];
+};
+
+static struct race *new_race(uint32_t empty_max) {
+    struct race *race = test_alloc(sizeof(*race), 64);
+    race->pages = fake_pages_new(8);
+    race->pages->meanwhile_context = race;
+    struct ash_slab_config config = config_of(race->pages, 512);
+    config.slab_bytes = ASH_PAGE_SIZE;
+    config.empty_max = empty_max;
+    CHECK_EQ(ash_slab_cache_init(&race->cache, &config), 0);
+    return race;
+}
+
+static void end_race(struct race *race) {
+    CHECK(ash_slab_cache_check(&race->cache) == NULL);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(race->objects); i++) {
+        if (race->objects[i] != NULL)
+            ash_slab_free(&race->cache, race->objects[i]);
+    }
+    CHECK_EQ(ash_slab_cache_fini(&race->cache), 0);
+    CHECK_EQ(race->pages->used, 0);
+}
+
+static void allocate_meanwhile(void *context) {
+    struct race *race = context;
+    race->objects[0] = ash_slab_alloc(&race->cache);
+}
+
+TEST_CASE(slab, two_refills_at_once_keep_both_slabs)
+{
+    struct race *race = new_race(0);
+    race->pages->meanwhile = allocate_meanwhile;
+    race->objects[1] = ash_slab_alloc(&race->cache);
+    CHECK(race->objects[0] != NULL && race->objects[1] != NULL);
+    CHECK_EQ(race->cache.slabs, 2);
+    end_race(race);
+}
+
+static void allocate_and_free_meanwhile(void *context) {
+    struct race *race = context;
+    ash_slab_free(&race->cache, ash_slab_alloc(&race->cache));
+}
+
+TEST_CASE(slab, two_refills_at_once_give_one_back_that_is_empty)
+{
+    for (uint32_t empty_max = 0; empty_max < 2; empty_max++) {
+        struct race *race = new_race(empty_max);
+        race->pages->meanwhile = allocate_and_free_meanwhile;
+        race->objects[0] = ash_slab_alloc(&race->cache);
+        CHECK(race->objects[0] != NULL);
+        CHECK_EQ(race->pages->used, 1 + empty_max);
+        end_race(race);
+    }
+}
+
+static void free_meanwhile(void *context) {
+    struct race *race = context;
+    ash_slab_free(&race->cache, race->objects[3]);
+    race->objects[3] = NULL;
+}
+
+TEST_CASE(slab, refused_page_but_an_object_freed_meanwhile_is_that_object)
+{
+    struct race *race = new_race(0);
+    fill(&race->cache, race->objects, 7);
+    void *freed = race->objects[3];
+    race->pages->meanwhile = free_meanwhile;
+    race->pages->fail_at = 2;
+    race->pages->fail_count = 1;
+    race->objects[7] = ash_slab_alloc(&race->cache);
+    CHECK(race->objects[7] == freed);
+    CHECK_EQ(race->cache.failures, 0);
+    end_race(race);
 }

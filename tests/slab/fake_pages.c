@@ -54,6 +54,10 @@ static void *fake_alloc(void *context, uint32_t order, uint8_t kind) {
     ash_spin_lock(&pages->lock);
     char *base = alloc_locked(pages, order, kind);
     ash_spin_unlock(&pages->lock);
+    void (*meanwhile)(void *) = pages->meanwhile;
+    pages->meanwhile = NULL;
+    if (meanwhile != NULL)
+        meanwhile(pages->meanwhile_context);
     if (base == NULL)
         return NULL;
     memset(base, 0xa5, ASH_PAGE_SIZE << order);

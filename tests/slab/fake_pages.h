@@ -20,11 +20,13 @@ struct fake_pages {
     char *base;
     uint32_t pages;
     struct fake_frame *frames;
-    uint32_t used;         /* pages in blocks */
-    uint64_t calls;        /* of alloc */
-    uint64_t fail_at;      /* the alloc call, counted from 1, that finds nothing; 0: none */
-    uint64_t fail_count;   /* how many from that one on */
-    uint32_t offset_bytes; /* added to what alloc returns: a source that breaks its contract */
+    uint32_t used;             /* pages in blocks */
+    uint64_t calls;            /* of alloc */
+    uint64_t fail_at;          /* the alloc call, counted from 1, that finds nothing; 0: none */
+    uint64_t fail_count;       /* how many from that one on */
+    uint32_t offset_bytes;     /* added to what alloc returns: a source that breaks its contract */
+    void (*meanwhile)(void *); /* what another CPU does while alloc works, once; or NULL */
+    void *meanwhile_context;
     struct ash_spinlock *watched; /* must be free whenever an operation is called, or NULL */
     bool watched_was_held;
 };

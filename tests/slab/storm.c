@@ -6,7 +6,7 @@
 #include "fake_pages.h"
 #include "harness/test.h"
 
-enum { CPUS = 4, ROUNDS = 10000, HELD = 24, RING = 64 };
+enum { CPUS = 4, ROUNDS = 60000, HELD = 24, RING = 64 };
 
 struct storm {
     struct fake_pages *pages;

@@ -37,7 +37,7 @@ struct ash_page_block {
 
 struct ash_page_source_ops {
     /* 2^order pages, aligned to their size, contents indeterminate; NULL: none left, or an order
-     * beyond what the source has. order: 0..63. */
+     * beyond what the source has. order: 0..52, where 52 is 2^64 bytes. */
     void *(*alloc)(void *context, uint32_t order, uint8_t kind);
 
     /* Takes back what alloc returned, with the same order. */
