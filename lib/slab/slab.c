@@ -5,7 +5,7 @@
  * A slab is in one of four places, by its number of free objects:
  *
  *     active   allocations come from it until it is full; at most one
- *     full     no free object; on no list but `all`
+ *     full     fewer than `relist` free objects, about 1/16; on no list but `all`
  *     partial  dense or sparse list; the next active one is taken from the dense list first, so
  *              that sparse slabs run empty and can go back
  *     empty    empty list, at most empty_max; the next one that runs empty goes back
@@ -86,13 +86,13 @@ static struct ash__slab *file_slab(struct ash_slab_cache *cache, struct ash__sla
         ash_list_push_front(&cache->empty, &slab->link);
     } else if (slab->free > cache->half) {
         ash_list_push_back(&cache->sparse, &slab->link);
-    } else if (slab->free != 0) {
+    } else if (slab->free >= cache->relist) {
         ash_list_push_back(&cache->dense, &slab->link);
     }
     return NULL;
 }
 
-/* A slab with a free object to allocate from, made active; NULL: every object is out. */
+/* A slab with free objects to allocate from, made active; NULL: none is listed. */
 static struct ash__slab *choose_active(struct ash_slab_cache *cache) {
     struct ash_list *node;
     if (cache->active != NULL && cache->active->summary != 0)
@@ -105,6 +105,19 @@ static struct ash__slab *choose_active(struct ash_slab_cache *cache) {
     }
     cache->active = ASH_LIST_ENTRY(node, struct ash__slab, link);
     return cache->active;
+}
+
+/* The page source has nothing left: any slab with a free object, made active. O(slabs). */
+static struct ash__slab *choose_unlisted(struct ash_slab_cache *cache) {
+    struct ash_list *node;
+    if (cache->slabs * cache->objects == cache->used)
+        return NULL;
+    ash_list_for_each (node, &cache->all) {
+        struct ash__slab *slab = ASH_LIST_ENTRY(node, struct ash__slab, all);
+        if (slab->free != 0)
+            return cache->active = slab;
+    }
+    return NULL;
 }
 
 /* Allocation */
@@ -147,6 +160,8 @@ static __attribute__((noinline)) void *alloc_slow(struct ash_slab_cache *cache) 
                 surplus = file_slab(cache, before);
         }
         slab = choose_active(cache);
+        if (slab == NULL)
+            slab = choose_unlisted(cache);
     }
     void *object = NULL;
     if (slab != NULL)
@@ -229,7 +244,7 @@ static __attribute__((noreturn, cold)) void refuse_in_slab(struct ash_slab_cache
               object, name);
 }
 
-/* A slab that is not active has one free object more: it was full, is sparse now, or empty. */
+/* A slab that is not active has one free object more: it is to be listed again, sparse, or empty. */
 static struct ash__slab *refile(struct ash_slab_cache *cache, struct ash__slab *slab) {
     ash_list_remove(&slab->link);
     return file_slab(cache, slab);
@@ -258,7 +273,7 @@ static inline void put_object(struct ash_slab_cache *cache, struct ash__slab *sl
     cache->used--;
     struct ash__slab *surplus = NULL;
     if (slab != cache->active &&
-        ASH_UNLIKELY(free == 1 || free == cache->half + 1 || free == cache->objects))
+        ASH_UNLIKELY(free == cache->relist || free == cache->half + 1 || free == cache->objects))
         surplus = refile(cache, slab);
     ash__slab_unlock(cache);
     if (ASH_UNLIKELY(surplus != NULL))

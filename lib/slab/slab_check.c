@@ -43,8 +43,8 @@ static const char *check_place(struct ash_slab_cache *cache, struct ash__slab *s
         census->active_seen = true;
         return linked ? "I4: the active slab is on a list" : NULL;
     }
-    if (slab->free == 0)
-        return linked ? "I4: a full slab is on a list" : NULL;
+    if (slab->free < cache->relist)
+        return linked ? "I4: a slab as good as full is on a list" : NULL;
     if (!linked)
         return "I4: a slab with free objects is on no list";
     if (slab->free == cache->objects)
@@ -123,7 +123,7 @@ static const char *check_locked(struct ash_slab_cache *cache) {
             return broken;
     }
     uint32_t most = cache->objects;
-    const char *broken = check_list(cache, &cache->dense, census.dense, 1, cache->half);
+    const char *broken = check_list(cache, &cache->dense, census.dense, cache->relist, cache->half);
     if (broken == NULL)
         broken = check_list(cache, &cache->sparse, census.sparse, cache->half + 1, most - 1);
     if (broken == NULL)

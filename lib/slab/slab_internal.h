@@ -67,7 +67,7 @@ static inline char *ash__slab_object(const struct ash_slab_cache *cache,
     return (char *)(uintptr_t)slab + cache->first + (size_t)index * cache->stride;
 }
 
-/* Sets order, stride, first, objects, half, reciprocal, mask from the configuration. */
+/* Sets order, stride, first, objects, half, relist, reciprocal, mask from the configuration. */
 void ash__slab_layout(struct ash_slab_cache *cache);
 
 /* Frees an object of a slab that was the cache's when its header was last looked at, without the

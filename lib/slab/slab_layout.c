@@ -43,5 +43,6 @@ void ash__slab_layout(struct ash_slab_cache *cache) {
     for (order = order <= order_max ? order : wish; !fits(cache, order); order--)
         ;
     cache->half = cache->objects / 2;
+    cache->relist = cache->objects / 16 + 1;
     cache->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + cache->stride - 1) / cache->stride);
 }

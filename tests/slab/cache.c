@@ -373,6 +373,33 @@ TEST_CASE(slab, refused_page_is_null_and_costs_nothing)
     } while (n <= calls);
 }
 
+/* A slab that was full is used again once 1/16 of it is free, or when there is nothing else. */
+TEST_CASE(slab, last_objects_of_nearly_full_slabs_are_found_when_pages_run_out)
+{
+    enum { SLABS = 3, OBJECTS = 63, ALL = SLABS * OBJECTS };
+    struct fake_pages *pages = fake_pages_new(SLABS * 8);
+    struct ash_slab_config config = config_of(pages, 512);
+    struct ash_slab_cache cache;
+    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    CHECK_EQ(cache.objects, OBJECTS);
+    CHECK_EQ(cache.relist, 4);
+    void *objects[ALL];
+    fill(&cache, objects, ALL);
+    for (uint32_t i = 0; i < SLABS; i++)
+        ash_slab_free(&cache, objects[i * OBJECTS + 5]);
+    CHECK(ash_slab_cache_check(&cache) == NULL);
+    for (uint32_t i = 0; i < SLABS; i++) {
+        objects[i * OBJECTS + 5] = ash_slab_alloc(&cache);
+        CHECK(objects[i * OBJECTS + 5] != NULL);
+        CHECK(ash_slab_cache_check(&cache) == NULL);
+    }
+    CHECK(ash_slab_alloc(&cache) == NULL);
+    for (uint32_t i = 0; i < ALL; i++)
+        ash_slab_free(&cache, objects[i]);
+    CHECK_EQ(ash_slab_cache_fini(&cache), 0);
+    CHECK_EQ(pages->used, 0);
+}
+
 /* While the page source works another CPU ... */
 
 struct race {

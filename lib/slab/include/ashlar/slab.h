@@ -94,7 +94,7 @@ struct ash_slab_cache {
     uint64_t allocations;
     uintptr_t known[ASH_SLAB_KNOWN]; /* bases of live slabs of this cache, or 1 */
 
-    struct ash_list dense;  /* at least half used, not full */
+    struct ash_list dense;  /* at least half used, 1/16 free or more */
     struct ash_list sparse; /* less than half used, not empty */
     struct ash_list empty;
     struct ash_list all; /* every slab, full ones and the active one too */
@@ -108,6 +108,7 @@ struct ash_slab_cache {
     uint32_t stride;     /* bytes from one object to the next */
     uint32_t first;      /* offset of object 0 */
     uint32_t objects;    /* per slab */
+    uint32_t relist;     /* free objects at which a slab that was full is used again */
     uint32_t half;       /* free objects above which a slab is sparse */
     uint32_t reciprocal; /* ceil(2^32 / stride): offset * reciprocal >> 32 is offset / stride */
 };
@@ -129,7 +130,7 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 /*
  * An object in its constructed state (without construct: indeterminate), aligned as configured;
  * NULL: the page source has nothing left. O(1); when a slab must be made, one call of the page
- * source and one of construct per object in it.
+ * source and one of construct per object in it; when there is none, O(slabs).
  */
 void *ash_slab_alloc(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
