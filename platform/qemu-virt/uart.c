@@ -39,6 +39,9 @@ void uart_init(uint64_t base) {
     uart.base = base;
     mmio_write32(base + UARTIMSC, 0);
     mmio_write32(base + UARTICR, 0x7ff);
+    /* Turning the FIFO on empties it: what has come since power-on is saved first. */
+    while ((mmio_read32(base + UARTFR) & FR_RXFE) == 0 && uart.head - uart.tail != RING_BYTES)
+        uart.ring[uart.head++ % RING_BYTES] = (uint8_t)mmio_read32(base + UARTDR);
     mmio_write32(base + UARTLCR_H, LCR_FEN | LCR_8_BITS);
     mmio_write32(base + UARTIFLS, 0); /* interrupt from 1/8 full, and on the timeout */
     mmio_write32(base + UARTCR, CR_UARTEN | CR_TXE | CR_RXE);
