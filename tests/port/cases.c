@@ -170,13 +170,16 @@ struct lock_probe {
 
 enum { LOCK_ROUNDS = 2000 };
 
+/* Relaxing inside the region gives another CPU the time to come in, if it can. */
 static void count_under_lock(void *context, uint32_t cpu) {
     struct lock_probe *probe = context;
     (void)cpu;
     for (uint32_t i = 0; i < LOCK_ROUNDS; i++) {
         ash_spin_lock(&probe->lock);
         probe->overlaps += ash_fetch_add(&probe->in_region, 1u) != 0;
-        probe->counter++;
+        uint64_t before = probe->counter;
+        ash_port_relax();
+        probe->counter = before + 1;
         (void)ash_fetch_add(&probe->in_region, UINT32_MAX);
         ash_spin_unlock(&probe->lock);
     }
@@ -199,7 +202,9 @@ static void count_under_trylock(void *context, uint32_t cpu) {
     for (uint32_t i = 0; i < LOCK_ROUNDS; i++) {
         while (!ash_spin_trylock(&probe->lock))
             ash_port_relax();
-        probe->counter++;
+        uint64_t before = probe->counter;
+        ash_port_relax();
+        probe->counter = before + 1;
         ash_spin_unlock(&probe->lock);
     }
 }

@@ -109,6 +109,24 @@ TEST_CASE(hosted, timer_of_linux_wakes_a_cpu_that_waits)
     CHECK_EQ(calls, 1);
 }
 
+/* The timer expires at every distance from the wait: between its look and its sleep, too. */
+TEST_CASE(hosted, no_wake_up_is_lost_however_the_timer_falls)
+{
+    enum { SHOTS = 500, STEP_NS = 40 };
+    const ash_ns_t too_late_ns = 500000000;
+    for (uint32_t shot = 1; shot <= SHOTS; shot++) {
+        uint32_t calls = 0;
+        ash_irq_t state = ash_port_irq_save();
+        ash_ns_t armed = platform_now_ns();
+        CHECK_EQ(hosted_timer_arm(armed + shot * STEP_NS, count_call, &calls), 0);
+        while (calls == 0 && platform_now_ns() < armed + 2 * too_late_ns)
+            platform_wait(armed + 2 * too_late_ns);
+        ash_port_irq_restore(state);
+        CHECK_EQ(calls, 1);
+        CHECK(platform_now_ns() < armed + too_late_ns);
+    }
+}
+
 TEST_CASE(hosted, waiting_under_the_manual_clock_jumps_to_the_deadline)
 {
     hosted_clock_set_manual(0);
@@ -180,7 +198,7 @@ TEST_CASE(hosted, cpu_that_runs_nothing_cannot_be_interrupted)
 }
 
 /* CPU 0 raises, one at a time; CPU 1 only ever waits: a lost wake-up would hang it. */
-enum { WAKE_UPS = 200 };
+enum { WAKE_UPS = 500 };
 struct wake_probe {
     uint32_t calls;
     uint32_t listening;
@@ -192,6 +210,9 @@ static void raise_or_wait(void *context, uint32_t cpu) {
         while (ash_load_acquire(&probe->listening) == 0)
             ash_port_relax();
         for (uint32_t n = 0; n < WAKE_UPS; n++) {
+            /* At every distance from the other's look at what is pending. */
+            for (volatile uint32_t delay = n * 37 % 2048; delay != 0; delay--)
+                continue;
             CHECK_EQ(hosted_interrupt_raise(1, HOSTED_LINE_TEST), 0);
             while (ash_load_acquire(&probe->calls) == n)
                 ash_port_relax();
