@@ -318,3 +318,97 @@ TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back
         bench_take(bench, &done);
     CHECK_EQ(bench->in_flight, 0);
 }
+
+/* A producer and a reaper on two CPUs. The device is stepped by the reaper's; the notification, the
+ * one register that the producer writes, is handed over. */
+
+enum { STREAM = 3000, STREAM_BYTES = 64 << 10 };
+
+struct stream {
+    struct bench *bench;
+    uint32_t notified, failed, reaped;
+    uint8_t owned[STREAM]; /* by the driver: set before a read, cleared when it came back */
+};
+
+static void stream_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
+    struct stream *stream = context;
+    if (offset == ASH_VIRTIO_MMIO_QUEUE_NOTIFY)
+        ash_store_release(&stream->notified, 1u);
+    else
+        fake_virtio_mmio_write(&stream->bench->window, offset, width_bytes, value);
+}
+
+static uint32_t stream_read(void *context, uint32_t offset, uint32_t width_bytes) {
+    return fake_virtio_mmio_read(&((struct stream *)context)->bench->window, offset, width_bytes);
+}
+
+static void stream_produce(struct stream *stream) {
+    struct bench *bench = stream->bench;
+    uint8_t *buffers = bench->jobs[0].buffer;
+    for (uintptr_t i = 0; i < STREAM && !ash_load_relaxed(&stream->failed);) {
+        uint32_t token;
+        uint8_t *buffer = buffers + i * 512 % STREAM_BYTES;
+        ash_store_release(&stream->owned[i], (uint8_t)1);
+        int error = ash_virtio_blk_read(&bench->blk, i % SECTORS, buffer, 512, (void *)i, &token);
+        if (error == 0)
+            i++;
+        else if (error != -ASH_EAGAIN)
+            ash_store_relaxed(&stream->failed, 1u);
+        if (error != 0 || i % 5 == 0)
+            ash_virtio_blk_kick(&bench->blk);
+        if (error != 0)
+            ash_port_relax();
+    }
+    ash_virtio_blk_kick(&bench->blk);
+}
+
+static bool stream_take(struct stream *stream, const struct ash_virtio_blk_done *done) {
+    uintptr_t which = (uintptr_t)done->cookie;
+    bool good = which < STREAM && done->status == 0 && done->bytes == 512 &&
+                ash_exchange(&stream->owned[which], (uint8_t)0) == 1;
+    stream->reaped++;
+    return good;
+}
+
+static void stream_reap(struct stream *stream) {
+    struct bench *bench = stream->bench;
+    struct ash_virtio_blk_done done[8];
+    while (stream->reaped < STREAM && !ash_load_relaxed(&stream->failed)) {
+        if (ash_exchange(&stream->notified, 0u) != 0)
+            fake_virtio_mmio_write(&bench->window, ASH_VIRTIO_MMIO_QUEUE_NOTIFY, 4, 0);
+        if (fake_virtio_run(&bench->fake.device, 16) == 0)
+            ash_port_relax();
+        int count = ash_virtio_blk_reap(&bench->blk, done, 8);
+        for (int i = 0; i < count; i++) {
+            if (!stream_take(stream, &done[i]))
+                ash_store_relaxed(&stream->failed, 1u);
+        }
+        if (count < 0)
+            ash_store_relaxed(&stream->failed, 1u);
+    }
+}
+
+static void stream_body(void *context, uint32_t cpu) {
+    if (cpu == 0)
+        stream_produce(context);
+    else
+        stream_reap(context);
+}
+
+TEST_CASE(virtio_fake, producer_and_reaper_may_run_on_two_cpus)
+{
+    struct fake_virtio_policy policy = {.order = FAKE_VIRTIO_RANDOM, .latency_spread = 30};
+    policy.seed = test_seed();
+    struct stream *stream = test_alloc(sizeof(*stream), 64);
+    struct bench *bench = stream->bench = bench_new(&policy, 0);
+    struct ash_virtio_regs regs = {stream_read, stream_write, stream};
+    struct ash_virtio_blk_config config = config_of(bench);
+    CHECK_EQ(ash_virtio_mmio_probe(&bench->mmio, &regs), 0);
+    CHECK_EQ(ash_virtio_blk_init(&bench->blk, &config, bench->storage, bench->storage_bytes), 0);
+    test_run_on_cpus(stream_body, stream, 2);
+    CHECK_EQ(stream->failed, 0);
+    CHECK_EQ(stream->reaped, STREAM);
+    CHECK_EQ(ash_virtio_blk_in_flight(&bench->blk), 0);
+    CHECK(ash_virtio_blk_check(&bench->blk) == NULL);
+    CHECK_EQ(fake_virtio_violations(&bench->fake.device), 0);
+}
