@@ -33,6 +33,7 @@ struct cpu {
     uint32_t midr;
     uint32_t in_interrupt;               /* 1 inside a handler: no longjmp out of it */
     uint32_t is_online;                  /* store-released by the CPU itself */
+    uint32_t is_stopped;                 /* the same, for good */
     void (*self_handler)(void *context); /* of platform_interrupt_self; NULL: none is pending */
     void *self_context;
     uint32_t job_wanted; /* number of the job to run; store-released by the giver */

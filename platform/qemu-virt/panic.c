@@ -81,18 +81,13 @@ static void print_registers(const struct exception_frame *frame) {
           (unsigned long long)frame->far);
 }
 
-static void wait_for_the_end(void) {
-    for (;;)
-        __asm__ volatile("wfi");
-}
-
 void panic_report(const char *title, const struct exception_frame *frame) {
     static uint32_t reports, reporter;
     __asm__ volatile("msr daifset, #15" ::: "memory");
     uint32_t earlier = ash_fetch_add(&reports, 1u);
     if (earlier != 0 && ash_load_acquire(&reporter) != cpu_this()->port.index + 1)
-        wait_for_the_end(); /* another CPU was first: its report is the one to read */
-    if (earlier == 1) {     /* the report itself broke: no more than this */
+        smp_stop_self(); /* another CPU was first: its report is the one to read */
+    if (earlier == 1) {  /* the report itself broke: no more than this */
         print_without_lock();
         print("\npanic while reporting a panic: %s\n", title);
     }

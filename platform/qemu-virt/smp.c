@@ -19,7 +19,7 @@ struct cpu cpus[ASH_PORT_CPUS_MAX];
 struct cpu_stacks cpu_stacks[ASH_PORT_CPUS_MAX]
     __attribute__((section(".stacks"), aligned(CPU_GUARD_BYTES)));
 
-enum { ONLINE_WAIT_S = 2 };
+enum { ONLINE_WAIT_S = 2, STOP_WAIT_MS = 100 };
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 #define DAIF_IRQ       UINT64_C(0x80)
 
@@ -43,10 +43,15 @@ void cpu_init(uint32_t index, uint64_t mpidr) {
     cpu->exception_stack_top = (uint64_t)(uintptr_t)cpu_stacks[index].guard;
 }
 
-static void on_stop(void *context) {
-    (void)context;
+void smp_stop_self(void) {
+    ash_store_release(&cpu_this()->is_stopped, 1u);
     for (;;)
         __asm__ volatile("msr daifset, #15\n\twfi" ::: "memory");
+}
+
+static void on_stop(void *context) {
+    (void)context;
+    smp_stop_self();
 }
 
 /* The interrupt itself is the message: WFI ends. */
@@ -160,10 +165,18 @@ int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *contex
     return 0;
 }
 
+/* A CPU that has masked interrupts finishes its section first; one that never ends it is left. */
 void smp_stop_others(void) {
+    uint32_t self = cpu_this()->port.index;
     for (uint32_t i = 0; i < online_count; i++) {
-        if (i != cpu_this()->port.index)
+        if (i != self && ash_load_acquire(&cpus[i].is_stopped) == 0)
             gic_send(i, GIC_SGI_STOP);
+    }
+    ash_ns_t deadline_ns = platform_now_ns() + STOP_WAIT_MS * UINT64_C(1000000);
+    for (uint32_t i = 0; i < online_count; i++) {
+        while (i != self && ash_load_acquire(&cpus[i].is_stopped) == 0 &&
+               platform_now_ns() < deadline_ns)
+            ash_port_relax();
     }
 }
 

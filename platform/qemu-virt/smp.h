@@ -13,7 +13,11 @@
 /* Starts every CPU of the board and waits for them a while; says which did not come. */
 void smp_init(const struct board *board);
 
-/* Makes all others stop where they are, for good: the machine is going down. Any context. */
+/* Makes all others stop for good and waits until they have, 100 ms at most: the machine is going
+ * down. Any context. */
 void smp_stop_others(void);
+
+/* What the others then do. */
+void smp_stop_self(void) __attribute__((noreturn));
 
 #endif

@@ -4,10 +4,11 @@
 
     machines.py KERNEL
 """
+import subprocess
 import sys
 import tempfile
 
-from boot import boot, tap_results
+from boot import LIMIT_S, boot, tap_results
 import tap
 
 KERNEL = sys.argv[1]
@@ -80,6 +81,26 @@ def _():
         with tempfile.NamedTemporaryFile() as log:
             check_runs('--gic', gic, '--smp', '4', qemu=['-d', 'guest_errors', '-D', log.name])
             tap.equal(log.read().decode(), '', 'log of guest errors')
+
+
+def boot_deterministic(case):
+    """Without tools/qemu-run, whose end of input arrives at a time of the host's."""
+    with tempfile.NamedTemporaryFile() as console:
+        subprocess.run(['qemu-system-aarch64', '-M', 'virt,gic-version=3', '-cpu', 'cortex-a57',
+                        '-smp', '2', '-nodefaults', '-no-reboot', '-display', 'none',
+                        '-monitor', 'none', '-serial', f'file:{console.name}',
+                        '-icount', 'shift=0,sleep=off', '-semihosting-config',
+                        f'enable=on,target=native,arg=ashlar,arg=test,arg={case}',
+                        '-kernel', KERNEL],
+                       stdin=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
+        return console.read().decode()
+
+
+@tap.case('machine.is_the_same_twice_under_icount')
+def _():
+    texts = [boot_deterministic('_fatal.null_store_without_hook') for _ in range(2)]
+    tap.contains(texts[0], ' us after boot')
+    tap.equal(texts[0], texts[1], 'second run')
 
 
 @tap.case('machine.arguments_without_semihosting')

@@ -128,6 +128,27 @@ TEST_CASE(_fatal, panic_without_hook)
     inner(2);
 }
 
+static void talk_or_panic(void *context, uint32_t cpu) {
+    volatile uint32_t *lines = context;
+    if (cpu == 0) {
+        while (*lines < 3)
+            ash_port_relax();
+        inner(0);
+    }
+    for (;;) {
+        platform_console_write("talk\n", 5);
+        ++*lines;
+    }
+}
+
+/* Outside test_run_on_cpus, whose bodies would fail the case. */
+TEST_CASE(_fatal, panic_while_another_cpu_talks)
+{
+    volatile uint32_t lines = 0;
+    platform_panic_hook = NULL;
+    CHECK_EQ(platform_run_on_cpus(talk_or_panic, (void *)&lines, 2), 0);
+}
+
 TEST_CASE(_fatal, null_store_without_hook)
 {
     platform_panic_hook = NULL;
