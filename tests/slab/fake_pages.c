@@ -54,8 +54,7 @@ static void *fake_alloc(void *context, uint32_t order, uint8_t kind) {
     ash_spin_lock(&pages->lock);
     char *base = alloc_locked(pages, order, kind);
     ash_spin_unlock(&pages->lock);
-    void (*meanwhile)(void *) = pages->meanwhile;
-    pages->meanwhile = NULL;
+    void (*meanwhile)(void *) = ash_exchange(&pages->meanwhile, NULL);
     if (meanwhile != NULL)
         meanwhile(pages->meanwhile_context);
     if (base == NULL)
