@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* disk_fixture.c: see disk_fixture.h. The device works when it is notified, before that returns. */
+#include "kernel/disk_fixture.h"
+
+static uint32_t bench_read(void *context, uint32_t offset, uint32_t width_bytes) {
+    struct disk_bench *bench = context;
+    struct ash_virtio_regs regs = mini_device_regs(&bench->device);
+    return regs.read(regs.context, offset, width_bytes);
+}
+
+static void bench_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
+    struct disk_bench *bench = context;
+    struct ash_virtio_regs regs = mini_device_regs(&bench->device);
+    regs.write(regs.context, offset, width_bytes, value);
+    if (offset != ASH_VIRTIO_MMIO_QUEUE_NOTIFY || bench->silent)
+        return;
+    if (bench->wrong_used != 0) {
+        bench->wrong_used--;
+        mini_device_use(&bench->device, 7, 0);
+        return;
+    }
+    while (mini_device_fetch(&bench->device)) {}
+    bench->most_held = (uint32_t)ash_max_u64(bench->most_held, bench->device.held_count);
+    /* The last first: completions in the wrong order are the usual ones. */
+    while (bench->device.held_count != 0)
+        mini_device_complete(&bench->device, bench->device.held_count - 1);
+}
+
+struct disk_bench *disk_bench_new(void) {
+    struct disk_bench *bench = test_alloc(sizeof(*bench), 64);
+    mini_device_init(&bench->device, BENCH_SECTORS);
+    bench->memory = test_kernel_memory(4 << 20);
+    bench->reason = "";
+    return bench;
+}
+
+int disk_bench_init(struct disk_bench *bench) {
+    const struct ash_virtio_regs regs = {bench_read, bench_write, bench};
+    return disk_init(&bench->disk, &regs, bench->memory, &bench->reason);
+}
+
+void disk_bench_start(struct disk_bench *bench) {
+    int error = disk_bench_init(bench);
+    if (error != 0)
+        test_fail(__FILE__, __LINE__, "disk_init: %d: %s", error, bench->reason);
+}
+
+void disk_bench_check(struct disk_bench *bench, uint64_t offset, uint8_t *buffer, size_t len) {
+    memset(buffer, 0xee, len + 1);
+    CHECK_EQ(disk_read(&bench->disk, offset, buffer, len), 0);
+    for (size_t i = 0; i < len; i++) {
+        if (buffer[i] != mini_device_byte(offset + i))
+            test_fail(__FILE__, __LINE__, "byte %zu of %zu at %llu is 0x%02x", i, len,
+                      (unsigned long long)offset, buffer[i]);
+    }
+    CHECK_EQ(buffer[len], 0xee);
+    CHECK(disk_check(&bench->disk) == NULL);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* disk_fixture.h: a kernel's disk over the small device of tests/virtq. */
+#ifndef TESTS_KERNEL_DISK_FIXTURE_H
+#define TESTS_KERNEL_DISK_FIXTURE_H
+
+#include "kernel/memory_fixture.h"
+
+#include "kernel/disk.h"
+#include "virtq/mini_device.h"
+
+enum { BENCH_SECTORS = 8192 };
+
+struct disk_bench {
+    struct mini_device device;
+    struct kernel_memory *memory;
+    struct disk disk;
+    const char *reason;
+    bool silent;         /* the device does nothing when it is notified */
+    uint32_t most_held;  /* requests that it had at once */
+    uint32_t wrong_used; /* so many notifications are answered by a used entry for nothing */
+};
+
+/* The device is there; disk_bench_start takes it over, and fails the case if that fails. */
+struct disk_bench *disk_bench_new(void);
+int disk_bench_init(struct disk_bench *bench);
+void disk_bench_start(struct disk_bench *bench);
+
+/* Reads into the buffer and compares with what the device has there. */
+void disk_bench_check(struct disk_bench *bench, uint64_t offset, uint8_t *buffer, size_t len);
+
+#endif

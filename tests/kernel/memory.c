@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Cases of kernel/memory.h. */
+
+#include "kernel/memory_fixture.h"
+
+#include <ashlar/error.h>
+
+#include "virtq/mini_device.h"
+
+static void *view_pointer(ash_paddr_t address) {
+    return (void *)(uintptr_t)(address - MINI_DMA_OFFSET);
+}
+
+static ash_paddr_t view_address(const void *pointer) {
+    return (uintptr_t)pointer + MINI_DMA_OFFSET;
+}
+
+const struct memory_view test_view = {view_pointer, view_address};
+
+struct kernel_memory *test_kernel_memory(size_t size_bytes) {
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    struct platform_range range = {view_address(test_alloc(size_bytes, size_bytes)), size_bytes};
+    CHECK_EQ(memory_init(memory, &range, 1, &test_view), 0);
+    return memory;
+}
+
+TEST_CASE(kernel_memory, keeps_its_notes_inside_of_the_ranges)
+{
+    struct kernel_memory *memory = test_kernel_memory(4 << 20);
+    struct ash_buddy_stats stats;
+    ash_buddy_stats(&memory->buddy, &stats);
+    CHECK_EQ(memory->total_bytes, 4 << 20);
+    CHECK(memory->storage_bytes > 0 && memory->storage_bytes < 16384);
+    CHECK_EQ(stats.total_pages * ASH_PAGE_SIZE + memory->storage_bytes, memory->total_bytes);
+    CHECK(memory_check(memory) == NULL);
+}
+
+TEST_CASE(kernel_memory, takes_several_ranges_of_any_size)
+{
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    ash_paddr_t base = view_address(test_alloc(4 << 20, 4096));
+    const struct platform_range ranges[] = {
+        {base, 4096}, {base + 3 * 4096, 5 * 4096}, {base + 9 * 4096, (2 << 20) + 4096}};
+    struct ash_buddy_stats stats;
+    CHECK_EQ(memory_init(memory, ranges, 3, &test_view), 0);
+    ash_buddy_stats(&memory->buddy, &stats);
+    CHECK_EQ(stats.free_pages * ASH_PAGE_SIZE + memory->storage_bytes, memory->total_bytes);
+    CHECK(memory_check(memory) == NULL);
+}
+
+TEST_CASE(kernel_memory, refuses_too_little)
+{
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    ash_paddr_t base = view_address(test_alloc(MEMORY_MIN_BYTES, 4096));
+    for (uint64_t size = 4096; size <= MEMORY_MIN_BYTES; size *= 4) {
+        struct platform_range range = {base, size};
+        CHECK_EQ(memory_init(memory, &range, 1, &test_view), -ASH_ENOMEM);
+    }
+    CHECK_EQ(memory_init(memory, NULL, 0, &test_view), -ASH_ENOMEM);
+}
+
+TEST_CASE(kernel_memory, refuses_ranges_that_overlap)
+{
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    ash_paddr_t base = view_address(test_alloc(4 << 20, 4096));
+    const struct platform_range ranges[] = {{base, 2 << 20}, {base + 4096, 2 << 20}};
+    CHECK_EQ(memory_init(memory, ranges, 2, &test_view), -ASH_EINVAL);
+}
+
+TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back)
+{
+    struct kernel_memory *memory = test_kernel_memory(2 << 20);
+    void *pages[512], *object;
+    uint32_t count = 0;
+    while ((pages[count] = memory_pages_alloc(memory, 0, MEMORY_FOREIGN)) != NULL)
+        count++;
+    CHECK(count > 500);
+    CHECK(ash_kmalloc(&memory->heap, 32) == NULL);
+    memory_pages_free(memory, pages[--count], 0);
+    while (count > 0)
+        memory_pages_free(memory, pages[--count], 0);
+    object = ash_kmalloc(&memory->heap, 32);
+    CHECK(object != NULL);
+    ash_kfree(&memory->heap, object);
+    CHECK(memory_check(memory) == NULL);
+    CHECK(memory_pages_alloc(memory, 63, MEMORY_FOREIGN) == NULL);
+}
+
+TEST_CASE(kernel_memory, knows_whose_every_pointer_is)
+{
+    struct kernel_memory *memory = test_kernel_memory(2 << 20);
+    void *foreign = memory_pages_alloc(memory, 1, MEMORY_FOREIGN);
+    void *tests = memory_pages_alloc(memory, 0, MEMORY_TESTS);
+    char *large = ash_kmalloc(&memory->heap, 5000);
+    struct ash_page_block block;
+    const struct ash_page_source *source = &memory->source;
+    CHECK(source->ops->find(source->context, large + 8191, &block));
+    CHECK(block.base == large);
+    CHECK_EQ(block.order, 1);
+    CHECK_EQ(block.kind, ASH_PAGE_LARGE);
+    CHECK(source->ops->find(source->context, tests, &block));
+    CHECK_EQ(block.kind, ASH_PAGE_FOREIGN);
+    CHECK(!source->ops->find(source->context, NULL, &block));
+    CHECK(!source->ops->find(source->context, &block, &block));
+    CHECK(!source->ops->find(source->context, (void *)UINTPTR_MAX, &block));
+    CHECK_PANICS(ash_kfree(&memory->heap, foreign), "");
+    CHECK_PANICS(ash_kfree(&memory->heap, &block), "");
+}
+
+TEST_CASE(kernel_memory, gives_devices_addresses_inside_of_one_range_only)
+{
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    char *base = test_alloc(4 << 20, 4096);
+    const struct platform_range ranges[] = {{view_address(base), 2 << 20},
+                                            {view_address(base + (2 << 20)), 1 << 20}};
+    CHECK_EQ(memory_init(memory, ranges, 2, &test_view), 0);
+    CHECK_EQ(memory_dma_address(memory, base, 2 << 20), view_address(base));
+    CHECK_EQ(memory_dma_address(memory, base + 1, (2 << 20) - 1), view_address(base + 1));
+    CHECK_EQ(memory_dma_address(memory, base + 1, 2 << 20), UINT64_MAX);
+    CHECK_EQ(memory_dma_address(memory, base + (3 << 20), 1), UINT64_MAX);
+    CHECK_EQ(memory_dma_address(memory, base - 1, 1), UINT64_MAX);
+    CHECK_EQ(memory_dma_address(memory, base, SIZE_MAX), UINT64_MAX);
+}
