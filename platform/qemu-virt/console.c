@@ -4,7 +4,11 @@
  * say whether a person is at its other end; whoever feeds it (tools/qemu-run) says both in-band:
  *
  *   0x10 0x04   end of input       0x10 't'   a terminal is attached, sent first
- *   0x10 0x10   the byte 0x10      0x10 and anything else: both bytes, as they came
+ *   0x10 0x10   the byte 0x10      0x10 0x00  nothing
+ *   0x10 and anything else: both bytes, as they came
+ *
+ * A byte that comes before uart_init may be lost: turning the FIFO on empties it. So the feeder begins
+ * with 0x10 0x00, and a first byte 0x00, the rest of that, is nothing too.
  */
 #include <ashlar/error.h>
 
@@ -12,9 +16,10 @@
 #include "timer.h"
 #include "uart.h"
 
-enum { ESCAPE = 0x10, NONE = -1, TERMINAL_WAIT_MS = 50 };
+enum { ESCAPE = 0x10, NOTHING = 0x00, NONE = -1, TERMINAL_WAIT_MS = 50 };
 
 static struct {
+    bool is_begun;   /* a byte has come */
     bool is_escaped; /* the last byte was ESCAPE */
     bool is_ended;
     bool is_terminal;
@@ -29,13 +34,17 @@ void platform_console_write(const void *bytes, size_t len) {
 /* The next byte of input, NONE, or -ASH_EPIPE. */
 static int decode(void) {
     for (int byte; !console.is_ended && (byte = uart_read()) >= 0;) {
+        bool is_first = !console.is_begun;
+        console.is_begun = true;
         if (!console.is_escaped) {
             console.is_escaped = byte == ESCAPE;
-            if (console.is_escaped)
+            if (console.is_escaped || (is_first && byte == NOTHING))
                 continue;
             return byte;
         }
         console.is_escaped = false;
+        if (byte == NOTHING)
+            continue;
         if (byte == ESCAPE)
             return ESCAPE;
         if (byte == 't') {

@@ -45,7 +45,7 @@ print('\n'.join(sys.argv[1:]))
 '''
 TERMINAL = r'''
 import time
-print('head', os.read(0, 2), flush=True)
+print('head', os.read(0, 4), flush=True)
 print('key', os.read(0, 1), flush=True)
 sys.exit(5)
 '''
@@ -87,7 +87,8 @@ def _():
     every_byte = bytes(range(256)) * 3
     with Sandbox(ECHO) as box:
         result = box.run(stdin=every_byte)
-    tap.equal(result.stdout, every_byte.replace(b'\x10', b'\x10\x10') + b'\x10\x04', 'the echo')
+    stuffed = every_byte.replace(b'\x10', b'\x10\x10')
+    tap.equal(result.stdout, b'\x10\x00' + stuffed + b'\x10\x04', 'the echo')
     tap.equal(result.returncode, 7, 'status')
 
 
@@ -96,7 +97,7 @@ def _():
     data = bytes(i * 7 % 251 for i in range(1 << 20)).replace(b'\x10', b'.')
     with Sandbox(ECHO) as box:
         result = box.run(stdin=data)
-    if result.stdout != data + b'\x10\x04':
+    if result.stdout != b'\x10\x00' + data + b'\x10\x04':
         tap.fail(f'{len(result.stdout)} bytes came back of {len(data)}, or others')
 
 
@@ -223,7 +224,7 @@ def in_terminal(box, keys):
 def _():
     with Sandbox(TERMINAL) as box:
         shown, status, same = in_terminal(box, b'\x03')
-    tap.contains(shown, b"head b'\\x10t'")
+    tap.contains(shown, b"head b'\\x10\\x00\\x10t'")
     tap.contains(shown, b"key b'\\x03'")
     tap.equal(status, 5, 'status')
     tap.equal(same, True, 'the terminal restored')
