@@ -15,7 +15,8 @@ struct disk_bench {
     struct kernel_memory *memory;
     struct disk disk;
     const char *reason;
-    bool silent;         /* the device does nothing when it is notified */
+    bool silent;         /* the device does nothing when it is notified, */
+    bool fetches;        /* or fetches what there is, and nothing else */
     uint32_t most_held;  /* requests that it had at once */
     uint32_t wrong_used; /* so many notifications are answered by a used entry for nothing */
 };

@@ -25,6 +25,36 @@ TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works)
     disk_bench_check(bench, 0, buffer, 100000);
 }
 
+/* One completion each microsecond, the first with an error. */
+static void complete_one(void *context) {
+    struct disk_bench *bench = context;
+    if (bench->device.held_count != 0)
+        mini_device_complete(&bench->device, 0);
+    bench->device.status_byte = 0;
+    if (hosted_timer_arm(platform_now_ns() + 1000, complete_one, bench) != 0)
+        bench->reason = "no timer";
+}
+
+TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back)
+{
+    struct disk_bench *bench = disk_bench_new();
+    disk_bench_start(bench);
+    uint8_t *buffer = memory_pages_alloc(bench->memory, 9, MEMORY_FOREIGN);
+    hosted_clock_set_manual(1000);
+    bench->fetches = true;
+    bench->device.status_byte = 1; /* VIRTIO_BLK_S_IOERR */
+    complete_one(bench);
+    bench->device.status_byte = 1;
+    int error = disk_read(&bench->disk, 0, buffer, 40 * DISK_REQUEST_BYTES);
+    uint32_t in_flight = ash_virtio_blk_in_flight(&bench->disk.blk);
+    hosted_timer_cancel();
+    hosted_clock_set_real();
+    CHECK_STR_EQ(bench->reason, "");
+    CHECK_EQ(error, -ASH_EIO);
+    CHECK_EQ(in_flight, 0);
+    CHECK_EQ(bench->disk.timeouts, 0);
+}
+
 static bool never(void *context) {
     ++*(uint32_t *)context;
     return false;

@@ -174,6 +174,15 @@ TEST_CASE(tar_header, refuses_malformed_pax_records)
     }
 }
 
+TEST_CASE(tar_header, pax_record_ends_where_its_header_does)
+{
+    static const char text[] = "13 path=a=b\n\n"; /* the last byte is not the header's */
+    const char *cursor = text;
+    struct pax_record result;
+    CHECK(!pax_record_parse(&cursor, text + 12, &result));
+    CHECK(pax_record_parse(&cursor, text + 13, &result));
+}
+
 TEST_CASE(tar_header, reads_pax_sizes_up_to_63_bits)
 {
     struct pax_record result;

@@ -255,6 +255,7 @@ TEST_CASE(tarfs, follows_symbolic_links)
     image_text(&image, "d/e/f", "data");
     image_link(&image, '2', "d/up", "../d/e");
     image_link(&image, '2', "abs", "/d/up/f");
+    image_link(&image, '2', "d/e/abs", "/d/up/f");
     image_link(&image, '2', "dir", "d");
     image_link(&image, '2', "dangling", "nowhere");
     image_link(&image, '2', "empty", "");
@@ -265,6 +266,7 @@ TEST_CASE(tarfs, follows_symbolic_links)
     struct mounted *mounted = mount_image(&image);
     CHECK_STR_EQ(text_at(mounted, "d/up/f"), "data");
     CHECK_STR_EQ(text_at(mounted, "abs"), "data");
+    CHECK_STR_EQ(text_at(mounted, "d/e/abs"), "data");
     CHECK_STR_EQ(text_at(mounted, "dir/up/f"), "data");
     CHECK_EQ(look_up_error(mounted, "abs/"), -ASH_ENOTDIR);
     CHECK_EQ(look_up_error(mounted, "dir/"), 0);
