@@ -197,7 +197,7 @@ def archives_of(part):
 
 
 def check_part_symbols(part):
-    if build_option('b_sanitize') != 'none' or build_option('b_coverage'):
+    if build_option('b_coverage'):
         tap.skip('instrumented: its archives call the instrumentation\'s runtime')
     if build_option('optimization') == '0':
         tap.skip('not optimised: at -O0 inlines become calls')
@@ -296,6 +296,16 @@ def _():
     result = subprocess.run([tool, '--dry-run', *files], capture_output=True, text=True)
     bad = sorted({line.split(':')[0] for line in result.stderr.splitlines() if 'warning: code' in line})
     report([f'{relative(pathlib.Path(path))}: run clang-format-14 -i on it' for path in bad])
+
+
+@tap.case('documents.links_lead_somewhere')
+def _():
+    problems = []
+    for path in [*SOURCE.glob('*.md'), *SOURCE.glob('docs/*.md'), *SOURCE.glob('lib/*/*.md')]:
+        for target in re.findall(r'\]\(([^)#]+)[^)]*\)', path.read_text(encoding='utf-8')):
+            if '://' not in target and not (path.parent / target).exists():
+                problems.append(f'{relative(path)}: {target} does not exist')
+    report(problems)
 
 
 @tap.case('worlds.nearly_all_cases_of_the_parts_run_in_both')
