@@ -5,7 +5,6 @@
     console.py KERNEL
 """
 import os
-import pty
 import random
 import subprocess
 import sys
@@ -53,7 +52,7 @@ def _():
 @tap.case('console.a_terminal_is_one')
 def _():
     for gic in '23':
-        ours, theirs = pty.openpty()
+        ours, theirs = tap.terminal()
         command = [SOURCE / 'tools/qemu-run', '--timeout', str(LIMIT_S), '--gic', gic,
                    '--args', 'test _console.terminal_is_told', KERNEL]
         done = subprocess.run(command, stdin=theirs, stdout=subprocess.PIPE, timeout=LIMIT_S + 10,

@@ -9,6 +9,7 @@
 
 A case fails by tap.fail, tap.equal or any exception; it is skipped by tap.skip(reason).
 """
+import pty
 import traceback
 
 _cases = []
@@ -45,6 +46,14 @@ def equal(actual, expected, what='value'):
 def contains(text, part, what='text'):
     if part not in text:
         fail(f'{what} has no {part!r}: {shorten(text)}')
+
+
+def terminal():
+    """The two ends of a pseudo-terminal; skips the case on a machine that has none."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        skip(f'no pseudo-terminals here: {error.strerror}')
 
 
 def shorten(value):

@@ -7,7 +7,6 @@
 import fcntl
 import os
 import pathlib
-import pty
 import signal
 import subprocess
 import sys
@@ -31,7 +30,7 @@ class Terminal:
     """The kernel on a terminal of its own; `before` are that terminal's settings."""
 
     def __init__(self, *options):
-        self.master, slave = pty.openpty()
+        self.master, slave = tap.terminal()
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.process = subprocess.Popen([KERNEL, *options], stdin=slave, stdout=slave,

@@ -6,7 +6,6 @@
 """
 import os
 import pathlib
-import pty
 import signal
 import subprocess
 import sys
@@ -196,10 +195,7 @@ def _():
 
 def in_terminal(box, keys):
     """What a person at a terminal sees, the status, and whether the terminal is as it was."""
-    try:
-        leader, follower = pty.openpty()
-    except OSError:
-        tap.skip('this machine has no pseudo-terminals')
+    leader, follower = tap.terminal()
     before = termios.tcgetattr(follower)
     runner = subprocess.Popen(box.command(), stdin=follower, stdout=follower, stderr=follower,
                               env=box.environment(), start_new_session=True)
