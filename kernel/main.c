@@ -26,9 +26,11 @@ static bool start_memory(void) {
     int error = memory_init(&kernel.memory, ranges, count, &view);
     if (error == 0)
         return true;
-    kernel_print("ashlar: memory: %s: %" PRIu64 " KiB are free, the kernel needs %u KiB and its "
-                 "page tables of notes; start the machine with more\n",
-                 ash_strerror(error), kernel.memory.total_bytes >> 10, MEMORY_MIN_BYTES >> 10);
+    kernel_print("ashlar: %s: of %" PRIu64
+                 " KiB of memory the kernel needs %u KiB beyond its notes "
+                 "about them; start the machine with more\n",
+                 error == -ASH_ENOMEM ? "too little memory" : ash_strerror(error),
+                 kernel.memory.total_bytes >> 10, MEMORY_MIN_BYTES >> 10);
     return false;
 }
 
