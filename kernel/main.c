@@ -127,20 +127,25 @@ static void greet(struct shell *shell) {
     shell_print(shell, "help lists the commands; Ctrl-D or poweroff ends\n");
 }
 
-static int run_shell(void) {
+/* Before the archive is mounted: an index may take all memory that is left. NULL: there is none. */
+static struct shell *make_shell(void) {
     struct shell *shell = ash_kzalloc(&kernel.memory.heap, sizeof(*shell));
     void *chunk = memory_pages_alloc(&kernel.memory, CHUNK_ORDER, MEMORY_FOREIGN);
     if (shell == NULL || chunk == NULL) {
         kernel_print("ashlar: no memory for the shell; start the machine with more\n");
-        return 1;
+        return NULL;
     }
+    shell->chunk = chunk;
+    shell->chunk_bytes = ASH_PAGE_SIZE << CHUNK_ORDER;
+    return shell;
+}
+
+static int run_shell(struct shell *shell) {
     kernel_console_init();
     shell->console = &kernel_console;
     shell->fs = kernel.files == NULL ? NULL : &kernel.files->interface;
     shell->no_fs = kernel.files_reason;
     shell->kernel = &kernel;
-    shell->chunk = chunk;
-    shell->chunk_bytes = ASH_PAGE_SIZE << CHUNK_ORDER;
     shell->after_command = after_command;
     shell_init(shell);
     greet(shell);
@@ -173,7 +178,10 @@ int kernel_main(void) {
         return 1;
     if (testing)
         return run_tests(arguments + 4 + (arguments[4] == ' '));
+    struct shell *shell = make_shell();
+    if (shell == NULL)
+        return 1;
     find_disk();
     mount_files();
-    return run_shell();
+    return run_shell(shell);
 }

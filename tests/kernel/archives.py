@@ -253,4 +253,20 @@ def _():
     same(done.stdout, b'ls: no file system: there is no disk; start with --disk FILE.tar\non\n', 'ls')
 
 
+@tap.case('archives.more_entries_than_memory_holds_leave_a_shell')
+def _():
+    files = {f'{number:07d}-' + 'x' * 60: b'' for number in range(40000)}
+    disk = archive(files, 'ustar')
+    command = list(COMMAND)
+    command[command.index('--disk'):command.index('--disk')] = ['--mem', '8M']
+    (HOST / 'disk').write_bytes(disk)
+    command = [word.replace('{}', str(HOST / 'disk')) for word in command]
+    done = subprocess.run(command, input=b'cksum 0000000-' + b'x' * 60 + b'\necho on\ncheck\n',
+                          stdout=subprocess.PIPE, timeout=LIMIT_S, check=False)
+    tap.equal(done.returncode, 0, 'status')
+    tap.contains(done.stdout, b'no memory for more of the index')
+    tap.contains(done.stdout, b'\n4294967295 0 0000000-')
+    tap.contains(done.stdout, b'\non\n')
+
+
 sys.exit(tap.run())
