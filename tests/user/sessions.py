@@ -301,6 +301,15 @@ def _():
     tap.equal(answer('cksum gpl\npoweroff\n', mem='16M'), expected)
 
 
+@tap.case('session.too_little_memory_for_the_kernel_itself_is_said')
+def _():
+    for mem in ('1M', '2M'):
+        result = start('poweroff 9\n', DISK, mem=mem)
+        if result.status != 9:  # a kernel that is smaller than that just runs
+            tap.equal(result.status, 1, f'status with {mem}')
+            tap.contains((result.out + result.messages).lower(), b'mem', f'what was said with {mem}')
+
+
 @tap.case('session.other_machines_run_the_same')
 def _():
     expected = host_answer(['cksum'], 'big.bin')
