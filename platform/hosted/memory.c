@@ -16,18 +16,21 @@
 static char *memory; /* written once, before a second CPU runs */
 static uint64_t memory_bytes;
 
+/* Not by ASH_REQUIRE: Linux refuses also where contract checks are compiled out. */
+static void require_memory(bool got, uint64_t bytes, const char *what) {
+    if (!got)
+        ash_panic(__FILE__, __LINE__,
+                  "hosted: Linux gives no %llu MiB of %s; start with a smaller --mem",
+                  (unsigned long long)(bytes >> 20), what);
+}
+
 static void map_memory(void) {
     uint64_t bytes = hosted_config()->memory_bytes;
     char *window = mmap(NULL, bytes + 2 * ALIGN_BYTES, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    ASH_REQUIRE(window != MAP_FAILED,
-                "hosted: Linux gives no %llu MiB of address space for the "
-                "RAM; start with a smaller --mem",
-                (unsigned long long)(bytes >> 20));
+    require_memory(window != MAP_FAILED, bytes, "address space for the RAM");
     char *start = (char *)ash_align_up((uintptr_t)window + 1, ALIGN_BYTES);
-    ASH_REQUIRE(mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0,
-                "hosted: Linux gives no %llu MiB of RAM; start with a smaller --mem",
-                (unsigned long long)(bytes >> 20));
+    require_memory(mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0, bytes, "RAM");
     memory_bytes = bytes;
     memory = start;
 }

@@ -106,8 +106,7 @@ static const char *read_token(const struct fdt *fdt, uint32_t offset, struct tok
     const char *wrong = NULL;
     if (!ash_range_fits(offset, 4, fdt->structure_end))
         return "the structure block has no end token";
-    token->kind = read_be32(fdt->blob + offset);
-    token->next = offset + 4;
+    *token = (struct token){.kind = read_be32(fdt->blob + offset), .next = offset + 4};
     switch (token->kind) {
     case BEGIN_NODE: {
         uint32_t len;
