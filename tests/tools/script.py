@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness
 import tap  # noqa: E402
 
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
-BASICS = ('sh', 'dirname', 'id', 'cut', 'tr', 'cat', 'head', 'find', 'sed', 'env')
+BASICS = ('sh', 'dirname', 'id', 'cut', 'tr', 'cat', 'head', 'find', 'sed', 'env', 'grep')
 LIMIT_S = 20
 
 
