@@ -37,9 +37,6 @@ void uart_init(uint64_t base) {
     uart.base = base;
     mmio_write32(base + UARTIMSC, 0);
     mmio_write32(base + UARTICR, 0x7ff);
-    /* Turning the FIFO on empties it: what has come since power-on is saved first. */
-    while ((mmio_read32(base + UARTFR) & FR_RXFE) == 0 && uart.head - uart.tail != RING_BYTES)
-        uart.ring[uart.head++ % RING_BYTES] = (uint8_t)mmio_read32(base + UARTDR);
     /* The receive FIFO stays off: switching it on empties it (3.3.7), and what a pipe feeds QEMU
      * arrives before the kernel does. */
     mmio_write32(base + UARTLCR_H, LCR_8_BITS);
