@@ -76,7 +76,9 @@ uint32_t platform_cpu_count(void); /* online, the caller's included */
 
 /*
  * Runs body(context, cpu) once on each of the CPUs 0..count-1 at the same time and returns when all
- * have returned; CPU 0 is the caller's. -ASH_EINVAL if count is 0 or more than are online.
+ * have returned; CPU 0 is the caller's, and no body may start another run. -ASH_EINVAL if count is
+ * 0 or more than are online; -ASH_EAGAIN or -ASH_ENOMEM where the host lacks the means for a CPU
+ * (on bare metal they run already).
  */
 int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context,
                          uint32_t count) ASH_MUST_CHECK;

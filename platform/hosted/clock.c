@@ -180,24 +180,21 @@ bool hosted_clock_jump(ash_ns_t deadline_ns) {
 /* Sleeping */
 
 /*
- * The signal stays blocked from the look at the pending bits until ppoll opens it, so none can slip
- * between. Console input ends the sleep only if a read has asked for it since the last time: bytes
- * that nobody wants yet must not turn waiting into spinning.
+ * Called with the signals blocked, which only ppoll opens: one that comes after the look at the
+ * pending bits, or after the caller's at the other CPUs, ends the sleep before it begins. Console
+ * input ends it only if a read has asked for some since the last time: bytes that nobody wants yet
+ * must not turn waiting into spinning.
  */
-static void sleep_in_poll(ash_ns_t deadline_ns) {
-    sigset_t interrupts, before;
-    hosted_signals(&interrupts);
-    pthread_sigmask(SIG_BLOCK, &interrupts, &before);
+static void sleep_in_poll(ash_ns_t deadline_ns, const sigset_t *opened) {
     ash_ns_t now = deadline_ns == NEVER ? 0 : platform_now_ns();
-    if (ash_load_relaxed(&hosted_this_cpu.irq_pending) == 0 && now < deadline_ns) {
-        ash_ns_t left = ash_min_u64(deadline_ns - now, DEADLINE_MAX_NS);
-        struct timespec timeout = {(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
-        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-        bool listens = hosted_this_cpu.index == 0 && hosted_console_poll_wanted();
-        if (ppoll(&input, listens, deadline_ns == NEVER ? NULL : &timeout, &before) > 0)
-            hosted_console_woken();
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0 || now >= deadline_ns)
+        return;
+    ash_ns_t left = ash_min_u64(deadline_ns - now, DEADLINE_MAX_NS);
+    struct timespec timeout = {(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    bool listens = hosted_this_cpu.index == 0 && hosted_console_poll_wanted();
+    if (ppoll(&input, listens, deadline_ns == NEVER ? NULL : &timeout, opened) > 0)
+        hosted_console_woken();
 }
 
 bool hosted_input_is_ready(void) {
@@ -205,8 +202,9 @@ bool hosted_input_is_ready(void) {
     return hosted_console_poll_wanted() && poll(&input, 1, 0) > 0;
 }
 
-/* Time moves when the last CPU falls asleep, to the earliest deadline of any. */
-static void sleep_manual(uint32_t cpu, ash_ns_t deadline_ns) {
+/* Time moves when the last CPU falls asleep, to the earliest deadline of any. Signals blocked: once
+ * this CPU counts as asleep, the one that moves time wakes it by a signal alone. */
+static void sleep_manual(uint32_t cpu, ash_ns_t deadline_ns, const sigset_t *opened) {
     ash_spin_lock(&asleep.lock);
     asleep.deadlines_ns[cpu] = deadline_ns;
     bool last = ++asleep.count == hosted_cpus_running() && !hosted_input_is_ready();
@@ -217,20 +215,32 @@ static void sleep_manual(uint32_t cpu, ash_ns_t deadline_ns) {
     if (last && hosted_clock_jump(earliest))
         hosted_kick_others();
     else
-        sleep_in_poll(NEVER);
+        sleep_in_poll(NEVER, opened);
     ash_spin_lock(&asleep.lock);
     asleep.count--;
     asleep.deadlines_ns[cpu] = NEVER;
     ash_spin_unlock(&asleep.lock);
 }
 
+/* Returns what was blocked before. */
+static sigset_t block_signals(void) {
+    sigset_t interrupts, before;
+    hosted_signals(&interrupts);
+    pthread_sigmask(SIG_BLOCK, &interrupts, &before);
+    return before;
+}
+
 void hosted_sleep(ash_ns_t deadline_ns) {
+    sigset_t before = block_signals();
     if (time_base.manual)
-        sleep_manual(hosted_this_cpu.index, deadline_ns);
+        sleep_manual(hosted_this_cpu.index, deadline_ns, &before);
     else
-        sleep_in_poll(deadline_ns);
+        sleep_in_poll(deadline_ns, &before);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void hosted_sleep_for_input(void) {
-    sleep_in_poll(NEVER);
+    sigset_t before = block_signals();
+    sleep_in_poll(NEVER, &before);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -121,7 +121,8 @@ int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *contex
     if (count == 0 || count > platform_cpu_count())
         return -ASH_EINVAL;
     uint32_t idle = 1;
-    if (!ash_compare_exchange(&running, &idle, count) || hosted_this_cpu.index != 0)
+    if (hosted_this_cpu.index != 0 || hosted_this_cpu.fiber != 0 ||
+        !ash_compare_exchange(&running, &idle, count))
         return -ASH_EBUSY;
     int error = hosted_config()->deterministic ? hosted_fibers_run(body, context, count)
                                                : run_threads(body, context, count);

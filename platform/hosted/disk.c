@@ -93,8 +93,10 @@ static void show_memory(void) {
 }
 
 int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t len) {
-    if (disk.attached)
+    if (disk.attached) {
+        snprintf(message, len, "there is a disk already: this machine has room for one");
         return -ASH_EBUSY;
+    }
     struct fake_virtio_blk_config config = {.id = "hosted-disk"};
     int error = fake_virtio_blk_file_open(&disk.file, path, &config.backing);
     if (error != 0) {

@@ -163,7 +163,10 @@ static int make_fiber(uint32_t cpu, const struct hosted_cpu *state) {
         return -ASH_ENOMEM;
     fiber->stack = stack + ASH_PAGE_SIZE;
     fiber->stack_bytes = STACK_BYTES;
-    mprotect(fiber->stack, STACK_BYTES, PROT_READ | PROT_WRITE);
+    if (mprotect(fiber->stack, STACK_BYTES, PROT_READ | PROT_WRITE) != 0) {
+        munmap(stack, STACK_BYTES + ASH_PAGE_SIZE);
+        return -ASH_ENOMEM;
+    }
     getcontext(&fiber->context);
     fiber->context.uc_stack = (stack_t){.ss_sp = fiber->stack, .ss_size = STACK_BYTES};
     makecontext(&fiber->context, fiber_main, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* options.c: the command line of the hosted machine. */
 #include <ashlar/error.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,9 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *number) {
     char *end;
     if (*text < '0' || *text > '9')
         return false;
+    errno = 0;
     *number = strtoull(text, &end, 0);
-    return *end == '\0' && *number <= max;
+    return *end == '\0' && errno == 0 && *number <= max;
 }
 
 /* The value of "--name VALUE" or "--name=VALUE", stepping *i over it; NULL: not this option. */

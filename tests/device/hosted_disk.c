@@ -115,6 +115,21 @@ TEST_CASE(device_hosted, file_is_read_through_a_slot_and_padded_with_zeros)
     CHECK_EQ(platform_virtio_read(SLOT, RAW_DEVICE_ID, 4), 0);
 }
 
+TEST_CASE(device_hosted, second_disk_is_refused_with_the_reason)
+{
+    char path[64], message[200] = "";
+    int fd;
+    make_file(path, sizeof(path), &fd);
+    int error = hosted_disk_attach(SLOT, path, message, sizeof(message));
+    CHECK(error == 0 || error == -ASH_EBUSY); /* or the machine was started with one */
+    message[0] = '\0';
+    CHECK_EQ(hosted_disk_attach(SLOT + 1, path, message, sizeof(message)), -ASH_EBUSY);
+    CHECK_STR_EQ(message, "there is a disk already: this machine has room for one");
+    if (error == 0)
+        hosted_disk_detach();
+    close(fd);
+}
+
 TEST_CASE(device_hosted, missing_disk_is_an_error_with_its_name)
 {
     char message[200] = "";

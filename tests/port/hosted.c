@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Cases of the hosted machine's own controls (hosted.h): clock, timer, lines, slots, options. */
+#define _GNU_SOURCE /* sigset_t, in hosted_internal.h */
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 #include <ashlar/port.h>
@@ -7,6 +8,7 @@
 
 #include "harness/test.h"
 #include "hosted/hosted.h"
+#include "hosted/hosted_internal.h"
 #include "platform.h"
 
 enum { MESSAGE_BYTES = 200 };
@@ -173,6 +175,59 @@ TEST_CASE(hosted, manual_time_waits_for_the_slowest_cpu)
     hosted_clock_set_real();
 }
 
+/* Two CPUs go to sleep at the same moment, again and again; one moves the clock, and spins until the
+ * other has seen it. A wake-up that comes between the other's look and its sleep must not be lost. */
+enum { SLEEPS = 1000, SPINS_MAX = 1 << 22 };
+struct sleep_probe {
+    uint32_t woken[2];
+    uint32_t lost;
+};
+
+static void sleep_in_step(void *context, uint32_t cpu) {
+    struct sleep_probe *probe = context;
+    for (uint32_t n = 1; n <= SLEEPS && ash_load_relaxed(&probe->lost) == 0; n++) {
+        ash_irq_t state = ash_port_irq_save();
+        while (platform_now_ns() < n * 10)
+            platform_wait(n * 10);
+        ash_port_irq_restore(state);
+        ash_store_release(&probe->woken[cpu], n);
+        for (uint32_t spins = 0; ash_load_acquire(&probe->woken[cpu ^ 1]) < n; spins++) {
+            if (spins == SPINS_MAX) {
+                ash_store_relaxed(&probe->lost, n);
+                CHECK_EQ(hosted_interrupt_raise(cpu ^ 1, HOSTED_LINE_TEST), 0);
+            }
+            ash_port_relax();
+        }
+    }
+}
+
+TEST_CASE(hosted, no_wake_up_is_lost_when_two_cpus_fall_asleep_at_once)
+{
+    struct sleep_probe probe = {{0, 0}, 0};
+    hosted_clock_set_manual(0);
+    test_run_on_cpus(sleep_in_step, &probe, 2);
+    hosted_clock_set_real();
+    CHECK_EQ(probe.lost, 0);
+}
+
+/* CPU 0 is done: the machine counts one CPU, but it is not the one that may start a run. */
+static void do_nothing(void *context, uint32_t cpu) {
+    (void)context, (void)cpu;
+}
+
+static void run_again_on_the_last(void *context, uint32_t cpu) {
+    (void)context;
+    if (cpu == 0)
+        return;
+    while (hosted_cpus_running() != 1)
+        ash_port_relax();
+    CHECK_EQ(platform_run_on_cpus(do_nothing, NULL, 4), -ASH_EBUSY);
+    CHECK_EQ(hosted_cpus_running(), 1);
+}
+
+TEST_CASE(hosted, run_that_is_refused_counts_no_cpu)
+{ test_run_on_cpus(run_again_on_the_last, NULL, 2); }
+
 /* Interrupt lines */
 
 TEST_CASE(hosted, line_raised_twice_while_masked_runs_once)
@@ -332,21 +387,21 @@ static void note_turns(void *context, uint32_t cpu) {
 }
 
 static void run_deterministic(uint64_t seed, void (*body)(void *context, uint32_t cpu),
-                              void *context) {
+                              void *context, uint32_t count) {
     struct hosted_config before = *hosted_config(), config = before;
     config.deterministic = config.clock_manual = true;
     config.seed = seed;
     CHECK_EQ(hosted_configure(&config), 0);
-    test_run_on_cpus(body, context, 4);
+    test_run_on_cpus(body, context, count);
     CHECK_EQ(hosted_configure(&before), 0);
 }
 
 TEST_CASE(hosted, deterministic_turns_repeat_by_seed)
 {
     struct order_probe first = {{0}, 0}, again = {{0}, 0}, other = {{0}, 0};
-    run_deterministic(3, note_turns, &first);
-    run_deterministic(3, note_turns, &again);
-    run_deterministic(4, note_turns, &other);
+    run_deterministic(3, note_turns, &first, 4);
+    run_deterministic(3, note_turns, &again, 4);
+    run_deterministic(4, note_turns, &other, 4);
     CHECK_EQ(first.count, 64);
     CHECK_MEM_EQ(again.order, first.order, sizeof(first.order));
     CHECK(memcmp(other.order, first.order, sizeof(first.order)) != 0);
@@ -355,7 +410,7 @@ TEST_CASE(hosted, deterministic_turns_repeat_by_seed)
 TEST_CASE(hosted, deterministic_cpus_sleep_in_the_order_of_their_deadlines)
 {
     ash_ns_t woke[4] = {0};
-    run_deterministic(1, sleep_by_steps, woke);
+    run_deterministic(1, sleep_by_steps, woke, 4);
     for (uint32_t cpu = 0; cpu < 4; cpu++)
         CHECK_EQ(woke[cpu], 100 * (cpu + 1));
 }
@@ -376,7 +431,7 @@ TEST_CASE(hosted, deterministic_cpus_interrupt_each_other)
 {
     uint32_t calls = 0;
     hosted_interrupt_connect(HOSTED_LINE_TEST, count_call, &calls);
-    run_deterministic(1, wake_the_next, &calls);
+    run_deterministic(1, wake_the_next, &calls, 4);
     hosted_interrupt_connect(HOSTED_LINE_TEST, NULL, NULL);
     CHECK_EQ(calls, 3);
 }
@@ -389,7 +444,18 @@ static void fail_on_cpu_two(void *context, uint32_t cpu) {
 }
 
 TEST_CASE(hosted, deterministic_cpu_may_panic)
-{ run_deterministic(1, fail_on_cpu_two, NULL); }
+{ run_deterministic(1, fail_on_cpu_two, NULL, 4); }
+
+static void run_again(void *context, uint32_t cpu) {
+    (void)context, (void)cpu;
+    CHECK_EQ(platform_run_on_cpus(do_nothing, NULL, 1), -ASH_EBUSY);
+}
+
+TEST_CASE(hosted, deterministic_cpu_starts_no_run_of_its_own)
+{
+    run_deterministic(1, run_again, NULL, 1);
+    run_deterministic(1, run_again, NULL, 4);
+}
 
 /* Memory and configuration */
 
@@ -470,6 +536,7 @@ TEST_CASE(hosted, bad_options_say_what_to_do)
         {"--smp 9", "from 1 to 8"},
         {"--smp two", "from 1 to 8"},
         {"--seed x", "give a number"},
+        {"--seed 99999999999999999999", "give a number"},
         {"--clock fast", "real or manual"},
         {"--deterministic --clock real", "cannot have"},
         {"--disc x", "unknown option --disc"},
