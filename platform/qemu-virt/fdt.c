@@ -171,7 +171,7 @@ const char *fdt_walk(const struct fdt *fdt,
 }
 
 const uint8_t *fdt_property(const struct fdt_node *node, const char *name, uint32_t *len) {
-    struct token token;
+    struct token token = {0}; /* gcc 12 at -O3 does not see that read_token fills it in */
     /* Properties come before the node's children (5.4.2), so any other token ends the search. */
     for (uint32_t offset = node->properties; read_token(node->fdt, offset, &token) == NULL;
          offset = token.next) {
