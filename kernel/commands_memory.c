@@ -27,8 +27,8 @@ SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks 
     struct kernel_memory *memory = &shell->kernel->memory;
     struct ash_buddy_stats stats;
     struct ash_heap_stats heap;
-    ash_buddy_stats(&memory->buddy, &stats);
-    ash_heap_stats(&memory->heap, &heap);
+    ash_buddy_get_stats(&memory->buddy, &stats);
+    ash_heap_get_stats(&memory->heap, &heap);
     for (uint32_t i = 0; i < memory->range_count; i++)
         shell_print(shell, "range      0x%" PRIx64 " .. 0x%" PRIx64 "\n", memory->ranges[i].base,
                     memory->ranges[i].base + memory->ranges[i].size_bytes);
@@ -56,7 +56,7 @@ SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks 
 
 static void print_cache_line(struct shell *shell, struct ash_slab_cache *cache) {
     struct ash_slab_stats stats;
-    ash_slab_cache_stats(cache, &stats);
+    ash_slab_cache_get_stats(cache, &stats);
     shell_print(shell,
                 "%-12s %6" PRIu32 " %9" PRIu32 " %9" PRIu32 " %6" PRIu32 " %6" PRIu32 " %12" PRIu64
                 "\n",
@@ -66,7 +66,7 @@ static void print_cache_line(struct shell *shell, struct ash_slab_cache *cache) 
 
 static void print_cache(struct shell *shell, struct ash_slab_cache *cache) {
     struct ash_slab_stats stats;
-    ash_slab_cache_stats(cache, &stats);
+    ash_slab_cache_get_stats(cache, &stats);
     shell_print(shell, "cache %s: objects of %" PRIu32 " bytes, %" PRIu32 " apart\n", stats.name,
                 stats.size_bytes, stats.stride_bytes);
     shell_print(shell,
@@ -92,7 +92,7 @@ static struct ash_slab_cache *find_cache(struct kernel *kernel, const char *name
     struct ash_slab_cache *cache;
     for (uint32_t i = 0; (cache = cache_of(kernel, i)) != NULL; i++) {
         struct ash_slab_stats stats;
-        ash_slab_cache_stats(cache, &stats);
+        ash_slab_cache_get_stats(cache, &stats);
         if (strcmp(stats.name, name) == 0)
             return cache;
     }

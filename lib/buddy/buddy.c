@@ -182,7 +182,7 @@ void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     buddy_unlock(buddy);
 }
 
-void ash_buddy_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats) {
+void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats) {
     buddy_lock(buddy);
     *stats = (struct ash_buddy_stats){
         .total_pages = buddy->total_pages,

@@ -179,7 +179,7 @@ struct ash_slab_cache *ash_heap_cache(struct ash_heap *heap, uint32_t index) {
     return index < ASH_HEAP_CLASSES ? &heap->caches[index] : NULL;
 }
 
-void ash_heap_stats(struct ash_heap *heap, struct ash_heap_stats *stats) {
+void ash_heap_get_stats(struct ash_heap *heap, struct ash_heap_stats *stats) {
     lock_heap(heap);
     *stats = (struct ash_heap_stats){
         .large_allocations = heap->large_allocations,
@@ -191,7 +191,7 @@ void ash_heap_stats(struct ash_heap *heap, struct ash_heap_stats *stats) {
     unlock_heap(heap);
     for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
         struct ash_slab_stats small;
-        ash_slab_cache_stats(&heap->caches[i], &small);
+        ash_slab_cache_get_stats(&heap->caches[i], &small);
         stats->small_bytes += (uint64_t)small.used * small.stride_bytes;
         stats->slab_bytes += (uint64_t)small.slabs * small.slab_bytes;
     }

@@ -395,7 +395,7 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) {
     return 0;
 }
 
-void ash_slab_cache_stats(struct ash_slab_cache *cache, struct ash_slab_stats *stats) {
+void ash_slab_cache_get_stats(struct ash_slab_cache *cache, struct ash_slab_stats *stats) {
     ash__slab_lock(cache);
     *stats = (struct ash_slab_stats){
         .name = cache->config.name,

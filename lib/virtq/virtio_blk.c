@@ -28,7 +28,7 @@ static int check_range(const struct ash_virtio_blk *blk, uint64_t sector, const 
 static int submit(struct ash_virtio_blk *blk, uint32_t type, uint64_t sector, void *buffer,
                   uint32_t len_bytes, void *cookie, uint32_t *token) {
     struct ash_virtq *queue = &blk->queue;
-    int slot = ash_virtq_slot(queue);
+    int slot = ash_virtq_free_slot(queue);
     if (slot < 0)
         return slot;
     ash_paddr_t address = address_of(blk, buffer, len_bytes);

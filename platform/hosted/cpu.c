@@ -52,7 +52,7 @@ void hosted_spin_contended(struct ash_spinlock *lock) {
 }
 
 uint32_t platform_cpu_count(void) {
-    return hosted_config()->cpus;
+    return hosted_configuration()->cpus;
 }
 
 void platform_cpu_describe(uint32_t cpu, char *text, size_t len) {
@@ -64,7 +64,7 @@ void platform_cpu_describe(uint32_t cpu, char *text, size_t len) {
     const char *kind = "unknown";
 #endif
     snprintf(text, len, "%s, CPU %u as a %s of Linux", kind, cpu,
-             hosted_config()->deterministic ? "fiber on one thread" : "thread");
+             hosted_configuration()->deterministic ? "fiber on one thread" : "thread");
 }
 
 /* Threads wait at the gate until all are there, so that a body never runs with too few peers. */
@@ -124,8 +124,8 @@ int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *contex
     if (hosted_this_cpu.index != 0 || hosted_this_cpu.fiber != 0 ||
         !ash_compare_exchange(&running, &idle, count))
         return -ASH_EBUSY;
-    int error = hosted_config()->deterministic ? hosted_fibers_run(body, context, count)
-                                               : run_threads(body, context, count);
+    int error = hosted_configuration()->deterministic ? hosted_fibers_run(body, context, count)
+                                                      : run_threads(body, context, count);
     ash_store_release(&running, 1u);
     return error;
 }

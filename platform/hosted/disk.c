@@ -66,7 +66,7 @@ static void disk_write(void *context, uint32_t offset, uint32_t width_bytes, uin
     (void)context;
     ash_irq_t state = enter();
     fake_virtio_mmio_write(&disk.window, offset, width_bytes, value);
-    if (offset == QUEUE_NOTIFY && !hosted_config()->deterministic)
+    if (offset == QUEUE_NOTIFY && !hosted_configuration()->deterministic)
         fake_virtio_run(&disk.blk.device, STEPS_MAX);
     leave(state);
 }
@@ -74,7 +74,7 @@ static void disk_write(void *context, uint32_t offset, uint32_t width_bytes, uin
 static bool disk_step(void *context) {
     (void)context;
     ash_irq_t state = enter();
-    uint64_t limit = hosted_config()->deterministic ? 1 : STEPS_MAX;
+    uint64_t limit = hosted_configuration()->deterministic ? 1 : STEPS_MAX;
     bool moved = fake_virtio_run(&disk.blk.device, limit) != 0;
     leave(state);
     return moved;
@@ -105,11 +105,11 @@ int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t le
     }
     show_memory();
     fake_virtio_blk_init(&disk.blk, &config, &disk.memory);
-    if (hosted_config()->deterministic)
+    if (hosted_configuration()->deterministic)
         fake_virtio_set_policy(&disk.blk.device,
                                &(struct fake_virtio_policy){.order = FAKE_VIRTIO_RANDOM,
                                                             .shuffle_actions = true,
-                                                            .seed = hosted_config()->seed});
+                                                            .seed = hosted_configuration()->seed});
     fake_virtio_mmio_init(&disk.window, &disk.blk.device);
     fake_virtio_on_interrupt(&disk.blk.device, on_interrupt, NULL);
     ash_spin_init(&disk.lock);

@@ -41,7 +41,7 @@ struct hosted_config {
 };
 
 /* The configuration in force: the defaults until hosted_configure. */
-const struct hosted_config *hosted_config(void);
+const struct hosted_config *hosted_configuration(void);
 
 /*
  * Copies *config (the strings stay the caller's). -ASH_EINVAL if a number is out of its range;

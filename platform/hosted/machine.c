@@ -13,7 +13,7 @@
 static struct hosted_config current = {
     .memory_bytes = HOSTED_MEMORY_DEFAULT, .cpus = HOSTED_CPUS_DEFAULT, .seed = 1, .arguments = ""};
 
-const struct hosted_config *hosted_config(void) {
+const struct hosted_config *hosted_configuration(void) {
     return &current;
 }
 

@@ -31,7 +31,7 @@ static int refuse(const char *program, const char *message) {
 int main(int argc, char **argv) {
     static char arguments[ARGUMENTS_BYTES]; /* platform_arguments as long as the kernel runs */
     char message[MESSAGE_BYTES];
-    struct hosted_config config = *hosted_config();
+    struct hosted_config config = *hosted_configuration();
     bool help;
     int error =
         hosted_options_parse(&config, argc, argv, arguments, sizeof(arguments), message, &help);

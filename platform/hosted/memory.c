@@ -25,7 +25,7 @@ static void require_memory(bool got, uint64_t bytes, const char *what) {
 }
 
 static void map_memory(void) {
-    uint64_t bytes = hosted_config()->memory_bytes;
+    uint64_t bytes = hosted_configuration()->memory_bytes;
     char *window = mmap(NULL, bytes + 2 * ALIGN_BYTES, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     require_memory(window != MAP_FAILED, bytes, "address space for the RAM");

@@ -49,7 +49,7 @@ static inline void buddy_over_one(struct ash_buddy *buddy, ash_pfn_t first, uint
 
 static inline struct ash_buddy_stats stats_of(struct ash_buddy *buddy) {
     struct ash_buddy_stats stats;
-    ash_buddy_stats(buddy, &stats);
+    ash_buddy_get_stats(buddy, &stats);
     return stats;
 }
 

@@ -114,11 +114,11 @@ TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up)
 
 static void check_init_fails(struct disk_bench *bench, int error, const char *part) {
     struct ash_buddy_stats before, after;
-    ash_buddy_stats(&bench->memory->buddy, &before);
+    ash_buddy_get_stats(&bench->memory->buddy, &before);
     CHECK_EQ(disk_bench_init(bench), error);
     if (strstr(bench->reason, part) == NULL)
         test_fail(__FILE__, __LINE__, "the reason is \"%s\", without \"%s\"", bench->reason, part);
-    ash_buddy_stats(&bench->memory->buddy, &after);
+    ash_buddy_get_stats(&bench->memory->buddy, &after);
     CHECK_EQ(after.free_pages, before.free_pages);
 }
 

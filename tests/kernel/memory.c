@@ -36,7 +36,7 @@ TEST_CASE(kernel_memory, keeps_its_notes_inside_of_the_ranges)
 {
     struct kernel_memory *memory = test_kernel_memory(4 << 20);
     struct ash_buddy_stats stats;
-    ash_buddy_stats(&memory->buddy, &stats);
+    ash_buddy_get_stats(&memory->buddy, &stats);
     CHECK_EQ(memory->total_bytes, 4 << 20);
     CHECK(memory->storage_bytes > 0 && memory->storage_bytes < 16384);
     CHECK_EQ(stats.total_pages * ASH_PAGE_SIZE + memory->storage_bytes, memory->total_bytes);
@@ -51,7 +51,7 @@ TEST_CASE(kernel_memory, takes_several_ranges_of_any_size)
         {base, 4096}, {base + 3 * 4096, 5 * 4096}, {base + 9 * 4096, (2 << 20) + 4096}};
     struct ash_buddy_stats stats;
     CHECK_EQ(memory_init(memory, ranges, 3, &test_view), 0);
-    ash_buddy_stats(&memory->buddy, &stats);
+    ash_buddy_get_stats(&memory->buddy, &stats);
     CHECK_EQ(stats.free_pages * ASH_PAGE_SIZE + memory->storage_bytes, memory->total_bytes);
     CHECK(memory_check(memory) == NULL);
 }

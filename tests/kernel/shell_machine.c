@@ -83,11 +83,11 @@ TEST_CASE(shell_machine, bench_leaves_nothing_allocated)
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     struct ash_buddy_stats before, after;
-    ash_buddy_stats(&kernel->memory.buddy, &before);
+    ash_buddy_get_stats(&kernel->memory.buddy, &before);
     CHECK_EQ(script_run(script, "bench; check\n"), 0);
     check_contains(script->output, "unit: steps of the CPU's counter");
     CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
-    ash_buddy_stats(&kernel->memory.buddy, &after);
+    ash_buddy_get_stats(&kernel->memory.buddy, &after);
     CHECK_EQ(after.free_pages, before.free_pages);
 }
 

@@ -25,7 +25,7 @@ HEADER_LINES_MAX = 250
 # Longer for a reason.
 LONG_HEADERS = {'include/ashlar/rbtree.h': 450}  # the whole algorithm is inline
 BOTH_WORLDS_PERCENT = 90
-WARNINGS = ['-Wall', '-Wextra', '-Wconversion', '-Wpedantic', '-Werror', '-fsyntax-only']
+WARNINGS = ['-Wall', '-Wextra', '-Wconversion', '-Wshadow', '-Wpedantic', '-Werror', '-fsyntax-only']
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 options = None

@@ -194,7 +194,7 @@ Test(hang, cpus_that_all_sleep_wake_under_the_manual_clock, .timeout = 5) {
 }
 
 Test(hang, deterministic_cpus_that_all_sleep_wake, .timeout = 5) {
-    struct hosted_config config = *hosted_config();
+    struct hosted_config config = *hosted_configuration();
     config.deterministic = config.clock_manual = true;
     cr_assert_eq(hosted_configure(&config), 0);
     cr_assert_eq(platform_run_on_cpus(sleep_an_hour, NULL, 4), 0);

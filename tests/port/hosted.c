@@ -388,7 +388,7 @@ static void note_turns(void *context, uint32_t cpu) {
 
 static void run_deterministic(uint64_t seed, void (*body)(void *context, uint32_t cpu),
                               void *context, uint32_t count) {
-    struct hosted_config before = *hosted_config(), config = before;
+    struct hosted_config before = *hosted_configuration(), config = before;
     config.deterministic = config.clock_manual = true;
     config.seed = seed;
     CHECK_EQ(hosted_configure(&config), 0);
@@ -465,7 +465,7 @@ TEST_CASE(hosted, address_outside_the_memory_panics)
     char byte;
     CHECK_EQ(platform_memory(&range, 1), 1);
     CHECK_EQ(range.base, HOSTED_MEMORY_BASE);
-    CHECK_EQ(range.size_bytes, hosted_config()->memory_bytes);
+    CHECK_EQ(range.size_bytes, hosted_configuration()->memory_bytes);
     if (!ASH_ENABLED(ASH_CHECKS >= 1))
         test_skip("the contract's checks are compiled out");
     CHECK_PANICS((void)platform_pointer(0), "no address of RAM");
@@ -475,13 +475,13 @@ TEST_CASE(hosted, address_outside_the_memory_panics)
 
 TEST_CASE(hosted, configuration_out_of_range_is_refused)
 {
-    struct hosted_config config = *hosted_config();
+    struct hosted_config config = *hosted_configuration();
     config.cpus = ASH_PORT_CPUS_MAX + 1;
     CHECK_EQ(hosted_configure(&config), -ASH_EINVAL);
-    config = *hosted_config();
+    config = *hosted_configuration();
     config.deterministic = true; /* needs the manual clock */
     CHECK_EQ(hosted_configure(&config), -ASH_EINVAL);
-    config = *hosted_config();
+    config = *hosted_configuration();
     config.memory_bytes += ASH_PAGE_SIZE;
     (void)platform_pointer(HOSTED_MEMORY_BASE);
     CHECK_EQ(hosted_configure(&config), -ASH_EBUSY);
@@ -497,7 +497,7 @@ static int parse(struct hosted_config *config, char *message, const char *line) 
     snprintf(words, sizeof(words), "%s", line);
     for (char *word = strtok(words, " "); word != NULL && argc < 16; word = strtok(NULL, " "))
         argv[argc++] = word;
-    *config = *hosted_config();
+    *config = *hosted_configuration();
     int error =
         hosted_options_parse(config, argc, argv, arguments, sizeof(arguments), message, &help);
     return error != 0 ? error : help;

@@ -292,7 +292,7 @@ TEST_CASE(slab, statistics_count_what_happened)
     for (uint32_t i = 0; i < 10; i++)
         ash_slab_free(&cache, objects[i]);
     struct ash_slab_stats stats;
-    ash_slab_cache_stats(&cache, &stats);
+    ash_slab_cache_get_stats(&cache, &stats);
     CHECK_STR_EQ(stats.name, "thing");
     CHECK_EQ(stats.size_bytes, 500);
     CHECK_EQ(stats.stride_bytes, 504);

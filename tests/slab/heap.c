@@ -76,7 +76,7 @@ TEST_CASE(heap, sizes_beyond_all_memory_are_null)
     for (size_t k = 0; k < 9000; k++, failures++)
         CHECK(ash_kmalloc(heap, SIZE_MAX - k) == NULL);
     struct ash_heap_stats stats;
-    ash_heap_stats(heap, &stats);
+    ash_heap_get_stats(heap, &stats);
     CHECK_EQ(stats.large_failures, failures);
     CHECK_EQ(pages->used, 0);
     CHECK_EQ(ash_heap_fini(heap), 0);
@@ -96,7 +96,7 @@ TEST_CASE(heap, large_sizes_take_whole_pages)
         CHECK(pointer != NULL);
         CHECK_EQ(pages->used, sizes[i].pages);
         struct ash_heap_stats stats;
-        ash_heap_stats(heap, &stats);
+        ash_heap_get_stats(heap, &stats);
         CHECK_EQ(stats.large_bytes, sizes[i].pages * ASH_PAGE_SIZE);
         CHECK(ash_heap_check(heap) == NULL);
         CHECK_EQ(ash_heap_fini(heap), -ASH_EBUSY);
@@ -104,7 +104,7 @@ TEST_CASE(heap, large_sizes_take_whole_pages)
         CHECK_EQ(pages->used, 0);
     }
     struct ash_heap_stats stats;
-    ash_heap_stats(heap, &stats);
+    ash_heap_get_stats(heap, &stats);
     CHECK_EQ(stats.large_allocations, ASH_ARRAY_LEN(sizes));
     CHECK_EQ(stats.large_frees, ASH_ARRAY_LEN(sizes));
     CHECK_EQ(stats.large_peak_bytes, 65536);
@@ -135,14 +135,14 @@ TEST_CASE(heap, has_the_six_classes_in_order)
     for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
         void *pointer = ash_kmalloc(heap, (size_t)16 << i);
         CHECK(pointer != NULL);
-        ash_slab_cache_stats(ash_heap_cache(heap, i), &stats);
+        ash_slab_cache_get_stats(ash_heap_cache(heap, i), &stats);
         CHECK_EQ(stats.size_bytes, 16 << i);
         CHECK_EQ(stats.used, 1);
     }
     CHECK(ash_heap_cache(heap, ASH_HEAP_CLASSES) == NULL);
     CHECK(ash_heap_cache(heap, UINT32_MAX) == NULL);
     struct ash_heap_stats all;
-    ash_heap_stats(heap, &all);
+    ash_heap_get_stats(heap, &all);
     CHECK_EQ(all.small_bytes, 16 + 32 + 64 + 128 + 256 + 512);
     CHECK_EQ(all.slab_bytes, 6 * 32768);
 }

@@ -59,7 +59,7 @@ static void cache_agrees(struct ash_slab_cache *cache, const struct model *model
     if (broken != NULL)
         test_fail(__FILE__, __LINE__, "%s", broken);
     struct ash_slab_stats stats;
-    ash_slab_cache_stats(cache, &stats);
+    ash_slab_cache_get_stats(cache, &stats);
     CHECK_EQ(stats.used, model->count);
     CHECK_EQ(stats.peak, model->peak);
     CHECK_EQ(stats.allocations, model->allocations);
@@ -124,7 +124,7 @@ static void heap_agrees(struct ash_heap *heap, const struct model *model) {
     if (broken != NULL)
         test_fail(__FILE__, __LINE__, "%s", broken);
     struct ash_heap_stats stats;
-    ash_heap_stats(heap, &stats);
+    ash_heap_get_stats(heap, &stats);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < model->count; i++)
         bytes += ash_ksize(heap, model->live[i].bytes);

@@ -23,7 +23,7 @@ static struct ring *ring_new(uint32_t size, uint32_t chain, uint32_t slots, bool
 }
 
 static uint32_t submit(struct ring *ring) {
-    int slot = ash_virtq_slot(&ring->queue);
+    int slot = ash_virtq_free_slot(&ring->queue);
     CHECK(slot >= 0);
     return ash_virtq_submit(&ring->queue, (uint32_t)slot, 100, NULL);
 }
@@ -100,7 +100,7 @@ TEST_CASE(virtq, every_head_of_every_shape_names_its_slot)
             uint32_t len;
             for (uint32_t slot = 0; slot < size / chain; slot++)
                 submit(ring);
-            CHECK_EQ(ash_virtq_slot(&ring->queue), -ASH_EAGAIN);
+            CHECK_EQ(ash_virtq_free_slot(&ring->queue), -ASH_EAGAIN);
             CHECK(ash_virtq_publish(&ring->queue));
             CHECK(ash_virtq_check(&ring->queue) == NULL);
             for (uint16_t slot = 0; slot < size / chain; slot++) {

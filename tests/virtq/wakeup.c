@@ -168,7 +168,7 @@ static void model_start(void *storage, size_t bytes, bool event_idx) {
 
 static void submit(uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        (void)ash_virtq_submit(&model.queue, (uint32_t)ash_virtq_slot(&model.queue), 1, NULL);
+        (void)ash_virtq_submit(&model.queue, (uint32_t)ash_virtq_free_slot(&model.queue), 1, NULL);
 }
 
 /* Completions: entry and index; later a look at what the driver wants, and the interrupt. */

@@ -171,7 +171,7 @@ void ash_buddy_release(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pa
 /* Statistics */
 
 /* A consistent snapshot. O(orders). */
-void ash_buddy_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats);
+void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats);
 
 /* Checker */
 

@@ -78,7 +78,7 @@ struct ash_heap_stats {
     uint64_t small_bytes;                    /* out now, by class size */
     uint64_t slab_bytes;                     /* held by the six caches, empty slabs included */
 };
-void ash_heap_stats(struct ash_heap *heap, struct ash_heap_stats *stats);
+void ash_heap_get_stats(struct ash_heap *heap, struct ash_heap_stats *stats);
 
 /* The first broken invariant of any class or of the heap itself, or NULL. */
 const char *ash_heap_check(struct ash_heap *heap) ASH_MUST_CHECK;

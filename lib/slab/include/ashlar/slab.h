@@ -161,7 +161,7 @@ struct ash_slab_stats {
     uint64_t refills, releases; /* slabs taken from and given back to the page source */
     uint64_t failures;          /* allocations that found no memory */
 };
-void ash_slab_cache_stats(struct ash_slab_cache *cache, struct ash_slab_stats *stats);
+void ash_slab_cache_get_stats(struct ash_slab_cache *cache, struct ash_slab_stats *stats);
 
 /*
  * Full audit: the first invariant of DESIGN.md that does not hold ("I3: ..."), or NULL. O(slabs *

@@ -5,8 +5,8 @@
  * is in flight is two bitmaps. No free list, no chain walk, no allocation, no lock.
  *
  * Rules
- *  - One producer (slot, describe, submit, publish) and one reaper (next, retire, arm, disarm) at a
- *    time; the two may run at the same time: each word has one writer. The rest: alone.
+ *  - One producer (free_slot, describe, submit, publish) and one reaper (next, retire, arm, disarm)
+ *    at a time; the two may run at the same time: each word has one writer. The rest: alone.
  *  - submit never notifies. publish shows all that was submitted and says whether to notify.
  *  - What the driver reads again lives in memory of its own; from the ring it reads used.idx, used
  *    entries and the two event words only, each once, into a local, validated before use.
@@ -148,7 +148,7 @@ static inline void ash_virtq_describe(struct ash_virtq *queue, uint32_t slot, ui
 }
 
 /* A free slot, the lowest, or -ASH_EAGAIN; it stays free until it is submitted. */
-static inline int ash_virtq_slot(const struct ash_virtq *queue) {
+static inline int ash_virtq_free_slot(const struct ash_virtq *queue) {
     for (uint32_t first = 0; first < queue->slot_count; first += 64) {
         /* Acquire: whatever the reaper read of the slot it has read. */
         uint64_t in_flight =
