@@ -47,11 +47,11 @@ enum ash_error {
 
 /* The phrase for an error, given as its positive or negative number; never NULL. */
 static inline const char *ash_strerror(int error) {
-    switch (error < 0 ? -error : error) {
+    switch (error > 0 ? -error : error) { /* INT_MIN has no positive */
     case 0:
         return "success";
 #define ASH_ERROR_CASE(name, value, phrase) \
-    case value:                             \
+    case -(value):                          \
         return phrase;
         ASH_ERRORS(ASH_ERROR_CASE)
 #undef ASH_ERROR_CASE

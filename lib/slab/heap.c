@@ -112,19 +112,22 @@ void *ash_kzalloc(struct ash_heap *heap, size_t size) {
     return pointer;
 }
 
-/* Whose is it? Returns the block where it is the heap's: a large one's base, or one of its slabs. */
-static struct ash_page_block identify(struct ash_heap *heap, const void *pointer) {
-    struct ash_page_block block;
-    if (!heap->source->ops->find(heap->source->context, pointer, &block))
+/*
+ * Whose is it? Returns only for what is the heap's: the cache of one of its slabs, or NULL for a
+ * large block. The header is read once: a wrong free on another CPU may change it.
+ */
+static struct ash_slab_cache *identify(struct ash_heap *heap, const void *pointer,
+                                       struct ash_page_block *block) {
+    if (!heap->source->ops->find(heap->source->context, pointer, block))
         ash__slab_refuse("the heap", pointer, NULL);
-    if (block.kind == ASH_PAGE_LARGE && pointer == block.base)
-        return block;
-    if (block.kind != ASH_PAGE_SLAB)
-        ash__slab_refuse("the heap", pointer, &block);
-    const struct ash__slab *slab = block.base;
-    if ((uintptr_t)slab->cache - (uintptr_t)heap->caches >= sizeof(heap->caches))
-        ash__slab_refuse("the heap", pointer, &block);
-    return block;
+    if (block->kind == ASH_PAGE_LARGE && pointer == block->base)
+        return NULL;
+    if (block->kind != ASH_PAGE_SLAB)
+        ash__slab_refuse("the heap", pointer, block);
+    struct ash_slab_cache *cache = ash_load_relaxed(&((struct ash__slab *)block->base)->cache);
+    if ((uintptr_t)cache - (uintptr_t)heap->caches >= sizeof(heap->caches))
+        ash__slab_refuse("the heap", pointer, block);
+    return cache;
 }
 
 /* Where the class of the slab that the pointer would be in was noted. */
@@ -136,15 +139,14 @@ static uint8_t *guess_for(struct ash_heap *heap, const void *pointer) {
  * cost each call of ash_kfree. */
 static __attribute__((noinline)) void free_unknown(struct ash_heap *heap, void *pointer,
                                                    uint8_t *guess) {
-    struct ash_page_block block = identify(heap, pointer);
-    if (block.kind == ASH_PAGE_LARGE) {
+    struct ash_page_block block;
+    struct ash_slab_cache *cache = identify(heap, pointer, &block);
+    if (cache == NULL) {
         free_large(heap, &block);
         return;
     }
-    struct ash__slab *slab = block.base;
-    struct ash_slab_cache *cache = slab->cache;
     ash_store_relaxed(guess, (uint8_t)(cache - heap->caches));
-    ash__slab_free_in(cache, slab, pointer);
+    ash__slab_free_in(cache, block.base, pointer);
 }
 
 void ash_kfree(struct ash_heap *heap, void *pointer) {
@@ -159,12 +161,11 @@ void ash_kfree(struct ash_heap *heap, void *pointer) {
 size_t ash_ksize(struct ash_heap *heap, const void *pointer) {
     if (pointer == NULL)
         return 0;
-    struct ash_page_block block = identify(heap, pointer);
-    if (block.kind == ASH_PAGE_LARGE)
+    struct ash_page_block block;
+    struct ash_slab_cache *cache = identify(heap, pointer, &block);
+    if (cache == NULL)
         return block_bytes(block.order);
-    struct ash__slab *slab = block.base;
-    struct ash_slab_cache *cache = slab->cache;
-    ash__slab_require_out(cache, slab, pointer);
+    ash__slab_require_out(cache, block.base, pointer);
     return cache->stride;
 }
 

@@ -148,8 +148,10 @@ static inline void *take_object(struct ash_slab_cache *cache, struct ash__slab *
 static __attribute__((noinline)) void *alloc_slow(struct ash_slab_cache *cache) {
     struct ash__slab *slab = choose_active(cache), *surplus = NULL;
     if (slab == NULL) {
+        /* What other CPUs make meanwhile is far from the other half of 2^32. */
+        bool may_grow = (uint64_t)(cache->slabs + 1) * cache->objects <= ASH_SLAB_OBJECTS_MAX;
         ash__slab_unlock(cache);
-        struct ash__slab *fresh = make_slab(cache);
+        struct ash__slab *fresh = may_grow ? make_slab(cache) : NULL;
         ash__slab_lock(cache);
         /* Meanwhile others may have freed, or made slabs of their own. */
         if (fresh != NULL) {

@@ -23,6 +23,7 @@ TEST_CASE(error, each_number_has_a_phrase_with_either_sign)
 #undef CHECK_PHRASE
     CHECK_STR_EQ(ash_strerror(0), "success");
     CHECK_STR_EQ(ash_strerror(4242), "unknown error");
+    CHECK_STR_EQ(ash_strerror(INT32_MIN), "unknown error");
 }
 
 TEST_CASE(error, every_phrase_is_used_once)

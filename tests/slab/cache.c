@@ -49,6 +49,26 @@ TEST_CASE(slab, init_refuses_what_is_out_of_range)
 #undef CHECK_REFUSED
 }
 
+/* The counts of objects are of 32 bits: a machine that has the memory meets a limit, not a wrap. */
+TEST_CASE(slab, no_cache_grows_beyond_its_counts)
+{
+    struct fake_pages *pages = fake_pages_new(16);
+    struct ash_slab_config config = config_of(pages, 64);
+    struct ash_slab_cache cache;
+    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    uint32_t most = ASH_SLAB_OBJECTS_MAX / cache.objects;
+    cache.slabs = most; /* as if so many were full */
+    cache.used = most * cache.objects;
+    CHECK(ash_slab_alloc(&cache) == NULL);
+    CHECK_EQ(cache.failures, 1);
+    CHECK_EQ(pages->calls, 0);
+    cache.slabs = cache.used = 0;
+    void *object = ash_slab_alloc(&cache);
+    CHECK(object != NULL);
+    ash_slab_free(&cache, object);
+    CHECK_EQ(ash_slab_cache_fini(&cache), 0);
+}
+
 TEST_CASE(slab, new_cache_takes_no_page)
 {
     struct fake_pages *pages = fake_pages_new(16);

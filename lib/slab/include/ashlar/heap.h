@@ -44,7 +44,8 @@ struct ash_heap {
 /* Makes an empty heap; takes no page yet. -ASH_EINVAL: source or one of its operations is NULL. */
 int ash_heap_init(struct ash_heap *heap, const struct ash_page_source *source) ASH_MUST_CHECK;
 
-/* Gives all slabs back. -ASH_EBUSY: something is still allocated; nothing is lost, go on using it. */
+/* Gives all slabs back. -ASH_EBUSY: something is still allocated; nothing is lost, go on using it.
+ * No other call on the heap may run meanwhile. O(slabs). */
 int ash_heap_fini(struct ash_heap *heap) ASH_MUST_CHECK;
 
 /*

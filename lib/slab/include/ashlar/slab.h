@@ -54,7 +54,8 @@ extern "C" {
 #define ASH_SLAB_ALIGN_MAX       4096u  /* bytes */
 #define ASH_SLAB_BYTES_DEFAULT   32768u /* bytes of a slab, header included */
 #define ASH_SLAB_BYTES_MAX       65536u
-#define ASH_SLAB_EMPTY_MAX_LIMIT 1024u /* slabs */
+#define ASH_SLAB_EMPTY_MAX_LIMIT 1024u               /* slabs */
+#define ASH_SLAB_OBJECTS_MAX     (UINT32_C(1) << 31) /* of one cache; beyond it, no memory */
 
 /* Recently used slabs that a free recognises without asking the page source. */
 #define ASH_SLAB_KNOWN 128u
@@ -129,7 +130,7 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
 /*
  * An object in its constructed state (without construct: indeterminate), aligned as configured;
- * NULL: the page source has nothing left. O(1); when a slab must be made, one call of the page
+ * NULL: the page source has nothing left, or the cache is at its limit. O(1); when a slab must be made, one call of the page
  * source and one of construct per object in it; when there is none, O(slabs).
  */
 void *ash_slab_alloc(struct ash_slab_cache *cache) ASH_MUST_CHECK;

@@ -5,7 +5,8 @@
  * handshake over it. <ashlar/virtio_mmio.h> supplies one transport; others can be supplied alike.
  *
  * Rules
- *  - One caller at a time per device; interrupt_ack alone may run in an interrupt meanwhile.
+ *  - One caller at a time per device; interrupt_ack and status alone may run in an interrupt
+ *    meanwhile (ash_virtio_status_check may so, too).
  *  - Nothing here allocates or waits for time: loops over a register are bounded by a count.
  *  - A function that fails leaves the reason, for people, in transport->reason.
  *  - No value that the device returns is trusted.

@@ -105,7 +105,7 @@ struct ash_virtio_blk {
 };
 
 /* Bytes of storage for this configuration; 0 if it is invalid (the transport is not looked at). */
-size_t ash_virtio_blk_storage_size(const struct ash_virtio_blk_config *config);
+size_t ash_virtio_blk_storage_size(const struct ash_virtio_blk_config *config) ASH_MUST_CHECK;
 
 /*
  * Takes over the device: reset, features, configuration, queue. storage is aligned to
@@ -124,6 +124,7 @@ int ash_virtio_blk_init(struct ash_virtio_blk *blk, const struct ash_virtio_blk_
 /*
  * Resets the device and leaves it so. 0, or -ASH_ETIMEDOUT as for reset; then the storage and the
  * buffers are still the device's. Tokens in flight are failed: reap them until it returns an error.
+ * -ASH_EINVAL: init never got as far as the queue; nothing is done.
  */
 int ash_virtio_blk_fini(struct ash_virtio_blk *blk) ASH_MUST_CHECK;
 
@@ -185,7 +186,7 @@ uint32_t ash_virtio_blk_in_flight(const struct ash_virtio_blk *blk);
 const char *ash_virtio_blk_reason(const struct ash_virtio_blk *blk);
 
 /* The first broken invariant by its number in DESIGN.md, or NULL. Alone; O(queue_size). */
-const char *ash_virtio_blk_check(const struct ash_virtio_blk *blk);
+const char *ash_virtio_blk_check(const struct ash_virtio_blk *blk) ASH_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -105,7 +105,7 @@ struct ash_virtq {
 
 /* Bytes of storage; 0 unless size is a power of two, chain is at least 1, slots at least 1 and
  * slots * chain <= size <= ASH_VIRTQ_SIZE_MAX. */
-size_t ash_virtq_storage_size(uint32_t size, uint32_t chain, uint32_t slots);
+size_t ash_virtq_storage_size(uint32_t size, uint32_t chain, uint32_t slots) ASH_MUST_CHECK;
 
 /*
  * Builds an empty queue in storage (aligned to ASH_VIRTQ_STORAGE_ALIGN, as large as
@@ -226,7 +226,7 @@ bool ash_virtq_pending(const struct ash_virtq *queue, uint32_t token);
 uint32_t ash_virtq_in_flight(const struct ash_virtq *queue);
 
 /* The first broken invariant by its number in DESIGN.md, or NULL. Alone; O(size). */
-const char *ash_virtq_check(const struct ash_virtq *queue);
+const char *ash_virtq_check(const struct ash_virtq *queue) ASH_MUST_CHECK;
 
 #ifdef __cplusplus
 }
