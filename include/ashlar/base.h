@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX != UINT64_MAX
+#error "ashlar is for processors with 64-bit pointers"
+#endif
+
 typedef uint64_t ash_paddr_t; /* physical (bus) address, bytes */
 typedef uint64_t ash_pfn_t;   /* page frame number */
 typedef uint64_t ash_ns_t;    /* time or span of time, nanoseconds */
