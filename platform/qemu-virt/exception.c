@@ -105,6 +105,10 @@ static void describe(const struct exception_frame *frame, uint32_t vector, char 
              (unsigned long long)frame->elr, place, (unsigned long long)esr);
 }
 
+/* SPSR bits that would raise an exception at the hook's first instruction: IL (an illegal state was
+ * taken here) and SS (single step). */
+#define SPSR_NOT_RESUMED (UINT64_C(1) << 20 | UINT64_C(1) << 21)
+
 /* By CPU: what the hook does not take must still be reported. */
 static struct fault {
     struct exception_frame frame;
@@ -127,6 +131,7 @@ static void on_fault(struct exception_frame *frame, uint32_t vector) {
     if ((vector & EXCEPTION_STACK_OVERFLOW) != 0)
         frame->sp = cpu_this()->exception_stack_top;
     frame->sp = ash_align_down(frame->sp, 16);
+    frame->spsr &= ~SPSR_NOT_RESUMED;
     frame->elr = (uint64_t)(uintptr_t)deliver_fault;
     frame->x[29] = 0;
     frame->x[30] = 0;

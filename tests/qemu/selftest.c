@@ -92,6 +92,15 @@ TEST_CASE(_selftest, call_of_data)
 TEST_CASE(_selftest, undefined_instruction)
 { __asm__ volatile("udf #0"); }
 
+/* By an exception return to the next instruction, with PSTATE.IL set. */
+TEST_CASE(_selftest, illegal_execution_state)
+{
+    uint64_t address, state;
+    __asm__ volatile("msr daifset, #2\n\tadr %0, 1f\n\tmov %1, #0x3c5\n\torr %1, %1, #0x100000\n\t"
+                     "msr elr_el1, %0\n\tmsr spsr_el1, %1\n\teret\n1:\tnop"
+                     : "=&r"(address), "=&r"(state)::"memory");
+}
+
 /* The only one in the image: tests/boot/image.py looks for others, and that it finds this one. */
 TEST_CASE(_selftest, floating_point)
 { __asm__ volatile(".inst 0x1e6e1000"); /* fmov d0, #1.0 */ }
