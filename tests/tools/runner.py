@@ -7,6 +7,7 @@
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -164,6 +165,57 @@ def _():
             tap.equal(result.returncode, 1, 'status')
             tap.equal(len(result.stderr.splitlines()), 1, 'lines')
             tap.contains(result.stderr, name.encode())
+
+
+def elf(segments):
+    """The headers of an ELF file for aarch64: (type, physical address, size in memory) each."""
+    header = struct.pack('<4sBBB9xHHIQQQIHHHHHH', b'\x7fELF', 2, 1, 1, 2, 183, 1, 0x40200000, 64,
+                         0, 0, 64, 56, len(segments), 64, 0, 0)
+    return header + b''.join(struct.pack('<IIQQQQQQ', kind, 5, 0, 0, address, 0, size, 4096)
+                             for kind, address, size in segments)
+
+
+@tap.case('runner.a_kernel_that_does_not_fit_into_memory_is_said')
+def _():
+    load, note = 1, 4
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        (box.path / 'kernel').write_bytes(
+            elf([(load, 0x40200000, 0x1000), (load, 0x40300000, 0x80001), (note, 0, 1 << 40)]))
+        for size in ('1', '3M', '3584k', '3.49m', '3670016b'):
+            result = box.run('--mem', size)
+            tap.equal(result.returncode, 1, f'status with {size}')
+            tap.equal(result.stderr.decode(), f'qemu-run: --mem {size} is too little for the '
+                      'kernel\'s image: give it 4M or more\n')
+        for size in ('3670017B', '3585K', '3.51M', '4', '0.5g', '1T'):
+            result = box.run('--mem', size)
+            tap.equal(result.returncode, 0, f'status with {size}')
+            words = result.stdout.decode().splitlines()
+            tap.equal(words[words.index('-m') + 1], size, 'what QEMU gets')
+
+
+@tap.case('runner.a_cut_elf_file_is_said')
+def _():
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        whole = elf([(1, 0x40200000, 0x1000)])
+        for length in (6, 20, 60, len(whole) - 1):
+            (box.path / 'kernel').write_bytes(whole[:length])
+            result = box.run()
+            tap.equal(result.returncode, 1, f'status with {length} bytes')
+            tap.contains(result.stderr, b'damaged')
+
+
+@tap.case('runner.sizes_and_counts_that_qemu_would_misread_are_refused')
+def _():
+    # QEMU takes 0 and nothing for its defaults, and what follows a comma for options.
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        sizes = ('', '0', '0k', '0.0M', '-1', 'abc', '1X', '1e9', '1M,slots=2')
+        bad = ['--mem=' + size for size in sizes]
+        bad += ['--smp=' + count for count in ('', '0', '00', '-1', 'x', '1.5', '2,cores=2')]
+        for option in bad:
+            result = box.run(option)
+            tap.equal(result.returncode, 2, f'status with {option}')
+            tap.equal(len(result.stderr.splitlines()), 1, 'lines')
+            tap.contains(result.stderr, option[:5].encode())
 
 
 @tap.case('runner.sigterm_ends_qemu_too')
