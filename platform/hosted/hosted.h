@@ -91,7 +91,8 @@ enum hosted_line {
     HOSTED_LINES = HOSTED_LINE_MMIO + HOSTED_MMIO_SLOTS
 };
 
-/* The line's handler, for HOSTED_LINE_TEST and the slots; NULL: raising it does nothing. */
+/* The line's handler, for HOSTED_LINE_TEST and the slots; NULL: raising it does nothing. Any CPU; one
+ * that runs on another CPU at this moment runs to its end with what it was given. */
 void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), void *context);
 
 /* Any thread, any context. -ASH_ENXIO if that CPU runs nothing at the moment (never for CPU 0). */

@@ -21,8 +21,10 @@ struct handler {
     void *context;
 };
 
-/* HOSTED_LINE_SELF is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared. */
+/* HOSTED_LINE_SELF is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared: its lock
+ * is taken with interrupts masked. */
 static struct handler handlers[HOSTED_LINES];
+static struct ash_spinlock handlers_lock;
 static struct handler self_handlers[ASH_PORT_CPUS_MAX];
 
 /* Who is that CPU now. `lock` is only taken with interrupts masked: a handler takes it too. */
@@ -38,9 +40,15 @@ static void run_line(uint32_t line) {
         hosted_timer_expired(cpu);
         return;
     }
-    struct handler handler = line == HOSTED_LINE_SELF ? self_handlers[cpu] : handlers[line];
-    if (line == HOSTED_LINE_SELF)
+    struct handler handler;
+    if (line == HOSTED_LINE_SELF) {
+        handler = self_handlers[cpu];
         self_handlers[cpu].run = NULL;
+    } else {
+        ash_spin_lock(&handlers_lock);
+        handler = handlers[line];
+        ash_spin_unlock(&handlers_lock);
+    }
     if (handler.run != NULL)
         handler.run(handler.context);
 }
@@ -152,7 +160,9 @@ void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), voi
     if (line <= HOSTED_LINE_SELF || line >= HOSTED_LINES)
         return;
     ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&handlers_lock);
     handlers[line] = (struct handler){handler, context};
+    ash_spin_unlock(&handlers_lock);
     ash_port_irq_restore(state);
 }
 

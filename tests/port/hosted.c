@@ -318,6 +318,41 @@ TEST_CASE(hosted, running_cpu_is_interrupted_by_another)
     CHECK_EQ(probe.calls, WAKE_UPS);
 }
 
+/* CPU 1 connects one handler or the other, CPU 0 takes the interrupts: each handler must meet the
+ * context that was given with it. */
+struct pair_probe {
+    uint32_t first, second, wrong, done;
+};
+static struct pair_probe pair;
+
+static void expect_first(void *context) {
+    pair.wrong += context != &pair.first;
+}
+
+static void expect_second(void *context) {
+    pair.wrong += context != &pair.second;
+}
+
+static void connect_or_raise(void *context, uint32_t cpu) {
+    (void)context;
+    for (uint32_t n = 0; cpu == 0 && n < 20000; n++)
+        CHECK_EQ(hosted_interrupt_raise(0, HOSTED_LINE_TEST), 0);
+    if (cpu == 0)
+        ash_store_release(&pair.done, 1);
+    while (ash_load_acquire(&pair.done) == 0) {
+        hosted_interrupt_connect(HOSTED_LINE_TEST, expect_first, &pair.first);
+        hosted_interrupt_connect(HOSTED_LINE_TEST, expect_second, &pair.second);
+    }
+}
+
+TEST_CASE(hosted, handler_and_context_change_together)
+{
+    pair = (struct pair_probe){0, 0, 0, 0};
+    test_run_on_cpus(connect_or_raise, NULL, 2);
+    hosted_interrupt_connect(HOSTED_LINE_TEST, NULL, NULL);
+    CHECK_EQ(pair.wrong, 0);
+}
+
 /* Device slots */
 
 struct fake_device {
