@@ -186,10 +186,9 @@ static int cksum_file(struct shell *shell, const char *path) {
     return 0;
 }
 
-SHELL_COMMAND(
-    cksum, "FILE...",
-    "Prints the POSIX CRC, the size in bytes and the name of each file: the line that the\n"
-    "host's `cksum FILE` prints.")
+SHELL_COMMAND(cksum, "FILE...",
+              "Prints the POSIX CRC, the size in bytes and the name of each file.\n"
+              "It is the line that the host's `cksum FILE` prints.")
 {
     int status = 0;
     if (argc < 2)

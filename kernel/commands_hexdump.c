@@ -180,8 +180,9 @@ static int hexdump_file(struct shell *shell, const char *path,
 
 SHELL_COMMAND(
     hexdump, "[-C] [-v] [-n LEN] [-s SKIP] FILE",
-    "Prints bytes in hexadecimal and as characters, as the host's `hexdump -C` does; rows\n"
-    "that repeat become one `*` (-v: do not). LEN, SKIP: 64, 0x40, 4k, 1m, 2b (of 512).")
+    "Prints a file's bytes in hexadecimal and as characters.\n"
+    "It is what the host's `hexdump -C` prints: rows that repeat become one `*` (-v: they do not).\n"
+    "LEN and SKIP are numbers of bytes: 64, 0x40, 4k, 1m, 2b (of 512).")
 {
     struct hexdump_options options = {.skip = 0, .max = UINT64_MAX, .verbose = false};
     int first = parse_options(shell, argc, argv, &options);

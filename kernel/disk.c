@@ -72,6 +72,17 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
     return 0;
 }
 
+void disk_lend(struct disk *disk, void *memory, size_t size_bytes) {
+    disk->lent = memory;
+    disk->lent_bytes = size_bytes;
+}
+
+static bool is_lent(const struct disk *disk, const void *buffer, size_t len) {
+    uintptr_t start = (uintptr_t)disk->lent;
+    return (uintptr_t)buffer >= start &&
+           ash_range_fits((uintptr_t)buffer - start, len, disk->lent_bytes);
+}
+
 void disk_interrupt(void *context) {
     struct disk *disk = context;
     ash_virtio_blk_interrupt(&disk->blk);
@@ -87,13 +98,10 @@ static bool has_completions(void *context) {
     return disk->done_count != 0;
 }
 
-/*
- * The device is reset and every request comes back, so that no buffer is the device's any more. An
- * error: it did not stop, and the disk is dead.
- */
+/* The device is reset and every request comes back, so that no buffer is the device's any more; or it
+ * does not stop, and the disk is dead. */
 static void recover(struct disk *disk) {
-    int error = ash_virtio_blk_reset(&disk->blk);
-    if (error != 0)
+    if (ash_virtio_blk_reset(&disk->blk) != 0)
         disk->dead = true;
     while (ash_virtio_blk_reap(&disk->blk, disk->done, DISK_IN_FLIGHT_MAX) > 0) {}
 }
@@ -127,7 +135,7 @@ static int drain(struct disk *disk, int error) {
     return error;
 }
 
-/* Whole blocks, into memory that the device reaches. */
+/* Whole blocks, into the bounce buffer or lent memory. */
 static int read_direct(struct disk *disk, uint64_t offset, uint8_t *buffer, uint64_t len) {
     uint64_t asked = 0;
     uint32_t most = disk->blk.request_bytes_max < DISK_REQUEST_BYTES ? disk->blk.request_bytes_max
@@ -177,7 +185,7 @@ static int read_bounced(struct disk *disk, uint64_t offset, uint8_t *buffer, siz
 int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) {
     uint8_t *to = buffer;
     uint32_t block = disk->blk.block_size_bytes;
-    bool reachable = memory_dma_address(disk->memory, buffer, len) != UINT64_MAX;
+    bool is_direct = is_lent(disk, buffer, len);
     if (!ash_range_fits(offset, len, disk->size_bytes))
         return -ASH_ERANGE;
     if (disk->dead)
@@ -185,12 +193,12 @@ int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) {
     while (len != 0) {
         int error;
         size_t done = len - len % block;
-        if (reachable && offset % block == 0 && done != 0) {
+        if (is_direct && offset % block == 0 && done != 0) {
             error = read_direct(disk, offset, to, done);
             disk->direct_bytes += done;
         } else {
             /* Only up to the next block where the rest can go straight. */
-            size_t most = reachable && offset % block != 0 && len > block - offset % block
+            size_t most = is_direct && offset % block != 0 && len > block - offset % block
                               ? (size_t)(block - offset % block)
                               : len;
             error = read_bounced(disk, offset, to, most, &done);

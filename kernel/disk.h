@@ -5,12 +5,13 @@
  *
  * Rules
  *  - One caller at a time; it waits (kernel_wait) until all of its bytes are there.
- *  - Whole sectors go straight into the caller's buffer, where the device can reach it (memory of
- *    the buddy); a sector of which only a part is wanted, and any other buffer, through a bounce
- *    buffer of the disk's own.
+ *  - Whole sectors go straight into memory that was lent for good (disk_lend); a sector of which
+ *    only a part is wanted, and any other buffer, through a bounce buffer of the disk's own.
  *  - After DISK_TIMEOUT_NS without a completion the device is reset: the read fails with
- *    -ASH_ETIMEDOUT, the next one finds a working queue. A device that does not even finish its
- *    reset is given up: it may still write to buffers, so nothing is read from it again.
+ *    -ASH_ETIMEDOUT, the next one finds a working queue.
+ *  - A device that does not even finish its reset is given up: nothing is read from it again. It may
+ *    still write, for ever: to the rings, the bounce buffer and lent memory, none of which is given
+ *    back, and never to a caller's own buffer.
  */
 #ifndef KERNEL_DISK_H
 #define KERNEL_DISK_H
@@ -39,6 +40,8 @@ struct disk {
     uint32_t storage_order;
     uint8_t *bounce;
     bool dead;
+    void *lent;
+    size_t lent_bytes;
     uint64_t direct_bytes, bounced_bytes, timeouts;
 
     /* of the read in progress */
@@ -52,6 +55,13 @@ struct disk {
  */
 int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kernel_memory *memory,
               const char **reason) ASH_MUST_CHECK;
+
+/*
+ * Lends memory of the buddy, which the device can reach: reads of whole sectors into it make no copy
+ * and keep many requests in flight. One piece; it must never be freed, and after a read into it has
+ * failed its bytes may change at any time.
+ */
+void disk_lend(struct disk *disk, void *memory, size_t size_bytes);
 
 /* The device's interrupt handler; the context is the disk. */
 void disk_interrupt(void *context);

@@ -67,7 +67,8 @@ static bool start_disk(struct disk *disk, uint32_t slot) {
     return false;
 }
 
-static void find_disk(void) {
+/* Files will pass through the shell's chunk, which stays: the disk reads straight into it. */
+static void find_disk(const struct shell *shell) {
     struct disk *disk = ash_kzalloc(&kernel.memory.heap, sizeof(*disk));
     uint32_t slots = platform_virtio_slots();
     kernel.disk_reason = "there is no disk; start with --disk FILE.tar";
@@ -79,6 +80,8 @@ static void find_disk(void) {
         if (start_disk(disk, slot))
             kernel.disk = disk;
     }
+    if (kernel.disk != NULL)
+        disk_lend(kernel.disk, shell->chunk, shell->chunk_bytes);
 }
 
 /* Files */
@@ -181,7 +184,7 @@ int kernel_main(void) {
     struct shell *shell = make_shell();
     if (shell == NULL)
         return 1;
-    find_disk();
+    find_disk(shell);
     mount_files();
     return run_shell(shell);
 }

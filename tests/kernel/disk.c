@@ -6,18 +6,19 @@
 
 enum { BUFFER_ORDER = 9, BUFFER_BYTES = 4096 << BUFFER_ORDER };
 
-static uint8_t *reachable_buffer(struct disk_bench *bench) {
+static uint8_t *lent_buffer(struct disk_bench *bench) {
     uint8_t *buffer = memory_pages_alloc(bench->memory, BUFFER_ORDER, MEMORY_FOREIGN);
     CHECK(buffer != NULL);
+    disk_lend(&bench->disk, buffer, BUFFER_BYTES);
     return buffer;
 }
 
-TEST_CASE(disk, reads_whole_sectors_straight_into_the_buffer)
+TEST_CASE(disk, reads_whole_sectors_straight_into_lent_memory)
 {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     CHECK_EQ(bench->disk.size_bytes, BENCH_SECTORS * 512);
-    disk_bench_check(bench, 512, reachable_buffer(bench), 8192);
+    disk_bench_check(bench, 512, lent_buffer(bench), 8192);
     CHECK_EQ(bench->disk.direct_bytes, 8192);
     CHECK_EQ(bench->disk.bounced_bytes, 0);
     CHECK(bench->device.broken_rule == NULL);
@@ -28,7 +29,7 @@ TEST_CASE(disk, reads_any_part)
     struct disk_bench *bench = disk_bench_new();
     struct test_random random = test_random_from(test_seed());
     disk_bench_start(bench);
-    uint8_t *reachable = reachable_buffer(bench), *other = test_alloc(200001, 16);
+    uint8_t *lent = lent_buffer(bench), *other = test_alloc(200001, 16);
     for (uint32_t round = 0; round < 60; round++) {
         static const size_t sizes[] = {0, 1, 511, 512, 513, 1024, 4096, 32768, 32769, 100000};
         size_t len = sizes[test_random_below(&random, ASH_ARRAY_LEN(sizes))] +
@@ -36,7 +37,7 @@ TEST_CASE(disk, reads_any_part)
         uint64_t offset = test_random_below(&random, BENCH_SECTORS - 300) * 512;
         if (test_random_chance(&random, 60))
             offset += test_random_below(&random, 512);
-        disk_bench_check(bench, offset, test_random_chance(&random, 50) ? reachable : other, len);
+        disk_bench_check(bench, offset, test_random_chance(&random, 50) ? lent : other, len);
     }
     CHECK(bench->disk.bounced_bytes != 0);
     CHECK(bench->device.broken_rule == NULL);
@@ -46,7 +47,7 @@ TEST_CASE(disk, keeps_thirty_two_requests_in_flight)
 {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    disk_bench_check(bench, 0, reachable_buffer(bench), BUFFER_BYTES - 1);
+    disk_bench_check(bench, 0, lent_buffer(bench), BUFFER_BYTES - 1);
     CHECK_EQ(bench->most_held, DISK_IN_FLIGHT_MAX);
 }
 
@@ -55,7 +56,7 @@ TEST_CASE(disk, reads_blocks_larger_than_a_sector)
     struct disk_bench *bench = disk_bench_new();
     bench->device.block_size = 4096;
     disk_bench_start(bench);
-    uint8_t *buffer = reachable_buffer(bench);
+    uint8_t *buffer = lent_buffer(bench);
     disk_bench_check(bench, 4096, buffer, 4096);
     disk_bench_check(bench, 512, buffer, 512);
     disk_bench_check(bench, 4000, buffer, 10000);
@@ -67,7 +68,7 @@ TEST_CASE(disk, refuses_what_is_past_the_end)
 {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = reachable_buffer(bench);
+    uint8_t *buffer = lent_buffer(bench);
     disk_bench_check(bench, BENCH_SECTORS * 512 - 5, buffer, 5);
     CHECK_EQ(disk_read(&bench->disk, BENCH_SECTORS * 512 - 5, buffer, 6), -ASH_ERANGE);
     CHECK_EQ(disk_read(&bench->disk, UINT64_MAX, buffer, 2), -ASH_ERANGE);
@@ -78,7 +79,7 @@ TEST_CASE(disk, a_device_error_is_an_error_and_the_next_read_works)
 {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = reachable_buffer(bench);
+    uint8_t *buffer = lent_buffer(bench);
     bench->device.status_byte = 1; /* VIRTIO_BLK_S_IOERR */
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 500000), -ASH_EIO);
     CHECK_EQ(disk_read(&bench->disk, 3, buffer, 5), -ASH_EIO);
@@ -91,7 +92,7 @@ TEST_CASE(disk, a_device_that_breaks_its_protocol_is_reset)
 {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = reachable_buffer(bench);
+    uint8_t *buffer = lent_buffer(bench);
     uint32_t resets = bench->device.resets;
     bench->wrong_used = 1;
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 100000), -ASH_EIO);
@@ -104,12 +105,29 @@ TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up)
 {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = reachable_buffer(bench);
+    uint8_t *buffer = lent_buffer(bench);
     bench->wrong_used = 1;
     bench->device.never_resets = true;
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 512), -ASH_EIO);
     CHECK(bench->disk.dead);
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 512), -ASH_EIO);
+}
+
+TEST_CASE(disk, a_device_that_cannot_be_reset_writes_to_no_buffer_of_a_caller)
+{
+    struct disk_bench *bench = disk_bench_new();
+    disk_bench_start(bench);
+    uint8_t *buffer = memory_pages_alloc(bench->memory, 0, MEMORY_FOREIGN);
+    memset(buffer, 0xee, 4096);
+    bench->wrong_used = 1;
+    bench->device.never_resets = true;
+    CHECK_EQ(disk_read(&bench->disk, 0, buffer, 4096), -ASH_EIO);
+    CHECK(bench->disk.dead);
+    bench->device.status = 0x0f; /* it took no notice of the reset, nor of being given up */
+    CHECK(mini_device_fetch(&bench->device));
+    mini_device_complete(&bench->device, 0);
+    for (size_t i = 0; i < 4096; i++)
+        CHECK_EQ(buffer[i], 0xee);
 }
 
 static void check_init_fails(struct disk_bench *bench, int error, const char *part) {
