@@ -57,7 +57,7 @@ int hosted_configure(const struct hosted_config *config) ASH_MUST_CHECK;
 int hosted_options_parse(struct hosted_config *config, int argc, char **argv, char *arguments,
                          size_t len, char *message, bool *help) ASH_MUST_CHECK;
 
-/* Clock: starts real, near 0 */
+/* Clock: starts real, near 0. It changes its kind only while no other CPU runs. */
 
 /*
  * Manual: time is now_ns and moves only by hosted_clock_advance, or, when every CPU sits in

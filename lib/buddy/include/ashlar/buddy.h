@@ -18,6 +18,7 @@
  *  - An allocation fails only if no aligned block of its order is wholly free: free buddies are
  *    merged at once.
  *  - Which of several fitting blocks is handed out is not part of the contract.
+ *  - Port primitives: pin, spinlock, relaxed load and store, event.
  *
  * Source: Knowlton 1965 and Knuth, TAOCP 1, 2.5 (the buddy system).
  *

@@ -130,8 +130,9 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
 /*
  * An object in its constructed state (without construct: indeterminate), aligned as configured;
- * NULL: the page source has nothing left, or the cache is at its limit. O(1); when a slab must be made, one call of the page
- * source and one of construct per object in it; when there is none, O(slabs).
+ * NULL: the page source has nothing left, or the cache is at its limit. O(1); when a slab must be
+ * made, one call of the page source and one of construct per object in it; when there is none,
+ * O(slabs).
  */
 void *ash_slab_alloc(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 

@@ -12,6 +12,8 @@
  *    entries and the two event words only, each once, into a local, validated before use.
  *  - A violation latches a fault (event `virtq.broken`); from then on nothing is submitted or
  *    reaped until ash_virtq_restart, which the owner calls once the device is reset.
+ *  - Port primitives: DMA barriers, ordered loads and stores, compare-exchange, event; relax, for the
+ *    wait in a reset (virtio.h).
  *
  * Source: VIRTIO 1.2, 2.7.
  *
