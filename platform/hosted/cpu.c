@@ -124,6 +124,7 @@ int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *contex
     if (hosted_this_cpu.index != 0 || hosted_this_cpu.fiber != 0 ||
         !ash_compare_exchange(&running, &idle, count))
         return -ASH_EBUSY;
+    (void)platform_memory(NULL, 0); /* mapped before a second CPU asks for it */
     int error = hosted_configuration()->deterministic ? hosted_fibers_run(body, context, count)
                                                       : run_threads(body, context, count);
     ash_store_release(&running, 1u);
