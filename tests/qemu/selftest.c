@@ -125,16 +125,21 @@ TEST_CASE(_selftest, passes_at_this_end)
 
 /* _fatal */
 
-static __attribute__((noinline)) void inner(uint32_t depth) {
+static void inner(uint32_t depth);
+
+/* Through it each depth has a frame of its own, at any level of optimisation. */
+static void (*volatile inner_again)(uint32_t depth) = inner;
+
+static void inner(uint32_t depth) {
     if (depth != 0)
-        inner(depth - 1);
+        inner_again(depth - 1);
     ASH_REQUIRE(address_0 != 0, "selftest: no hook took this, depth %u", depth);
 }
 
 TEST_CASE(_fatal, panic_without_hook)
 {
     platform_panic_hook = NULL;
-    inner(2);
+    inner_again(2);
 }
 
 static void talk_or_panic(void *context, uint32_t cpu) {
