@@ -39,9 +39,10 @@ static uint64_t address_of(const void *pointer) {
     return (uint64_t)(uintptr_t)pointer;
 }
 
-/* Where the image, with the stacks of the CPUs that there are, ends. */
+/* Where the image ends, with the stacks of all CPUs that the board has: one that did not start may
+ * come late, and its guards are not mapped. */
 static uint64_t image_end(void) {
-    return address_of(&cpu_stacks[platform_cpu_count()]);
+    return address_of(&cpu_stacks[board.cpu_count]);
 }
 
 static void read_device_tree(uint64_t loader_argument) {
@@ -62,7 +63,7 @@ static void read_device_tree(uint64_t loader_argument) {
 
 /* Is the image, stacks included, in one of the memory ranges? */
 static void require_memory(void) {
-    uint64_t base = address_of(__image_start), end = address_of(&cpu_stacks[board.cpu_count]);
+    uint64_t base = address_of(__image_start), end = image_end();
     for (uint32_t i = 0; i < board.memory_count; i++) {
         const struct platform_range *range = &board.memory[i];
         if (base >= range->base && end <= range->base + range->size_bytes)
@@ -147,6 +148,8 @@ const char *platform_arguments(void) {
 }
 
 void platform_exit(int status) {
+    /* Masked: of two CPUs that end the machine at once, neither stops the other. */
+    __asm__ volatile("msr daifset, #15" ::: "memory");
     smp_stop_others();
     semihosting_exit(status);
     if (status != 0)
@@ -154,7 +157,7 @@ void platform_exit(int status) {
               status);
     psci_system_off();
     for (;;)
-        __asm__ volatile("msr daifset, #15\n\twfi" ::: "memory");
+        __asm__ volatile("wfi" ::: "memory");
 }
 
 uint32_t platform_memory(struct platform_range *ranges, uint32_t max) {

@@ -82,18 +82,18 @@ static void print_registers(const struct exception_frame *frame) {
 }
 
 void panic_report(const char *title, const struct exception_frame *frame) {
-    static uint32_t reports, reporter;
+    static uint32_t reporter; /* 1 + the number of the CPU that was first; 0: none yet */
+    static uint32_t depth;    /* the reporter's own */
+    uint32_t self = cpu_this()->port.index + 1, first = 0;
     __asm__ volatile("msr daifset, #15" ::: "memory");
-    uint32_t earlier = ash_fetch_add(&reports, 1u);
-    if (earlier != 0 && ash_load_acquire(&reporter) != cpu_this()->port.index + 1)
-        smp_stop_self(); /* another CPU was first: its report is the one to read */
-    if (earlier == 1) {  /* the report itself broke: no more than this */
+    if (!ash_compare_exchange(&reporter, &first, self) && first != self)
+        smp_stop_self(); /* the report of the CPU that was first is the one to read */
+    if (++depth == 2) {  /* the report itself broke: no more than this */
         print_without_lock();
         print("\npanic while reporting a panic: %s\n", title);
     }
-    if (earlier != 0)
+    if (depth != 1)
         platform_exit(EXIT_PANIC);
-    ash_store_release(&reporter, cpu_this()->port.index + 1);
     smp_stop_others();
     print_without_lock();
     print("\npanic: %s\non CPU %u, %llu us after boot\n", title, cpu_this()->port.index,

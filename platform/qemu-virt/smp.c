@@ -84,27 +84,30 @@ int platform_interrupt_self(void (*handler)(void *context), void *context) {
     return is_busy ? -ASH_EBUSY : 0;
 }
 
-static bool start(struct cpu *cpu) {
+enum start_result { STARTED, REFUSED, LATE };
+
+static enum start_result start(struct cpu *cpu) {
     int64_t error =
         psci_cpu_on(cpu->mpidr, (uint64_t)(uintptr_t)secondary_start, (uint64_t)(uintptr_t)cpu);
     if (error != 0) {
         print("smp: CPU %u does not start: PSCI CPU_ON says %lld\n", cpu->port.index,
               (long long)error);
-        return false;
+        return REFUSED;
     }
     ash_ns_t deadline_ns = platform_now_ns() + ONLINE_WAIT_S * UINT64_C(1000000000);
     while (ash_load_acquire(&cpu->is_online) == 0) {
         if (platform_now_ns() > deadline_ns) {
-            print("smp: CPU %u was started but has not come online in %d s\n", cpu->port.index,
-                  ONLINE_WAIT_S);
-            return false;
+            print("smp: CPU %u was started but has not come online in %d s; no more are started\n",
+                  cpu->port.index, ONLINE_WAIT_S);
+            return LATE;
         }
         ash_port_relax();
     }
-    return true;
+    return STARTED;
 }
 
-/* CPU numbers have no gap: a CPU that does not start leaves its number to the next. */
+/* CPU numbers have no gap: a CPU that is refused leaves its number to the next. One that is late may
+ * still come, to its block and its stack, so that nobody else can have them: it ends the start. */
 void smp_init(const struct board *board) {
     gic_connect(GIC_SGI_WAKE, true, on_wake, NULL);
     gic_connect(GIC_SGI_STOP, true, on_stop, NULL);
@@ -114,8 +117,10 @@ void smp_init(const struct board *board) {
         if (mpidr == cpus[0].mpidr)
             continue;
         cpu_init(online_count, mpidr);
-        if (start(&cpus[online_count]))
-            online_count++;
+        enum start_result result = start(&cpus[online_count]);
+        if (result == LATE)
+            return;
+        online_count += result == STARTED;
     }
 }
 
@@ -126,6 +131,7 @@ void smp_secondary_main(void) {
     cpu->midr = (uint32_t)midr;
     gic_init_cpu();
     ash_store_release(&cpu->is_online, 1u);
+    __asm__ volatile("msr daifclr, #5" ::: "memory"); /* system errors, as on CPU 0 */
     for (;;) {
         uint32_t wanted = ash_load_acquire(&cpu->job_wanted);
         if (wanted != cpu->job_done) {

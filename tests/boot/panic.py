@@ -74,6 +74,13 @@ def _():
     panic('panic_without_hook', '--smp', '8')
 
 
+@tap.case('exit.on_two_cpus_at_once_ends_the_machine')
+def _():
+    for gic in '232323':  # a race: one time in six, each CPU stopped the other
+        status, _ = boot(KERNEL, 'test _fatal.exit_on_two_cpus_at_once', '--smp', '2', '--gic', gic)
+        tap.equal(status, 30, 'status')
+
+
 @tap.case('panic.without_semihosting_ends_once')
 def _():
     status, text = boot(KERNEL, '', qemu=['-semihosting-config', 'enable=off',

@@ -163,6 +163,20 @@ TEST_CASE(_fatal, panic_while_another_cpu_talks)
     CHECK_EQ(platform_run_on_cpus(talk_or_panic, (void *)&lines, 2), 0);
 }
 
+static void exit_on_cpu(void *context, uint32_t cpu) {
+    (void)cpu;
+    (void)ash_fetch_add((uint32_t *)context, 1u);
+    while (ash_load_acquire((uint32_t *)context) != 2)
+        ash_port_relax();
+    platform_exit(30);
+}
+
+TEST_CASE(_fatal, exit_on_two_cpus_at_once)
+{
+    uint32_t there = 0;
+    CHECK_EQ(platform_run_on_cpus(exit_on_cpu, &there, 2), 0);
+}
+
 TEST_CASE(_fatal, null_store_without_hook)
 {
     platform_panic_hook = NULL;
