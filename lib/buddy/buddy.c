@@ -138,8 +138,8 @@ bool ash_buddy_find(const struct ash_buddy *buddy, ash_pfn_t frame, struct ash_b
     return true;
 }
 
-/* Says why a free names no allocated block. The state may have changed since it was refused, if
- * the caller is also racing with itself; then the last message is the one that is true. */
+/* Says why a free names no allocated block. Without the lock, for a panic must not hold it: if
+ * another CPU has changed the state since the refusal, the reason is the one of this moment. */
 static void __attribute__((cold, noinline))
 refuse_free(const struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     if (!ASH_ENABLED(ASH_CHECKS >= 1))

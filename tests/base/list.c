@@ -56,6 +56,24 @@ TEST_CASE(list, splice_moves_all_in_order)
     CHECK(ash_list_is_empty(&to));
 }
 
+TEST_CASE(list, walk_may_remove_the_node_it_is_at)
+{
+    struct ash_list head, nodes[4], *node, *ahead;
+    uint32_t visited = 0;
+    ash_list_init(&head);
+    for (uint32_t i = 0; i < 4; i++)
+        ash_list_push_back(&head, &nodes[i]);
+    ash_list_for_each_safe (node, ahead, &head) {
+        CHECK(node == &nodes[visited]);
+        if (visited++ % 2 == 0)
+            ash_list_remove(node);
+    }
+    CHECK_EQ(visited, 4);
+    CHECK(ash_list_first(&head) == &nodes[1]);
+    CHECK(ash_list_last(&head) == &nodes[3]);
+    CHECK(ash_list_check(&head, 2) == NULL);
+}
+
 TEST_CASE(list, checker_finds_a_broken_link)
 {
     struct ash_list head, nodes[2];

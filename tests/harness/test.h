@@ -92,7 +92,7 @@ void test_no_panic(const char *file, int line, const char *statement) __attribut
 void test_check_panic(const char *file, int line, const struct test_panic *panic, const char *part);
 
 /* Zeroed memory until the end of the case; align is a power of two. Fails the case when there is
- * none left (the kernel's arena has test_arena_size() bytes, the host's is as large). */
+ * none left: the runners of both worlds give 32 MiB. */
 void *test_alloc(size_t bytes, size_t align);
 
 /* Events: counted while a case runs, by descriptor name; all are enabled. */
