@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* line_editor.c: see line_editor.h. Key sequences: ECMA-48 5.4 (CSI), and xterm's SS3 forms. */
 #include "line_editor.h"
+#include "printable.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,23 @@ static size_t character_after(const struct line_editor *editor, size_t at) {
     return at;
 }
 
+/* A part of the line in as many columns as it has characters: '?' for one that is not printable. */
+static void show_characters(const struct line_editor *editor, size_t start, size_t end) {
+    while (start < end) {
+        size_t at = start, next = start;
+        while (at < end) {
+            next = character_after(editor, at);
+            if (printable_len(editor->line + at, next - at) != next - at)
+                break;
+            at = next;
+        }
+        show(editor, editor->line + start, at - start);
+        if (at < end && !is_continuation(editor->line[at]))
+            show(editor, "?", 1);
+        start = next;
+    }
+}
+
 void line_editor_redraw(struct line_editor *editor) {
     if (!editor->console->is_terminal)
         return;
@@ -53,7 +71,7 @@ void line_editor_redraw(struct line_editor *editor) {
         end = character_after(editor, end);
     show(editor, "\r", 1);
     show(editor, editor->prompt, strlen(editor->prompt));
-    show(editor, editor->line + editor->window, end - editor->window);
+    show_characters(editor, editor->window, end);
     show(editor, "\x1b[K", 3);
     size_t back = columns(editor->line + editor->cursor, end - editor->cursor);
     if (back != 0) {
@@ -93,7 +111,8 @@ static void type(struct line_editor *editor, uint8_t byte) {
     }
     /* The common case, typing at the end of a short line, is one byte on the wire. */
     bool at_end = editor->cursor == editor->len && editor->window == 0;
-    if (at_end && strlen(editor->prompt) + columns(editor->line, editor->len) <= LINE_COLUMNS)
+    if (at_end && byte < 0x80 &&
+        strlen(editor->prompt) + columns(editor->line, editor->len) <= LINE_COLUMNS)
         show(editor, &c, 1);
     else
         line_editor_redraw(editor);

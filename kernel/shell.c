@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* shell.c: see shell.h. */
 #include "shell.h"
+#include "printable.h"
 #include "words.h"
 
 #include <ashlar/error.h>
@@ -49,9 +50,9 @@ void shell_text(struct shell *shell, const char *text) {
         return;
     }
     for (size_t start = 0; start < len;) {
-        size_t end = start;
-        while (end < len && (uint8_t)text[end] >= 0x20 && text[end] != 0x7f)
-            end++;
+        size_t end = start, one;
+        while ((one = printable_len(text + end, len - end)) != 0)
+            end += one;
         shell_write(shell, text + start, end - start);
         if (end < len)
             shell_write(shell, "?", 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tarfs_mount.c: reads an archive from its first header to its end into the index. */
 #include "tarfs_index.h"
+#include "printable.h"
 #include "tar_header.h"
 
 #include <ashlar/checked.h>
@@ -34,10 +35,13 @@ struct mount {
 
 /* The start of a name, safe to print. */
 static const char *printable(const char *name, char text[64]) {
-    size_t i = 0;
-    for (; name[i] != '\0' && i < 60; i++)
-        text[i] = (uint8_t)name[i] < 0x20 || name[i] == 0x7f ? '?' : name[i];
-    memcpy(text + i, name[i] == '\0' ? "" : "...", name[i] == '\0' ? 1 : 4);
+    size_t len = strlen(name), i = 0;
+    while (i < len && i < 57) {
+        size_t one = printable_len(name + i, len - i);
+        memcpy(text + i, one == 0 ? "?" : name + i, one == 0 ? 1 : one);
+        i += one == 0 ? 1 : one;
+    }
+    memcpy(text + i, i == len ? "" : "...", i == len ? 1 : 4);
     return text;
 }
 

@@ -384,6 +384,25 @@ TEST_CASE(shell, hides_control_characters_of_names_on_a_terminal)
     CHECK_STR_EQ(script->output, "\x1b[2Jx\n");
 }
 
+/* What a name on the disk could make of the prompt's line: nothing but question marks. */
+TEST_CASE(shell, hides_control_characters_of_names_that_tab_completes)
+{
+    struct image image = image_new(8192);
+    image_text(&image,
+               "a\x1b[2J\xc2\x9b"
+               "5n\xc3\xa9\xff",
+               "data\n");
+    image_end(&image);
+    struct script *script = script_new(mount_image(&image), true);
+    (void)script_run(script, "cat a\t\r");
+    check_contains(script->output, "a?[2J?5n\xc3\xa9? ");
+    check_contains(script->output, "\ndata\n");
+    CHECK(strstr(script->output, "\x1b[2J") == NULL);
+    CHECK(strstr(script->output, "\xc2\x9b") == NULL);
+    (void)script_run(script, "ls\r");
+    check_contains(script->output, "\na?[2J??5n\xc3\xa9?\n");
+}
+
 /* Ctrl-C while a command runs: poll finds it. */
 static int poll_control_c(void *context) {
     struct script *script = context;

@@ -328,6 +328,19 @@ TEST_CASE(tarfs_hostile, names_in_messages_are_printable_and_short)
     CHECK(strlen(mounted->report) < 200);
 }
 
+TEST_CASE(tarfs_hostile, names_in_messages_hold_no_c1_control_and_are_cut_between_characters)
+{
+    struct image image = image_with_good();
+    uint8_t *header = image_header(&image, '0', "..", 0);
+    memcpy(header + 2, "/\xc2\x9b", 3);
+    for (int i = 5; i + 3 <= 98; i += 3)
+        memcpy(header + i, "\xe2\x82\xac", 3);
+    image_seal(header);
+    image_end(&image);
+    struct mounted *mounted = check_refused(&image, "\"../??\xe2\x82\xac");
+    check_contains(mounted->report, "\xe2\x82\xac...\"");
+}
+
 /* Failing disks and memory */
 
 static struct image varied_image(void) {
