@@ -5,14 +5,29 @@
 #include <ashlar/check.h>
 
 #include "cpu.h"
-
-enum { FIRST_SHARED = 32 };
+#include "mmio.h"
 
 static const struct gic_driver *driver;
 static struct {
     void (*handler)(void *context);
     void *context;
 } handlers[GIC_INTIDS];
+
+static void enable(uint32_t intid) {
+    mmio_write32(driver->registers(intid) + GICD_ISENABLER + intid / 32 * 4, 1u << intid % 32);
+}
+
+static void disable(uint32_t intid) {
+    mmio_write32(driver->registers(intid) + GICD_ICENABLER + intid / 32 * 4, 1u << intid % 32);
+    driver->settle(intid);
+}
+
+static void set_edge(uint32_t intid, bool is_edge) {
+    uint64_t address = driver->registers(intid) + GICD_ICFGR + intid / 16 * 4;
+    uint32_t bit = 2u << intid % 16 * 2;
+    uint32_t value = mmio_read32(address);
+    mmio_write32(address, is_edge ? value | bit : value & ~bit);
+}
 
 void gic_init(const struct board *board) {
     driver = board->gic_version == 3 ? &gic_v3 : &gic_v2;
@@ -22,22 +37,22 @@ void gic_init(const struct board *board) {
 
 void gic_init_cpu(void) {
     driver->init_cpu();
-    for (uint32_t intid = 0; intid < FIRST_SHARED; intid++) {
+    for (uint32_t intid = 0; intid < GIC_FIRST_SHARED; intid++) {
         if (handlers[intid].handler != NULL)
-            driver->enable(intid, true);
+            enable(intid);
     }
 }
 
 void gic_connect(uint32_t intid, bool is_edge, void (*handler)(void *context), void *context) {
     ASH_REQUIRE(intid < GIC_INTIDS, "gic: no interrupt %u: the last is %d", intid, GIC_INTIDS - 1);
     ash_irq_t state = ash_port_irq_save();
-    driver->enable(intid, false);
+    disable(intid);
     handlers[intid].handler = handler;
     handlers[intid].context = context;
     if (handler != NULL) {
-        if (intid >= FIRST_SHARED)
-            driver->set_edge(intid, is_edge);
-        driver->enable(intid, true);
+        if (intid >= GIC_FIRST_SHARED)
+            set_edge(intid, is_edge);
+        enable(intid);
     }
     ash_port_irq_restore(state);
 }

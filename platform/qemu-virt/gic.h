@@ -13,7 +13,18 @@
 
 #include "board.h"
 
-enum { GIC_INTIDS = 1020 };
+enum { GIC_INTIDS = 1020, GIC_FIRST_SHARED = 32 };
+
+/* Where both versions have these, in the distributor and in a redistributor's frame. */
+enum {
+    GICD_CTLR = 0x000,
+    GICD_TYPER = 0x004,
+    GICD_ISENABLER = 0x100,
+    GICD_ICENABLER = 0x180,
+    GICD_IPRIORITYR = 0x400,
+    GICD_ICFGR = 0xc00,
+    GIC_PRIORITIES = (int)0xa0a0a0a0, /* four interrupts' */
+};
 
 /* Software interrupts. */
 enum { GIC_SGI_WAKE, GIC_SGI_STOP, GIC_SGI_SELF };
@@ -38,8 +49,9 @@ void gic_dispatch(void);
 struct gic_driver {
     void (*init)(const struct board *board);
     void (*init_cpu)(void);
-    void (*enable)(uint32_t intid, bool is_enabled);
-    void (*set_edge)(uint32_t intid, bool is_edge);
+    uint64_t (*registers)(
+        uint32_t intid);            /* the frame that has this CPU's GICD_* of an interrupt */
+    void (*settle)(uint32_t intid); /* waits until a disable there has taken effect */
     void (*send)(uint32_t cpu, uint32_t sgi);
     uint32_t (*acknowledge)(uint32_t *intid); /* returns what `complete` wants back */
     void (*complete)(uint32_t token);

@@ -5,20 +5,13 @@
 #include "mmio.h"
 
 enum {
-    GICD_CTLR = 0x000,
-    GICD_TYPER = 0x004,
-    GICD_ISENABLER = 0x100,
-    GICD_ICENABLER = 0x180,
-    GICD_IPRIORITYR = 0x400,
     GICD_ITARGETSR = 0x800,
-    GICD_ICFGR = 0xc00,
     GICD_SGIR = 0xf00,
     GICC_CTLR = 0x00,
     GICC_PMR = 0x04,
     GICC_IAR = 0x0c,
     GICC_EOIR = 0x10,
     SGIR_SELF = 2 << 24,
-    PRIORITY = 0xa0,
     INTID_MASK = 0x3ff,
 };
 
@@ -34,7 +27,7 @@ static void init(const struct board *board) {
     uint32_t targets = mmio_read32(distributor + GICD_ITARGETSR);
     uint32_t lines = 32 * ((mmio_read32(distributor + GICD_TYPER) & 31) + 1);
     for (uint32_t intid = 32; intid < lines && intid < GIC_INTIDS; intid += 4) {
-        mmio_write32(distributor + GICD_IPRIORITYR + intid, PRIORITY * 0x01010101u);
+        mmio_write32(distributor + GICD_IPRIORITYR + intid, (uint32_t)GIC_PRIORITIES);
         mmio_write32(distributor + GICD_ITARGETSR + intid, targets);
     }
     for (uint32_t intid = 32; intid < lines; intid += 32)
@@ -45,21 +38,19 @@ static void init(const struct board *board) {
 static void init_cpu(void) {
     cpu_mask[cpu_this()->port.index] = (uint8_t)mmio_read32(distributor + GICD_ITARGETSR);
     for (uint32_t intid = 0; intid < 32; intid += 4)
-        mmio_write32(distributor + GICD_IPRIORITYR + intid, PRIORITY * 0x01010101u);
+        mmio_write32(distributor + GICD_IPRIORITYR + intid, (uint32_t)GIC_PRIORITIES);
     mmio_write32(interface + GICC_PMR, 0xff);
     mmio_write32(interface + GICC_CTLR, 1);
 }
 
-static void enable(uint32_t intid, bool is_enabled) {
-    uint64_t set = distributor + (is_enabled ? GICD_ISENABLER : GICD_ICENABLER);
-    mmio_write32(set + intid / 32 * 4, 1u << intid % 32);
+static uint64_t registers(uint32_t intid) {
+    (void)intid; /* a CPU's private ones are banked at the same addresses */
+    return distributor;
 }
 
-static void set_edge(uint32_t intid, bool is_edge) {
-    uint64_t address = distributor + GICD_ICFGR + intid / 16 * 4;
-    uint32_t bit = 2u << intid % 16 * 2;
-    uint32_t value = mmio_read32(address);
-    mmio_write32(address, is_edge ? value | bit : value & ~bit);
+/* 4.3.6: there is nothing to poll. */
+static void settle(uint32_t intid) {
+    (void)intid;
 }
 
 /* The sender itself by the filter: the only CPU of a machine has an empty mask. */
@@ -78,4 +69,4 @@ static void complete(uint32_t token) {
     mmio_write32(interface + GICC_EOIR, token);
 }
 
-const struct gic_driver gic_v2 = {init, init_cpu, enable, set_edge, send, acknowledge, complete};
+const struct gic_driver gic_v2 = {init, init_cpu, registers, settle, send, acknowledge, complete};

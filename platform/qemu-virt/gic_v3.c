@@ -8,16 +8,12 @@
 #include "mmio.h"
 
 enum {
-    GICD_CTLR = 0x0000,
-    GICD_TYPER = 0x0004,
     GICD_IGROUPR = 0x0080,
-    GICD_ISENABLER = 0x0100,
-    GICD_ICENABLER = 0x0180,
-    GICD_IPRIORITYR = 0x0400,
-    GICD_ICFGR = 0x0c00,
     GICD_IROUTER = 0x6000,
     GICD_CTLR_GROUP1 = 1 << 1,
     GICD_CTLR_ARE = 1 << 4,
+    GICR_CTLR = 0x0000,
+    GICR_CTLR_RWP = 1 << 3,
     GICR_TYPER = 0x0008,
     GICR_WAKER = 0x0014,
     GICR_SGI_FRAME = 0x10000, /* second 64 KiB: the private interrupts, laid out as in GICD */
@@ -25,21 +21,31 @@ enum {
     GICR_TYPER_LAST = 1 << 4,
     GICR_WAKER_SLEEP = 1 << 1,
     GICR_WAKER_ASLEEP = 1 << 2,
-    PRIORITY = 0xa0,
     INTID_MASK = 0xffffff,
 };
 
 static uint64_t distributor;
 static struct platform_range redistributors;
 
+#define GICD_CTLR_RWP (UINT32_C(1) << 31)
+
 /* MPIDR's affinity fields 3.2.1.0, packed in 32 bits as GICR_TYPER has them. */
 static uint32_t affinity(uint64_t mpidr) {
     return (uint32_t)(mpidr >> 32 & 0xff) << 24 | (uint32_t)(mpidr & 0xffffff);
 }
 
+/* GICD_CTLR.RWP, GICR_CTLR.RWP: an enable that was cleared, there or in ICENABLER, takes effect by the
+ * time this reads 0; what it governs must not be changed before. */
+static void wait_for_writes(uint64_t control, uint32_t pending) {
+    while ((mmio_read32(control) & pending) != 0)
+        ash_port_relax();
+}
+
 static void init(const struct board *board) {
     distributor = board->distributor.base;
     redistributors = board->gic_cpu;
+    mmio_write32(distributor + GICD_CTLR, 0);
+    wait_for_writes(distributor + GICD_CTLR, GICD_CTLR_RWP);
     mmio_write32(distributor + GICD_CTLR, GICD_CTLR_ARE);
     uint32_t lines = 32 * ((mmio_read32(distributor + GICD_TYPER) & 31) + 1);
     for (uint32_t intid = 32; intid < lines && intid < GIC_INTIDS; intid++) {
@@ -48,9 +54,10 @@ static void init(const struct board *board) {
             mmio_write32(distributor + GICD_IGROUPR + intid / 8, UINT32_MAX);
         }
         if (intid % 4 == 0)
-            mmio_write32(distributor + GICD_IPRIORITYR + intid, PRIORITY * 0x01010101u);
+            mmio_write32(distributor + GICD_IPRIORITYR + intid, (uint32_t)GIC_PRIORITIES);
         mmio_write64(distributor + GICD_IROUTER + intid * UINT64_C(8), cpu_this()->mpidr);
     }
+    wait_for_writes(distributor + GICD_CTLR, GICD_CTLR_RWP);
     mmio_write32(distributor + GICD_CTLR, GICD_CTLR_ARE | GICD_CTLR_GROUP1);
 }
 
@@ -79,7 +86,7 @@ static void init_cpu(void) {
         ash_port_relax();
     mmio_write32(frame + GICD_IGROUPR, UINT32_MAX);
     for (uint32_t intid = 0; intid < 32; intid += 4)
-        mmio_write32(frame + GICD_IPRIORITYR + intid, PRIORITY * 0x01010101u);
+        mmio_write32(frame + GICD_IPRIORITYR + intid, (uint32_t)GIC_PRIORITIES);
 
     uint64_t sre;
     __asm__ volatile("mrs %0, s3_0_c12_c12_5" : "=r"(sre)); /* ICC_SRE_EL1 */
@@ -90,17 +97,15 @@ static void init_cpu(void) {
     __asm__ volatile("msr s3_0_c12_c12_7, %0\n\tisb" ::"r"(UINT64_C(1))); /* ICC_IGRPEN1_EL1 */
 }
 
-static void enable(uint32_t intid, bool is_enabled) {
-    uint64_t base = intid < 32 ? cpu_this()->gic_frame + GICR_SGI_FRAME : distributor;
-    base += is_enabled ? GICD_ISENABLER : GICD_ICENABLER;
-    mmio_write32(base + intid / 32 * 4, 1u << intid % 32);
+static uint64_t registers(uint32_t intid) {
+    return intid < GIC_FIRST_SHARED ? cpu_this()->gic_frame + GICR_SGI_FRAME : distributor;
 }
 
-static void set_edge(uint32_t intid, bool is_edge) {
-    uint64_t address = distributor + GICD_ICFGR + intid / 16 * 4;
-    uint32_t bit = 2u << intid % 16 * 2;
-    uint32_t value = mmio_read32(address);
-    mmio_write32(address, is_edge ? value | bit : value & ~bit);
+static void settle(uint32_t intid) {
+    if (intid < GIC_FIRST_SHARED)
+        wait_for_writes(cpu_this()->gic_frame + GICR_CTLR, GICR_CTLR_RWP);
+    else
+        wait_for_writes(distributor + GICD_CTLR, GICD_CTLR_RWP);
 }
 
 /* ICC_SGI1R_EL1: affinity 3.2.1, and bit n of the target list for affinity 0 = 16 * RS + n. */
@@ -124,4 +129,4 @@ static void complete(uint32_t token) {
     __asm__ volatile("msr s3_0_c12_c12_1, %0\n\tisb" ::"r"((uint64_t)token) : "memory"); /* EOIR1 */
 }
 
-const struct gic_driver gic_v3 = {init, init_cpu, enable, set_edge, send, acknowledge, complete};
+const struct gic_driver gic_v3 = {init, init_cpu, registers, settle, send, acknowledge, complete};
