@@ -78,7 +78,7 @@ struct fake_virtio_blk_backing fake_virtio_blk_memory(struct fake_virtio_blk_mem
 struct fake_virtio_blk_file {
     int fd;
 };
-/* 0, -ASH_EISDIR for a directory, or errno's value negated. */
+/* 0, -ASH_EISDIR for a directory, -ENOTBLK for what else has no size, or errno's value negated. */
 int fake_virtio_blk_file_open(struct fake_virtio_blk_file *file, const char *path,
                               struct fake_virtio_blk_backing *backing) ASH_MUST_CHECK;
 void fake_virtio_blk_file_close(struct fake_virtio_blk_file *file);

@@ -31,6 +31,8 @@ static int file_size(int fd, uint64_t *size_bytes) {
         return -errno;
     if (S_ISDIR(status.st_mode))
         return -ASH_EISDIR;
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+        return -ENOTBLK;
     off_t end = lseek(fd, 0, SEEK_END);
     if (end < 0)
         return -errno;
@@ -40,7 +42,8 @@ static int file_size(int fd, uint64_t *size_bytes) {
 
 int fake_virtio_blk_file_open(struct fake_virtio_blk_file *file, const char *path,
                               struct fake_virtio_blk_backing *backing) {
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* O_NONBLOCK: a pipe with a name would wait for its writer, only to be refused. */
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0)
         return -errno;
     *backing = (struct fake_virtio_blk_backing){.read = file_read, .context = file};

@@ -3,8 +3,11 @@
 #define _GNU_SOURCE /* memfd_create */
 #include <ashlar/error.h>
 #include <ashlar/port.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "device/raw_driver.h"
@@ -139,4 +142,22 @@ TEST_CASE(device_hosted, missing_disk_is_an_error_with_its_name)
     CHECK_EQ(error, -ASH_ENOENT);
     CHECK_STR_EQ(message, "cannot open the disk /nonexistent.tar: No such file or directory");
     CHECK_EQ(hosted_disk_attach(SLOT, "/", message, sizeof(message)), -ASH_EISDIR);
+    CHECK_EQ(hosted_disk_attach(SLOT, "/dev/null", message, sizeof(message)), -ENOTBLK);
+}
+
+/* Opening one waits for who writes into it, for ever. */
+TEST_CASE(device_hosted, pipe_with_a_name_is_no_disk)
+{
+    char folder[] = "/tmp/ashlar-disk-XXXXXX", path[64], message[200] = "";
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/pipe", folder);
+    int made = mkfifo(path, 0600);
+    int error = hosted_disk_attach(SLOT, path, message, sizeof(message));
+    unlink(path);
+    rmdir(folder);
+    CHECK_EQ(made, 0);
+    if (error == -ASH_EBUSY)
+        test_skip("this machine was started with a disk");
+    CHECK_EQ(error, -ENOTBLK);
+    CHECK(strstr(message, "Block device required") != NULL);
 }
