@@ -97,11 +97,13 @@ static void describe(const struct exception_frame *frame, uint32_t vector, char 
         snprintf(place, sizeof(place), " (%s+0x%llx)", name, (unsigned long long)offset);
     else
         snprintf(place, sizeof(place), " (outside the kernel's text)");
-    if (is_abort(esr) || (vector & EXCEPTION_STACK_OVERFLOW) != 0)
+    const char *what = class_name(esr);
+    if ((vector & EXCEPTION_STACK_UNUSABLE) != 0)
+        what = ash_is_aligned(frame->sp, 16) ? "stack overflow" : "misaligned stack pointer";
+    if (is_abort(esr))
         snprintf(access, sizeof(access), ": %s at FAR 0x%llx, %s", abort_access(esr, frame->far),
                  (unsigned long long)frame->far, abort_reason(esr));
-    snprintf(text, len, "%s%s, ELR 0x%llx%s, ESR 0x%llx",
-             (vector & EXCEPTION_STACK_OVERFLOW) != 0 ? "stack overflow" : class_name(esr), access,
+    snprintf(text, len, "%s%s, ELR 0x%llx%s, ESR 0x%llx", what, access,
              (unsigned long long)frame->elr, place, (unsigned long long)esr);
 }
 
@@ -128,7 +130,7 @@ static void on_fault(struct exception_frame *frame, uint32_t vector) {
     describe(frame, vector, fault->text, sizeof(fault->text));
     if ((vector & 15) != SYNC_OWN_STACK || !panic_hook_applies())
         panic_report(fault->text, &fault->frame);
-    if ((vector & EXCEPTION_STACK_OVERFLOW) != 0)
+    if ((vector & EXCEPTION_STACK_UNUSABLE) != 0)
         frame->sp = cpu_this()->exception_stack_top;
     frame->sp = ash_align_down(frame->sp, 16);
     frame->spsr &= ~SPSR_NOT_RESUMED;

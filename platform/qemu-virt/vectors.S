@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vectors.S: exceptions. Each entry first asks the MMU whether the frame can be pushed (AT S1E1W):
- * a stack that ran into its guard page is so found before it is touched, on whatever stack the CPU
- * is, and the report goes to the CPU's exception stack. TPIDRRO_EL0 is the scratch register.
+ * vectors.S: exceptions. Each entry first looks whether the frame can be pushed: is the pointer
+ * aligned, may the MMU write there (AT S1E1W)? A stack that ran into its guard page is so found
+ * before it is touched, on whatever stack the CPU is, and the report goes to the exception stack. TPIDRRO_EL0 is the scratch register.
  */
 #include "cpu.h"
 #include "exception.h"
@@ -11,6 +11,8 @@
     .balign 128
     msr     tpidrro_el0, x0
     sub     x0, sp, #FRAME_BYTES
+    tst     x0, #15
+    b.ne    1f
     at      s1e1w, x0
     isb
     mrs     x0, par_el1
@@ -30,7 +32,7 @@
     sub     sp, sp, #FRAME_BYTES
     stp     x0, x1, [sp]
     mrs     x0, sp_el0
-    mov     x1, #(\kind | EXCEPTION_STACK_OVERFLOW)
+    mov     x1, #(\kind | EXCEPTION_STACK_UNUSABLE)
     b       exception_save
     .endm
 

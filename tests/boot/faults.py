@@ -26,6 +26,7 @@ SAYS = {
         rf'data abort: store at FAR {HEX}, the page\'s permissions forbid it, {PLACE}',
     'call_of_data': rf'instruction abort: execution at FAR {HEX}, the page\'s permissions forbid',
     'undefined_instruction': rf'undefined instruction, {PLACE}',
+    'misaligned_stack_pointer': rf'misaligned stack pointer, {PLACE}',
     'illegal_execution_state': rf'illegal execution state, {PLACE}',
     'floating_point': rf'FP/SIMD instruction, .*, {PLACE}',
     'null_store_with_interrupts_masked': rf'NULL store at FAR 0x8, .*, {PLACE}',

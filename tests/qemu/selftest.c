@@ -92,6 +92,10 @@ TEST_CASE(_selftest, call_of_data)
 TEST_CASE(_selftest, undefined_instruction)
 { __asm__ volatile("udf #0"); }
 
+/* QEMU does not check the alignment when sp is used; the exception's entry does. */
+TEST_CASE(_selftest, misaligned_stack_pointer)
+{ __asm__ volatile("sub sp, sp, #8\n\tudf #0"); }
+
 /* By an exception return to the next instruction, with PSTATE.IL set. */
 TEST_CASE(_selftest, illegal_execution_state)
 {
