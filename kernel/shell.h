@@ -9,7 +9,8 @@
  *     }
  *
  * Rules
- *  - A command gets argc and argv as a C program does and returns its status, 0..125. Messages
+ *  - A command gets argc and argv, though no NULL after the last, and returns its status (README.md
+ *    lists what they say), 0..125. Messages
  *    about what went wrong begin with its name: shell_error.
  *  - What a command writes is its answer and nothing else: prompts and echo are for terminals.
  *  - A command that runs long asks shell_interrupted now and then.

@@ -29,7 +29,8 @@ const char *platform_name(void);
  */
 const char *platform_arguments(void);
 
-/* Ends the machine; the status is what the starting process sees, 0..125. Any context. */
+/* Ends the machine; the status, 0..255, is what the starting process sees (kernel/README.md
+ * lists them). Any context. */
 void platform_exit(int status) __attribute__((noreturn));
 
 /* Memory */

@@ -7,8 +7,9 @@
  *   0x10 0x10   the byte 0x10      0x10 0x00  nothing
  *   0x10 and anything else: both bytes, as they came
  *
- * A byte that comes before uart_init may be lost: turning the FIFO on empties it. So the feeder
- * begins with 0x10 0x00, and a first byte 0x00, the rest of that, is nothing too.
+ * A byte that comes before uart_init may be lost, should somebody have left the FIFO on: turning it
+ * off empties it. So the feeder begins with 0x10 0x00, and a first byte 0x00, the rest of that, is
+ * nothing too.
  */
 #include <ashlar/error.h>
 
