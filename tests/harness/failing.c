@@ -35,6 +35,13 @@ TEST_CASE(_harness, strings)
     CHECK_STR_EQ(name, "buddy");
 }
 
+/* EXPECT fail "is "?[2J??slab", expected "buddy"" */
+TEST_CASE(_harness, message_with_any_bytes)
+{
+    const char *name = "\x1b[2J\xc2\x9bslab";
+    CHECK_STR_EQ(name, "buddy");
+}
+
 /* EXPECT fail "differs at byte 2 of 4: 0x03, expected 0x33" */
 TEST_CASE(_harness, memory)
 {

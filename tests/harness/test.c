@@ -79,11 +79,20 @@ static void end_frame(enum test_verdict verdict, const char *file, int line) {
     longjmp(frame->end, 1);
 }
 
+/* GoogleTest copies messages into XML and the kernel into TAP: neither may hold just any byte. */
+static void set_message(struct test_result *result, const char *format, va_list args) {
+    vsnprintf(result->message, sizeof(result->message), format, args);
+    for (char *at = result->message; *at != '\0'; at++) {
+        if (*at != '\n' && (*at < ' ' || *at > '~'))
+            *at = '?';
+    }
+}
+
 void test_fail(const char *file, int line, const char *format, ...) {
     struct test_result *result = &run.frames[this_cpu()]->result;
     va_list args;
     va_start(args, format);
-    vsnprintf(result->message, sizeof(result->message), format, args);
+    set_message(result, format, args);
     va_end(args);
     end_frame(TEST_FAILED, file, line);
 }
@@ -92,7 +101,7 @@ void test_skip(const char *format, ...) {
     struct test_result *result = &run.frames[this_cpu()]->result;
     va_list args;
     va_start(args, format);
-    vsnprintf(result->message, sizeof(result->message), format, args);
+    set_message(result, format, args);
     va_end(args);
     end_frame(TEST_SKIPPED, NULL, 0);
 }

@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -199,6 +200,17 @@ def _():
         tap.equal(status, 2, f'status for {options}')
         tap.equal(output, b'', 'standard output')
         tap.contains(errors, part, 'message')
+
+
+@tap.case('options.a_disk_that_cannot_be_one_is_said_at_once')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkfifo(folder + '/fifo')
+        for path in (folder, folder + '/fifo', folder + '/absent'):
+            done = subprocess.run([KERNEL, '--disk', path], stdin=subprocess.DEVNULL,
+                                  capture_output=True, timeout=LIMIT_S, check=False)
+            tap.equal(done.returncode, 2, 'status with ' + path)
+            tap.contains(done.stderr.decode(), f'cannot open the disk {path}: ')
 
 
 @tap.case('options.help_lists_every_option')

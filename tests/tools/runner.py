@@ -101,6 +101,16 @@ def _():
         tap.fail(f'{len(result.stdout)} bytes came back of {len(data)}, or others')
 
 
+@tap.case('runner.output_that_is_lost_is_one_line_and_status_1')
+def _():
+    with Sandbox(FLOOD) as box, open('/dev/full', 'wb') as full:
+        result = subprocess.run(box.command(), stdin=subprocess.DEVNULL, stdout=full,
+                                stderr=subprocess.PIPE, timeout=LIMIT_S, env=box.environment())
+    tap.equal(result.returncode, 1, 'status')
+    tap.equal(len(result.stderr.splitlines()), 1, 'lines')
+    tap.contains(result.stderr, b'standard output cannot be written')
+
+
 @tap.case('runner.time_limit_ends_with_124')
 def _():
     with Sandbox(HANG) as box:
