@@ -134,6 +134,21 @@ SHELL_COMMAND(
     return status;
 }
 
+/* The command argv[0] for each of its files; the status of the last that failed. */
+static int each_file(struct shell *shell, int argc, char **argv,
+                     int (*take)(struct shell *shell, const char *path)) {
+    int status = 0;
+    if (argc < 2)
+        return shell_usage(shell, argv[0], "no file given");
+    if (!shell_has_files(shell, argv[0]))
+        return 1;
+    for (int i = 1; i < argc && status != SHELL_STATUS_STOPPED; i++) {
+        int one = take(shell, argv[i]);
+        status = one != 0 ? one : status;
+    }
+    return status;
+}
+
 /* cat */
 
 static void cat_take(void *context, const uint8_t *bytes, size_t len) {
@@ -150,18 +165,7 @@ static int cat_file(struct shell *shell, const char *path) {
 }
 
 SHELL_COMMAND(cat, "FILE...", "Writes the bytes of the files, one after the other.")
-{
-    int status = 0;
-    if (argc < 2)
-        return shell_usage(shell, "cat", "no file given");
-    if (!shell_has_files(shell, "cat"))
-        return 1;
-    for (int i = 1; i < argc && status != SHELL_STATUS_STOPPED; i++) {
-        int one = cat_file(shell, argv[i]);
-        status = one != 0 ? one : status;
-    }
-    return status;
-}
+{ return each_file(shell, argc, argv, cat_file); }
 
 /* cksum */
 
@@ -189,15 +193,4 @@ static int cksum_file(struct shell *shell, const char *path) {
 SHELL_COMMAND(cksum, "FILE...",
               "Prints the POSIX CRC, the size in bytes and the name of each file.\n"
               "It is the line that the host's `cksum FILE` prints.")
-{
-    int status = 0;
-    if (argc < 2)
-        return shell_usage(shell, "cksum", "no file given");
-    if (!shell_has_files(shell, "cksum"))
-        return 1;
-    for (int i = 1; i < argc && status != SHELL_STATUS_STOPPED; i++) {
-        int one = cksum_file(shell, argv[i]);
-        status = one != 0 ? one : status;
-    }
-    return status;
-}
+{ return each_file(shell, argc, argv, cksum_file); }

@@ -66,8 +66,11 @@ static bool take_seed(const char *words, char *select, size_t size) {
 int selftest_run(const char *words, void *arena) {
     char select[WORDS_BYTES];
     if (test_case_count() != test_case_expected) {
-        print("test: %zu cases linked in, %zu in the sources: the linker dropped some\n",
-              test_case_count(), test_case_expected);
+        print("test: %zu cases linked in, %zu in the sources: %s\n", test_case_count(),
+              test_case_expected,
+              test_case_count() < test_case_expected
+                  ? "the linker dropped some"
+                  : "a source changed while it was built; build again");
         return -ASH_EINVAL;
     }
     if (!take_seed(words, select, sizeof(select)))
