@@ -132,6 +132,27 @@ def _():
                 tap.contains(call, '--no-install-recommends')
 
 
+@tap.case('script.a_tree_that_cannot_be_written_is_said')
+def _():
+    nobody = 65534  # to root everything is writable
+    with Sandbox() as box:
+        tree = box.path / 'tree'
+        (tree / 'tools').mkdir(parents=True)
+        (tree / 'tools/packages').write_text('')
+        shutil.copy(SOURCE / 'ashlar', tree)
+        tree.chmod(0o555)
+        box.path.chmod(0o755)
+        for command in ('boot', 'hosted', 'bench'):
+            result = subprocess.run([str(tree / 'ashlar'), command], stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, timeout=LIMIT_S,
+                                    env={'PATH': str(box.bin)},
+                                    user=nobody if os.getuid() == 0 else None)
+            tap.equal(result.returncode, 1, f'status of {command}')
+            tap.equal(len(result.stderr.splitlines()), 1, 'lines of the message')
+            tap.contains(result.stderr, 'tree cannot be written')
+        tree.chmod(0o755)
+
+
 @tap.case('script.demo_disk_is_an_ordinary_archive_and_the_same_each_time')
 def _():
     with tempfile.TemporaryDirectory() as folder:
