@@ -117,8 +117,7 @@ static int list(struct shell *shell, const char *path, bool is_long, bool with_h
 SHELL_COMMAND(
     ls, "[-l] [PATH...]",
     "Lists directories, one name a line, sorted by bytes; a directory ends with a slash.\n"
-    "-l: with type and size (- file, d directory, l link, ! cannot be opened, and why).")
-{
+    "-l: with type and size (- file, d directory, l link, ! cannot be opened, and why).") {
     bool is_long = argc > 1 && strcmp(argv[1], "-l") == 0;
     int first = is_long ? 2 : 1, status = 0;
     if (first < argc && argv[first][0] == '-' && argv[first][1] != '\0')
@@ -164,8 +163,9 @@ static int cat_file(struct shell *shell, const char *path) {
     return shell_file_each(shell, "cat", path, &range, cat_take, shell);
 }
 
-SHELL_COMMAND(cat, "FILE...", "Writes the bytes of the files, one after the other.")
-{ return each_file(shell, argc, argv, cat_file); }
+SHELL_COMMAND(cat, "FILE...", "Writes the bytes of the files, one after the other.") {
+    return each_file(shell, argc, argv, cat_file);
+}
 
 /* cksum */
 
@@ -192,5 +192,6 @@ static int cksum_file(struct shell *shell, const char *path) {
 
 SHELL_COMMAND(cksum, "FILE...",
               "Prints the POSIX CRC, the size in bytes and the name of each file.\n"
-              "It is the line that the host's `cksum FILE` prints.")
-{ return each_file(shell, argc, argv, cksum_file); }
+              "It is the line that the host's `cksum FILE` prints.") {
+    return each_file(shell, argc, argv, cksum_file);
+}

@@ -7,8 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.")
-{
+SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.") {
     char text[128];
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -19,8 +18,7 @@ SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.")
     return 0;
 }
 
-SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.")
-{
+SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.") {
     ash_ns_t now = platform_now_ns();
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -52,8 +50,7 @@ static void print_disk(struct shell *shell, const struct disk *disk) {
                 counters->errors, disk->timeouts, counters->aborted);
 }
 
-SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive on it.")
-{
+SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive on it.") {
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
     if (shell->kernel == NULL || shell->kernel->disk == NULL)
@@ -79,8 +76,7 @@ SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive 
 /* events */
 
 SHELL_COMMAND(events, "[on|off]",
-              "Turns the events of the parts on or off: they are printed after each command.")
-{
+              "Turns the events of the parts on or off: they are printed after each command.") {
     if (argc == 1) {
         shell_print(shell, "events are %s\n", events_enabled() ? "on" : "off");
         return 0;

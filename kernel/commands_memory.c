@@ -18,8 +18,7 @@ static void print_pages(struct shell *shell, const char *what, uint64_t pages) {
                 pages << (ASH_PAGE_SHIFT - 10), pages);
 }
 
-SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks of each order.")
-{
+SHELL_COMMAND(mem, "", "Shows the machine's memory: totals, and the free blocks of each order.") {
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
     if (!has_kernel(shell, "mem"))
@@ -99,8 +98,7 @@ static struct ash_slab_cache *find_cache(struct kernel *kernel, const char *name
     return NULL;
 }
 
-SHELL_COMMAND(slab, "[CACHE]", "Shows the slab caches, or one of them in detail.")
-{
+SHELL_COMMAND(slab, "[CACHE]", "Shows the slab caches, or one of them in detail.") {
     struct ash_slab_cache *cache;
     if (argc > 2)
         return shell_usage(shell, "slab", "takes one cache at most");
@@ -127,8 +125,7 @@ static int print_check(struct shell *shell, const char *part, const char *broken
     return broken != NULL;
 }
 
-SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant does not hold.")
-{
+SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant does not hold.") {
     int broken = 0;
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -210,8 +207,7 @@ static void print_unit(struct shell *shell) {
 }
 
 SHELL_COMMAND(bench, "",
-              "Times an allocation and its free, in batches of 64: the heap against the buddy.")
-{
+              "Times an allocation and its free, in batches of 64: the heap against the buddy.") {
     static const size_t sizes[] = {16, 32, 64, 128, 256, 512, 4096};
     int status = 0;
     if (argc > 1)

@@ -23,8 +23,7 @@ static void print_summary(struct shell *shell, const struct shell_command *comma
     shell_write(shell, "\n", 1);
 }
 
-SHELL_COMMAND(help, "[COMMAND...]", "Lists the commands, or says how one is used.")
-{
+SHELL_COMMAND(help, "[COMMAND...]", "Lists the commands, or says how one is used.") {
     const struct shell_command *command = NULL;
     int status = 0;
     for (int i = 1; i < argc; i++)
@@ -36,8 +35,7 @@ SHELL_COMMAND(help, "[COMMAND...]", "Lists the commands, or says how one is used
     return 0;
 }
 
-SHELL_COMMAND(echo, "[WORD...]", "Prints the words, with one space between them.")
-{
+SHELL_COMMAND(echo, "[WORD...]", "Prints the words, with one space between them.") {
     for (int i = 1; i < argc; i++) {
         if (i > 1)
             shell_write(shell, " ", 1);
@@ -47,8 +45,7 @@ SHELL_COMMAND(echo, "[WORD...]", "Prints the words, with one space between them.
     return 0;
 }
 
-SHELL_COMMAND(history, "", "Prints the lines typed so far, oldest first, this one included.")
-{
+SHELL_COMMAND(history, "", "Prints the lines typed so far, oldest first, this one included.") {
     const char *line = NULL;
     uint32_t number = 0;
     if (argc > 1)
@@ -73,8 +70,7 @@ static bool parse_status(const char *text, int *status) {
     return *status <= 125;
 }
 
-SHELL_COMMAND(poweroff, "[STATUS]", "Ends the machine with a status of 0..125; without one, 0.")
-{
+SHELL_COMMAND(poweroff, "[STATUS]", "Ends the machine with a status of 0..125; without one, 0.") {
     int status = 0;
     if (argc > 2 || (argc == 2 && !parse_status(argv[1], &status)))
         return shell_usage(shell, "poweroff", "STATUS is a number from 0 to 125");
@@ -82,8 +78,7 @@ SHELL_COMMAND(poweroff, "[STATUS]", "Ends the machine with a status of 0..125; w
     return status;
 }
 
-SHELL_COMMAND(panic, "[WORD]", "Panics, to show what that looks like.")
-{
+SHELL_COMMAND(panic, "[WORD]", "Panics, to show what that looks like.") {
     (void)shell;
     ash_panic(__FILE__, __LINE__, "asked for at the shell: %.100s", argc > 1 ? argv[1] : "panic");
 }

@@ -24,9 +24,9 @@ static bool join(char *words, int argc, char **argv) {
     return true;
 }
 
-SHELL_COMMAND(test, "[SUITE...] [seed=N]",
-              "Runs the test cases, or those of some suites (SUITE or SUITE.CASE), and prints TAP.")
-{
+SHELL_COMMAND(
+    test, "[SUITE...] [seed=N]",
+    "Runs the test cases, or those of some suites (SUITE or SUITE.CASE), and prints TAP.") {
     char words[WORDS_BYTES];
     const uint32_t order = ash_log2_ceil(SELFTEST_ARENA_BYTES >> ASH_PAGE_SHIFT);
     if (!join(words, argc, argv))

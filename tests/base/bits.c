@@ -31,16 +31,14 @@ static void check_counts(uint64_t x) {
     CHECK_EQ(ash_clz64(x), slow_clz(x));
 }
 
-TEST_CASE(bits, counts_are_defined_for_0)
-{
+TEST_CASE(bits, counts_are_defined_for_0) {
     CHECK_EQ(ash_ctz64(0), 64);
     CHECK_EQ(ash_clz64(0), 64);
     CHECK_EQ(ash_popcount64(0), 0);
     CHECK_EQ(ash_log2_ceil(0), 0);
 }
 
-TEST_CASE(bits, counts_match_counting_bit_by_bit)
-{
+TEST_CASE(bits, counts_match_counting_bit_by_bit) {
     for (uint32_t bit = 0; bit < 64; bit++) {
         check_counts(UINT64_C(1) << bit);
         check_counts((UINT64_C(1) << bit) - 1);
@@ -51,8 +49,7 @@ TEST_CASE(bits, counts_match_counting_bit_by_bit)
         check_counts(test_random_u64(&random) & test_random_u64(&random));
 }
 
-TEST_CASE(bits, logarithms_round_down_and_up)
-{
+TEST_CASE(bits, logarithms_round_down_and_up) {
     CHECK_EQ(ash_log2_floor(1), 0);
     CHECK_EQ(ash_log2_ceil(1), 0);
     for (uint32_t bit = 1; bit < 64; bit++) {
@@ -90,8 +87,7 @@ static uint64_t any_u64(struct test_random *random) {
     return test_random_u64(random) >> test_random_below(random, 64);
 }
 
-TEST_CASE(bits, division_of_128_bits_matches_long_division)
-{
+TEST_CASE(bits, division_of_128_bits_matches_long_division) {
     struct test_random random = test_random_from(test_seed());
     for (uint32_t i = 0; i < 3000; i++) {
         uint64_t divisor = any_u64(&random), low = any_u64(&random);
@@ -103,8 +99,7 @@ TEST_CASE(bits, division_of_128_bits_matches_long_division)
     CHECK(ash_div_128_by_64(UINT64_MAX - 1, UINT64_MAX, UINT64_MAX) == UINT64_MAX);
 }
 
-TEST_CASE(bits, product_over_divisor_is_exact_or_saturates)
-{
+TEST_CASE(bits, product_over_divisor_is_exact_or_saturates) {
     CHECK_EQ(ash_mul_div_u64(6, 7, 2), 21);
     CHECK(ash_mul_div_u64(UINT64_MAX, UINT64_MAX, UINT64_MAX) == UINT64_MAX);
     CHECK(ash_mul_div_u64(UINT64_MAX, 10, 100) == UINT64_MAX / 10);

@@ -6,8 +6,7 @@
 #undef __aarch64__
 #include <ashlar/bits.h>
 
-TEST_CASE(bits, counts_without_builtins_find_every_bit)
-{
+TEST_CASE(bits, counts_without_builtins_find_every_bit) {
     CHECK_EQ(ash_ctz64(0), 64);
     CHECK_EQ(ash_clz64(0), 64);
     for (uint32_t bit = 0; bit < 64; bit++) {

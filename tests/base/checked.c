@@ -4,8 +4,7 @@
 
 #include <ashlar/checked.h>
 
-TEST_CASE(checked, sums_say_whether_they_fit)
-{
+TEST_CASE(checked, sums_say_whether_they_fit) {
     uint64_t sum;
     CHECK(ash_add_u64(UINT64_MAX - 5, 5, &sum) && sum == UINT64_MAX);
     CHECK(!ash_add_u64(UINT64_MAX - 5, 6, &sum));
@@ -16,8 +15,7 @@ TEST_CASE(checked, sums_say_whether_they_fit)
     CHECK(!ash_add_size(SIZE_MAX, 1, &size));
 }
 
-TEST_CASE(checked, products_say_whether_they_fit)
-{
+TEST_CASE(checked, products_say_whether_they_fit) {
     uint64_t product;
     CHECK(ash_mul_u64(UINT32_MAX, UINT32_MAX, &product));
     CHECK(product == UINT64_C(0xfffffffe00000001));
@@ -28,8 +26,7 @@ TEST_CASE(checked, products_say_whether_they_fit)
     CHECK(ash_mul_size(SIZE_MAX / 2, 2, &size) && size == SIZE_MAX - 1);
 }
 
-TEST_CASE(checked, alignment_up_says_whether_it_fits)
-{
+TEST_CASE(checked, alignment_up_says_whether_it_fits) {
     uint64_t result;
     CHECK(ash_align_up_checked(4097, 4096, &result) && result == 8192);
     CHECK(ash_align_up_checked(4096, 4096, &result) && result == 4096);
@@ -39,8 +36,7 @@ TEST_CASE(checked, alignment_up_says_whether_it_fits)
     CHECK(ash_align_up_checked(UINT64_MAX, 1, &result) && result == UINT64_MAX);
 }
 
-TEST_CASE(checked, ranges_at_the_limit_fit_and_past_it_do_not)
-{
+TEST_CASE(checked, ranges_at_the_limit_fit_and_past_it_do_not) {
     CHECK(ash_range_fits(0, 10, 10));
     CHECK(ash_range_fits(10, 0, 10));
     CHECK(!ash_range_fits(10, 1, 10));
@@ -49,8 +45,7 @@ TEST_CASE(checked, ranges_at_the_limit_fit_and_past_it_do_not)
     CHECK(!ash_range_fits(UINT64_MAX, UINT64_MAX, 4096));
 }
 
-TEST_CASE(base, alignment_agrees_with_division)
-{
+TEST_CASE(base, alignment_agrees_with_division) {
     struct test_random random = test_random_from(test_seed());
     for (uint32_t i = 0; i < 1000; i++) {
         uint64_t align = UINT64_C(1) << test_random_below(&random, 20);
@@ -64,8 +59,7 @@ TEST_CASE(base, alignment_agrees_with_division)
     CHECK(!ash_is_pow2(12));
 }
 
-TEST_CASE(base, container_of_undoes_member_access)
-{
+TEST_CASE(base, container_of_undoes_member_access) {
     struct holder {
         uint8_t before;
         uint32_t member;

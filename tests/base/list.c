@@ -4,8 +4,7 @@
 
 #include <ashlar/list.h>
 
-TEST_CASE(list, pop_of_empty_is_null)
-{
+TEST_CASE(list, pop_of_empty_is_null) {
     struct ash_list head;
     ash_list_init(&head);
     CHECK(ash_list_is_empty(&head));
@@ -13,8 +12,7 @@ TEST_CASE(list, pop_of_empty_is_null)
     CHECK(ash_list_last(&head) == NULL);
 }
 
-TEST_CASE(list, keeps_the_order_of_pushes)
-{
+TEST_CASE(list, keeps_the_order_of_pushes) {
     struct ash_list head, nodes[3];
     ash_list_init(&head);
     ash_list_push_back(&head, &nodes[1]);
@@ -26,8 +24,7 @@ TEST_CASE(list, keeps_the_order_of_pushes)
     CHECK(ash_list_is_empty(&head));
 }
 
-TEST_CASE(list, removed_node_is_detached)
-{
+TEST_CASE(list, removed_node_is_detached) {
     struct ash_list head, nodes[2];
     ash_list_init(&head);
     ash_list_push_back(&head, &nodes[0]);
@@ -39,8 +36,7 @@ TEST_CASE(list, removed_node_is_detached)
     CHECK(ash_list_check(&head, 1) == NULL);
 }
 
-TEST_CASE(list, splice_moves_all_in_order)
-{
+TEST_CASE(list, splice_moves_all_in_order) {
     struct ash_list to, from, nodes[4];
     ash_list_init(&to);
     ash_list_init(&from);
@@ -56,8 +52,7 @@ TEST_CASE(list, splice_moves_all_in_order)
     CHECK(ash_list_is_empty(&to));
 }
 
-TEST_CASE(list, walk_may_remove_the_node_it_is_at)
-{
+TEST_CASE(list, walk_may_remove_the_node_it_is_at) {
     struct ash_list head, nodes[4], *node, *ahead;
     uint32_t visited = 0;
     ash_list_init(&head);
@@ -74,8 +69,7 @@ TEST_CASE(list, walk_may_remove_the_node_it_is_at)
     CHECK(ash_list_check(&head, 2) == NULL);
 }
 
-TEST_CASE(list, checker_finds_a_broken_link)
-{
+TEST_CASE(list, checker_finds_a_broken_link) {
     struct ash_list head, nodes[2];
     ash_list_init(&head);
     ash_list_push_back(&head, &nodes[0]);

@@ -133,8 +133,7 @@ static void storm(struct test_random *random, uint32_t intervals, uint64_t keys,
     }
 }
 
-TEST_CASE(rbtree, empty_tree_has_no_first_node)
-{
+TEST_CASE(rbtree, empty_tree_has_no_first_node) {
     struct ash_rbtree tree;
     ash_rbtree_init(&tree);
     CHECK(ash_rbtree_is_empty(&tree));
@@ -143,8 +142,7 @@ TEST_CASE(rbtree, empty_tree_has_no_first_node)
     CHECK(check(&tree) == NULL);
 }
 
-TEST_CASE(rbtree, equal_nodes_keep_the_order_of_insertion)
-{
+TEST_CASE(rbtree, equal_nodes_keep_the_order_of_insertion) {
     struct interval nodes[20];
     struct ash_rbtree tree;
     ash_rbtree_init(&tree);
@@ -159,8 +157,7 @@ TEST_CASE(rbtree, equal_nodes_keep_the_order_of_insertion)
     }
 }
 
-TEST_CASE(rbtree, height_is_at_most_twice_the_logarithm)
-{
+TEST_CASE(rbtree, height_is_at_most_twice_the_logarithm) {
     struct interval *nodes = test_alloc(1023 * sizeof(*nodes), 8);
     struct ash_rbtree tree;
     ash_rbtree_init(&tree);
@@ -181,8 +178,7 @@ TEST_CASE(rbtree, height_is_at_most_twice_the_logarithm)
     CHECK(ash_rbtree_check(&tree, starts_before, NULL) == NULL);
 }
 
-TEST_CASE(rbtree, random_intervals_match_a_sorted_array)
-{
+TEST_CASE(rbtree, random_intervals_match_a_sorted_array) {
     for (uint64_t round = 0; round < 20; round++) {
         struct test_random random = test_random_from(test_seed() + round);
         storm(&random, 40, round % 2 == 0 ? 1000000 : 6, 300);
@@ -191,8 +187,7 @@ TEST_CASE(rbtree, random_intervals_match_a_sorted_array)
     storm(&random, INTERVALS, 5000, 1200);
 }
 
-TEST_CASE(rbtree, update_carries_a_changed_node_to_the_root)
-{
+TEST_CASE(rbtree, update_carries_a_changed_node_to_the_root) {
     struct interval nodes[31];
     struct ash_rbtree tree;
     ash_rbtree_init(&tree);
@@ -208,8 +203,7 @@ TEST_CASE(rbtree, update_carries_a_changed_node_to_the_root)
 }
 
 /* One fault at a time in a sound tree: each must be found. */
-TEST_CASE(rbtree, checker_finds_broken_trees)
-{
+TEST_CASE(rbtree, checker_finds_broken_trees) {
     struct interval nodes[31];
     struct ash_rbtree tree;
     ash_rbtree_init(&tree);

@@ -2,8 +2,7 @@
 /* Cases of single blocks: allocation, free, look-up, contract breaks. */
 #include "buddy/fixture.h"
 
-TEST_CASE(buddy, block_is_aligned_to_its_order)
-{
+TEST_CASE(buddy, block_is_aligned_to_its_order) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0x40003, 5000);
     for (uint32_t order = 0; order <= 11; order++) {
@@ -14,8 +13,7 @@ TEST_CASE(buddy, block_is_aligned_to_its_order)
     }
 }
 
-TEST_CASE(buddy, fills_to_the_last_frame_and_back)
-{
+TEST_CASE(buddy, fills_to_the_last_frame_and_back) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 3, 1000);
     ash_pfn_t frame;
@@ -35,8 +33,7 @@ TEST_CASE(buddy, fills_to_the_last_frame_and_back)
     CHECK_EQ(stats.free_blocks[8], 2);
 }
 
-TEST_CASE(buddy, exhaustion_is_an_error_and_an_event)
-{
+TEST_CASE(buddy, exhaustion_is_an_error_and_an_event) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 4);
     ash_pfn_t first;
@@ -47,8 +44,7 @@ TEST_CASE(buddy, exhaustion_is_an_error_and_an_event)
     CHECK_EQ(test_event_count("buddy.exhausted"), 2);
 }
 
-TEST_CASE(buddy, order_18_is_one_block_of_a_gibibyte)
-{
+TEST_CASE(buddy, order_18_is_one_block_of_a_gibibyte) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0x40000, 0x40000);
     ash_pfn_t first;
@@ -63,8 +59,7 @@ TEST_CASE(buddy, order_18_is_one_block_of_a_gibibyte)
     CHECK_EQ(stats_of(&buddy).free_blocks[18], 1);
 }
 
-TEST_CASE(buddy, blocks_above_order_18_stay_apart)
-{
+TEST_CASE(buddy, blocks_above_order_18_stay_apart) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0x80000, 0x80000);
     CHECK_EQ(stats_of(&buddy).free_blocks[18], 2);
@@ -77,8 +72,7 @@ TEST_CASE(buddy, blocks_above_order_18_stay_apart)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy, touching_regions_do_not_merge)
-{
+TEST_CASE(buddy, touching_regions_do_not_merge) {
     struct ash_buddy buddy;
     struct ash_buddy_region regions[] = {{0, 8}, {8, 8}, {16, 16}};
     buddy_over(&buddy, regions, 3);
@@ -90,8 +84,7 @@ TEST_CASE(buddy, touching_regions_do_not_merge)
     CHECK_EQ(ash_buddy_reserve(&buddy, 6, 4), -ASH_EINVAL);
 }
 
-TEST_CASE(buddy, orders_and_owners_out_of_range_are_refused)
-{
+TEST_CASE(buddy, orders_and_owners_out_of_range_are_refused) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     ash_pfn_t first = 77;
@@ -104,8 +97,7 @@ TEST_CASE(buddy, orders_and_owners_out_of_range_are_refused)
     CHECK_EQ(stats_of(&buddy).free_pages, 64);
 }
 
-TEST_CASE(buddy, alloc_at_takes_exactly_the_free_block_named)
-{
+TEST_CASE(buddy, alloc_at_takes_exactly_the_free_block_named) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 40, 2, 3), 0);
@@ -122,8 +114,7 @@ TEST_CASE(buddy, alloc_at_takes_exactly_the_free_block_named)
     CHECK_EQ(stats_of(&buddy).free_blocks[6], 1);
 }
 
-TEST_CASE(buddy, find_names_the_block_of_each_of_its_frames)
-{
+TEST_CASE(buddy, find_names_the_block_of_each_of_its_frames) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 5, 100);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 32, 4, 7), 0);
@@ -142,8 +133,7 @@ TEST_CASE(buddy, find_names_the_block_of_each_of_its_frames)
 }
 
 /* Heads that would lie below the region are looked for nowhere, whatever lies there in storage. */
-TEST_CASE(buddy, find_stays_inside_the_region)
-{
+TEST_CASE(buddy, find_stays_inside_the_region) {
     for (ash_pfn_t first = 129; first < 256; first += 6) {
         struct ash_buddy buddy;
         buddy_over_one(&buddy, first, 520);
@@ -155,8 +145,7 @@ TEST_CASE(buddy, find_stays_inside_the_region)
     }
 }
 
-TEST_CASE(buddy, double_free_panics_and_changes_nothing)
-{
+TEST_CASE(buddy, double_free_panics_and_changes_nothing) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     ash_pfn_t first;
@@ -168,8 +157,7 @@ TEST_CASE(buddy, double_free_panics_and_changes_nothing)
     CHECK_EQ(stats_of(&buddy).free_pages, 64);
 }
 
-TEST_CASE(buddy, free_of_foreign_frame_panics)
-{
+TEST_CASE(buddy, free_of_foreign_frame_panics) {
     struct ash_buddy buddy;
     struct ash_buddy_region regions[] = {{16, 16}, {64, 16}};
     buddy_over(&buddy, regions, 2);
@@ -180,8 +168,7 @@ TEST_CASE(buddy, free_of_foreign_frame_panics)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy, free_with_wrong_order_panics)
-{
+TEST_CASE(buddy, free_with_wrong_order_panics) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 16, 3, 0), 0);
@@ -193,8 +180,7 @@ TEST_CASE(buddy, free_with_wrong_order_panics)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy, statistics_count_blocks_and_pages)
-{
+TEST_CASE(buddy, statistics_count_blocks_and_pages) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 0, 0, 0), 0);

@@ -28,8 +28,7 @@ static void force_free(struct ash_buddy *buddy, uint32_t order, uint64_t block) 
     buddy->orders_free |= 1u << order;
 }
 
-TEST_CASE(buddy_check, each_flipped_bit_of_storage_is_found)
-{
+TEST_CASE(buddy_check, each_flipped_bit_of_storage_is_found) {
     struct ash_buddy buddy;
     struct ash_buddy_region regions[] = {{5, 90}, {130, 33}};
     const uint8_t *end = buddy_over(&buddy, regions, 2);
@@ -50,8 +49,7 @@ TEST_CASE(buddy_check, each_flipped_bit_of_storage_is_found)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy_check, false_summary_is_invariant_1)
-{
+TEST_CASE(buddy_check, false_summary_is_invariant_1) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 1000);
     CHECK(buddy.free_map[0].level_count > 1);
@@ -59,8 +57,7 @@ TEST_CASE(buddy_check, false_summary_is_invariant_1)
     CHECK_BROKEN(&buddy, "I1");
 }
 
-TEST_CASE(buddy_check, wrong_free_counts_are_invariant_2)
-{
+TEST_CASE(buddy_check, wrong_free_counts_are_invariant_2) {
     struct ash_buddy buddy;
     scene(&buddy);
     buddy.free_blocks[2]++;
@@ -77,16 +74,14 @@ TEST_CASE(buddy_check, wrong_free_counts_are_invariant_2)
     CHECK_BROKEN(&buddy, "I2");
 }
 
-TEST_CASE(buddy_check, free_bit_outside_the_regions_is_invariant_3)
-{
+TEST_CASE(buddy_check, free_bit_outside_the_regions_is_invariant_3) {
     struct ash_buddy buddy;
     scene(&buddy);
     force_free(&buddy, 0, 61);
     CHECK_BROKEN(&buddy, "I3");
 }
 
-TEST_CASE(buddy_check, free_block_across_the_end_is_invariant_3)
-{
+TEST_CASE(buddy_check, free_block_across_the_end_is_invariant_3) {
     struct ash_buddy buddy;
     scene(&buddy);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 48, 3, 0), 0); /* or it would be an unmerged buddy too */
@@ -96,8 +91,7 @@ TEST_CASE(buddy_check, free_block_across_the_end_is_invariant_3)
     CHECK_BROKEN(&buddy, "I3");
 }
 
-TEST_CASE(buddy_check, unmerged_buddies_are_invariant_4)
-{
+TEST_CASE(buddy_check, unmerged_buddies_are_invariant_4) {
     struct ash_buddy buddy;
     scene(&buddy);
     buddy.spans[0].state[16] = 0;
@@ -105,8 +99,7 @@ TEST_CASE(buddy_check, unmerged_buddies_are_invariant_4)
     CHECK_BROKEN(&buddy, "I4");
 }
 
-TEST_CASE(buddy_check, impossible_state_bytes_are_invariant_5)
-{
+TEST_CASE(buddy_check, impossible_state_bytes_are_invariant_5) {
     struct ash_buddy buddy;
     scene(&buddy);
     uint8_t *state = buddy.spans[0].state;
@@ -123,8 +116,7 @@ TEST_CASE(buddy_check, impossible_state_bytes_are_invariant_5)
     CHECK_BROKEN(&buddy, "I5");
 }
 
-TEST_CASE(buddy_check, gaps_and_overlaps_are_invariant_6)
-{
+TEST_CASE(buddy_check, gaps_and_overlaps_are_invariant_6) {
     struct ash_buddy buddy;
     scene(&buddy);
     uint8_t *state = buddy.spans[0].state;
@@ -141,8 +133,7 @@ TEST_CASE(buddy_check, gaps_and_overlaps_are_invariant_6)
     CHECK_BROKEN(&buddy, "I6");
 }
 
-TEST_CASE(buddy_check, wrong_page_counts_are_invariant_7)
-{
+TEST_CASE(buddy_check, wrong_page_counts_are_invariant_7) {
     struct ash_buddy buddy;
     scene(&buddy);
     buddy.reserved_pages++;

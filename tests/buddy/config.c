@@ -14,8 +14,7 @@ static size_t size_of_one(ash_pfn_t first, uint64_t len_pages) {
     return size_of(&region, 1);
 }
 
-TEST_CASE(buddy, invalid_configurations_have_no_size)
-{
+TEST_CASE(buddy, invalid_configurations_have_no_size) {
     struct ash_buddy_region overlap[] = {{0, 10}, {9, 10}};
     struct ash_buddy_region unsorted[] = {{20, 10}, {0, 10}};
     struct ash_buddy_region empty[] = {{0, 10}, {10, 0}};
@@ -28,8 +27,7 @@ TEST_CASE(buddy, invalid_configurations_have_no_size)
     CHECK(size_of(overlap, 1) != 0);
 }
 
-TEST_CASE(buddy, frame_numbers_end_at_2_to_the_52)
-{
+TEST_CASE(buddy, frame_numbers_end_at_2_to_the_52) {
     CHECK(size_of_one(LIMIT - 1, 1) != 0);
     CHECK_EQ(size_of_one(LIMIT - 1, 2), 0);
     CHECK_EQ(size_of_one(LIMIT, 1), 0);
@@ -38,8 +36,7 @@ TEST_CASE(buddy, frame_numbers_end_at_2_to_the_52)
     CHECK_EQ(size_of_one(UINT64_MAX, UINT64_MAX), 0);
 }
 
-TEST_CASE(buddy, at_most_2_to_the_40_frames_in_all)
-{
+TEST_CASE(buddy, at_most_2_to_the_40_frames_in_all) {
     uint64_t most = ASH_BUDDY_PAGES_MAX;
     size_t bytes = size_of_one(0, most);
     CHECK(bytes > most && bytes < most / 100 * 127);
@@ -52,8 +49,7 @@ TEST_CASE(buddy, at_most_2_to_the_40_frames_in_all)
     CHECK(size_of(halves, 2) != 0);
 }
 
-TEST_CASE(buddy, bad_storage_is_refused)
-{
+TEST_CASE(buddy, bad_storage_is_refused) {
     struct ash_buddy buddy;
     struct ash_buddy_region region = {0, 100};
     struct ash_buddy_config config = {&region, 1};
@@ -71,8 +67,7 @@ TEST_CASE(buddy, bad_storage_is_refused)
 }
 
 /* The bound that the header states, over awkward shapes. */
-TEST_CASE(buddy, storage_keeps_to_its_bound)
-{
+TEST_CASE(buddy, storage_keeps_to_its_bound) {
     struct test_random random = test_random_from(test_seed());
     for (uint32_t round = 0; round < 300; round++) {
         struct ash_buddy_region regions[8];
@@ -93,8 +88,7 @@ TEST_CASE(buddy, storage_keeps_to_its_bound)
     CHECK(size_of_one(0x40000, 0x40000) < 0x40000 / 100 * 126);
 }
 
-TEST_CASE(buddy, last_frames_below_the_limit_work)
-{
+TEST_CASE(buddy, last_frames_below_the_limit_work) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, LIMIT - 77, 77);
     ash_pfn_t first;
@@ -109,8 +103,7 @@ TEST_CASE(buddy, last_frames_below_the_limit_work)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy, many_regions_of_one_frame_work)
-{
+TEST_CASE(buddy, many_regions_of_one_frame_work) {
     enum { REGIONS = 100 };
     struct ash_buddy buddy;
     struct ash_buddy_region regions[REGIONS];

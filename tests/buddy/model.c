@@ -265,8 +265,7 @@ static void give_all_back(struct world *world) {
     }
 }
 
-TEST_CASE(buddy_model, random_calls_match_a_map_of_frames)
-{
+TEST_CASE(buddy_model, random_calls_match_a_map_of_frames) {
     static struct world world;
     for (uint64_t round = 0; round < 120; round++) {
         world.random = test_random_from(test_seed() + round);
@@ -288,8 +287,7 @@ TEST_CASE(buddy_model, random_calls_match_a_map_of_frames)
 }
 
 /* Fills with random orders until nothing at all fits, then frees in random order. */
-TEST_CASE(buddy_model, exhausted_and_emptied_it_is_as_new)
-{
+TEST_CASE(buddy_model, exhausted_and_emptied_it_is_as_new) {
     static struct world world;
     for (uint64_t round = 0; round < 10; round++) {
         world.random = test_random_from(test_seed() + 1000 + round);

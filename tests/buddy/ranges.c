@@ -2,8 +2,7 @@
 /* Cases of reserved ranges. */
 #include "buddy/fixture.h"
 
-TEST_CASE(buddy, reserved_frames_are_never_handed_out)
-{
+TEST_CASE(buddy, reserved_frames_are_never_handed_out) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 256);
     CHECK_EQ(ash_buddy_reserve(&buddy, 37, 101), 0);
@@ -15,8 +14,7 @@ TEST_CASE(buddy, reserved_frames_are_never_handed_out)
     CHECK_EQ(count, 256 - 101);
 }
 
-TEST_CASE(buddy, reserve_of_a_range_in_use_changes_nothing)
-{
+TEST_CASE(buddy, reserve_of_a_range_in_use_changes_nothing) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 20, 0, 0), 0);
@@ -28,8 +26,7 @@ TEST_CASE(buddy, reserve_of_a_range_in_use_changes_nothing)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy, reserve_of_an_impossible_range_is_refused)
-{
+TEST_CASE(buddy, reserve_of_an_impossible_range_is_refused) {
     struct ash_buddy buddy;
     struct ash_buddy_region regions[] = {{16, 16}, {64, 16}};
     buddy_over(&buddy, regions, 2);
@@ -43,8 +40,7 @@ TEST_CASE(buddy, reserve_of_an_impossible_range_is_refused)
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy, reserved_range_is_released_in_parts)
-{
+TEST_CASE(buddy, reserved_range_is_released_in_parts) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 3, 200);
     struct ash_buddy_stats before = stats_of(&buddy);
@@ -59,8 +55,7 @@ TEST_CASE(buddy, reserved_range_is_released_in_parts)
     CHECK_MEM_EQ(&after, &before, sizeof(after));
 }
 
-TEST_CASE(buddy, release_of_what_is_not_reserved_panics)
-{
+TEST_CASE(buddy, release_of_what_is_not_reserved_panics) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 64);
     CHECK_EQ(ash_buddy_reserve(&buddy, 10, 10), 0);

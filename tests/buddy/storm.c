@@ -61,8 +61,7 @@ static void storm_body(void *context, uint32_t cpu) {
     storm->wrong[cpu] = wrong;
 }
 
-TEST_CASE(buddy, four_cpus_share_it_without_loss)
-{
+TEST_CASE(buddy, four_cpus_share_it_without_loss) {
     struct storm *storm = test_alloc(sizeof(*storm), 64);
     buddy_over_one(&storm->buddy, 0, STORM_FRAMES);
     storm->seed = test_seed();

@@ -12,8 +12,7 @@ static void check_sectors(struct raw_driver *raw, ash_paddr_t at, uint64_t secto
         CHECK_EQ(*raw_at(raw, at + i), raw_pattern(sector * 512 + i));
 }
 
-TEST_CASE(device_blk, window_tells_a_modern_block_device)
-{
+TEST_CASE(device_blk, window_tells_a_modern_block_device) {
     struct raw_driver *raw = raw_new(NULL, 8);
     CHECK_EQ(raw_read(raw, RAW_MAGIC), 0x74726976);
     CHECK_EQ(raw_read(raw, RAW_VERSION), 2);
@@ -21,8 +20,7 @@ TEST_CASE(device_blk, window_tells_a_modern_block_device)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, read_gives_the_disks_bytes)
-{
+TEST_CASE(device_blk, read_gives_the_disks_bytes) {
     struct raw_driver *raw = raw_new(NULL, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     raw_request(raw, 0, RAW_IN, 5, RAW_BASE + DATA, 1024);
@@ -37,8 +35,7 @@ TEST_CASE(device_blk, read_gives_the_disks_bytes)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, write_changes_the_disk_and_is_read_back)
-{
+TEST_CASE(device_blk, write_changes_the_disk_and_is_read_back) {
     struct raw_driver *raw = raw_new(NULL, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     memset(raw_at(raw, RAW_BASE + DATA), 0x5a, 1024);
@@ -54,8 +51,7 @@ TEST_CASE(device_blk, write_changes_the_disk_and_is_read_back)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, status_of_requests_without_data)
-{
+TEST_CASE(device_blk, status_of_requests_without_data) {
     struct fake_virtio_blk_config config = {.id = "twenty bytes, no NUL"};
     struct raw_driver *raw = raw_new(&config, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
@@ -71,8 +67,7 @@ TEST_CASE(device_blk, status_of_requests_without_data)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, short_id_is_padded_with_nul)
-{
+TEST_CASE(device_blk, short_id_is_padded_with_nul) {
     struct raw_driver *raw = raw_new(NULL, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     memset(raw_at(raw, RAW_BASE + DATA), 0xee, 20);
@@ -81,8 +76,7 @@ TEST_CASE(device_blk, short_id_is_padded_with_nul)
     CHECK_MEM_EQ(raw_at(raw, RAW_BASE + DATA), "ashlar\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
 }
 
-TEST_CASE(device_blk, flush_is_unsupported_where_it_is_not_offered)
-{
+TEST_CASE(device_blk, flush_is_unsupported_where_it_is_not_offered) {
     struct fake_virtio_blk_config config = {.features_without = FAKE_VIRTIO_BLK_F_FLUSH};
     struct raw_driver *raw = raw_new(&config, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
@@ -91,8 +85,7 @@ TEST_CASE(device_blk, flush_is_unsupported_where_it_is_not_offered)
     CHECK_EQ(raw_status(raw, 0), RAW_UNSUPP);
 }
 
-TEST_CASE(device_blk, write_to_a_read_only_disk_fails_and_changes_nothing)
-{
+TEST_CASE(device_blk, write_to_a_read_only_disk_fails_and_changes_nothing) {
     struct fake_virtio_blk_config config = {.read_only = true};
     struct raw_driver *raw = raw_new(&config, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
@@ -105,8 +98,7 @@ TEST_CASE(device_blk, write_to_a_read_only_disk_fails_and_changes_nothing)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, request_past_the_capacity_fails_whole)
-{
+TEST_CASE(device_blk, request_past_the_capacity_fails_whole) {
     struct raw_driver *raw = raw_new(NULL, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     static const uint64_t sectors[] = {63, 64, UINT64_MAX, UINT64_MAX / 512};
@@ -122,8 +114,7 @@ TEST_CASE(device_blk, request_past_the_capacity_fails_whole)
     CHECK_EQ(raw->disk.bytes[63 * 512], raw_pattern(63 * 512));
 }
 
-TEST_CASE(device_blk, last_partial_sector_is_padded_and_not_writable)
-{
+TEST_CASE(device_blk, last_partial_sector_is_padded_and_not_writable) {
     struct raw_driver *raw = raw_new(NULL, 2);
     raw->disk.size_bytes = 700;
     raw_power(raw, NULL);
@@ -152,8 +143,7 @@ static uint8_t do_range(struct raw_driver *raw, uint32_t type, uint64_t sector, 
     return raw_status(raw, 0);
 }
 
-TEST_CASE(device_blk, discard_and_write_zeroes_only_where_they_are_offered)
-{
+TEST_CASE(device_blk, discard_and_write_zeroes_only_where_they_are_offered) {
     struct fake_virtio_blk_config config = {.features_with = FAKE_VIRTIO_BLK_F_DISCARD |
                                                              FAKE_VIRTIO_BLK_F_WRITE_ZEROES};
     struct raw_driver *raw = raw_new(NULL, 64);
@@ -173,8 +163,7 @@ TEST_CASE(device_blk, discard_and_write_zeroes_only_where_they_are_offered)
     CHECK_EQ(do_range(raw, RAW_ZEROES, 63, 2, 0), RAW_IOERR);
 }
 
-TEST_CASE(device_blk, configuration_space_tells_what_was_configured)
-{
+TEST_CASE(device_blk, configuration_space_tells_what_was_configured) {
     struct fake_virtio_blk_config config = {
         .queue_count = 3, .queue_size_max = 64, .seg_max = 17, .size_max = 8192, .blk_size = 4096};
     struct raw_driver *raw = raw_new(&config, 64);
@@ -192,8 +181,7 @@ TEST_CASE(device_blk, configuration_space_tells_what_was_configured)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, changed_capacity_is_announced)
-{
+TEST_CASE(device_blk, changed_capacity_is_announced) {
     struct raw_driver *raw = raw_new(NULL, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     uint32_t generation = raw_read(raw, RAW_GENERATION);
@@ -207,8 +195,7 @@ TEST_CASE(device_blk, changed_capacity_is_announced)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_blk, acknowledging_one_interrupt_leaves_the_other)
-{
+TEST_CASE(device_blk, acknowledging_one_interrupt_leaves_the_other) {
     struct raw_driver *raw = raw_new(NULL, 64);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     raw_request(raw, 0, RAW_FLUSH, 0, 0, 0);
@@ -228,8 +215,7 @@ static int failing_read(void *context, uint64_t offset, void *bytes, uint64_t le
     return offset <= 512 && offset + len > 512 ? -ASH_EIO : 0;
 }
 
-TEST_CASE(device_blk, failure_of_the_backing_is_an_io_error)
-{
+TEST_CASE(device_blk, failure_of_the_backing_is_an_io_error) {
     struct raw_driver *raw = raw_new(NULL, 4);
     raw_start(raw, RAW_ALL_FEATURES, 8);
     raw->blk.config.backing.read = failing_read;
@@ -241,8 +227,7 @@ TEST_CASE(device_blk, failure_of_the_backing_is_an_io_error)
     CHECK_EQ(raw_status(raw, 0), RAW_OK);
 }
 
-TEST_CASE(device_blk, empty_slot_has_device_id_0)
-{
+TEST_CASE(device_blk, empty_slot_has_device_id_0) {
     struct fake_virtio_mmio window;
     fake_virtio_mmio_init(&window, NULL);
     CHECK_EQ(fake_virtio_mmio_read(&window, RAW_MAGIC, 4), 0x74726976);
@@ -252,8 +237,7 @@ TEST_CASE(device_blk, empty_slot_has_device_id_0)
     CHECK_EQ(fake_virtio_mmio_read(&window, RAW_STATUS, 4), 0);
 }
 
-TEST_CASE(device_blk, two_queues_work_side_by_side)
-{
+TEST_CASE(device_blk, two_queues_work_side_by_side) {
     struct fake_virtio_blk_config config = {.queue_count = 2};
     struct raw_driver *raw = raw_new(&config, 64);
     enum { OTHER = 0x40000 };

@@ -51,36 +51,31 @@ static void check_second(struct liar *l, uint32_t id, uint32_t len) {
     raw_check_clean(l->raw);
 }
 
-TEST_CASE(device_faults, id_out_of_range)
-{
+TEST_CASE(device_faults, id_out_of_range) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, 0);
     check_second(&l, SIZE, 513);
     struct liar far = liar(FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, UINT32_MAX);
     check_second(&far, UINT32_MAX, 513);
 }
 
-TEST_CASE(device_faults, id_that_is_no_head_is_in_flight)
-{
+TEST_CASE(device_faults, id_that_is_no_head_is_in_flight) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD, 0);
     check_second(&l, 4, 513); /* chain 0 is back with the driver; 4 is in the middle of chain 3 */
 }
 
-TEST_CASE(device_faults, id_that_is_not_in_flight)
-{
+TEST_CASE(device_faults, id_that_is_not_in_flight) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, 0);
     check_second(&l, 0, 513);
 }
 
-TEST_CASE(device_faults, len_beyond_what_is_writable)
-{
+TEST_CASE(device_faults, len_beyond_what_is_writable) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 0);
     check_second(&l, 3, 514);
     struct liar far = liar(FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, UINT64_C(1) << 40);
     check_second(&far, 3, UINT32_MAX);
 }
 
-TEST_CASE(device_faults, duplicate_completion)
-{
+TEST_CASE(device_faults, duplicate_completion) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_DUPLICATE, 0);
     uint32_t ids[8], lens[8];
     arm(&l);
@@ -90,8 +85,7 @@ TEST_CASE(device_faults, duplicate_completion)
     CHECK_EQ(ids[3], 6);
 }
 
-TEST_CASE(device_faults, used_idx_jumps_past_what_was_written)
-{
+TEST_CASE(device_faults, used_idx_jumps_past_what_was_written) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_IDX_JUMP, 500);
     uint32_t ids[8], lens[8];
     arm(&l);
@@ -99,8 +93,7 @@ TEST_CASE(device_faults, used_idx_jumps_past_what_was_written)
     CHECK_EQ(raw_u16(l.raw, raw_used_at(l.raw) + 2), 503);
 }
 
-TEST_CASE(device_faults, error_status_moves_no_data)
-{
+TEST_CASE(device_faults, error_status_moves_no_data) {
     for (uint8_t status = RAW_IOERR; status <= RAW_UNSUPP; status++) {
         struct liar l = liar(FAKE_VIRTIO_FAULT_STATUS_ERROR, status);
         uint32_t ids[8], lens[8];
@@ -114,8 +107,7 @@ TEST_CASE(device_faults, error_status_moves_no_data)
     }
 }
 
-TEST_CASE(device_faults, status_byte_is_never_written)
-{
+TEST_CASE(device_faults, status_byte_is_never_written) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_STATUS_UNWRITTEN, 0);
     uint32_t ids[8], lens[8];
     arm(&l);
@@ -125,8 +117,7 @@ TEST_CASE(device_faults, status_byte_is_never_written)
     CHECK_EQ(lens[1], 513);
 }
 
-TEST_CASE(device_faults, silent_death_until_reset)
-{
+TEST_CASE(device_faults, silent_death_until_reset) {
     for (uint64_t for_good = 0; for_good < 2; for_good++) {
         struct liar l = liar(FAKE_VIRTIO_FAULT_DEATH, for_good);
         uint32_t ids[8], lens[8];
@@ -141,8 +132,7 @@ TEST_CASE(device_faults, silent_death_until_reset)
     }
 }
 
-TEST_CASE(device_faults, needs_reset_tells_by_a_configuration_interrupt)
-{
+TEST_CASE(device_faults, needs_reset_tells_by_a_configuration_interrupt) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_NEEDS_RESET, 0);
     uint32_t ids[8], lens[8];
     arm(&l);
@@ -154,8 +144,7 @@ TEST_CASE(device_faults, needs_reset_tells_by_a_configuration_interrupt)
     raw_check_clean(l.raw);
 }
 
-TEST_CASE(device_faults, lost_interrupt_leaves_the_entry_in_the_ring)
-{
+TEST_CASE(device_faults, lost_interrupt_leaves_the_entry_in_the_ring) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_INTERRUPT_LOST, 0);
     uint32_t id, len;
     arm(&l);
@@ -171,8 +160,7 @@ TEST_CASE(device_faults, lost_interrupt_leaves_the_entry_in_the_ring)
     CHECK(raw_used(l.raw, &id, &len));
 }
 
-TEST_CASE(device_faults, spurious_interrupts_with_and_without_a_reason)
-{
+TEST_CASE(device_faults, spurious_interrupts_with_and_without_a_reason) {
     struct liar none = liar(FAKE_VIRTIO_FAULT_INTERRUPT_SPURIOUS, 0);
     arm(&none);
     fake_virtio_step(none.raw->device);
@@ -189,8 +177,7 @@ TEST_CASE(device_faults, spurious_interrupts_with_and_without_a_reason)
     CHECK_EQ(raw_read(both.raw, RAW_INTERRUPT_STATUS), 3);
 }
 
-TEST_CASE(device_faults, lost_notification)
-{
+TEST_CASE(device_faults, lost_notification) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_NOTIFICATION_LOST, 0);
     l.fault.first = 0;
     arm(&l);
@@ -202,8 +189,7 @@ TEST_CASE(device_faults, lost_notification)
     CHECK(fake_virtio_step(l.raw->device));
 }
 
-TEST_CASE(device_faults, configuration_generation_churns)
-{
+TEST_CASE(device_faults, configuration_generation_churns) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_CONFIG_CHURN, 0);
     l.fault.count = FAKE_VIRTIO_FOREVER;
     arm(&l);
@@ -212,8 +198,7 @@ TEST_CASE(device_faults, configuration_generation_churns)
         CHECK_EQ(raw_read(l.raw, RAW_GENERATION), first + i);
 }
 
-TEST_CASE(device_faults, reset_takes_its_time)
-{
+TEST_CASE(device_faults, reset_takes_its_time) {
     struct liar l = liar(FAKE_VIRTIO_FAULT_RESET_SLOW, 0);
     l.fault.first = 0;
     l.fault.count = 3;

@@ -90,8 +90,7 @@ static void play(struct raw_driver *raw, struct test_random *random) {
     fake_virtio_run(raw->device, 10000);
 }
 
-TEST_CASE(device_garbage, nonsense_stays_inside_guest_memory_and_a_reset_ends_it)
-{
+TEST_CASE(device_garbage, nonsense_stays_inside_guest_memory_and_a_reset_ends_it) {
     struct test_random random = test_random_from(test_seed());
     struct fake_virtio_blk_config config = {.features_with = FAKE_VIRTIO_BLK_F_DISCARD |
                                                              FAKE_VIRTIO_BLK_F_WRITE_ZEROES |

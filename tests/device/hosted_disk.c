@@ -80,8 +80,7 @@ static void start(uint8_t *page) {
     set(RAW_STATUS, 15);
 }
 
-TEST_CASE(device_hosted, file_is_read_through_a_slot_and_padded_with_zeros)
-{
+TEST_CASE(device_hosted, file_is_read_through_a_slot_and_padded_with_zeros) {
     char path[64], message[200] = "";
     int fd;
     make_file(path, sizeof(path), &fd);
@@ -118,8 +117,7 @@ TEST_CASE(device_hosted, file_is_read_through_a_slot_and_padded_with_zeros)
     CHECK_EQ(platform_virtio_read(SLOT, RAW_DEVICE_ID, 4), 0);
 }
 
-TEST_CASE(device_hosted, second_disk_is_refused_with_the_reason)
-{
+TEST_CASE(device_hosted, second_disk_is_refused_with_the_reason) {
     char path[64], message[200] = "";
     int fd;
     make_file(path, sizeof(path), &fd);
@@ -133,8 +131,7 @@ TEST_CASE(device_hosted, second_disk_is_refused_with_the_reason)
     close(fd);
 }
 
-TEST_CASE(device_hosted, missing_disk_is_an_error_with_its_name)
-{
+TEST_CASE(device_hosted, missing_disk_is_an_error_with_its_name) {
     char message[200] = "";
     int error = hosted_disk_attach(SLOT, "/nonexistent.tar", message, sizeof(message));
     if (error == -ASH_EBUSY)
@@ -146,8 +143,7 @@ TEST_CASE(device_hosted, missing_disk_is_an_error_with_its_name)
 }
 
 /* Opening one waits for who writes into it, for ever. */
-TEST_CASE(device_hosted, pipe_with_a_name_is_no_disk)
-{
+TEST_CASE(device_hosted, pipe_with_a_name_is_no_disk) {
     char folder[] = "/tmp/ashlar-disk-XXXXXX", path[64], message[200] = "";
     CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof(path), "%s/pipe", folder);

@@ -20,8 +20,7 @@ static struct guest_memory *two_halves(uint8_t **low, uint8_t **high) {
     return memory;
 }
 
-TEST_CASE(device_memory, access_runs_over_the_seam_of_two_ranges)
-{
+TEST_CASE(device_memory, access_runs_over_the_seam_of_two_ranges) {
     uint8_t *low, *high, out[4] = {1, 2, 3, 4}, in[4];
     struct guest_memory *memory = two_halves(&low, &high);
     CHECK(guest_memory_write(memory, BASE + HALF - 2, out, 4));
@@ -32,8 +31,7 @@ TEST_CASE(device_memory, access_runs_over_the_seam_of_two_ranges)
     CHECK_EQ(memory->refused, 0);
 }
 
-TEST_CASE(device_memory, access_outside_is_refused_whole_and_counted)
-{
+TEST_CASE(device_memory, access_outside_is_refused_whole_and_counted) {
     uint8_t *low, *high, bytes[8] = {9, 9, 9, 9, 9, 9, 9, 9};
     struct guest_memory *memory = two_halves(&low, &high);
     memset(high, 7, HALF);
@@ -50,8 +48,7 @@ TEST_CASE(device_memory, access_outside_is_refused_whole_and_counted)
     CHECK_EQ(memory->refused, 4);
 }
 
-TEST_CASE(device_memory, indexes_are_little_endian_and_aligned)
-{
+TEST_CASE(device_memory, indexes_are_little_endian_and_aligned) {
     uint8_t *low, *high;
     uint16_t value;
     struct guest_memory *memory = two_halves(&low, &high);
@@ -65,8 +62,7 @@ TEST_CASE(device_memory, indexes_are_little_endian_and_aligned)
     CHECK_EQ(memory->refused, 2);
 }
 
-TEST_CASE(device_memory, range_that_overlaps_or_wraps_is_refused)
-{
+TEST_CASE(device_memory, range_that_overlaps_or_wraps_is_refused) {
     uint8_t *low, *high;
     struct guest_memory *memory = two_halves(&low, &high);
     CHECK_EQ(guest_memory_add(memory, BASE + HALF - 1, low, 2), -ASH_EINVAL);

@@ -273,8 +273,7 @@ static void run_model(struct model *model, uint32_t actions) {
     CHECK_MEM_EQ(raw->disk.bytes, model->disk, sizeof(model->disk));
 }
 
-TEST_CASE(device_model, random_chains_in_any_order_do_what_a_copy_of_the_disk_does)
-{
+TEST_CASE(device_model, random_chains_in_any_order_do_what_a_copy_of_the_disk_does) {
     struct fake_virtio_blk_config config = {.queue_size_max = 1024};
     struct model *model = test_alloc(sizeof(*model), 8);
     model->random = test_random_from(test_seed());

@@ -21,8 +21,7 @@ static void offer_reads(struct raw_driver *raw, uint32_t n) {
     }
 }
 
-TEST_CASE(device_ring, step_does_one_ring_action)
-{
+TEST_CASE(device_ring, step_does_one_ring_action) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES, 4);
     struct fake_virtio *device = raw->device;
@@ -55,8 +54,7 @@ TEST_CASE(device_ring, step_does_one_ring_action)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_ring, sleeping_device_does_not_look_at_the_ring)
-{
+TEST_CASE(device_ring, sleeping_device_does_not_look_at_the_ring) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES, 4);
     raw_request(raw, 0, RAW_FLUSH, 0, 0, 0);
@@ -70,8 +68,7 @@ TEST_CASE(device_ring, sleeping_device_does_not_look_at_the_ring)
 }
 
 /* The window between "notify me" and sleep: what comes there is found by the second look. */
-TEST_CASE(device_ring, buffer_offered_between_arm_and_sleep_is_not_lost)
-{
+TEST_CASE(device_ring, buffer_offered_between_arm_and_sleep_is_not_lost) {
     for (uint32_t event_idx = 0; event_idx < 2; event_idx++) {
         struct raw_driver *raw = raw_new(NULL, SECTORS);
         raw_start(raw, RAW_ALL_FEATURES & ~(event_idx ? 0 : FAKE_VIRTIO_F_EVENT_IDX), 8);
@@ -96,8 +93,7 @@ TEST_CASE(device_ring, buffer_offered_between_arm_and_sleep_is_not_lost)
     }
 }
 
-TEST_CASE(device_ring, order_is_the_policys)
-{
+TEST_CASE(device_ring, order_is_the_policys) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     uint32_t ids[5], moved = 0;
     for (uint32_t order = FAKE_VIRTIO_FIFO; order <= FAKE_VIRTIO_RANDOM; order++) {
@@ -120,8 +116,7 @@ TEST_CASE(device_ring, order_is_the_policys)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_ring, latency_is_counted_in_steps)
-{
+TEST_CASE(device_ring, latency_is_counted_in_steps) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES, 4);
     fake_virtio_set_policy(raw->device, &(struct fake_virtio_policy){.latency_steps = 20});
@@ -136,8 +131,7 @@ TEST_CASE(device_ring, latency_is_counted_in_steps)
     CHECK_EQ(steps, 21); /* the fetch, then the twentieth step after it */
 }
 
-TEST_CASE(device_ring, used_idx_moves_by_the_batch)
-{
+TEST_CASE(device_ring, used_idx_moves_by_the_batch) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES, 16);
     fake_virtio_set_policy(raw->device, &(struct fake_virtio_policy){.used_batch = 3});
@@ -153,8 +147,7 @@ TEST_CASE(device_ring, used_idx_moves_by_the_batch)
     CHECK_EQ(raw->device->stats.published, 2);
 }
 
-TEST_CASE(device_ring, same_seed_same_run)
-{
+TEST_CASE(device_ring, same_seed_same_run) {
     uint32_t ids[2][5];
     uint64_t steps[2];
     for (uint32_t i = 0; i < 2; i++) {
@@ -176,8 +169,7 @@ TEST_CASE(device_ring, same_seed_same_run)
 
 /* Notifications */
 
-TEST_CASE(device_ring, event_needed_is_what_the_specification_says)
-{
+TEST_CASE(device_ring, event_needed_is_what_the_specification_says) {
     struct test_random random = test_random_from(test_seed());
     for (uint32_t i = 0; i < 20000; i++) {
         uint16_t before = (uint16_t)test_random_u64(&random);
@@ -194,8 +186,7 @@ TEST_CASE(device_ring, event_needed_is_what_the_specification_says)
 
 /* used_event at any distance, batches of any length, over the wrap of the index: the line rises
  * exactly if the batch contains the entry that was asked for. */
-TEST_CASE(device_ring, interrupt_comes_exactly_when_used_event_is_passed)
-{
+TEST_CASE(device_ring, interrupt_comes_exactly_when_used_event_is_passed) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     struct test_random random = test_random_from(test_seed());
     uint32_t ids[5];
@@ -216,8 +207,7 @@ TEST_CASE(device_ring, interrupt_comes_exactly_when_used_event_is_passed)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_ring, without_event_idx_the_avail_flag_silences)
-{
+TEST_CASE(device_ring, without_event_idx_the_avail_flag_silences) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES & ~FAKE_VIRTIO_F_EVENT_IDX, 4);
     raw_set_u16(raw, raw_avail_at(raw), 1);
@@ -232,8 +222,7 @@ TEST_CASE(device_ring, without_event_idx_the_avail_flag_silences)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_ring, notify_always_interrupts_after_each_publication)
-{
+TEST_CASE(device_ring, notify_always_interrupts_after_each_publication) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES, 16);
     fake_virtio_set_policy(raw->device,
@@ -245,8 +234,7 @@ TEST_CASE(device_ring, notify_always_interrupts_after_each_publication)
     CHECK_EQ(raw->device->stats.interrupts, 5);
 }
 
-TEST_CASE(device_ring, busy_device_wants_no_notification)
-{
+TEST_CASE(device_ring, busy_device_wants_no_notification) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     for (uint32_t event_idx = 0; event_idx < 2; event_idx++) {
         raw_start(raw, RAW_ALL_FEATURES & ~(event_idx ? 0 : FAKE_VIRTIO_F_EVENT_IDX), 16);
@@ -303,14 +291,15 @@ static void run_past_the_wrap(uint16_t size, uint32_t requests) {
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_ring, smallest_queue_runs_past_the_index_wrap)
-{ run_past_the_wrap(2, 70000); }
+TEST_CASE(device_ring, smallest_queue_runs_past_the_index_wrap) {
+    run_past_the_wrap(2, 70000);
+}
 
-TEST_CASE(device_ring, largest_queue_runs_past_the_index_wrap)
-{ run_past_the_wrap(1024, 140000); }
+TEST_CASE(device_ring, largest_queue_runs_past_the_index_wrap) {
+    run_past_the_wrap(1024, 140000);
+}
 
-TEST_CASE(device_ring, every_queue_size_works)
-{
+TEST_CASE(device_ring, every_queue_size_works) {
     for (uint16_t size = 2; size <= 1024; size = (uint16_t)(size * 2)) {
         struct fake_virtio_blk_config config = {.queue_size_max = size};
         struct raw_driver *raw = raw_new(&config, SECTORS);

@@ -399,8 +399,7 @@ static bool is_fatal(enum fake_virtio_rule rule) {
            rule != FAKE_VIRTIO_RULE_DESC_FLAGS;
 }
 
-TEST_CASE(device_rules, each_is_seen_when_it_alone_is_broken)
-{
+TEST_CASE(device_rules, each_is_seen_when_it_alone_is_broken) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     for (uint32_t i = 0; i < FAKE_VIRTIO_RULE_COUNT; i++) {
         enum fake_virtio_rule rule = (enum fake_virtio_rule)i;
@@ -424,8 +423,7 @@ TEST_CASE(device_rules, each_is_seen_when_it_alone_is_broken)
     }
 }
 
-TEST_CASE(device_rules, order_counts_for_empty_descriptors_too)
-{
+TEST_CASE(device_rules, order_counts_for_empty_descriptors_too) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_ALL_FEATURES, SIZE);
     raw_request(raw, 0, RAW_OUT, 0, RAW_BASE + DATA, 512);
@@ -434,8 +432,7 @@ TEST_CASE(device_rules, order_counts_for_empty_descriptors_too)
     CHECK_EQ(fake_virtio_violated(raw->device, FAKE_VIRTIO_RULE_CHAIN_ORDER), 1);
 }
 
-TEST_CASE(device_rules, driver_by_the_book_breaks_none)
-{
+TEST_CASE(device_rules, driver_by_the_book_breaks_none) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     for (uint32_t round = 0; round < 3; round++) {
         raw_start(raw, round == 0 ? FAKE_VIRTIO_F_VERSION_1 : RAW_ALL_FEATURES, SIZE);
@@ -447,8 +444,7 @@ TEST_CASE(device_rules, driver_by_the_book_breaks_none)
     raw_check_clean(raw);
 }
 
-TEST_CASE(device_rules, reset_forgets_the_accepted_features)
-{
+TEST_CASE(device_rules, reset_forgets_the_accepted_features) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_negotiate(raw, RAW_ALL_FEATURES);
     raw_write(raw, RAW_STATUS, 0);
@@ -459,8 +455,7 @@ TEST_CASE(device_rules, reset_forgets_the_accepted_features)
     CHECK_EQ(raw_read(raw, RAW_STATUS), 3);
 }
 
-TEST_CASE(device_rules, indirect_loop_and_wrapped_address_are_seen)
-{
+TEST_CASE(device_rules, indirect_loop_and_wrapped_address_are_seen) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     ash_paddr_t table = RAW_BASE + TABLE;
     raw_start(raw, RAW_ALL_FEATURES, SIZE);

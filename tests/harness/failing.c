@@ -11,40 +11,36 @@
 #include "platform.h"
 
 /* EXPECT ok */
-TEST_CASE(_harness, passes_at_this_end)
-{ CHECK(true); }
+TEST_CASE(_harness, passes_at_this_end) {
+    CHECK(true);
+}
 
 /* EXPECT fail "does not hold: 1 == two" */
-TEST_CASE(_harness, check)
-{
+TEST_CASE(_harness, check) {
     volatile int two = 2;
     CHECK(1 == two);
 }
 
 /* EXPECT fail "two is 2 (0x2), expected -1 = -1 (0xffffffffffffffff)" */
-TEST_CASE(_harness, equality)
-{
+TEST_CASE(_harness, equality) {
     volatile int two = 2;
     CHECK_EQ(two, -1);
 }
 
 /* EXPECT fail "is "slab", expected "buddy"" */
-TEST_CASE(_harness, strings)
-{
+TEST_CASE(_harness, strings) {
     const char *name = "slab";
     CHECK_STR_EQ(name, "buddy");
 }
 
 /* EXPECT fail "is "?[2J??slab", expected "buddy"" */
-TEST_CASE(_harness, message_with_any_bytes)
-{
+TEST_CASE(_harness, message_with_any_bytes) {
     const char *name = "\x1b[2J\xc2\x9bslab";
     CHECK_STR_EQ(name, "buddy");
 }
 
 /* EXPECT fail "differs at byte 2 of 4: 0x03, expected 0x33" */
-TEST_CASE(_harness, memory)
-{
+TEST_CASE(_harness, memory) {
     const uint8_t actual[4] = {1, 2, 3, 4}, expected[4] = {1, 2, 0x33, 4};
     CHECK_MEM_EQ(actual, expected, sizeof(actual));
 }
@@ -56,28 +52,32 @@ static void fail_deep_down(uint32_t depth) {
 }
 
 /* EXPECT fail "does not hold: depth != 0" */
-TEST_CASE(_harness, check_in_a_helper)
-{ fail_deep_down(5); }
+TEST_CASE(_harness, check_in_a_helper) {
+    fail_deep_down(5);
+}
 
 /* EXPECT fail "panic: out of luck, 3 left" */
-TEST_CASE(_harness, panic)
-{ ash_panic("part.c", 1, "out of luck, %d left", 3); }
+TEST_CASE(_harness, panic) {
+    ash_panic("part.c", 1, "out of luck, %d left", 3);
+}
 
 /* EXPECT ok */
-TEST_CASE(_harness, expected_panic)
-{ CHECK_PANICS(ash_panic("part.c", 1, "out of luck"), "of luck"); }
+TEST_CASE(_harness, expected_panic) {
+    CHECK_PANICS(ash_panic("part.c", 1, "out of luck"), "of luck");
+}
 
 /* EXPECT fail "did not panic: (void)0" */
-TEST_CASE(_harness, expected_panic_that_does_not_come)
-{ CHECK_PANICS((void)0, "luck"); }
+TEST_CASE(_harness, expected_panic_that_does_not_come) {
+    CHECK_PANICS((void)0, "luck");
+}
 
 /* EXPECT fail "panicked with "out of luck", expected "...of memory..."" */
-TEST_CASE(_harness, other_panic_than_expected)
-{ CHECK_PANICS(ash_panic("part.c", 1, "out of luck"), "of memory"); }
+TEST_CASE(_harness, other_panic_than_expected) {
+    CHECK_PANICS(ash_panic("part.c", 1, "out of luck"), "of memory");
+}
 
 /* EXPECT fail "panic: second" */
-TEST_CASE(_harness, second_panic_after_an_expected_one)
-{
+TEST_CASE(_harness, second_panic_after_an_expected_one) {
     CHECK_PANICS(ash_panic("part.c", 1, "first"), "first");
     ash_panic("part.c", 1, "second");
 }
@@ -88,16 +88,19 @@ static void panic_within_a_panic(void) {
 }
 
 /* EXPECT ok */
-TEST_CASE(_harness, expected_panics_nest)
-{ CHECK_PANICS(panic_within_a_panic(), "outer"); }
+TEST_CASE(_harness, expected_panics_nest) {
+    CHECK_PANICS(panic_within_a_panic(), "outer");
+}
 
 /* EXPECT fail "does not hold: depth != 0" */
-TEST_CASE(_harness, check_where_a_panic_is_expected)
-{ CHECK_PANICS(fail_deep_down(2), "luck"); }
+TEST_CASE(_harness, check_where_a_panic_is_expected) {
+    CHECK_PANICS(fail_deep_down(2), "luck");
+}
 
 /* EXPECT fail "panic: after it" */
-TEST_CASE(_harness, panic_after_that)
-{ ash_panic("part.c", 1, "after it"); }
+TEST_CASE(_harness, panic_after_that) {
+    ash_panic("part.c", 1, "after it");
+}
 
 static void panic_while_masked(void) {
     (void)ash_port_irq_save();
@@ -109,8 +112,7 @@ static void set_flag(void *context) {
 }
 
 /* EXPECT ok */
-TEST_CASE(_harness, expected_panic_gives_the_interrupts_back)
-{
+TEST_CASE(_harness, expected_panic_gives_the_interrupts_back) {
     uint32_t arrived = 0;
     CHECK_PANICS(panic_while_masked(), "masked");
     CHECK_EQ(platform_interrupt_self(set_flag, &arrived), 0);
@@ -120,16 +122,17 @@ TEST_CASE(_harness, expected_panic_gives_the_interrupts_back)
 }
 
 /* EXPECT fail "ended with interrupts masked" */
-TEST_CASE(_harness, interrupts_left_masked)
-{ (void)ash_port_irq_save(); }
+TEST_CASE(_harness, interrupts_left_masked) {
+    (void)ash_port_irq_save();
+}
 
 /* EXPECT fail "panic: masked" */
-TEST_CASE(_harness, panic_with_interrupts_masked)
-{ panic_while_masked(); }
+TEST_CASE(_harness, panic_with_interrupts_masked) {
+    panic_while_masked();
+}
 
 /* EXPECT ok */
-TEST_CASE(_harness, interrupts_come_again_after_that)
-{
+TEST_CASE(_harness, interrupts_come_again_after_that) {
     uint32_t arrived = 0;
     CHECK_EQ(platform_interrupt_self(set_flag, &arrived), 0);
     for (uint32_t i = 0; i < 100000 && ash_load_relaxed(&arrived) == 0; i++)
@@ -143,8 +146,9 @@ static void check_on_the_last(void *context, uint32_t cpu) {
 }
 
 /* EXPECT fail "on CPU 1: does not hold: cpu != 1" */
-TEST_CASE(_harness, check_on_another_cpu)
-{ test_run_on_cpus(check_on_the_last, NULL, 2); }
+TEST_CASE(_harness, check_on_another_cpu) {
+    test_run_on_cpus(check_on_the_last, NULL, 2);
+}
 
 static void panic_on_the_last(void *context, uint32_t cpu) {
     (void)context;
@@ -153,8 +157,9 @@ static void panic_on_the_last(void *context, uint32_t cpu) {
 }
 
 /* EXPECT fail "on CPU 1: panic: CPU 1" */
-TEST_CASE(_harness, panic_on_another_cpu)
-{ test_run_on_cpus(panic_on_the_last, NULL, 2); }
+TEST_CASE(_harness, panic_on_another_cpu) {
+    test_run_on_cpus(panic_on_the_last, NULL, 2);
+}
 
 static void expect_own_panic(void *context, uint32_t cpu) {
     (void)context;
@@ -163,8 +168,9 @@ static void expect_own_panic(void *context, uint32_t cpu) {
 }
 
 /* EXPECT ok */
-TEST_CASE(_harness, expected_panics_on_two_cpus_at_once)
-{ test_run_on_cpus(expect_own_panic, NULL, 2); }
+TEST_CASE(_harness, expected_panics_on_two_cpus_at_once) {
+    test_run_on_cpus(expect_own_panic, NULL, 2);
+}
 
 static void fail_everywhere(void *context, uint32_t cpu) {
     (void)context;
@@ -172,8 +178,9 @@ static void fail_everywhere(void *context, uint32_t cpu) {
 }
 
 /* EXPECT fail "does not hold: cpu == " */
-TEST_CASE(_harness, check_on_every_cpu)
-{ test_run_on_cpus(fail_everywhere, NULL, 2); }
+TEST_CASE(_harness, check_on_every_cpu) {
+    test_run_on_cpus(fail_everywhere, NULL, 2);
+}
 
 static void skip_everywhere(void *context, uint32_t cpu) {
     (void)context, (void)cpu;
@@ -181,24 +188,27 @@ static void skip_everywhere(void *context, uint32_t cpu) {
 }
 
 /* EXPECT skip "no such thing on CPU" */
-TEST_CASE(_harness, skip_on_cpus)
-{ test_run_on_cpus(skip_everywhere, NULL, 2); }
+TEST_CASE(_harness, skip_on_cpus) {
+    test_run_on_cpus(skip_everywhere, NULL, 2);
+}
 
 /* EXPECT skip "needs 1000 CPUs" */
-TEST_CASE(_harness, more_cpus_than_there_are)
-{ test_run_on_cpus(skip_everywhere, NULL, 1000); }
+TEST_CASE(_harness, more_cpus_than_there_are) {
+    test_run_on_cpus(skip_everywhere, NULL, 1000);
+}
 
 /* EXPECT skip "because of 7" */
-TEST_CASE(_harness, skip_with_a_reason)
-{ test_skip("because of %d", 7); }
+TEST_CASE(_harness, skip_with_a_reason) {
+    test_skip("because of %d", 7);
+}
 
 /* EXPECT fail "test_alloc: " */
-TEST_CASE(_harness, more_memory_than_the_arena)
-{ (void)test_alloc(SIZE_MAX / 2, 16); }
+TEST_CASE(_harness, more_memory_than_the_arena) {
+    (void)test_alloc(SIZE_MAX / 2, 16);
+}
 
 /* EXPECT ok */
-TEST_CASE(_harness, memory_comes_back_zeroed)
-{
+TEST_CASE(_harness, memory_comes_back_zeroed) {
     for (uint32_t round = 0; round < 2; round++) {
         uint8_t *bytes = test_alloc(1000, 64);
         CHECK_EQ((uintptr_t)bytes % 64, 0);
@@ -209,12 +219,12 @@ TEST_CASE(_harness, memory_comes_back_zeroed)
 }
 
 /* EXPECT fail "[seed 1]" */
-TEST_CASE(_harness, failure_with_a_seed_prints_it)
-{
+TEST_CASE(_harness, failure_with_a_seed_prints_it) {
     struct test_random random = test_random_from(test_seed());
     CHECK(test_random_below(&random, 10) == 10);
 }
 
 /* EXPECT ok */
-TEST_CASE(_harness, passes_at_that_end)
-{ CHECK(true); }
+TEST_CASE(_harness, passes_at_that_end) {
+    CHECK(true);
+}

@@ -10,18 +10,17 @@ static uint32_t cksum_of(const void *bytes, size_t len) {
     return cksum_finish(&sum);
 }
 
-TEST_CASE(cksum, of_nothing_is_all_ones)
-{ CHECK_EQ(cksum_of("", 0), UINT32_C(4294967295)); }
+TEST_CASE(cksum, of_nothing_is_all_ones) {
+    CHECK_EQ(cksum_of("", 0), UINT32_C(4294967295));
+}
 
-TEST_CASE(cksum, is_the_hosts_for_known_texts)
-{
+TEST_CASE(cksum, is_the_hosts_for_known_texts) {
     CHECK_EQ(cksum_of("123456789", 9), UINT32_C(930766865));
     CHECK_EQ(cksum_of("hello\n", 6), UINT32_C(3015617425));
     CHECK_EQ(cksum_of("\0", 1), UINT32_C(4215202376));
 }
 
-TEST_CASE(cksum, counts_lengths_of_several_bytes)
-{
+TEST_CASE(cksum, counts_lengths_of_several_bytes) {
     uint8_t *zeros = test_alloc(70000, 8);
     CHECK_EQ(cksum_of(zeros, 70000), UINT32_C(1774371287));
 }
@@ -41,8 +40,7 @@ static uint32_t cksum_model(const uint8_t *bytes, size_t len) {
     return ~crc;
 }
 
-TEST_CASE(cksum, agrees_with_the_definition_however_it_is_cut)
-{
+TEST_CASE(cksum, agrees_with_the_definition_however_it_is_cut) {
     enum { SIZE = 600 };
     struct test_random random = test_random_from(test_seed());
     uint8_t *bytes = test_alloc(SIZE, 8);

@@ -13,8 +13,7 @@ static uint8_t *lent_buffer(struct disk_bench *bench) {
     return buffer;
 }
 
-TEST_CASE(disk, reads_whole_sectors_straight_into_lent_memory)
-{
+TEST_CASE(disk, reads_whole_sectors_straight_into_lent_memory) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     CHECK_EQ(bench->disk.size_bytes, BENCH_SECTORS * 512);
@@ -24,8 +23,7 @@ TEST_CASE(disk, reads_whole_sectors_straight_into_lent_memory)
     CHECK(bench->device.broken_rule == NULL);
 }
 
-TEST_CASE(disk, reads_any_part)
-{
+TEST_CASE(disk, reads_any_part) {
     struct disk_bench *bench = disk_bench_new();
     struct test_random random = test_random_from(test_seed());
     disk_bench_start(bench);
@@ -43,16 +41,14 @@ TEST_CASE(disk, reads_any_part)
     CHECK(bench->device.broken_rule == NULL);
 }
 
-TEST_CASE(disk, keeps_thirty_two_requests_in_flight)
-{
+TEST_CASE(disk, keeps_thirty_two_requests_in_flight) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     disk_bench_check(bench, 0, lent_buffer(bench), BUFFER_BYTES - 1);
     CHECK_EQ(bench->most_held, DISK_IN_FLIGHT_MAX);
 }
 
-TEST_CASE(disk, reads_blocks_larger_than_a_sector)
-{
+TEST_CASE(disk, reads_blocks_larger_than_a_sector) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.block_size = 4096;
     disk_bench_start(bench);
@@ -64,8 +60,7 @@ TEST_CASE(disk, reads_blocks_larger_than_a_sector)
     CHECK(bench->device.broken_rule == NULL);
 }
 
-TEST_CASE(disk, refuses_what_is_past_the_end)
-{
+TEST_CASE(disk, refuses_what_is_past_the_end) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = lent_buffer(bench);
@@ -75,8 +70,7 @@ TEST_CASE(disk, refuses_what_is_past_the_end)
     CHECK_EQ(disk_read(&bench->disk, BENCH_SECTORS * 512, buffer, 0), 0);
 }
 
-TEST_CASE(disk, a_device_error_is_an_error_and_the_next_read_works)
-{
+TEST_CASE(disk, a_device_error_is_an_error_and_the_next_read_works) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = lent_buffer(bench);
@@ -88,8 +82,7 @@ TEST_CASE(disk, a_device_error_is_an_error_and_the_next_read_works)
     disk_bench_check(bench, 0, buffer, 500000);
 }
 
-TEST_CASE(disk, a_device_that_breaks_its_protocol_is_reset)
-{
+TEST_CASE(disk, a_device_that_breaks_its_protocol_is_reset) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = lent_buffer(bench);
@@ -101,8 +94,7 @@ TEST_CASE(disk, a_device_that_breaks_its_protocol_is_reset)
     disk_bench_check(bench, 0, buffer, 100000);
 }
 
-TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up)
-{
+TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = lent_buffer(bench);
@@ -113,8 +105,7 @@ TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up)
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 512), -ASH_EIO);
 }
 
-TEST_CASE(disk, a_device_that_cannot_be_reset_writes_to_no_buffer_of_a_caller)
-{
+TEST_CASE(disk, a_device_that_cannot_be_reset_writes_to_no_buffer_of_a_caller) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = memory_pages_alloc(bench->memory, 0, MEMORY_FOREIGN);
@@ -140,43 +131,37 @@ static void check_init_fails(struct disk_bench *bench, int error, const char *pa
     CHECK_EQ(after.free_pages, before.free_pages);
 }
 
-TEST_CASE(disk, says_which_option_a_legacy_device_needs)
-{
+TEST_CASE(disk, says_which_option_a_legacy_device_needs) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.version = 1;
     check_init_fails(bench, -ASH_ENOTSUP, "force-legacy=false");
 }
 
-TEST_CASE(disk, says_that_a_device_is_of_another_kind)
-{
+TEST_CASE(disk, says_that_a_device_is_of_another_kind) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.device_id = 1;
     check_init_fails(bench, -ASH_ENODEV, "not a block device");
 }
 
-TEST_CASE(disk, finds_nothing_in_an_empty_slot)
-{
+TEST_CASE(disk, finds_nothing_in_an_empty_slot) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.device_id = 0;
     check_init_fails(bench, -ASH_ENXIO, "");
 }
 
-TEST_CASE(disk, gives_its_memory_back_when_the_device_refuses)
-{
+TEST_CASE(disk, gives_its_memory_back_when_the_device_refuses) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.refuses_features = true;
     check_init_fails(bench, -ASH_EPERM, "");
 }
 
-TEST_CASE(disk, refuses_blocks_larger_than_its_buffer)
-{
+TEST_CASE(disk, refuses_blocks_larger_than_its_buffer) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.block_size = 65536;
     check_init_fails(bench, -ASH_ENOTSUP, "larger than 32 KiB");
 }
 
-TEST_CASE(disk, says_that_there_is_no_memory)
-{
+TEST_CASE(disk, says_that_there_is_no_memory) {
     struct disk_bench *bench = disk_bench_new();
     while (memory_pages_alloc(bench->memory, 0, MEMORY_FOREIGN) != NULL) {}
     check_init_fails(bench, -ASH_ENOMEM, "no memory");

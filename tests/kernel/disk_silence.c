@@ -7,8 +7,7 @@
 #include "hosted/hosted.h"
 #include "kernel/wait.h"
 
-TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works)
-{
+TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = memory_pages_alloc(bench->memory, 5, MEMORY_FOREIGN);
@@ -36,8 +35,7 @@ static void complete_one(void *context) {
         bench->reason = "no timer";
 }
 
-TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back)
-{
+TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
     uint8_t *buffer = memory_pages_alloc(bench->memory, 9, MEMORY_FOREIGN);
@@ -67,8 +65,7 @@ static bool at_once(void *context) {
     return true;
 }
 
-TEST_CASE(disk_silence, kernel_wait_ends_at_its_deadline)
-{
+TEST_CASE(disk_silence, kernel_wait_ends_at_its_deadline) {
     uint32_t calls = 0;
     hosted_clock_set_manual(1000);
     int error = kernel_wait(never, &calls, 5000);
@@ -79,8 +76,7 @@ TEST_CASE(disk_silence, kernel_wait_ends_at_its_deadline)
     CHECK(calls >= 2);
 }
 
-TEST_CASE(disk_silence, kernel_wait_tests_once_even_when_the_deadline_has_passed)
-{
+TEST_CASE(disk_silence, kernel_wait_tests_once_even_when_the_deadline_has_passed) {
     uint32_t calls = 0;
     CHECK_EQ(kernel_wait(at_once, &calls, 0), 0);
     CHECK_EQ(calls, 1);

@@ -49,15 +49,13 @@ static const char *line_of(struct typist *typist, const char *keys) {
     return line;
 }
 
-TEST_CASE(line_editor, returns_what_is_typed)
-{
+TEST_CASE(line_editor, returns_what_is_typed) {
     struct typist *typist = typist_new(true);
     CHECK_STR_EQ(line_of(typist, "echo a"), "echo a");
     CHECK_STR_EQ(line_of(typist, ""), "");
 }
 
-TEST_CASE(line_editor, moves_and_inserts)
-{
+TEST_CASE(line_editor, moves_and_inserts) {
     struct typist *typist = typist_new(true);
     CHECK_STR_EQ(line_of(typist, "bc\x1b[D\x1b[Da"), "abc");
     CHECK_STR_EQ(line_of(typist, "ac\x1b[D\x1b[D\x1b[D\x1b[Cb"), "abc");
@@ -74,8 +72,7 @@ TEST_CASE(line_editor, moves_and_inserts)
                  "abcd");
 }
 
-TEST_CASE(line_editor, deletes)
-{
+TEST_CASE(line_editor, deletes) {
     struct typist *typist = typist_new(true);
     CHECK_STR_EQ(line_of(typist, "abx\x7f"
                                  "c"),
@@ -95,8 +92,7 @@ TEST_CASE(line_editor, deletes)
     CHECK_STR_EQ(line_of(typist, "one\x17\x17x"), "x");
 }
 
-TEST_CASE(line_editor, takes_a_character_of_several_bytes_whole)
-{
+TEST_CASE(line_editor, takes_a_character_of_several_bytes_whole) {
     struct typist *typist = typist_new(true);
     CHECK_STR_EQ(line_of(typist, "a\xc3\xa9\xe2\x82\xac\x7f"), "a\xc3\xa9");
     CHECK_STR_EQ(line_of(typist, "\xc3\xa9z\x1b[D\x1b[Da\x1b[C"
@@ -108,16 +104,14 @@ TEST_CASE(line_editor, takes_a_character_of_several_bytes_whole)
                  "b");
 }
 
-TEST_CASE(line_editor, ignores_keys_that_it_does_not_know)
-{
+TEST_CASE(line_editor, ignores_keys_that_it_does_not_know) {
     struct typist *typist = typist_new(true);
     CHECK_STR_EQ(line_of(typist, "a\x1b[1;5C\x1b[15~\x1b[Z\x1bOP\x1b"
                                  "xb\x1d\x18"),
                  "ab");
 }
 
-TEST_CASE(line_editor, recalls_history)
-{
+TEST_CASE(line_editor, recalls_history) {
     struct typist *typist = typist_new(true);
     (void)line_of(typist, "first");
     (void)line_of(typist, "second");
@@ -130,8 +124,7 @@ TEST_CASE(line_editor, recalls_history)
     CHECK_STR_EQ(line_of(typist, "\x1b[B"), "");
 }
 
-TEST_CASE(line_editor, forgets_the_oldest_lines_first)
-{
+TEST_CASE(line_editor, forgets_the_oldest_lines_first) {
     struct typist *typist = typist_new(true);
     char line[65];
     memset(line, 'x', 64);
@@ -158,23 +151,20 @@ TEST_CASE(line_editor, forgets_the_oldest_lines_first)
     CHECK_STR_EQ(last, line);
 }
 
-TEST_CASE(line_editor, drops_the_line_on_control_c)
-{
+TEST_CASE(line_editor, drops_the_line_on_control_c) {
     struct typist *typist = typist_new(true);
     CHECK_EQ(feed(typist, "abc\x03", 4), LINE_DROPPED);
     line_editor_begin(&typist->editor);
     CHECK_STR_EQ(line_of(typist, "d"), "d");
 }
 
-TEST_CASE(line_editor, ends_on_control_d_on_an_empty_line_alone)
-{
+TEST_CASE(line_editor, ends_on_control_d_on_an_empty_line_alone) {
     struct typist *typist = typist_new(true);
     CHECK_EQ(feed(typist, "a\x04", 2), LINE_MORE);
     CHECK_EQ(feed(typist, "\x7f\x04", 2), LINE_END);
 }
 
-TEST_CASE(line_editor, takes_return_and_newline_as_one_line_end)
-{
+TEST_CASE(line_editor, takes_return_and_newline_as_one_line_end) {
     struct typist *typist = typist_new(true);
     CHECK_EQ(feed(typist, "a\r", 2), LINE_READY);
     line_editor_begin(&typist->editor);
@@ -185,8 +175,7 @@ TEST_CASE(line_editor, takes_return_and_newline_as_one_line_end)
     CHECK_EQ(feed(typist, "\n", 1), LINE_READY);
 }
 
-TEST_CASE(line_editor, drops_a_line_that_is_too_long_and_goes_on)
-{
+TEST_CASE(line_editor, drops_a_line_that_is_too_long_and_goes_on) {
     for (uint32_t terminal = 0; terminal < 2; terminal++) {
         struct typist *typist = typist_new(terminal == 1);
         for (uint32_t i = 0; i < 10000; i++) {
@@ -200,8 +189,7 @@ TEST_CASE(line_editor, drops_a_line_that_is_too_long_and_goes_on)
     }
 }
 
-TEST_CASE(line_editor, takes_a_line_of_the_longest_length)
-{
+TEST_CASE(line_editor, takes_a_line_of_the_longest_length) {
     struct typist *typist = typist_new(false);
     for (uint32_t i = 0; i < LINE_MAX_BYTES; i++)
         CHECK_EQ(line_editor_feed(&typist->editor, 'x'), LINE_MORE);
@@ -209,8 +197,7 @@ TEST_CASE(line_editor, takes_a_line_of_the_longest_length)
     CHECK_EQ(strlen(typist->editor.line), LINE_MAX_BYTES);
 }
 
-TEST_CASE(line_editor, takes_bytes_of_a_pipe_as_they_are)
-{
+TEST_CASE(line_editor, takes_bytes_of_a_pipe_as_they_are) {
     struct typist *typist = typist_new(false);
     static const char bytes[] = "a\x01\x03\x04\t\x1b[D\x7f\x10z\r\n";
     CHECK_EQ(feed(typist, bytes, sizeof(bytes) - 1), LINE_READY);
@@ -220,8 +207,7 @@ TEST_CASE(line_editor, takes_bytes_of_a_pipe_as_they_are)
     CHECK_EQ(feed(typist, "a\0b\n", 4), LINE_HAS_NUL);
 }
 
-TEST_CASE(line_editor, finishes_a_line_without_its_end)
-{
+TEST_CASE(line_editor, finishes_a_line_without_its_end) {
     struct typist *typist = typist_new(false);
     CHECK_EQ(line_editor_finish(&typist->editor), LINE_END);
     CHECK_EQ(feed(typist, "abc", 3), LINE_MORE);
@@ -256,8 +242,7 @@ static const char *row_of(const struct typist *typist, size_t width) {
     return row;
 }
 
-TEST_CASE(line_editor, shows_the_line_and_the_cursor)
-{
+TEST_CASE(line_editor, shows_the_line_and_the_cursor) {
     struct typist *typist = typist_new(true);
     CHECK_STR_EQ(typist->shown, "> ");
     (void)feed(typist, "abc", 3);
@@ -272,8 +257,7 @@ TEST_CASE(line_editor, shows_the_line_and_the_cursor)
     CHECK(strstr(typist->shown, "\x1b[2J") != NULL);
 }
 
-TEST_CASE(line_editor, scrolls_a_line_that_is_wider_than_the_row)
-{
+TEST_CASE(line_editor, scrolls_a_line_that_is_wider_than_the_row) {
     struct typist *typist = typist_new(true);
     for (uint32_t i = 0; i < 200; i++) {
         char c = (char)('0' + i % 10);

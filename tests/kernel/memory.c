@@ -32,8 +32,7 @@ struct kernel_memory *test_kernel_memory(size_t size_bytes) {
     return memory;
 }
 
-TEST_CASE(kernel_memory, keeps_its_notes_inside_of_the_ranges)
-{
+TEST_CASE(kernel_memory, keeps_its_notes_inside_of_the_ranges) {
     struct kernel_memory *memory = test_kernel_memory(4 << 20);
     struct ash_buddy_stats stats;
     ash_buddy_get_stats(&memory->buddy, &stats);
@@ -43,8 +42,7 @@ TEST_CASE(kernel_memory, keeps_its_notes_inside_of_the_ranges)
     CHECK(memory_check(memory) == NULL);
 }
 
-TEST_CASE(kernel_memory, takes_several_ranges_of_any_size)
-{
+TEST_CASE(kernel_memory, takes_several_ranges_of_any_size) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     ash_paddr_t base = view_address(test_alloc(4 << 20, 4096));
     const struct platform_range ranges[] = {
@@ -56,8 +54,7 @@ TEST_CASE(kernel_memory, takes_several_ranges_of_any_size)
     CHECK(memory_check(memory) == NULL);
 }
 
-TEST_CASE(kernel_memory, refuses_too_little)
-{
+TEST_CASE(kernel_memory, refuses_too_little) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     ash_paddr_t base = view_address(test_alloc(MEMORY_MIN_BYTES, 4096));
     for (uint64_t size = 4096; size <= MEMORY_MIN_BYTES; size *= 4) {
@@ -67,16 +64,14 @@ TEST_CASE(kernel_memory, refuses_too_little)
     CHECK_EQ(memory_init(memory, NULL, 0, &test_view), -ASH_ENOMEM);
 }
 
-TEST_CASE(kernel_memory, refuses_ranges_that_overlap)
-{
+TEST_CASE(kernel_memory, refuses_ranges_that_overlap) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     ash_paddr_t base = view_address(test_alloc(4 << 20, 4096));
     const struct platform_range ranges[] = {{base, 2 << 20}, {base + 4096, 2 << 20}};
     CHECK_EQ(memory_init(memory, ranges, 2, &test_view), -ASH_EINVAL);
 }
 
-TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back)
-{
+TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back) {
     struct kernel_memory *memory = test_kernel_memory(2 << 20);
     void *pages[512], *object;
     uint32_t count = 0;
@@ -94,8 +89,7 @@ TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back)
     CHECK(memory_pages_alloc(memory, 63, MEMORY_FOREIGN) == NULL);
 }
 
-TEST_CASE(kernel_memory, knows_whose_every_pointer_is)
-{
+TEST_CASE(kernel_memory, knows_whose_every_pointer_is) {
     struct kernel_memory *memory = test_kernel_memory(2 << 20);
     strict_base = memory->view.pointer(memory->ranges[0].base);
     memory->view.address = strict_address;
@@ -118,8 +112,7 @@ TEST_CASE(kernel_memory, knows_whose_every_pointer_is)
     CHECK_PANICS(ash_kfree(&memory->heap, &block), "");
 }
 
-TEST_CASE(kernel_memory, gives_devices_addresses_inside_of_one_range_only)
-{
+TEST_CASE(kernel_memory, gives_devices_addresses_inside_of_one_range_only) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     char *base = test_alloc(4 << 20, 4096);
     const struct platform_range ranges[] = {{view_address(base), 2 << 20},

@@ -7,8 +7,7 @@ static size_t printable(const char *text) {
     return printable_len(text, strlen(text));
 }
 
-TEST_CASE(printable, is_ascii_without_its_control_characters)
-{
+TEST_CASE(printable, is_ascii_without_its_control_characters) {
     for (int byte = 0; byte < 0x80; byte++) {
         const char text[] = {(char)byte, 'x'};
         CHECK_EQ(printable_len(text, 2), byte >= 0x20 && byte != 0x7f ? 1u : 0u);
@@ -16,8 +15,7 @@ TEST_CASE(printable, is_ascii_without_its_control_characters)
     CHECK_EQ(printable_len("x", 0), 0u);
 }
 
-TEST_CASE(printable, is_utf8_at_the_edges_of_each_length)
-{
+TEST_CASE(printable, is_utf8_at_the_edges_of_each_length) {
     CHECK_EQ(printable("\xc2\xa0"), 2u); /* U+00A0 */
     CHECK_EQ(printable("\xdf\xbfz"), 2u);
     CHECK_EQ(printable("\xe0\xa0\x80"), 3u); /* U+0800 */
@@ -27,8 +25,7 @@ TEST_CASE(printable, is_utf8_at_the_edges_of_each_length)
     CHECK_EQ(printable("\xf4\x8f\xbf\xbf"), 4u); /* U+10FFFF */
 }
 
-TEST_CASE(printable, is_no_c1_control_in_either_form)
-{
+TEST_CASE(printable, is_no_c1_control_in_either_form) {
     CHECK_EQ(printable("\x9b"
                        "31m"),
              0u);
@@ -39,8 +36,7 @@ TEST_CASE(printable, is_no_c1_control_in_either_form)
     CHECK_EQ(printable("\xc2\x9f"), 0u);
 }
 
-TEST_CASE(printable, is_not_what_is_no_utf8)
-{
+TEST_CASE(printable, is_not_what_is_no_utf8) {
     CHECK_EQ(printable("\xc3"), 0u); /* cut */
     CHECK_EQ(printable("\xc3z"), 0u);
     CHECK_EQ(printable("\xe2\x82"), 0u);

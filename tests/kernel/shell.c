@@ -36,27 +36,26 @@ static void check_contains(const char *text, const char *part) {
 
 /* Lines and statuses */
 
-TEST_CASE(shell, runs_lines_in_order_without_a_prompt)
-{
+TEST_CASE(shell, runs_lines_in_order_without_a_prompt) {
     CHECK_STR_EQ(output_of("echo one\necho two three\n\necho 'a  b'\n", 0),
                  "one\ntwo three\na  b\n");
 }
 
-TEST_CASE(shell, runs_a_last_line_without_its_end)
-{ CHECK_STR_EQ(output_of("echo one\necho two", 0), "one\ntwo\n"); }
+TEST_CASE(shell, runs_a_last_line_without_its_end) {
+    CHECK_STR_EQ(output_of("echo one\necho two", 0), "one\ntwo\n");
+}
 
-TEST_CASE(shell, runs_several_commands_of_a_line)
-{ CHECK_STR_EQ(output_of("echo a; echo b;;echo c\n", 0), "a\nb\nc\n"); }
+TEST_CASE(shell, runs_several_commands_of_a_line) {
+    CHECK_STR_EQ(output_of("echo a; echo b;;echo c\n", 0), "a\nb\nc\n");
+}
 
-TEST_CASE(shell, ends_with_the_last_status_at_the_end_of_input)
-{
+TEST_CASE(shell, ends_with_the_last_status_at_the_end_of_input) {
     CHECK_STR_EQ(output_of("cat nosuch\n", 1), "cat: nosuch: no such file or object\n");
     CHECK_STR_EQ(output_of("cat nosuch\necho\n", 0), "cat: nosuch: no such file or object\n\n");
     CHECK_STR_EQ(output_of("", 0), "");
 }
 
-TEST_CASE(shell, poweroff_ends_at_once_with_its_status)
-{
+TEST_CASE(shell, poweroff_ends_at_once_with_its_status) {
     CHECK_STR_EQ(output_of("poweroff 7; echo no\necho no\n", 7), "");
     CHECK_STR_EQ(output_of("cat nosuch; poweroff\n", 0), "cat: nosuch: no such file or object\n");
     CHECK_STR_EQ(output_of("poweroff 125\n", 125), "");
@@ -64,23 +63,20 @@ TEST_CASE(shell, poweroff_ends_at_once_with_its_status)
     check_contains(output_of("poweroff -1; poweroff x; poweroff 1 2\n", 2), "usage: poweroff");
 }
 
-TEST_CASE(shell, says_the_nearest_name_of_an_unknown_command)
-{
+TEST_CASE(shell, says_the_nearest_name_of_an_unknown_command) {
     CHECK_STR_EQ(output_of("hlep\n", 127), "hlep: no such command; did you mean help?\n");
     CHECK_STR_EQ(output_of("cksm\n", 127), "cksm: no such command; did you mean cksum?\n");
     CHECK_STR_EQ(output_of("frobnicate\n", 127), "frobnicate: no such command; help lists all\n");
     CHECK_STR_EQ(output_of("''\n", 127), "'': no such command; help lists all\n");
 }
 
-TEST_CASE(shell, runs_nothing_of_a_line_with_an_open_quote)
-{
+TEST_CASE(shell, runs_nothing_of_a_line_with_an_open_quote) {
     CHECK_STR_EQ(output_of("echo a; echo 'b\necho c\n", 0),
                  "shell: a quote is not closed; nothing was run\nc\n");
     CHECK_STR_EQ(output_of("echo \"b\n", 2), "shell: a quote is not closed; nothing was run\n");
 }
 
-TEST_CASE(shell, drops_a_line_of_ten_thousand_characters_with_one_message)
-{
+TEST_CASE(shell, drops_a_line_of_ten_thousand_characters_with_one_message) {
     char *lines = test_alloc(10100, 1);
     memset(lines, 'a', 10000);
     memcpy(lines + 10000, "\necho next\n", 12);
@@ -91,8 +87,7 @@ TEST_CASE(shell, drops_a_line_of_ten_thousand_characters_with_one_message)
                  "shell: a line of more than 4096 bytes; it was dropped, nothing was run\n");
 }
 
-TEST_CASE(shell, refuses_too_many_words)
-{
+TEST_CASE(shell, refuses_too_many_words) {
     char *line = test_alloc(1200, 1);
     for (size_t i = 0; i < 300; i++)
         memcpy(line + 2 * i, "x ", 2);
@@ -101,8 +96,7 @@ TEST_CASE(shell, refuses_too_many_words)
                  "shell: the line has more than 256 words; nothing was run\nnext\n");
 }
 
-TEST_CASE(shell, drops_a_line_with_a_nul_byte)
-{
+TEST_CASE(shell, drops_a_line_with_a_nul_byte) {
     struct script *script = script_new(NULL, false);
     CHECK_EQ(script_type(script, "echo a\0b\necho c\n", 16), 0);
     CHECK_STR_EQ(script->output, "shell: a line with a NUL byte; it was dropped\nc\n");
@@ -110,8 +104,7 @@ TEST_CASE(shell, drops_a_line_with_a_nul_byte)
 
 /* Commands about files */
 
-TEST_CASE(shell, ls_lists_names_sorted_with_slashes)
-{
+TEST_CASE(shell, ls_lists_names_sorted_with_slashes) {
     CHECK_STR_EQ(output_of("ls\n", 0), "broken\nbytes\ndevice\ndir/\nempty\ngpl\nlink\n");
     CHECK_STR_EQ(output_of("ls dir\n", 0), "on two\none\n");
     CHECK_STR_EQ(output_of("ls link/\n", 0), "on two\none\n");
@@ -122,8 +115,7 @@ TEST_CASE(shell, ls_lists_names_sorted_with_slashes)
     check_contains(output_of("ls -z\n", 2), "ls: unknown option");
 }
 
-TEST_CASE(shell, ls_long_shows_types_sizes_and_targets)
-{
+TEST_CASE(shell, ls_long_shows_types_sizes_and_targets) {
     CHECK_STR_EQ(output_of("ls -l\n", 0), "l            0 broken -> nowhere\n"
                                           "-          100 bytes\n"
                                           "!            0 device  a device or a FIFO\n"
@@ -133,8 +125,7 @@ TEST_CASE(shell, ls_long_shows_types_sizes_and_targets)
                                           "l            0 link -> dir\n");
 }
 
-TEST_CASE(shell, cat_writes_the_bytes_of_all_files)
-{
+TEST_CASE(shell, cat_writes_the_bytes_of_all_files) {
     CHECK_STR_EQ(output_of("cat gpl empty dir/one 'dir/on two'\n", 0), "hello\n12\n");
     CHECK_STR_EQ(output_of("cat nosuch gpl dir device broken\n", 1),
                  "cat: nosuch: no such file or object\nhello\ncat: dir: is a directory\n"
@@ -142,8 +133,7 @@ TEST_CASE(shell, cat_writes_the_bytes_of_all_files)
     check_contains(output_of("cat\n", 2), "usage: cat FILE...");
 }
 
-TEST_CASE(shell, cat_loses_no_byte)
-{
+TEST_CASE(shell, cat_loses_no_byte) {
     struct script *script = script_new(small_archive(), false);
     CHECK_EQ(script_run(script, "cat bytes\n"), 0);
     CHECK_EQ(script->output_len, 100);
@@ -151,15 +141,13 @@ TEST_CASE(shell, cat_loses_no_byte)
         CHECK_EQ((uint8_t)script->output[i], i);
 }
 
-TEST_CASE(shell, cksum_prints_the_hosts_line)
-{
+TEST_CASE(shell, cksum_prints_the_hosts_line) {
     CHECK_STR_EQ(output_of("cksum gpl empty /gpl\n", 0),
                  "3015617425 6 gpl\n4294967295 0 empty\n3015617425 6 /gpl\n");
     CHECK_STR_EQ(output_of("cksum dir\n", 1), "cksum: dir: is a directory\n");
 }
 
-TEST_CASE(shell, hexdump_prints_what_the_hosts_does)
-{
+TEST_CASE(shell, hexdump_prints_what_the_hosts_does) {
     CHECK_STR_EQ(output_of("hexdump gpl\n", 0),
                  "00000000  68 65 6c 6c 6f 0a                                 |hello.|\n"
                  "00000006\n");
@@ -179,8 +167,7 @@ TEST_CASE(shell, hexdump_prints_what_the_hosts_does)
     check_contains(output_of("hexdump a b\n", 2), "give one file");
 }
 
-TEST_CASE(shell, hexdump_squeezes_rows_that_repeat)
-{
+TEST_CASE(shell, hexdump_squeezes_rows_that_repeat) {
     static const char row[] =
         "00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n";
     struct image image = image_new(8192);
@@ -208,8 +195,7 @@ TEST_CASE(shell, hexdump_squeezes_rows_that_repeat)
     CHECK_STR_EQ(script->output, expected);
 }
 
-TEST_CASE(shell, says_that_there_is_no_file_system)
-{
+TEST_CASE(shell, says_that_there_is_no_file_system) {
     struct script *script = script_new(NULL, false);
     CHECK_EQ(script_run(script, "ls; cat x; cksum x; hexdump x\n"), 1);
     CHECK_STR_EQ(script->output, "ls: no file system: this test has none\n"
@@ -218,8 +204,7 @@ TEST_CASE(shell, says_that_there_is_no_file_system)
                                  "hexdump: no file system: this test has none\n");
 }
 
-TEST_CASE(shell, says_that_a_missing_file_may_be_the_damage)
-{
+TEST_CASE(shell, says_that_a_missing_file_may_be_the_damage) {
     struct image image = image_new(8192);
     image_text(&image, "a", "x");
     struct script *script = script_new(mount_image(&image), false);
@@ -228,8 +213,7 @@ TEST_CASE(shell, says_that_a_missing_file_may_be_the_damage)
     check_contains(script->output, "the archive is damaged");
 }
 
-TEST_CASE(shell, reports_a_disk_that_fails_in_a_file)
-{
+TEST_CASE(shell, reports_a_disk_that_fails_in_a_file) {
     struct mounted *mounted = small_archive();
     struct script *script = script_new(mounted, false);
     mounted->fail_read_at = mounted->reads + 1;
@@ -248,8 +232,7 @@ static int short_read(struct file_system *fs, struct file_node *node, uint64_t o
     return 0;
 }
 
-TEST_CASE(shell, reports_a_file_that_ends_before_its_size)
-{
+TEST_CASE(shell, reports_a_file_that_ends_before_its_size) {
     struct mounted *mounted = small_archive();
     struct script *script = script_new(mounted, false);
     mounted->fs.interface.read = short_read;
@@ -259,8 +242,7 @@ TEST_CASE(shell, reports_a_file_that_ends_before_its_size)
 
 /* Other commands */
 
-TEST_CASE(shell, help_lists_every_command_and_explains_each)
-{
+TEST_CASE(shell, help_lists_every_command_and_explains_each) {
     check_contains(output_of("help\n", 0), "cksum     Prints the POSIX CRC");
     CHECK_STR_EQ(output_of("help echo\n", 0),
                  "usage: echo [WORD...]\nPrints the words, with one space between them.\n");
@@ -278,8 +260,7 @@ TEST_CASE(shell, help_lists_every_command_and_explains_each)
     }
 }
 
-TEST_CASE(shell, commands_about_the_machine_say_that_there_is_none)
-{
+TEST_CASE(shell, commands_about_the_machine_say_that_there_is_none) {
     struct script *script = script_new(NULL, false);
     CHECK_EQ(script_run(script, "mem\nslab\ncheck\nbench\nblk\n"), 1);
     CHECK_STR_EQ(script->output, "mem: this shell has no machine below it\n"
@@ -289,8 +270,7 @@ TEST_CASE(shell, commands_about_the_machine_say_that_there_is_none)
                                  "blk: this shell has no machine below it\n");
 }
 
-TEST_CASE(shell, panic_panics)
-{
+TEST_CASE(shell, panic_panics) {
     struct script *script = script_new(NULL, false);
     CHECK_PANICS((void)script_run(script, "panic now\n"), "asked for at the shell: now");
 }
@@ -302,15 +282,13 @@ static struct script *terminal(void) {
     return script_new(small_archive(), true);
 }
 
-TEST_CASE(shell, prompts_and_echoes_on_a_terminal)
-{
+TEST_CASE(shell, prompts_and_echoes_on_a_terminal) {
     struct script *script = terminal();
     CHECK_EQ(script_run(script, "echo hi\r\x04"), 0);
     CHECK_STR_EQ(script->output, "ashlar> echo hi\r\nhi\nashlar> \r\n");
 }
 
-TEST_CASE(shell, control_c_drops_the_line)
-{
+TEST_CASE(shell, control_c_drops_the_line) {
     struct script *script = terminal();
     CHECK_EQ(script_run(script, "poweroff 9\x03"
                                 "echo hi\r\x04"),
@@ -318,8 +296,7 @@ TEST_CASE(shell, control_c_drops_the_line)
     CHECK_STR_EQ(script->output, "ashlar> poweroff 9^C\r\nashlar> echo hi\r\nhi\nashlar> \r\n");
 }
 
-TEST_CASE(shell, recalls_and_lists_history)
-{
+TEST_CASE(shell, recalls_and_lists_history) {
     struct script *script = terminal();
     CHECK_EQ(script_run(script, "echo a\recho b\r\x1b[A\x1b[A\x1b[A\x1b[Bx\rhistory\r"), 0);
     check_contains(script->output, "\nbx\n");
@@ -334,16 +311,14 @@ static void check_completion(const char *keys, const char *line) {
     check_contains(script->output, line);
 }
 
-TEST_CASE(shell, completes_commands)
-{
+TEST_CASE(shell, completes_commands) {
     check_completion("ec\thi\r", "\r\nhi\n");
     check_completion("cks\tgpl\r", "\r\n3015617425 6 gpl\n");
     check_completion("echo a; ec\tb\r", "\r\na\nb\n");
     check_completion("xyz\t\r", "xyz: no such command");
 }
 
-TEST_CASE(shell, completes_paths)
-{
+TEST_CASE(shell, completes_paths) {
     check_completion("echo gp\tx\r", "\r\ngpl x\n");
     check_completion("echo di\tx\r", "\r\ndir/x\n");
     check_completion("echo dir/one\tx\r", "\r\ndir/one x\n");
@@ -352,8 +327,7 @@ TEST_CASE(shell, completes_paths)
     check_completion("echo nosuch/\tx\r", "\r\nnosuch/x\n");
 }
 
-TEST_CASE(shell, completes_the_common_part_then_lists)
-{
+TEST_CASE(shell, completes_the_common_part_then_lists) {
     struct script *script = terminal();
     (void)script_run(script, "echo dir/o\tX\r");
     check_contains(script->output, "\r\ndir/onX\n");
@@ -363,15 +337,13 @@ TEST_CASE(shell, completes_the_common_part_then_lists)
     check_contains(script->output, "\nbroken\nbytes\n");
 }
 
-TEST_CASE(shell, quotes_what_it_completes)
-{
+TEST_CASE(shell, quotes_what_it_completes) {
     check_completion("cat dir/on\\ \t\r", "\r\n2\n");
     check_completion("cat 'dir/on \t\r", "\r\n2\n");
     check_completion("cat \"dir/on \t\r", "\r\n2\n");
 }
 
-TEST_CASE(shell, hides_control_characters_of_names_on_a_terminal)
-{
+TEST_CASE(shell, hides_control_characters_of_names_on_a_terminal) {
     struct image image = image_new(8192);
     image_text(&image, "\x1b[2Jx", "");
     image_end(&image);
@@ -385,8 +357,7 @@ TEST_CASE(shell, hides_control_characters_of_names_on_a_terminal)
 }
 
 /* What a name on the disk could make of the prompt's line: nothing but question marks. */
-TEST_CASE(shell, hides_control_characters_of_names_that_tab_completes)
-{
+TEST_CASE(shell, hides_control_characters_of_names_that_tab_completes) {
     struct image image = image_new(8192);
     image_text(&image,
                "a\x1b[2J\xc2\x9b"
@@ -411,8 +382,7 @@ static int poll_control_c(void *context) {
                : -ASH_EAGAIN;
 }
 
-TEST_CASE(shell, control_c_stops_a_running_command_and_keeps_what_was_typed)
-{
+TEST_CASE(shell, control_c_stops_a_running_command_and_keeps_what_was_typed) {
     struct image image = image_new(64 << 10);
     uint8_t *bytes = test_alloc(40000, 1);
     memset(bytes, 'x', 40000);

@@ -23,8 +23,7 @@ static void check_contains(const char *text, const char *part) {
         test_fail(__FILE__, __LINE__, "\"%s\" does not contain \"%s\"", text, part);
 }
 
-TEST_CASE(shell_machine, mem_adds_up)
-{
+TEST_CASE(shell_machine, mem_adds_up) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     CHECK(memory_pages_alloc(&kernel->memory, 3, MEMORY_FOREIGN) != NULL);
@@ -34,8 +33,7 @@ TEST_CASE(shell_machine, mem_adds_up)
     check_contains(script->output, "reserved              0 KiB          0 pages\n");
 }
 
-TEST_CASE(shell_machine, slab_counts_objects)
-{
+TEST_CASE(shell_machine, slab_counts_objects) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     void *objects[3];
@@ -51,8 +49,7 @@ TEST_CASE(shell_machine, slab_counts_objects)
     CHECK_STR_EQ(script->output, "slab: nosuch: no such cache; slab lists all\n");
 }
 
-TEST_CASE(shell_machine, blk_shows_the_disk)
-{
+TEST_CASE(shell_machine, blk_shows_the_disk) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "blk\n"), 1);
@@ -66,8 +63,7 @@ TEST_CASE(shell_machine, blk_shows_the_disk)
     check_contains(script->output, "virtq    ok\n");
 }
 
-TEST_CASE(shell_machine, check_names_the_part_that_is_broken)
-{
+TEST_CASE(shell_machine, check_names_the_part_that_is_broken) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "check\n"), 0);
@@ -78,8 +74,7 @@ TEST_CASE(shell_machine, check_names_the_part_that_is_broken)
     check_contains(script->output, "heap     ok\n");
 }
 
-TEST_CASE(shell_machine, bench_leaves_nothing_allocated)
-{
+TEST_CASE(shell_machine, bench_leaves_nothing_allocated) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     struct ash_buddy_stats before, after;
@@ -91,8 +86,7 @@ TEST_CASE(shell_machine, bench_leaves_nothing_allocated)
     CHECK_EQ(after.free_pages, before.free_pages);
 }
 
-TEST_CASE(shell_machine, bench_without_memory_says_so)
-{
+TEST_CASE(shell_machine, bench_without_memory_says_so) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     while (memory_pages_alloc(&kernel->memory, 0, MEMORY_FOREIGN) != NULL) {}
@@ -101,8 +95,7 @@ TEST_CASE(shell_machine, bench_without_memory_says_so)
     check_contains(script->output, "bench: buddy: no memory for 64 objects at once\n");
 }
 
-TEST_CASE(shell_machine, cpu_and_uptime_answer)
-{
+TEST_CASE(shell_machine, cpu_and_uptime_answer) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "cpu; uptime\n"), 0);
@@ -120,8 +113,7 @@ static void keep_line(void *context, const char *line) {
     memcpy(text + len + strlen(line), "\n", 2);
 }
 
-TEST_CASE(shell_machine, events_are_kept_and_printed_once)
-{
+TEST_CASE(shell_machine, events_are_kept_and_printed_once) {
     struct kernel *kernel;
     (void)machine_new(&kernel);
     char *text = test_alloc(64 << 10, 1);
@@ -138,8 +130,7 @@ TEST_CASE(shell_machine, events_are_kept_and_printed_once)
     CHECK(!events_enabled());
 }
 
-TEST_CASE(shell_machine, events_that_were_overwritten_are_counted)
-{
+TEST_CASE(shell_machine, events_that_were_overwritten_are_counted) {
     struct kernel *kernel;
     (void)machine_new(&kernel);
     char *text = test_alloc(64 << 10, 1);

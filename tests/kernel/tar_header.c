@@ -8,8 +8,7 @@ static bool number(const char *bytes, size_t len, uint64_t *value) {
     return tar_number_parse(field, len, value);
 }
 
-TEST_CASE(tar_header, reads_octal_between_blanks)
-{
+TEST_CASE(tar_header, reads_octal_between_blanks) {
     uint64_t value = 9;
     CHECK(number("00000000644\0", 12, &value));
     CHECK_EQ(value, 0644);
@@ -23,8 +22,7 @@ TEST_CASE(tar_header, reads_octal_between_blanks)
     CHECK_EQ(value, 0);
 }
 
-TEST_CASE(tar_header, refuses_what_is_not_octal)
-{
+TEST_CASE(tar_header, refuses_what_is_not_octal) {
     uint64_t value;
     CHECK(!number("00000000649\0", 12, &value));
     CHECK(!number("garbage!!!!!", 12, &value));
@@ -34,8 +32,7 @@ TEST_CASE(tar_header, refuses_what_is_not_octal)
     CHECK(!number("0000000001\0z", 12, &value));
 }
 
-TEST_CASE(tar_header, reads_base_256)
-{
+TEST_CASE(tar_header, reads_base_256) {
     uint64_t value = 9;
     CHECK(number("\x80\0\0\0\0\0\0\x02\x54\x0b\xe4\0", 12, &value));
     CHECK_EQ(value, UINT64_C(10000000000));
@@ -45,8 +42,7 @@ TEST_CASE(tar_header, reads_base_256)
     CHECK(!number("\x81\0\0\0\0\0\0\0\0\0\0\0", 12, &value));
 }
 
-TEST_CASE(tar_header, refuses_negative_base_256)
-{
+TEST_CASE(tar_header, refuses_negative_base_256) {
     uint64_t value;
     CHECK(!number("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, &value));
     CHECK(!number("\xc0\0\0\0\0\0\0\0\0\0\0\x01", 12, &value));
@@ -57,8 +53,7 @@ static const char *parse(struct tar_header *header, const uint8_t *block) {
     return why == NULL ? "" : why;
 }
 
-TEST_CASE(tar_header, takes_name_prefix_and_target_without_their_nul)
-{
+TEST_CASE(tar_header, takes_name_prefix_and_target_without_their_nul) {
     struct image image = image_new(4096);
     struct tar_header header;
     uint8_t *block = image_header(&image, '2', "", 0);
@@ -75,8 +70,7 @@ TEST_CASE(tar_header, takes_name_prefix_and_target_without_their_nul)
     CHECK_EQ(header.kind, TAR_SYMLINK);
 }
 
-TEST_CASE(tar_header, has_no_prefix_in_gnus_format)
-{
+TEST_CASE(tar_header, has_no_prefix_in_gnus_format) {
     struct image image = image_new(4096);
     struct tar_header header;
     uint8_t *block = image_header(&image, '0', "name", 5);
@@ -88,8 +82,7 @@ TEST_CASE(tar_header, has_no_prefix_in_gnus_format)
     CHECK_EQ(header.size_bytes, 5);
 }
 
-TEST_CASE(tar_header, takes_the_signed_checksum_of_old_tars)
-{
+TEST_CASE(tar_header, takes_the_signed_checksum_of_old_tars) {
     struct image image = image_new(4096);
     struct tar_header header;
     uint8_t *block = image_header(&image, '0', "\xe9t\xe9", 0);
@@ -103,8 +96,7 @@ TEST_CASE(tar_header, takes_the_signed_checksum_of_old_tars)
     CHECK_STR_EQ(parse(&header, block), "the header's checksum is wrong");
 }
 
-TEST_CASE(tar_header, knows_every_bit_of_a_block_by_its_checksum)
-{
+TEST_CASE(tar_header, knows_every_bit_of_a_block_by_its_checksum) {
     struct image image = image_new(4096);
     struct tar_header header;
     uint8_t *block = image_header(&image, '0', "name", 77);
@@ -118,8 +110,7 @@ TEST_CASE(tar_header, knows_every_bit_of_a_block_by_its_checksum)
     CHECK_STR_EQ(parse(&header, block), "");
 }
 
-TEST_CASE(tar_header, gives_links_and_devices_no_data)
-{
+TEST_CASE(tar_header, gives_links_and_devices_no_data) {
     struct image image = image_new(8192);
     struct tar_header header;
     for (const char *letter = "123456"; *letter != '\0'; letter++) {
@@ -137,8 +128,7 @@ static bool record(const char *text, struct pax_record *result, size_t *used) {
     return good;
 }
 
-TEST_CASE(tar_header, reads_a_pax_record)
-{
+TEST_CASE(tar_header, reads_a_pax_record) {
     struct pax_record result;
     size_t used;
     CHECK(record("12 path=a=b\n9 x=y", &result, &used));
@@ -149,8 +139,7 @@ TEST_CASE(tar_header, reads_a_pax_record)
     CHECK(memcmp(result.value, "a=b", 3) == 0);
 }
 
-TEST_CASE(tar_header, refuses_malformed_pax_records)
-{
+TEST_CASE(tar_header, refuses_malformed_pax_records) {
     static const char *const bad[] = {"",
                                       "path=a\n",
                                       "12path=a=b\n",
@@ -174,8 +163,7 @@ TEST_CASE(tar_header, refuses_malformed_pax_records)
     }
 }
 
-TEST_CASE(tar_header, pax_record_ends_where_its_header_does)
-{
+TEST_CASE(tar_header, pax_record_ends_where_its_header_does) {
     static const char text[] = "13 path=a=b\n\n"; /* the last byte is not the header's */
     const char *cursor = text;
     struct pax_record result;
@@ -183,8 +171,7 @@ TEST_CASE(tar_header, pax_record_ends_where_its_header_does)
     CHECK(pax_record_parse(&cursor, text + 13, &result));
 }
 
-TEST_CASE(tar_header, reads_pax_sizes_up_to_63_bits)
-{
+TEST_CASE(tar_header, reads_pax_sizes_up_to_63_bits) {
     struct pax_record result;
     uint64_t value = 0;
     size_t used;

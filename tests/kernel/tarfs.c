@@ -20,8 +20,7 @@ static const char *names_of(struct mounted *mounted, const char *path) {
     return text;
 }
 
-TEST_CASE(tarfs, shows_a_small_archive)
-{
+TEST_CASE(tarfs, shows_a_small_archive) {
     struct image image = image_new(16384);
     image_directory(&image, "./");
     image_directory(&image, "./sub/");
@@ -46,8 +45,7 @@ TEST_CASE(tarfs, shows_a_small_archive)
     CHECK_EQ(mounted->fs.entries, 5);
 }
 
-TEST_CASE(tarfs, reads_any_part_of_a_file)
-{
+TEST_CASE(tarfs, reads_any_part_of_a_file) {
     enum { SIZE = 1500 };
     uint8_t *bytes = test_alloc(SIZE, 1), *got_bytes = test_alloc(SIZE, 1);
     struct image image = image_new(8192);
@@ -71,8 +69,7 @@ TEST_CASE(tarfs, reads_any_part_of_a_file)
     CHECK_EQ(fs->read(fs, node_at(mounted, "/"), 0, got_bytes, 1, &got), -ASH_EISDIR);
 }
 
-TEST_CASE(tarfs, implies_directories_by_paths)
-{
+TEST_CASE(tarfs, implies_directories_by_paths) {
     struct image image = image_new(8192);
     image_text(&image, "a/b/c", "x");
     image_text(&image, "a//./d", "y");
@@ -83,8 +80,7 @@ TEST_CASE(tarfs, implies_directories_by_paths)
     CHECK_EQ(mounted->fs.nodes, 5);
 }
 
-TEST_CASE(tarfs, sorts_by_bytes)
-{
+TEST_CASE(tarfs, sorts_by_bytes) {
     struct image image = image_new(16384);
     static const char *const names[] = {"b", "a.b", "a", "a-", "B", "\xc3\xa9", "ab", "a0"};
     for (size_t i = 0; i < ASH_ARRAY_LEN(names); i++)
@@ -93,8 +89,7 @@ TEST_CASE(tarfs, sorts_by_bytes)
     CHECK_STR_EQ(names_of(mount_image(&image), ""), "B a a- a.b a0 ab b \xc3\xa9 ");
 }
 
-TEST_CASE(tarfs, joins_prefix_and_name)
-{
+TEST_CASE(tarfs, joins_prefix_and_name) {
     struct image image = image_new(8192);
     uint8_t *header = image_header(&image, '0', "name", 1);
     memcpy(header + 345, "dir/sub", 7);
@@ -104,8 +99,7 @@ TEST_CASE(tarfs, joins_prefix_and_name)
     CHECK_STR_EQ(text_at(mount_image(&image), "dir/sub/name"), "x");
 }
 
-TEST_CASE(tarfs, reads_v7_headers)
-{
+TEST_CASE(tarfs, reads_v7_headers) {
     struct image image = image_new(8192);
     uint8_t *header = image_header(&image, '\0', "dir/", 0);
     memset(header + 257, 0, 8);
@@ -128,8 +122,7 @@ static const char *long_name(void) {
     return name;
 }
 
-TEST_CASE(tarfs, reads_gnu_long_names_and_links)
-{
+TEST_CASE(tarfs, reads_gnu_long_names_and_links) {
     struct image image = image_new(16384);
     const char *name = long_name();
     image_header(&image, 'L', "././@LongLink", strlen(name) + 1);
@@ -147,8 +140,7 @@ TEST_CASE(tarfs, reads_gnu_long_names_and_links)
     CHECK_STR_EQ(text_at(mounted, "short"), "s");
 }
 
-TEST_CASE(tarfs, reads_pax_path_and_linkpath)
-{
+TEST_CASE(tarfs, reads_pax_path_and_linkpath) {
     struct image image = image_new(16384);
     const char *name = long_name();
     image_pax(&image, 'x', "path", name);
@@ -165,8 +157,7 @@ TEST_CASE(tarfs, reads_pax_path_and_linkpath)
     CHECK_EQ(look_up_error(mounted, "cut"), -ASH_ENOENT);
 }
 
-TEST_CASE(tarfs, takes_the_size_of_a_pax_header)
-{
+TEST_CASE(tarfs, takes_the_size_of_a_pax_header) {
     struct image image = image_new(16384);
     image_pax(&image, 'x', "size", "3");
     image_header(&image, '0', "f", 0);
@@ -179,8 +170,7 @@ TEST_CASE(tarfs, takes_the_size_of_a_pax_header)
     CHECK_STR_EQ(text_at(mounted, "g"), "next");
 }
 
-TEST_CASE(tarfs, lets_a_global_pax_header_hold_until_overridden)
-{
+TEST_CASE(tarfs, lets_a_global_pax_header_hold_until_overridden) {
     struct image image = image_new(32768);
     image_pax(&image, 'g', "comment", "0123456789abcdef");
     image_pax(&image, 'g', "linkpath", "one");
@@ -201,8 +191,7 @@ TEST_CASE(tarfs, lets_a_global_pax_header_hold_until_overridden)
     CHECK_STR_EQ(text_at(mounted, "d"), "2");
 }
 
-TEST_CASE(tarfs, lets_the_last_of_a_name_win)
-{
+TEST_CASE(tarfs, lets_the_last_of_a_name_win) {
     struct image image = image_new(16384);
     image_text(&image, "a", "old");
     image_link(&image, '1', "kept", "a");
@@ -221,8 +210,7 @@ TEST_CASE(tarfs, lets_the_last_of_a_name_win)
     CHECK_STR_EQ(text_at(mounted, "e"), "an empty directory first");
 }
 
-TEST_CASE(tarfs, resolves_hard_links_against_what_is_before_them)
-{
+TEST_CASE(tarfs, resolves_hard_links_against_what_is_before_them) {
     struct image image = image_new(16384);
     struct file_node *node;
     image_text(&image, "d/a", "data");
@@ -249,8 +237,7 @@ TEST_CASE(tarfs, resolves_hard_links_against_what_is_before_them)
              -ASH_ENOTSUP);
 }
 
-TEST_CASE(tarfs, follows_symbolic_links)
-{
+TEST_CASE(tarfs, follows_symbolic_links) {
     struct image image = image_new(32768);
     image_text(&image, "d/e/f", "data");
     image_link(&image, '2', "d/up", "../d/e");
@@ -276,8 +263,7 @@ TEST_CASE(tarfs, follows_symbolic_links)
     CHECK_EQ(look_up_error(mounted, "grow"), -ASH_ELOOP);
 }
 
-TEST_CASE(tarfs, bounds_the_length_of_a_path_with_its_links)
-{
+TEST_CASE(tarfs, bounds_the_length_of_a_path_with_its_links) {
     struct image image = image_new(32768);
     char *path = test_alloc(TARFS_PATH_MAX + 16, 1), *target = test_alloc(3001, 1);
     struct file_node *node;
@@ -295,8 +281,7 @@ TEST_CASE(tarfs, bounds_the_length_of_a_path_with_its_links)
     CHECK_EQ(mounted->fs.interface.look_up(&mounted->fs.interface, "l", false, &node), 0);
 }
 
-TEST_CASE(tarfs, lists_what_it_cannot_open_with_the_reason)
-{
+TEST_CASE(tarfs, lists_what_it_cannot_open_with_the_reason) {
     struct image image = image_new(32768);
     image_header(&image, '3', "device", 0);
     image_header(&image, '6', "fifo", 0);
@@ -330,8 +315,7 @@ TEST_CASE(tarfs, lists_what_it_cannot_open_with_the_reason)
     CHECK_STR_EQ(text_at(mounted, "last"), "still here");
 }
 
-TEST_CASE(tarfs, holds_many_entries_and_gives_all_memory_back)
-{
+TEST_CASE(tarfs, holds_many_entries_and_gives_all_memory_back) {
     enum { COUNT = 1500 };
     struct image image = image_new((size_t)(COUNT + 2) * TAR_BLOCK);
     char name[32];

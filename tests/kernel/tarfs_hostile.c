@@ -56,8 +56,7 @@ static void check_no_archive(const void *bytes, size_t len, size_t disk, const c
     CHECK_EQ(mounted->memory.live, 0);
 }
 
-TEST_CASE(tarfs_hostile, names_what_is_no_archive)
-{
+TEST_CASE(tarfs_hostile, names_what_is_no_archive) {
     check_no_archive("\x1f\x8b\x08", 3, 4096, "a gzip file");
     check_no_archive("\xfd"
                      "7zXZ",
@@ -74,8 +73,7 @@ TEST_CASE(tarfs_hostile, names_what_is_no_archive)
     check_no_archive("", 0, 0, "0 bytes only");
 }
 
-TEST_CASE(tarfs_hostile, zeros_of_one_record_are_an_empty_archive)
-{
+TEST_CASE(tarfs_hostile, zeros_of_one_record_are_an_empty_archive) {
     struct image image = image_new(10240);
     image.len = 10240;
     struct mounted *mounted = mount_image(&image);
@@ -84,8 +82,7 @@ TEST_CASE(tarfs_hostile, zeros_of_one_record_are_an_empty_archive)
     CHECK_STR_EQ(mounted->report, "");
 }
 
-TEST_CASE(tarfs_hostile, wrong_checksum_ends_the_mount_there)
-{
+TEST_CASE(tarfs_hostile, wrong_checksum_ends_the_mount_there) {
     struct image image = image_with_good();
     image_header(&image, '0', "bad", 0)[0] = 'B';
     image_text(&image, "after", "x");
@@ -94,8 +91,7 @@ TEST_CASE(tarfs_hostile, wrong_checksum_ends_the_mount_there)
     CHECK_EQ(mounted->fs.entries, 1);
 }
 
-TEST_CASE(tarfs_hostile, first_header_with_a_wrong_checksum_is_no_archive)
-{
+TEST_CASE(tarfs_hostile, first_header_with_a_wrong_checksum_is_no_archive) {
     struct image image = image_new(8192);
     image_text(&image, "x", "y");
     image.bytes[0] = 'z';
@@ -116,21 +112,18 @@ static void check_size_field(const char *field, size_t len, const char *part) {
     check_damaged(&image, part);
 }
 
-TEST_CASE(tarfs_hostile, size_that_is_no_number_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, size_that_is_no_number_ends_the_mount) {
     check_size_field("99999999999", 12, "the size is not a number");
     check_size_field("garbage\0\0\0\0", 12, "the size is not a number");
     check_size_field("-0000000001", 12, "the size is not a number");
 }
 
-TEST_CASE(tarfs_hostile, negative_base_256_size_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, negative_base_256_size_ends_the_mount) {
     check_size_field("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12,
                      "the size is not a number");
 }
 
-TEST_CASE(tarfs_hostile, size_past_the_end_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, size_past_the_end_ends_the_mount) {
     check_size_field("00000010000", 12, "\"bad\" claims 4096 bytes, 2560 are left");
     check_size_field("112402762000", 12, "\"bad\" claims 10000000000 bytes");
     check_size_field("777777777777", 12, "are left");
@@ -139,8 +132,7 @@ TEST_CASE(tarfs_hostile, size_past_the_end_ends_the_mount)
     check_size_field("\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xfe\0", 12, "are left");
 }
 
-TEST_CASE(tarfs_hostile, pax_size_past_the_end_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, pax_size_past_the_end_ends_the_mount) {
     struct image image = image_with_good();
     image_pax(&image, 'x', "size", "10000000000");
     image_text(&image, "bad", "data");
@@ -148,8 +140,7 @@ TEST_CASE(tarfs_hostile, pax_size_past_the_end_ends_the_mount)
     check_damaged(&image, "claims 10000000000 bytes");
 }
 
-TEST_CASE(tarfs_hostile, malformed_pax_header_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, malformed_pax_header_ends_the_mount) {
     static const char *const bad[] = {"99 path=x\n", "garbage", "9 path=x", "0 path=x\n"};
     for (size_t i = 0; i < ASH_ARRAY_LEN(bad); i++) {
         struct image image = image_with_good();
@@ -161,8 +152,7 @@ TEST_CASE(tarfs_hostile, malformed_pax_header_ends_the_mount)
     }
 }
 
-TEST_CASE(tarfs_hostile, pax_size_that_is_no_number_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, pax_size_that_is_no_number_ends_the_mount) {
     struct image image = image_with_good();
     image_pax(&image, 'x', "size", "-1");
     image_text(&image, "file", "data");
@@ -170,8 +160,7 @@ TEST_CASE(tarfs_hostile, pax_size_that_is_no_number_ends_the_mount)
     check_damaged(&image, "a size in a pax header is not a number");
 }
 
-TEST_CASE(tarfs_hostile, nul_in_a_pax_path_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, nul_in_a_pax_path_ends_the_mount) {
     struct image image = image_with_good();
     image_header(&image, 'x', "pax", 12);
     image_data(&image, "12 path=a\0b\n", 12);
@@ -180,8 +169,7 @@ TEST_CASE(tarfs_hostile, nul_in_a_pax_path_ends_the_mount)
     check_damaged(&image, "a NUL byte in a name");
 }
 
-TEST_CASE(tarfs_hostile, extended_header_of_a_gigabyte_ends_the_mount)
-{
+TEST_CASE(tarfs_hostile, extended_header_of_a_gigabyte_ends_the_mount) {
     struct image image = image_with_good();
     image_header(&image, 'L', "long", TARFS_EXTENDED_MAX + 1);
     image_end(&image);
@@ -194,8 +182,7 @@ TEST_CASE(tarfs_hostile, extended_header_of_a_gigabyte_ends_the_mount)
     check_damaged(&large, "an extended header of more than 1 MiB");
 }
 
-TEST_CASE(tarfs_hostile, long_name_without_its_entry_is_damage)
-{
+TEST_CASE(tarfs_hostile, long_name_without_its_entry_is_damage) {
     struct image image = image_with_good();
     image_header(&image, 'L', "long", 5);
     image_data(&image, "name", 5);
@@ -203,8 +190,7 @@ TEST_CASE(tarfs_hostile, long_name_without_its_entry_is_damage)
     check_damaged(&image, "between a long name and its entry");
 }
 
-TEST_CASE(tarfs_hostile, sparse_map_that_does_not_end_is_damage)
-{
+TEST_CASE(tarfs_hostile, sparse_map_that_does_not_end_is_damage) {
     struct image image = image_with_good();
     uint8_t *header = image_header(&image, 'S', "sparse", 0);
     header[482] = 1;
@@ -214,15 +200,13 @@ TEST_CASE(tarfs_hostile, sparse_map_that_does_not_end_is_damage)
     check_damaged(&image, "the archive ends in a sparse file's map");
 }
 
-TEST_CASE(tarfs_hostile, missing_end_blocks_are_said)
-{
+TEST_CASE(tarfs_hostile, missing_end_blocks_are_said) {
     struct image image = image_with_good();
     struct mounted *mounted = check_damaged(&image, "without end-of-archive blocks");
     CHECK_EQ(mounted->fs.entries, 1);
 }
 
-TEST_CASE(tarfs_hostile, lone_zero_block_before_data_is_said)
-{
+TEST_CASE(tarfs_hostile, lone_zero_block_before_data_is_said) {
     struct image image = image_with_good();
     image.len += TAR_BLOCK;
     image_text(&image, "after", "x");
@@ -230,8 +214,7 @@ TEST_CASE(tarfs_hostile, lone_zero_block_before_data_is_said)
     check_damaged(&image, "one block of zeros");
 }
 
-TEST_CASE(tarfs_hostile, truncation_anywhere_is_said_or_no_archive)
-{
+TEST_CASE(tarfs_hostile, truncation_anywhere_is_said_or_no_archive) {
     struct image image = image_with_good();
     image_pax(&image, 'x', "path", "a-name-by-pax");
     image_text(&image, "cut", "some data");
@@ -250,16 +233,14 @@ TEST_CASE(tarfs_hostile, truncation_anywhere_is_said_or_no_archive)
     }
 }
 
-TEST_CASE(tarfs_hostile, dot_dot_in_a_name_is_refused)
-{
+TEST_CASE(tarfs_hostile, dot_dot_in_a_name_is_refused) {
     struct image image = image_with_good();
     image_text(&image, "a/../../b", "x");
     image_end(&image);
     check_refused(&image, "entry \"a/../../b\" is left out: \"..\" in its name");
 }
 
-TEST_CASE(tarfs_hostile, absolute_names_lie_in_the_archive)
-{
+TEST_CASE(tarfs_hostile, absolute_names_lie_in_the_archive) {
     struct image image = image_with_good();
     image_text(&image, "///etc/passwd", "x");
     image_end(&image);
@@ -268,24 +249,21 @@ TEST_CASE(tarfs_hostile, absolute_names_lie_in_the_archive)
     CHECK_STR_EQ(text_at(mounted, "etc/passwd"), "x");
 }
 
-TEST_CASE(tarfs_hostile, empty_name_is_refused)
-{
+TEST_CASE(tarfs_hostile, empty_name_is_refused) {
     struct image image = image_with_good();
     image_text(&image, "", "x");
     image_end(&image);
     check_refused(&image, "its name is empty");
 }
 
-TEST_CASE(tarfs_hostile, file_in_a_file_is_refused)
-{
+TEST_CASE(tarfs_hostile, file_in_a_file_is_refused) {
     struct image image = image_with_good();
     image_text(&image, "good/inside", "x");
     image_end(&image);
     check_refused(&image, "what its path has as a directory is none");
 }
 
-TEST_CASE(tarfs_hostile, file_in_a_symbolic_link_is_refused)
-{
+TEST_CASE(tarfs_hostile, file_in_a_symbolic_link_is_refused) {
     struct image image = image_with_good();
     image_link(&image, '2', "l", "/");
     image_text(&image, "l/inside", "x");
@@ -293,8 +271,7 @@ TEST_CASE(tarfs_hostile, file_in_a_symbolic_link_is_refused)
     check_refused(&image, "what its path has as a directory is none");
 }
 
-TEST_CASE(tarfs_hostile, file_over_a_full_directory_is_refused)
-{
+TEST_CASE(tarfs_hostile, file_over_a_full_directory_is_refused) {
     struct image image = image_with_good();
     image_text(&image, "d/x", "x");
     image_text(&image, "d", "y");
@@ -303,8 +280,7 @@ TEST_CASE(tarfs_hostile, file_over_a_full_directory_is_refused)
     CHECK_STR_EQ(text_at(mounted, "d/x"), "x");
 }
 
-TEST_CASE(tarfs_hostile, many_refusals_are_counted_not_listed)
-{
+TEST_CASE(tarfs_hostile, many_refusals_are_counted_not_listed) {
     struct image image = image_with_good();
     for (uint32_t i = 0; i < 50; i++)
         image_header(&image, '0', "../x", 0);
@@ -315,8 +291,7 @@ TEST_CASE(tarfs_hostile, many_refusals_are_counted_not_listed)
     check_contains(mounted->report, "42 more entries are left out");
 }
 
-TEST_CASE(tarfs_hostile, names_in_messages_are_printable_and_short)
-{
+TEST_CASE(tarfs_hostile, names_in_messages_are_printable_and_short) {
     struct image image = image_with_good();
     uint8_t *header = image_header(&image, '0', "..", 0);
     memset(header + 2, '\x1b', 98);
@@ -328,8 +303,7 @@ TEST_CASE(tarfs_hostile, names_in_messages_are_printable_and_short)
     CHECK(strlen(mounted->report) < 200);
 }
 
-TEST_CASE(tarfs_hostile, names_in_messages_hold_no_c1_control_and_are_cut_between_characters)
-{
+TEST_CASE(tarfs_hostile, names_in_messages_hold_no_c1_control_and_are_cut_between_characters) {
     struct image image = image_with_good();
     uint8_t *header = image_header(&image, '0', "..", 0);
     memcpy(header + 2, "/\xc2\x9b", 3);
@@ -362,8 +336,7 @@ static struct image varied_image(void) {
     return image;
 }
 
-TEST_CASE(tarfs_hostile, memory_that_ends_at_any_call_is_said)
-{
+TEST_CASE(tarfs_hostile, memory_that_ends_at_any_call_is_said) {
     struct image image = varied_image();
     uint64_t fail_at = 1;
     for (;; fail_at++) {
@@ -383,8 +356,7 @@ TEST_CASE(tarfs_hostile, memory_that_ends_at_any_call_is_said)
     CHECK(fail_at > 10);
 }
 
-TEST_CASE(tarfs_hostile, disk_that_fails_at_any_read_is_said)
-{
+TEST_CASE(tarfs_hostile, disk_that_fails_at_any_read_is_said) {
     struct image image = varied_image();
     uint64_t fail_at = 1;
     for (;; fail_at++) {
@@ -416,8 +388,7 @@ static void read_all(struct mounted *mounted) {
     }
 }
 
-TEST_CASE(tarfs_hostile, mutated_archives_never_harm)
-{
+TEST_CASE(tarfs_hostile, mutated_archives_never_harm) {
     enum { ROUNDS = 400 };
     struct image original = varied_image();
     struct image image = image_new(original.len);

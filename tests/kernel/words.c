@@ -25,23 +25,20 @@ static const char *split(const char *line) {
     return text;
 }
 
-TEST_CASE(words, are_separated_by_blanks)
-{
+TEST_CASE(words, are_separated_by_blanks) {
     CHECK_STR_EQ(split("  cat\ta  b "), "[cat][a][b]");
     CHECK_STR_EQ(split(""), "");
     CHECK_STR_EQ(split(" \t "), "");
 }
 
-TEST_CASE(words, keep_what_is_quoted)
-{
+TEST_CASE(words, keep_what_is_quoted) {
     CHECK_STR_EQ(split("'a b' \"c d\" e\\ f"), "[a b][c d][e f]");
     CHECK_STR_EQ(split("a'b'\"c\"d"), "[abcd]");
     CHECK_STR_EQ(split("'' \"\""), "[][]");
     CHECK_STR_EQ(split("'\"' \"'\""), "[\"][']");
 }
 
-TEST_CASE(words, take_a_backslash_as_a_shell_does)
-{
+TEST_CASE(words, take_a_backslash_as_a_shell_does) {
     CHECK_STR_EQ(split("'a\\b'"), "[a\\b]");
     CHECK_STR_EQ(split("\"a\\\"b\""), "[a\"b]");
     CHECK_STR_EQ(split("\"a\\nb\""), "[a\\nb]");
@@ -49,30 +46,26 @@ TEST_CASE(words, take_a_backslash_as_a_shell_does)
     CHECK_STR_EQ(split("a\\;b \\' \\\\"), "[a;b]['][\\]");
 }
 
-TEST_CASE(words, end_a_command_at_a_semicolon)
-{
+TEST_CASE(words, end_a_command_at_a_semicolon) {
     CHECK_STR_EQ(split("a;b c ; d"), "[a]|[b][c]|[d]");
     CHECK_STR_EQ(split(";;"), "||");
     CHECK_STR_EQ(split("'a;b'"), "[a;b]");
 }
 
-TEST_CASE(words, refuse_what_is_not_closed)
-{
+TEST_CASE(words, refuse_what_is_not_closed) {
     CHECK_STR_EQ(split("'a"), "EINVAL");
     CHECK_STR_EQ(split("a \"b"), "EINVAL");
     CHECK_STR_EQ(split("a\\"), "EINVAL");
 }
 
-TEST_CASE(words, refuse_more_than_fit)
-{
+TEST_CASE(words, refuse_more_than_fit) {
     CHECK_STR_EQ(split("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16"),
                  "[1][2][3][4][5][6][7][8][9][10][11][12][13][14][15][16]");
     CHECK_STR_EQ(split("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17"), "E2BIG");
     CHECK_STR_EQ(split("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16;"), "E2BIG");
 }
 
-TEST_CASE(words, at_the_cursor_are_known_with_their_quote)
-{
+TEST_CASE(words, at_the_cursor_are_known_with_their_quote) {
     char text[64];
     struct word_at_cursor word = words_at_cursor("  he", 4, text, sizeof(text));
     CHECK(word.is_command);

@@ -34,16 +34,14 @@ static bool arrives(const uint32_t *count, uint32_t expected) {
     return ash_load_relaxed(count) == expected;
 }
 
-TEST_CASE(port, interrupt_arrives_when_unmasked)
-{
+TEST_CASE(port, interrupt_arrives_when_unmasked) {
     struct interrupt_probe probe = {0, UINT32_MAX};
     CHECK_EQ(platform_interrupt_self(count_interrupt, &probe), 0);
     CHECK(arrives(&probe.count, 1));
     CHECK_EQ(probe.cpu, 0);
 }
 
-TEST_CASE(port, masked_interrupt_waits_for_the_last_restore)
-{
+TEST_CASE(port, masked_interrupt_waits_for_the_last_restore) {
     struct interrupt_probe probe = {0, UINT32_MAX};
     ash_irq_t outer = ash_port_irq_save();
     ash_irq_t inner = ash_port_irq_save();
@@ -59,8 +57,7 @@ TEST_CASE(port, masked_interrupt_waits_for_the_last_restore)
     CHECK(arrives(&probe.count, 1));
 }
 
-TEST_CASE(port, second_interrupt_is_refused_while_one_is_pending)
-{
+TEST_CASE(port, second_interrupt_is_refused_while_one_is_pending) {
     struct interrupt_probe probe = {0, UINT32_MAX};
     ash_irq_t state = ash_port_irq_save();
     CHECK_EQ(platform_interrupt_self(count_interrupt, &probe), 0);
@@ -91,8 +88,7 @@ static void raise_again(void *context) {
     probe->depth--;
 }
 
-TEST_CASE(port, handler_is_not_interrupted)
-{
+TEST_CASE(port, handler_is_not_interrupted) {
     struct nesting_probe probe = {0, 0, 0, -1};
     CHECK_EQ(platform_interrupt_self(raise_again, &probe), 0);
     CHECK(arrives(&probe.runs, 2));
@@ -107,8 +103,7 @@ static void interrupt_own_cpu(void *context, uint32_t cpu) {
     CHECK_EQ(probes[cpu].cpu, cpu);
 }
 
-TEST_CASE(port, interrupt_to_self_runs_on_the_same_cpu)
-{
+TEST_CASE(port, interrupt_to_self_runs_on_the_same_cpu) {
     struct interrupt_probe probes[2] = {{0, UINT32_MAX}, {0, UINT32_MAX}};
     test_run_on_cpus(interrupt_own_cpu, probes, 2);
 }
@@ -127,8 +122,7 @@ static void note_run(void *context, uint32_t cpu) {
     ash_port_unpin();
 }
 
-TEST_CASE(port, run_on_cpus_runs_each_once_on_its_own_cpu)
-{
+TEST_CASE(port, run_on_cpus_runs_each_once_on_its_own_cpu) {
     struct run_probe probe;
     uint32_t count = platform_cpu_count();
     CHECK(count >= 1 && count <= ASH_PORT_CPUS_MAX);
@@ -143,16 +137,14 @@ TEST_CASE(port, run_on_cpus_runs_each_once_on_its_own_cpu)
     }
 }
 
-TEST_CASE(port, run_on_cpus_refuses_none_and_too_many)
-{
+TEST_CASE(port, run_on_cpus_refuses_none_and_too_many) {
     struct run_probe probe = {{0}, {0}};
     CHECK_EQ(platform_run_on_cpus(note_run, &probe, 0), -ASH_EINVAL);
     CHECK_EQ(platform_run_on_cpus(note_run, &probe, platform_cpu_count() + 1), -ASH_EINVAL);
     CHECK_EQ(probe.runs[0], 0);
 }
 
-TEST_CASE(port, cpu_describes_itself_within_its_buffer)
-{
+TEST_CASE(port, cpu_describes_itself_within_its_buffer) {
     char text[80];
     memset(text, '#', sizeof(text));
     platform_cpu_describe(0, text, 8);
@@ -185,8 +177,7 @@ static void count_under_lock(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(port, spinlock_excludes_the_other_cpus)
-{
+TEST_CASE(port, spinlock_excludes_the_other_cpus) {
     struct lock_probe probe;
     uint32_t count = platform_cpu_count() < 4 ? platform_cpu_count() : 4;
     memset(&probe, 0, sizeof(probe));
@@ -209,8 +200,7 @@ static void count_under_trylock(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(port, trylock_excludes_the_other_cpus)
-{
+TEST_CASE(port, trylock_excludes_the_other_cpus) {
     struct lock_probe probe;
     memset(&probe, 0, sizeof(probe));
     ash_spin_init(&probe.lock);
@@ -245,8 +235,7 @@ static void pass_messages(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(port, release_publishes_what_was_written_before)
-{
+TEST_CASE(port, release_publishes_what_was_written_before) {
     struct mailbox box;
     memset(&box, 0, sizeof(box));
     test_run_on_cpus(pass_messages, &box, 2);
@@ -260,8 +249,7 @@ static void add_many(void *context, uint32_t cpu) {
         (void)ash_fetch_add(sum, (uint64_t)cpu + 1);
 }
 
-TEST_CASE(port, fetch_add_loses_nothing_between_cpus)
-{
+TEST_CASE(port, fetch_add_loses_nothing_between_cpus) {
     uint64_t sum = 0;
     test_run_on_cpus(add_many, &sum, 2);
     CHECK_EQ(sum, 3 * LOCK_ROUNDS);
@@ -271,8 +259,7 @@ TEST_CASE(port, fetch_add_loses_nothing_between_cpus)
 
 ASH_EVENT_DEFINE(probe_event, "port.probe", "first,second");
 
-TEST_CASE(port, enabled_event_arrives_with_its_arguments)
-{
+TEST_CASE(port, enabled_event_arrives_with_its_arguments) {
     uint64_t a = 0, b = 0;
     ASH_EVENT(probe_event, 7, UINT64_MAX);
     CHECK_EQ(test_event_last("port.probe", &a, &b), 1);
@@ -280,8 +267,7 @@ TEST_CASE(port, enabled_event_arrives_with_its_arguments)
     CHECK_EQ(b, UINT64_MAX);
 }
 
-TEST_CASE(port, disabled_event_emits_nothing)
-{
+TEST_CASE(port, disabled_event_emits_nothing) {
     ash_store_relaxed(&probe_event.enabled, 0);
     ASH_EVENT(probe_event, 1, 2);
     CHECK_EQ(test_event_count("port.probe"), 0);
@@ -289,8 +275,7 @@ TEST_CASE(port, disabled_event_emits_nothing)
 
 /* Time */
 
-TEST_CASE(port, time_never_runs_backwards)
-{
+TEST_CASE(port, time_never_runs_backwards) {
     ash_ns_t before = platform_now_ns();
     for (uint32_t i = 0; i < 1000; i++) {
         ash_ns_t now = platform_now_ns();
@@ -299,8 +284,7 @@ TEST_CASE(port, time_never_runs_backwards)
     }
 }
 
-TEST_CASE(port, wait_ends_at_a_deadline_that_has_passed)
-{
+TEST_CASE(port, wait_ends_at_a_deadline_that_has_passed) {
     ash_irq_t state = ash_port_irq_save();
     platform_wait(0);
     platform_wait(platform_now_ns());
@@ -308,8 +292,7 @@ TEST_CASE(port, wait_ends_at_a_deadline_that_has_passed)
 }
 
 /* It may return early for no reason, so it is called until the time has come. */
-TEST_CASE(port, wait_sleeps_until_its_deadline)
-{
+TEST_CASE(port, wait_sleeps_until_its_deadline) {
     ash_ns_t deadline = platform_now_ns() + 1000000;
     uint32_t waits = 0;
     ash_irq_t state = ash_port_irq_save();
@@ -319,8 +302,7 @@ TEST_CASE(port, wait_sleeps_until_its_deadline)
     CHECK(platform_now_ns() >= deadline);
 }
 
-TEST_CASE(port, wait_returns_for_a_pending_interrupt_and_runs_it)
-{
+TEST_CASE(port, wait_returns_for_a_pending_interrupt_and_runs_it) {
     struct interrupt_probe probe = {0, UINT32_MAX};
     ash_irq_t state = ash_port_irq_save();
     CHECK_EQ(platform_interrupt_self(count_interrupt, &probe), 0);
@@ -339,8 +321,7 @@ static uint32_t memory_ranges(struct platform_range *ranges) {
     return count;
 }
 
-TEST_CASE(port, memory_is_page_aligned_sorted_and_disjoint)
-{
+TEST_CASE(port, memory_is_page_aligned_sorted_and_disjoint) {
     struct platform_range ranges[RANGES_MAX];
     uint32_t count = memory_ranges(ranges);
     ash_paddr_t end = 0;
@@ -354,16 +335,14 @@ TEST_CASE(port, memory_is_page_aligned_sorted_and_disjoint)
     }
 }
 
-TEST_CASE(port, memory_ranges_are_no_more_than_asked_for)
-{
+TEST_CASE(port, memory_ranges_are_no_more_than_asked_for) {
     struct platform_range ranges[2] = {{1, 2}, {3, 4}};
     CHECK(platform_memory(ranges, 1) <= 1);
     CHECK_EQ(ranges[1].base, 3);
     CHECK_EQ(ranges[1].size_bytes, 4);
 }
 
-TEST_CASE(port, address_and_pointer_are_inverse)
-{
+TEST_CASE(port, address_and_pointer_are_inverse) {
     struct platform_range ranges[RANGES_MAX];
     uint32_t count = memory_ranges(ranges);
     for (uint32_t i = 0; i < count; i++) {
@@ -379,8 +358,7 @@ TEST_CASE(port, address_and_pointer_are_inverse)
 }
 
 /* The runner's own arena may lie in a range: what a byte held is put back. */
-TEST_CASE(port, memory_holds_what_is_written)
-{
+TEST_CASE(port, memory_holds_what_is_written) {
     struct platform_range ranges[RANGES_MAX];
     uint32_t count = memory_ranges(ranges);
     for (uint32_t i = 0; i < count; i++) {
@@ -397,23 +375,24 @@ TEST_CASE(port, memory_holds_what_is_written)
 
 /* The rest */
 
-TEST_CASE(port, machine_has_a_name_and_arguments)
-{
+TEST_CASE(port, machine_has_a_name_and_arguments) {
     CHECK(platform_name() != NULL && platform_name()[0] != '\0');
     CHECK(platform_arguments() != NULL);
 }
 
-TEST_CASE(port, console_write_of_nothing_is_harmless)
-{ platform_console_write("", 0); }
+TEST_CASE(port, console_write_of_nothing_is_harmless) {
+    platform_console_write("", 0);
+}
 
-TEST_CASE(port, virtio_slots_show_the_magic_number)
-{
+TEST_CASE(port, virtio_slots_show_the_magic_number) {
     for (uint32_t slot = 0; slot < platform_virtio_slots(); slot++)
         CHECK_EQ(platform_virtio_read(slot, 0, 4), 0x74726976);
 }
 
-TEST_CASE(port, virtio_slot_that_is_not_there_cannot_be_connected)
-{ CHECK_EQ(platform_virtio_connect(platform_virtio_slots(), count_interrupt, NULL), -ASH_EINVAL); }
+TEST_CASE(port, virtio_slot_that_is_not_there_cannot_be_connected) {
+    CHECK_EQ(platform_virtio_connect(platform_virtio_slots(), count_interrupt, NULL), -ASH_EINVAL);
+}
 
-TEST_CASE(port, panic_reaches_the_hook_with_its_message)
-{ CHECK_PANICS(ash_panic("file", 1, "value %d of %s", 42, "it"), "value 42 of it"); }
+TEST_CASE(port, panic_reaches_the_hook_with_its_message) {
+    CHECK_PANICS(ash_panic("file", 1, "value %d of %s", 42, "it"), "value 42 of it");
+}

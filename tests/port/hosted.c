@@ -20,8 +20,7 @@ static void count_call(void *context) {
     ash_store_relaxed(calls, ash_load_relaxed(calls) + 1);
 }
 
-TEST_CASE(hosted, manual_clock_moves_only_when_told)
-{
+TEST_CASE(hosted, manual_clock_moves_only_when_told) {
     hosted_clock_set_manual(1000);
     CHECK_EQ(platform_now_ns(), 1000);
     CHECK_EQ(platform_now_ns(), 1000);
@@ -48,8 +47,7 @@ static void fire_and_arm_again(void *context) {
         (void)!hosted_timer_arm(now + probe->period_ns, fire_and_arm_again, probe);
 }
 
-TEST_CASE(hosted, advance_stops_at_every_timer_on_the_way)
-{
+TEST_CASE(hosted, advance_stops_at_every_timer_on_the_way) {
     struct timer_probe probe = {.period_ns = 10};
     hosted_clock_set_manual(0);
     CHECK_EQ(hosted_timer_arm(10, fire_and_arm_again, &probe), 0);
@@ -66,8 +64,7 @@ TEST_CASE(hosted, advance_stops_at_every_timer_on_the_way)
     hosted_clock_set_real();
 }
 
-TEST_CASE(hosted, timer_in_the_past_fires_at_once)
-{
+TEST_CASE(hosted, timer_in_the_past_fires_at_once) {
     uint32_t calls = 0;
     hosted_clock_set_manual(100);
     CHECK_EQ(hosted_timer_arm(99, count_call, &calls), 0);
@@ -75,8 +72,7 @@ TEST_CASE(hosted, timer_in_the_past_fires_at_once)
     hosted_clock_set_real();
 }
 
-TEST_CASE(hosted, timer_that_expires_while_masked_waits_for_the_restore)
-{
+TEST_CASE(hosted, timer_that_expires_while_masked_waits_for_the_restore) {
     uint32_t calls = 0;
     hosted_clock_set_manual(0);
     CHECK_EQ(hosted_timer_arm(10, count_call, &calls), 0);
@@ -88,8 +84,7 @@ TEST_CASE(hosted, timer_that_expires_while_masked_waits_for_the_restore)
     hosted_clock_set_real();
 }
 
-TEST_CASE(hosted, timer_of_linux_interrupts_a_cpu_that_computes)
-{
+TEST_CASE(hosted, timer_of_linux_interrupts_a_cpu_that_computes) {
     uint32_t calls = 0;
     hosted_clock_set_real();
     ash_ns_t armed = platform_now_ns();
@@ -100,8 +95,7 @@ TEST_CASE(hosted, timer_of_linux_interrupts_a_cpu_that_computes)
     CHECK(platform_now_ns() >= armed + 200000);
 }
 
-TEST_CASE(hosted, timer_of_linux_wakes_a_cpu_that_waits)
-{
+TEST_CASE(hosted, timer_of_linux_wakes_a_cpu_that_waits) {
     uint32_t calls = 0;
     ash_irq_t state = ash_port_irq_save();
     CHECK_EQ(hosted_timer_arm(platform_now_ns() + 200000, count_call, &calls), 0);
@@ -112,8 +106,7 @@ TEST_CASE(hosted, timer_of_linux_wakes_a_cpu_that_waits)
 }
 
 /* The timer expires at every distance from the wait: between its look and its sleep, too. */
-TEST_CASE(hosted, no_wake_up_is_lost_however_the_timer_falls)
-{
+TEST_CASE(hosted, no_wake_up_is_lost_however_the_timer_falls) {
     enum { SHOTS = 500, STEP_NS = 40 };
     const ash_ns_t too_late_ns = 500000000;
     for (uint32_t shot = 1; shot <= SHOTS; shot++) {
@@ -129,8 +122,7 @@ TEST_CASE(hosted, no_wake_up_is_lost_however_the_timer_falls)
     }
 }
 
-TEST_CASE(hosted, waiting_under_the_manual_clock_jumps_to_the_deadline)
-{
+TEST_CASE(hosted, waiting_under_the_manual_clock_jumps_to_the_deadline) {
     hosted_clock_set_manual(0);
     ash_irq_t state = ash_port_irq_save();
     platform_wait(UINT64_C(3600000000000));
@@ -139,8 +131,7 @@ TEST_CASE(hosted, waiting_under_the_manual_clock_jumps_to_the_deadline)
     hosted_clock_set_real();
 }
 
-TEST_CASE(hosted, waiting_under_the_manual_clock_stops_at_the_timer)
-{
+TEST_CASE(hosted, waiting_under_the_manual_clock_stops_at_the_timer) {
     uint32_t calls = 0;
     hosted_clock_set_manual(0);
     CHECK_EQ(hosted_timer_arm(70, count_call, &calls), 0);
@@ -164,8 +155,7 @@ static void sleep_by_steps(void *context, uint32_t cpu) {
     ash_port_irq_restore(state);
 }
 
-TEST_CASE(hosted, manual_time_waits_for_the_slowest_cpu)
-{
+TEST_CASE(hosted, manual_time_waits_for_the_slowest_cpu) {
     ash_ns_t woke[4] = {0};
     hosted_clock_set_manual(0);
     test_run_on_cpus(sleep_by_steps, woke, 4);
@@ -201,8 +191,7 @@ static void sleep_in_step(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(hosted, no_wake_up_is_lost_when_two_cpus_fall_asleep_at_once)
-{
+TEST_CASE(hosted, no_wake_up_is_lost_when_two_cpus_fall_asleep_at_once) {
     struct sleep_probe probe = {{0, 0}, 0};
     hosted_clock_set_manual(0);
     test_run_on_cpus(sleep_in_step, &probe, 2);
@@ -225,13 +214,13 @@ static void run_again_on_the_last(void *context, uint32_t cpu) {
     CHECK_EQ(hosted_cpus_running(), 1);
 }
 
-TEST_CASE(hosted, run_that_is_refused_counts_no_cpu)
-{ test_run_on_cpus(run_again_on_the_last, NULL, 2); }
+TEST_CASE(hosted, run_that_is_refused_counts_no_cpu) {
+    test_run_on_cpus(run_again_on_the_last, NULL, 2);
+}
 
 /* Interrupt lines */
 
-TEST_CASE(hosted, line_raised_twice_while_masked_runs_once)
-{
+TEST_CASE(hosted, line_raised_twice_while_masked_runs_once) {
     uint32_t calls = 0;
     hosted_interrupt_connect(HOSTED_LINE_TEST, count_call, &calls);
     ash_irq_t state = ash_port_irq_save();
@@ -245,8 +234,7 @@ TEST_CASE(hosted, line_raised_twice_while_masked_runs_once)
     CHECK_EQ(calls, 1);
 }
 
-TEST_CASE(hosted, cpu_that_runs_nothing_cannot_be_interrupted)
-{
+TEST_CASE(hosted, cpu_that_runs_nothing_cannot_be_interrupted) {
     CHECK_EQ(hosted_interrupt_raise(1, HOSTED_LINE_TEST), -ASH_ENXIO);
     CHECK_EQ(hosted_interrupt_raise(ASH_PORT_CPUS_MAX, HOSTED_LINE_TEST), -ASH_EINVAL);
     CHECK_EQ(hosted_interrupt_raise(0, HOSTED_LINES), -ASH_EINVAL);
@@ -286,8 +274,7 @@ static void count_call_release(void *context) {
     ash_store_release(calls, ash_load_relaxed(calls) + 1);
 }
 
-TEST_CASE(hosted, no_wake_up_is_lost_between_two_cpus)
-{
+TEST_CASE(hosted, no_wake_up_is_lost_between_two_cpus) {
     struct wake_probe probe = {0, 0};
     hosted_interrupt_connect(HOSTED_LINE_TEST, count_call_release, &probe.calls);
     test_run_on_cpus(raise_or_wait, &probe, 2);
@@ -309,8 +296,7 @@ static void be_interrupted(void *context, uint32_t cpu) {
     raise_or_wait(context, cpu);
 }
 
-TEST_CASE(hosted, running_cpu_is_interrupted_by_another)
-{
+TEST_CASE(hosted, running_cpu_is_interrupted_by_another) {
     struct wake_probe probe = {0, 0};
     hosted_interrupt_connect(HOSTED_LINE_TEST, count_call_release, &probe.calls);
     test_run_on_cpus(be_interrupted, &probe, 2);
@@ -345,8 +331,7 @@ static void connect_or_raise(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(hosted, handler_and_context_change_together)
-{
+TEST_CASE(hosted, handler_and_context_change_together) {
     pair = (struct pair_probe){0, 0, 0, 0};
     test_run_on_cpus(connect_or_raise, NULL, 2);
     hosted_interrupt_connect(HOSTED_LINE_TEST, NULL, NULL);
@@ -375,8 +360,7 @@ static bool fake_step(void *context) {
     return ((struct fake_device *)context)->steps++ == 0;
 }
 
-TEST_CASE(hosted, empty_slot_answers_as_qemu_does)
-{
+TEST_CASE(hosted, empty_slot_answers_as_qemu_does) {
     uint32_t slot = HOSTED_MMIO_SLOTS - 1;
     CHECK_EQ(platform_virtio_read(slot, 0x000, 4), 0x74726976);
     CHECK_EQ(platform_virtio_read(slot, 0x004, 4), 2);
@@ -385,8 +369,7 @@ TEST_CASE(hosted, empty_slot_answers_as_qemu_does)
     CHECK_EQ(platform_virtio_read(slot, 0x070, 4), 0);
 }
 
-TEST_CASE(hosted, attached_device_gets_the_accesses_and_interrupts)
-{
+TEST_CASE(hosted, attached_device_gets_the_accesses_and_interrupts) {
     struct fake_device fake = {0, 0, 0, 0};
     const struct hosted_mmio_device device = {fake_read, fake_write, fake_step, &fake};
     uint32_t slot = HOSTED_MMIO_SLOTS - 1, calls = 0;
@@ -431,8 +414,7 @@ static void run_deterministic(uint64_t seed, void (*body)(void *context, uint32_
     CHECK_EQ(hosted_configure(&before), 0);
 }
 
-TEST_CASE(hosted, deterministic_turns_repeat_by_seed)
-{
+TEST_CASE(hosted, deterministic_turns_repeat_by_seed) {
     struct order_probe first = {{0}, 0}, again = {{0}, 0}, other = {{0}, 0};
     run_deterministic(3, note_turns, &first, 4);
     run_deterministic(3, note_turns, &again, 4);
@@ -442,8 +424,7 @@ TEST_CASE(hosted, deterministic_turns_repeat_by_seed)
     CHECK(memcmp(other.order, first.order, sizeof(first.order)) != 0);
 }
 
-TEST_CASE(hosted, deterministic_cpus_sleep_in_the_order_of_their_deadlines)
-{
+TEST_CASE(hosted, deterministic_cpus_sleep_in_the_order_of_their_deadlines) {
     ash_ns_t woke[4] = {0};
     run_deterministic(1, sleep_by_steps, woke, 4);
     for (uint32_t cpu = 0; cpu < 4; cpu++)
@@ -462,8 +443,7 @@ static void wake_the_next(void *context, uint32_t cpu) {
     ash_port_irq_restore(state);
 }
 
-TEST_CASE(hosted, deterministic_cpus_interrupt_each_other)
-{
+TEST_CASE(hosted, deterministic_cpus_interrupt_each_other) {
     uint32_t calls = 0;
     hosted_interrupt_connect(HOSTED_LINE_TEST, count_call, &calls);
     run_deterministic(1, wake_the_next, &calls, 4);
@@ -478,24 +458,23 @@ static void fail_on_cpu_two(void *context, uint32_t cpu) {
     ash_port_relax();
 }
 
-TEST_CASE(hosted, deterministic_cpu_may_panic)
-{ run_deterministic(1, fail_on_cpu_two, NULL, 4); }
+TEST_CASE(hosted, deterministic_cpu_may_panic) {
+    run_deterministic(1, fail_on_cpu_two, NULL, 4);
+}
 
 static void run_again(void *context, uint32_t cpu) {
     (void)context, (void)cpu;
     CHECK_EQ(platform_run_on_cpus(do_nothing, NULL, 1), -ASH_EBUSY);
 }
 
-TEST_CASE(hosted, deterministic_cpu_starts_no_run_of_its_own)
-{
+TEST_CASE(hosted, deterministic_cpu_starts_no_run_of_its_own) {
     run_deterministic(1, run_again, NULL, 1);
     run_deterministic(1, run_again, NULL, 4);
 }
 
 /* Memory and configuration */
 
-TEST_CASE(hosted, address_outside_the_memory_panics)
-{
+TEST_CASE(hosted, address_outside_the_memory_panics) {
     struct platform_range range;
     char byte;
     CHECK_EQ(platform_memory(&range, 1), 1);
@@ -508,8 +487,7 @@ TEST_CASE(hosted, address_outside_the_memory_panics)
     CHECK_PANICS((void)platform_address(&byte), "does not point into RAM");
 }
 
-TEST_CASE(hosted, configuration_out_of_range_is_refused)
-{
+TEST_CASE(hosted, configuration_out_of_range_is_refused) {
     struct hosted_config config = *hosted_configuration();
     config.cpus = ASH_PORT_CPUS_MAX + 1;
     CHECK_EQ(hosted_configure(&config), -ASH_EINVAL);
@@ -538,8 +516,7 @@ static int parse(struct hosted_config *config, char *message, const char *line) 
     return error != 0 ? error : help;
 }
 
-TEST_CASE(hosted, options_are_understood)
-{
+TEST_CASE(hosted, options_are_understood) {
     struct hosted_config config;
     char message[MESSAGE_BYTES];
     CHECK_EQ(parse(&config, message, "--disk a.tar --mem=64M --smp 2 --seed 0x10 test slab"), 0);
@@ -555,8 +532,7 @@ TEST_CASE(hosted, options_are_understood)
     CHECK_EQ(parse(&config, message, "--help"), 1);
 }
 
-TEST_CASE(hosted, bad_options_say_what_to_do)
-{
+TEST_CASE(hosted, bad_options_say_what_to_do) {
     static const struct {
         const char *line, *part;
     } bad[] = {
@@ -612,8 +588,7 @@ static uint32_t overflow_the_stack(volatile uint32_t depth) {
     return depth == UINT32_MAX ? 0 : overflow_the_stack(depth + 1) + frame[depth % 128];
 }
 
-TEST_CASE(hosted, faults_end_in_the_panic_hook_again_and_again)
-{
+TEST_CASE(hosted, faults_end_in_the_panic_hook_again_and_again) {
     if (SANITIZED)
         test_skip("the sanitizer reports faults itself");
     for (uint32_t i = 0; i < 3; i++) {
@@ -622,8 +597,7 @@ TEST_CASE(hosted, faults_end_in_the_panic_hook_again_and_again)
     }
 }
 
-TEST_CASE(hosted, stack_overflow_ends_in_the_panic_hook)
-{
+TEST_CASE(hosted, stack_overflow_ends_in_the_panic_hook) {
     if (SANITIZED)
         test_skip("the sanitizer reports faults itself");
     CHECK_PANICS((void)overflow_the_stack(0), "segmentation fault");
@@ -635,8 +609,7 @@ static void fault_on_every_cpu(void *context, uint32_t cpu) {
     CHECK_PANICS(store_to_null(), "segmentation fault");
 }
 
-TEST_CASE(hosted, fault_on_another_cpu_stays_there)
-{
+TEST_CASE(hosted, fault_on_another_cpu_stays_there) {
     if (SANITIZED)
         test_skip("the sanitizer reports faults itself");
     test_run_on_cpus(fault_on_every_cpu, NULL, 4);

@@ -7,23 +7,20 @@
 
 #include "harness/test.h"
 
-TEST_CASE(port, limits_are_sensible)
-{
+TEST_CASE(port, limits_are_sensible) {
     CHECK(ASH_PORT_CPUS_MAX >= 1);
     CHECK(ash_is_pow2(ASH_PORT_CACHE_LINE));
     CHECK(ASH_PORT_CACHE_LINE >= 16 && ASH_PORT_CACHE_LINE <= 4096);
 }
 
-TEST_CASE(port, pin_gives_a_cpu_below_the_limit)
-{
+TEST_CASE(port, pin_gives_a_cpu_below_the_limit) {
     uint32_t cpu = UINT32_MAX;
     ash_port_pin(&cpu);
     ash_port_unpin();
     CHECK(cpu < ASH_PORT_CPUS_MAX);
 }
 
-TEST_CASE(port, pins_nest_and_agree)
-{
+TEST_CASE(port, pins_nest_and_agree) {
     uint32_t outer = UINT32_MAX, inner = UINT32_MAX, again = UINT32_MAX;
     ash_port_pin(&outer);
     ash_port_pin(&inner);
@@ -35,8 +32,7 @@ TEST_CASE(port, pins_nest_and_agree)
     CHECK_EQ(again, outer);
 }
 
-TEST_CASE(port, interrupt_masks_nest)
-{
+TEST_CASE(port, interrupt_masks_nest) {
     ash_irq_t before = ash_port_irq_save();
     ash_irq_t outer = ash_port_irq_save();
     ash_irq_t inner = ash_port_irq_save();
@@ -51,8 +47,7 @@ TEST_CASE(port, interrupt_masks_nest)
     CHECK_EQ(outer_again, outer);
 }
 
-TEST_CASE(port, pin_and_mask_may_overlap_in_any_order)
-{
+TEST_CASE(port, pin_and_mask_may_overlap_in_any_order) {
     uint32_t cpu, same;
     ash_port_pin(&cpu);
     ash_irq_t state = ash_port_irq_save();
@@ -63,8 +58,7 @@ TEST_CASE(port, pin_and_mask_may_overlap_in_any_order)
     CHECK_EQ(same, cpu);
 }
 
-TEST_CASE(port, trylock_fails_while_the_lock_is_held)
-{
+TEST_CASE(port, trylock_fails_while_the_lock_is_held) {
     struct ash_spinlock lock;
     ash_spin_init(&lock);
     CHECK(ash_spin_trylock(&lock));
@@ -77,8 +71,7 @@ TEST_CASE(port, trylock_fails_while_the_lock_is_held)
     ash_spin_unlock(&lock);
 }
 
-TEST_CASE(port, init_frees_a_lock_whatever_was_there)
-{
+TEST_CASE(port, init_frees_a_lock_whatever_was_there) {
     struct ash_spinlock lock;
     memset(&lock, 0xff, sizeof(lock));
     ash_spin_init(&lock);
@@ -86,8 +79,7 @@ TEST_CASE(port, init_frees_a_lock_whatever_was_there)
     ash_spin_unlock(&lock);
 }
 
-TEST_CASE(port, exchange_and_compare_exchange_report_the_old_value)
-{
+TEST_CASE(port, exchange_and_compare_exchange_report_the_old_value) {
     uint64_t word = 5, expected = 4;
     CHECK_EQ(ash_exchange(&word, UINT64_C(6)), 5);
     CHECK(!ash_compare_exchange(&word, &expected, UINT64_C(7)));
@@ -99,8 +91,7 @@ TEST_CASE(port, exchange_and_compare_exchange_report_the_old_value)
 }
 
 /* Barriers have no visible effect on one CPU but that plain stores stay where they are. */
-TEST_CASE(port, barriers_and_relax_keep_memory)
-{
+TEST_CASE(port, barriers_and_relax_keep_memory) {
     uint32_t words[2] = {0, 0};
     words[0] = 1;
     ash_port_dma_wmb();
@@ -113,8 +104,7 @@ TEST_CASE(port, barriers_and_relax_keep_memory)
 }
 
 /* A port without a counter answers 0 for ever. */
-TEST_CASE(port, cycles_never_run_backwards)
-{
+TEST_CASE(port, cycles_never_run_backwards) {
     uint64_t before = ash_port_cycles();
     for (uint32_t i = 0; i < 1000; i++) {
         uint64_t now = ash_port_cycles();

@@ -83,8 +83,7 @@ static void check_described(struct board *board, struct blob *blob) {
         test_fail(__FILE__, __LINE__, "refused: %s", wrong);
 }
 
-TEST_CASE(board, takes_what_the_tree_says)
-{
+TEST_CASE(board, takes_what_the_tree_says) {
     struct blob blob;
     struct board *board = test_alloc(sizeof(*board), 8);
     write_board(&blob, WITH_ALL, 2);
@@ -114,8 +113,7 @@ TEST_CASE(board, takes_what_the_tree_says)
     CHECK_EQ(board->ignored, 0);
 }
 
-TEST_CASE(board, knows_gicv3_by_its_redistributors)
-{
+TEST_CASE(board, knows_gicv3_by_its_redistributors) {
     struct blob blob;
     struct board *board = test_alloc(sizeof(*board), 8);
     write_board(&blob, WITH_ALL, 3);
@@ -125,8 +123,7 @@ TEST_CASE(board, knows_gicv3_by_its_redistributors)
     CHECK_EQ(board->gic_cpu.size_bytes, 0xf60000);
 }
 
-TEST_CASE(board, says_what_is_missing)
-{
+TEST_CASE(board, says_what_is_missing) {
     static const char *const reasons[] = {"memory", "CPU", "interrupt controller", "UART", "timer"};
     struct board *board = test_alloc(sizeof(*board), 8);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(reasons); i++) {
@@ -138,8 +135,7 @@ TEST_CASE(board, says_what_is_missing)
     }
 }
 
-TEST_CASE(board, sorts_virtio_windows_by_address)
-{
+TEST_CASE(board, sorts_virtio_windows_by_address) {
     struct blob blob;
     struct board *board = test_alloc(sizeof(*board), 8);
     write_board(&blob, WITH_ALL, 2);
@@ -155,8 +151,7 @@ TEST_CASE(board, sorts_virtio_windows_by_address)
     }
 }
 
-TEST_CASE(board, counts_what_does_not_fit)
-{
+TEST_CASE(board, counts_what_does_not_fit) {
     struct blob blob;
     struct board *board = test_alloc(sizeof(*board), 8);
     write_board(&blob, WITH_ALL, 2);
@@ -167,8 +162,7 @@ TEST_CASE(board, counts_what_does_not_fit)
     CHECK_EQ(board->ignored, 3);
 }
 
-TEST_CASE(board, leaves_out_what_cannot_be)
-{
+TEST_CASE(board, leaves_out_what_cannot_be) {
     struct blob blob;
     struct board *board = test_alloc(sizeof(*board), 8);
     write_board(&blob, WITH_ALL, 2);
@@ -187,8 +181,7 @@ TEST_CASE(board, leaves_out_what_cannot_be)
     CHECK_EQ(board->memory_count, 2);
 }
 
-TEST_CASE(board, reserved_nodes_are_not_free)
-{
+TEST_CASE(board, reserved_nodes_are_not_free) {
     struct blob blob;
     struct board *board = test_alloc(sizeof(*board), 8);
     struct platform_range ranges[8];
@@ -270,8 +263,7 @@ static void check_against_model(struct test_random *random, struct board *board,
         CHECK(pages[page] != 1);
 }
 
-TEST_CASE(board, free_memory_agrees_with_a_map_of_pages)
-{
+TEST_CASE(board, free_memory_agrees_with_a_map_of_pages) {
     struct test_random random = test_random_from(test_seed());
     struct board *board = test_alloc(sizeof(*board), 8);
     for (uint32_t round = 0; round < 1000; round++) {

@@ -27,8 +27,7 @@ static int read_waiting(void) {
 }
 
 /* Does not read for a while first: what does not fit the ring must stay where it is. */
-TEST_CASE(_console, input_arrives_whole)
-{
+TEST_CASE(_console, input_arrives_whole) {
     uint32_t count = 0, hash = 2166136261u; /* FNV-1a */
     wait_ms(30);
     for (int byte; (byte = read_waiting()) >= 0; count++) {
@@ -40,8 +39,7 @@ TEST_CASE(_console, input_arrives_whole)
     test_skip("%u bytes, hash %08x", count, hash);
 }
 
-TEST_CASE(_console, terminal_is_told)
-{
+TEST_CASE(_console, terminal_is_told) {
     bool first = platform_console_is_terminal();
     CHECK_EQ(platform_console_is_terminal(), first);
     test_skip("%s, then %d", first ? "terminal" : "no terminal", platform_console_read());

@@ -89,8 +89,7 @@ static void check_refused(const struct blob *blob, const char *part) {
                   wrong == NULL ? "nothing is wrong" : wrong, part);
 }
 
-TEST_CASE(fdt, reads_nodes_and_properties)
-{
+TEST_CASE(fdt, reads_nodes_and_properties) {
     struct blob blob;
     struct seen seen;
     write_small(&blob);
@@ -106,8 +105,7 @@ TEST_CASE(fdt, reads_nodes_and_properties)
     CHECK_STR_EQ(seen.status, "okay");
 }
 
-TEST_CASE(fdt, reads_reservations_to_the_closing_one)
-{
+TEST_CASE(fdt, reads_reservations_to_the_closing_one) {
     struct blob blob;
     struct fdt fdt;
     uint64_t base, size;
@@ -124,8 +122,7 @@ TEST_CASE(fdt, reads_reservations_to_the_closing_one)
     CHECK(!fdt_reservation(&fdt, UINT32_MAX, &base, &size));
 }
 
-TEST_CASE(fdt, refuses_every_truncation)
-{
+TEST_CASE(fdt, refuses_every_truncation) {
     struct blob blob;
     struct seen seen;
     write_small(&blob);
@@ -142,8 +139,7 @@ TEST_CASE(fdt, refuses_every_truncation)
 }
 
 /* The names lie right before the structure block: one cut short must not be read on into it. */
-TEST_CASE(fdt, refuses_a_name_that_ends_outside_the_strings)
-{
+TEST_CASE(fdt, refuses_a_name_that_ends_outside_the_strings) {
     struct blob blob;
     struct seen seen;
     write_small(&blob);
@@ -153,8 +149,7 @@ TEST_CASE(fdt, refuses_a_name_that_ends_outside_the_strings)
     }
 }
 
-TEST_CASE(fdt, refuses_headers_that_lie)
-{
+TEST_CASE(fdt, refuses_headers_that_lie) {
     static const struct {
         uint32_t field, value;
         const char *reason;
@@ -178,8 +173,7 @@ TEST_CASE(fdt, refuses_headers_that_lie)
     }
 }
 
-TEST_CASE(fdt, refuses_more_levels_than_it_has_room_for)
-{
+TEST_CASE(fdt, refuses_more_levels_than_it_has_room_for) {
     for (uint32_t depth = FDT_DEPTH_MAX; depth <= FDT_DEPTH_MAX + 1; depth++) {
         struct blob blob;
         struct seen seen;
@@ -196,8 +190,7 @@ TEST_CASE(fdt, refuses_more_levels_than_it_has_room_for)
     }
 }
 
-TEST_CASE(fdt, refuses_ends_that_do_not_match)
-{
+TEST_CASE(fdt, refuses_ends_that_do_not_match) {
     struct blob blob;
     blob_start(&blob);
     blob_begin(&blob, "");
@@ -211,16 +204,14 @@ TEST_CASE(fdt, refuses_ends_that_do_not_match)
     check_refused(&blob, "inside a node");
 }
 
-TEST_CASE(fdt, refuses_an_unknown_token)
-{
+TEST_CASE(fdt, refuses_an_unknown_token) {
     struct blob blob;
     write_small(&blob);
     blob_poke32(&blob, blob.end - 4, 5);
     check_refused(&blob, "unknown token");
 }
 
-TEST_CASE(fdt, refuses_a_property_longer_than_the_block)
-{
+TEST_CASE(fdt, refuses_a_property_longer_than_the_block) {
     static const uint32_t lens[] = {5, 0x7fffffff, 0xfffffff0, UINT32_MAX};
     for (size_t i = 0; i < ASH_ARRAY_LEN(lens); i++) {
         struct blob blob;
@@ -234,8 +225,7 @@ TEST_CASE(fdt, refuses_a_property_longer_than_the_block)
     }
 }
 
-TEST_CASE(fdt, text_that_does_not_end_is_no_text)
-{
+TEST_CASE(fdt, text_that_does_not_end_is_no_text) {
     struct blob blob;
     struct fdt fdt;
     struct seen seen = {.fdt = &fdt};
@@ -254,8 +244,7 @@ TEST_CASE(fdt, text_that_does_not_end_is_no_text)
 }
 
 /* Cells that no bus has: 3-cell addresses (PCI), or as many as fit 32 bits. */
-TEST_CASE(fdt, reg_of_unknown_cells_is_not_read)
-{
+TEST_CASE(fdt, reg_of_unknown_cells_is_not_read) {
     static const uint32_t cells[] = {0, 3, 0x40000000, UINT32_MAX};
     for (size_t i = 0; i < ASH_ARRAY_LEN(cells); i++) {
         struct blob blob;
@@ -275,8 +264,7 @@ TEST_CASE(fdt, reg_of_unknown_cells_is_not_read)
 }
 
 /* Whatever is written over it, a blob ends in a reason or in values that lie inside it. */
-TEST_CASE(fdt, spoiled_blobs_are_read_inside_their_bounds)
-{
+TEST_CASE(fdt, spoiled_blobs_are_read_inside_their_bounds) {
     static const uint8_t values[] = {0x00, 0x01, 0x02, 0x03, 0x09, 0x7f, 0x80, 0xff};
     struct test_random random = test_random_from(test_seed());
     struct blob blob;

@@ -40,8 +40,9 @@ static void overflow_on_cpu_1(void *context, uint32_t cpu) {
         CHECK(recurse(endless) != 0);
 }
 
-TEST_CASE(_selftest, stack_overflow_on_another_cpu)
-{ test_run_on_cpus(overflow_on_cpu_1, NULL, 2); }
+TEST_CASE(_selftest, stack_overflow_on_another_cpu) {
+    test_run_on_cpus(overflow_on_cpu_1, NULL, 2);
+}
 
 static void count(void *context) {
     ++*(volatile uint32_t *)context;
@@ -62,43 +63,53 @@ static void check_machine(void) {
 }
 
 /* A compiler may lay out a file's cases in either order: one of the two is the last to run. */
-TEST_CASE(_selftest, passes_at_that_end)
-{ check_machine(); }
+TEST_CASE(_selftest, passes_at_that_end) {
+    check_machine();
+}
 
-TEST_CASE(_selftest, failing_check)
-{ CHECK_EQ(address_8, 9); }
+TEST_CASE(_selftest, failing_check) {
+    CHECK_EQ(address_8, 9);
+}
 
-TEST_CASE(_selftest, panic)
-{ ASH_REQUIRE(address_0 != 0, "selftest: the address is %u", (unsigned)address_0); }
+TEST_CASE(_selftest, panic) {
+    ASH_REQUIRE(address_0 != 0, "selftest: the address is %u", (unsigned)address_0);
+}
 
-TEST_CASE(_selftest, null_store)
-{ store(address_8); }
+TEST_CASE(_selftest, null_store) {
+    store(address_8);
+}
 
-TEST_CASE(_selftest, null_call)
-{ call(address_0); }
+TEST_CASE(_selftest, null_call) {
+    call(address_0);
+}
 
-TEST_CASE(_selftest, stack_overflow)
-{ CHECK(recurse(endless) != 0); }
+TEST_CASE(_selftest, stack_overflow) {
+    CHECK(recurse(endless) != 0);
+}
 
-TEST_CASE(_selftest, write_to_text)
-{ store((uintptr_t)text); }
+TEST_CASE(_selftest, write_to_text) {
+    store((uintptr_t)text);
+}
 
-TEST_CASE(_selftest, write_to_constant)
-{ store((uintptr_t)address_constant); }
+TEST_CASE(_selftest, write_to_constant) {
+    store((uintptr_t)address_constant);
+}
 
-TEST_CASE(_selftest, call_of_data)
-{ call((uintptr_t)code_in_data); }
+TEST_CASE(_selftest, call_of_data) {
+    call((uintptr_t)code_in_data);
+}
 
-TEST_CASE(_selftest, undefined_instruction)
-{ __asm__ volatile("udf #0"); }
+TEST_CASE(_selftest, undefined_instruction) {
+    __asm__ volatile("udf #0");
+}
 
 /* QEMU does not check the alignment when sp is used; the exception's entry does. */
-TEST_CASE(_selftest, misaligned_stack_pointer)
-{ __asm__ volatile("sub sp, sp, #8\n\tudf #0"); }
+TEST_CASE(_selftest, misaligned_stack_pointer) {
+    __asm__ volatile("sub sp, sp, #8\n\tudf #0");
+}
 
 /* By an exception return to the next instruction, with PSTATE.IL set. */
-TEST_CASE(_selftest, illegal_execution_state)
-{
+TEST_CASE(_selftest, illegal_execution_state) {
     uint64_t address, state;
     __asm__ volatile("msr daifset, #2\n\tadr %0, 1f\n\tmov %1, #0x3c5\n\torr %1, %1, #0x100000\n\t"
                      "msr elr_el1, %0\n\tmsr spsr_el1, %1\n\teret\n1:\tnop"
@@ -106,11 +117,11 @@ TEST_CASE(_selftest, illegal_execution_state)
 }
 
 /* The only one in the image: tests/boot/image.py looks for others, and that it finds this one. */
-TEST_CASE(_selftest, floating_point)
-{ __asm__ volatile(".inst 0x1e6e1000"); /* fmov d0, #1.0 */ }
+TEST_CASE(_selftest, floating_point) {
+    __asm__ volatile(".inst 0x1e6e1000"); /* fmov d0, #1.0 */
+}
 
-TEST_CASE(_selftest, null_store_with_interrupts_masked)
-{
+TEST_CASE(_selftest, null_store_with_interrupts_masked) {
     (void)ash_port_irq_save();
     store(address_8);
 }
@@ -121,11 +132,13 @@ static void store_on_cpu_1(void *context, uint32_t cpu) {
         store(address_8);
 }
 
-TEST_CASE(_selftest, null_store_on_another_cpu)
-{ test_run_on_cpus(store_on_cpu_1, NULL, 2); }
+TEST_CASE(_selftest, null_store_on_another_cpu) {
+    test_run_on_cpus(store_on_cpu_1, NULL, 2);
+}
 
-TEST_CASE(_selftest, passes_at_this_end)
-{ check_machine(); }
+TEST_CASE(_selftest, passes_at_this_end) {
+    check_machine();
+}
 
 /* _fatal */
 
@@ -140,8 +153,7 @@ static void inner(uint32_t depth) {
     ASH_REQUIRE(address_0 != 0, "selftest: no hook took this, depth %u", depth);
 }
 
-TEST_CASE(_fatal, panic_without_hook)
-{
+TEST_CASE(_fatal, panic_without_hook) {
     platform_panic_hook = NULL;
     inner_again(2);
 }
@@ -160,8 +172,7 @@ static void talk_or_panic(void *context, uint32_t cpu) {
 }
 
 /* Outside test_run_on_cpus, whose bodies would fail the case. */
-TEST_CASE(_fatal, panic_while_another_cpu_talks)
-{
+TEST_CASE(_fatal, panic_while_another_cpu_talks) {
     volatile uint32_t lines = 0;
     platform_panic_hook = NULL;
     CHECK_EQ(platform_run_on_cpus(talk_or_panic, (void *)&lines, 2), 0);
@@ -175,20 +186,17 @@ static void exit_on_cpu(void *context, uint32_t cpu) {
     platform_exit(30);
 }
 
-TEST_CASE(_fatal, exit_on_two_cpus_at_once)
-{
+TEST_CASE(_fatal, exit_on_two_cpus_at_once) {
     uint32_t there = 0;
     CHECK_EQ(platform_run_on_cpus(exit_on_cpu, &there, 2), 0);
 }
 
-TEST_CASE(_fatal, null_store_without_hook)
-{
+TEST_CASE(_fatal, null_store_without_hook) {
     platform_panic_hook = NULL;
     store(address_8);
 }
 
-TEST_CASE(_fatal, stack_overflow_without_hook)
-{
+TEST_CASE(_fatal, stack_overflow_without_hook) {
     platform_panic_hook = NULL;
     CHECK(recurse(endless) != 0);
 }
@@ -199,5 +207,6 @@ static void store_in_interrupt(void *context) {
 }
 
 /* The hook is set, but must not jump out of a handler. */
-TEST_CASE(_fatal, null_store_in_interrupt)
-{ CHECK_EQ(platform_interrupt_self(store_in_interrupt, NULL), 0); }
+TEST_CASE(_fatal, null_store_in_interrupt) {
+    CHECK_EQ(platform_interrupt_self(store_in_interrupt, NULL), 0);
+}

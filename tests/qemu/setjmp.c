@@ -12,8 +12,7 @@ static __attribute__((noinline, noreturn)) void jump(jmp_buf buffer, uint32_t de
     longjmp(buffer, value);
 }
 
-TEST_CASE(setjmp, returns_what_longjmp_says_and_never_0)
-{
+TEST_CASE(setjmp, returns_what_longjmp_says_and_never_0) {
     static const int given[] = {1, 2, -1, 0};
     static const int returned[] = {1, 2, -1, 1};
     for (volatile uint32_t i = 0; i < 4; i++) {
@@ -28,8 +27,7 @@ TEST_CASE(setjmp, returns_what_longjmp_says_and_never_0)
     }
 }
 
-TEST_CASE(setjmp, jump_out_of_a_masked_and_pinned_section_leaves_it)
-{
+TEST_CASE(setjmp, jump_out_of_a_masked_and_pinned_section_leaves_it) {
     jmp_buf buffer;
     volatile uint32_t depth = port_this_cpu()->pin_depth;
     volatile ash_irq_t before = ash_port_irq_save();

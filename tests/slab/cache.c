@@ -18,8 +18,7 @@ static void fill(struct ash_slab_cache *cache, void **objects, uint32_t count) {
     }
 }
 
-TEST_CASE(slab, init_refuses_what_is_out_of_range)
-{
+TEST_CASE(slab, init_refuses_what_is_out_of_range) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_page_source_ops no_find = *pages->source.ops;
     no_find.find = NULL;
@@ -50,8 +49,7 @@ TEST_CASE(slab, init_refuses_what_is_out_of_range)
 }
 
 /* The counts of objects are of 32 bits: a machine that has the memory meets a limit, not a wrap. */
-TEST_CASE(slab, no_cache_grows_beyond_its_counts)
-{
+TEST_CASE(slab, no_cache_grows_beyond_its_counts) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_slab_config config = config_of(pages, 64);
     struct ash_slab_cache cache;
@@ -69,8 +67,7 @@ TEST_CASE(slab, no_cache_grows_beyond_its_counts)
     CHECK_EQ(ash_slab_cache_fini(&cache), 0);
 }
 
-TEST_CASE(slab, new_cache_takes_no_page)
-{
+TEST_CASE(slab, new_cache_takes_no_page) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_slab_config config = config_of(pages, 64);
     struct ash_slab_cache cache;
@@ -94,8 +91,7 @@ static void check_layout(const struct ash_slab_cache *cache) {
     CHECK(cache->mask == slab_bytes - 1 && slab_bytes <= ASH_SLAB_BYTES_MAX);
 }
 
-TEST_CASE(slab, every_size_and_alignment_wastes_at_most_an_eighth)
-{
+TEST_CASE(slab, every_size_and_alignment_wastes_at_most_an_eighth) {
     struct fake_pages *pages = fake_pages_new(1);
     struct ash_slab_cache cache;
     struct ash_slab_config config = config_of(pages, 1);
@@ -111,8 +107,7 @@ TEST_CASE(slab, every_size_and_alignment_wastes_at_most_an_eighth)
 }
 
 /* floor(offset / stride) is monotonic, so both sides of each step are the whole proof. */
-TEST_CASE(slab, index_by_reciprocal_is_exact_for_every_stride_and_offset)
-{
+TEST_CASE(slab, index_by_reciprocal_is_exact_for_every_stride_and_offset) {
     struct fake_pages *pages = fake_pages_new(1);
     struct ash_slab_cache cache;
     struct ash_slab_config config = config_of(pages, 8);
@@ -127,8 +122,7 @@ TEST_CASE(slab, index_by_reciprocal_is_exact_for_every_stride_and_offset)
     }
 }
 
-TEST_CASE(slab, objects_are_aligned_and_do_not_overlap)
-{
+TEST_CASE(slab, objects_are_aligned_and_do_not_overlap) {
     static const struct {
         size_t size, align;
     } shapes[] = {{1, 0}, {24, 8}, {100, 64}, {512, 512}, {1000, 16}, {4096, 4096}};
@@ -158,8 +152,7 @@ TEST_CASE(slab, objects_are_aligned_and_do_not_overlap)
     }
 }
 
-TEST_CASE(slab, freed_object_is_the_next_one_and_keeps_its_bytes)
-{
+TEST_CASE(slab, freed_object_is_the_next_one_and_keeps_its_bytes) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_slab_config config = config_of(pages, 48);
     struct ash_slab_cache cache;
@@ -188,8 +181,7 @@ static void destruct(void *object, void *context) {
     ash_store_relaxed((uint64_t *)object, 0);
 }
 
-TEST_CASE(slab, construct_runs_once_per_object_and_destruct_when_the_slab_goes)
-{
+TEST_CASE(slab, construct_runs_once_per_object_and_destruct_when_the_slab_goes) {
     struct fake_pages *pages = fake_pages_new(16);
     struct life life = {0};
     struct ash_slab_config config = config_of(pages, 256);
@@ -212,8 +204,7 @@ TEST_CASE(slab, construct_runs_once_per_object_and_destruct_when_the_slab_goes)
     CHECK_EQ(life.destructed, life.constructed);
 }
 
-TEST_CASE(slab, fini_with_objects_out_is_busy_and_loses_nothing)
-{
+TEST_CASE(slab, fini_with_objects_out_is_busy_and_loses_nothing) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_slab_config config = config_of(pages, 64);
     struct ash_slab_cache cache;
@@ -231,8 +222,7 @@ TEST_CASE(slab, fini_with_objects_out_is_busy_and_loses_nothing)
 }
 
 /* Fills five slabs, empties all, and counts what stays: the one in use and empty_max others. */
-TEST_CASE(slab, no_more_empty_slabs_are_kept_than_configured)
-{
+TEST_CASE(slab, no_more_empty_slabs_are_kept_than_configured) {
     for (uint32_t empty_max = 0; empty_max <= 3; empty_max++) {
         struct fake_pages *pages = fake_pages_new(5);
         struct ash_slab_config config = config_of(pages, 512);
@@ -258,8 +248,7 @@ TEST_CASE(slab, no_more_empty_slabs_are_kept_than_configured)
     }
 }
 
-TEST_CASE(slab, shrink_keeps_slabs_with_objects)
-{
+TEST_CASE(slab, shrink_keeps_slabs_with_objects) {
     struct fake_pages *pages = fake_pages_new(8);
     struct ash_slab_config config = config_of(pages, 512);
     config.slab_bytes = ASH_PAGE_SIZE;
@@ -280,8 +269,7 @@ TEST_CASE(slab, shrink_keeps_slabs_with_objects)
 }
 
 /* Slab A keeps 6 of 7 objects, B one of 7: once the active slab is full, A is used first. */
-TEST_CASE(slab, fuller_slabs_are_used_before_sparse_ones)
-{
+TEST_CASE(slab, fuller_slabs_are_used_before_sparse_ones) {
     struct fake_pages *pages = fake_pages_new(8);
     struct ash_slab_config config = config_of(pages, 512);
     config.slab_bytes = ASH_PAGE_SIZE;
@@ -299,8 +287,7 @@ TEST_CASE(slab, fuller_slabs_are_used_before_sparse_ones)
     CHECK_EQ(cache.slabs, 3);
 }
 
-TEST_CASE(slab, statistics_count_what_happened)
-{
+TEST_CASE(slab, statistics_count_what_happened) {
     struct fake_pages *pages = fake_pages_new(2);
     struct ash_slab_config config = config_of(pages, 500);
     config.slab_bytes = ASH_PAGE_SIZE;
@@ -332,8 +319,7 @@ TEST_CASE(slab, statistics_count_what_happened)
     CHECK_EQ(test_event_count("slab.release"), 1);
 }
 
-TEST_CASE(slab, lock_is_free_while_the_page_source_works)
-{
+TEST_CASE(slab, lock_is_free_while_the_page_source_works) {
     struct fake_pages *pages = fake_pages_new(8);
     struct ash_slab_config config = config_of(pages, 512);
     config.slab_bytes = ASH_PAGE_SIZE;
@@ -350,8 +336,7 @@ TEST_CASE(slab, lock_is_free_while_the_page_source_works)
     CHECK(!pages->watched_was_held);
 }
 
-TEST_CASE(slab, page_source_that_misaligns_a_block_panics)
-{
+TEST_CASE(slab, page_source_that_misaligns_a_block_panics) {
     struct fake_pages *pages = fake_pages_new(8);
     pages->offset_bytes = 64;
     struct ash_slab_config config = config_of(pages, 512);
@@ -363,8 +348,7 @@ TEST_CASE(slab, page_source_that_misaligns_a_block_panics)
 }
 
 /* For every n: the n-th block is refused. Nothing is lost or leaked, and all goes on after. */
-TEST_CASE(slab, refused_page_is_null_and_costs_nothing)
-{
+TEST_CASE(slab, refused_page_is_null_and_costs_nothing) {
     void *objects[40];
     uint64_t n = 0, calls;
     do {
@@ -394,8 +378,7 @@ TEST_CASE(slab, refused_page_is_null_and_costs_nothing)
 }
 
 /* A slab that was full is used again once 1/16 of it is free, or when there is nothing else. */
-TEST_CASE(slab, last_objects_of_nearly_full_slabs_are_found_when_pages_run_out)
-{
+TEST_CASE(slab, last_objects_of_nearly_full_slabs_are_found_when_pages_run_out) {
     enum { SLABS = 3, OBJECTS = 63, ALL = SLABS * OBJECTS };
     struct fake_pages *pages = fake_pages_new(SLABS * 8);
     struct ash_slab_config config = config_of(pages, 512);
@@ -454,8 +437,7 @@ static void allocate_meanwhile(void *context) {
     race->objects[0] = ash_slab_alloc(&race->cache);
 }
 
-TEST_CASE(slab, two_refills_at_once_keep_both_slabs)
-{
+TEST_CASE(slab, two_refills_at_once_keep_both_slabs) {
     struct race *race = new_race(0);
     race->pages->meanwhile = allocate_meanwhile;
     race->objects[1] = ash_slab_alloc(&race->cache);
@@ -469,8 +451,7 @@ static void allocate_and_free_meanwhile(void *context) {
     ash_slab_free(&race->cache, ash_slab_alloc(&race->cache));
 }
 
-TEST_CASE(slab, two_refills_at_once_give_one_back_that_is_empty)
-{
+TEST_CASE(slab, two_refills_at_once_give_one_back_that_is_empty) {
     for (uint32_t empty_max = 0; empty_max < 2; empty_max++) {
         struct race *race = new_race(empty_max);
         race->pages->meanwhile = allocate_and_free_meanwhile;
@@ -487,8 +468,7 @@ static void free_meanwhile(void *context) {
     race->objects[3] = NULL;
 }
 
-TEST_CASE(slab, refused_page_but_an_object_freed_meanwhile_is_that_object)
-{
+TEST_CASE(slab, refused_page_but_an_object_freed_meanwhile_is_that_object) {
     struct race *race = new_race(0);
     fill(&race->cache, race->objects, 7);
     void *freed = race->objects[3];

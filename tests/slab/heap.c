@@ -11,8 +11,7 @@ static struct ash_heap *new_heap(struct fake_pages *pages) {
     return heap;
 }
 
-TEST_CASE(heap, init_refuses_a_source_without_operations)
-{
+TEST_CASE(heap, init_refuses_a_source_without_operations) {
     struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
     struct ash_page_source none = {0};
     CHECK_EQ(ash_heap_init(heap, NULL), -ASH_EINVAL);
@@ -27,8 +26,7 @@ static size_t expected_size(size_t size) {
     return usable > 512 && usable < 4096 ? 4096 : usable;
 }
 
-TEST_CASE(heap, every_size_gets_its_class_and_natural_alignment)
-{
+TEST_CASE(heap, every_size_gets_its_class_and_natural_alignment) {
     struct fake_pages *pages = fake_pages_new(128);
     struct ash_heap *heap = new_heap(pages);
     for (size_t size = 0; size <= 9000; size++) {
@@ -45,8 +43,7 @@ TEST_CASE(heap, every_size_gets_its_class_and_natural_alignment)
     CHECK_EQ(pages->used, 0);
 }
 
-TEST_CASE(heap, size_0_is_an_object_of_its_own)
-{
+TEST_CASE(heap, size_0_is_an_object_of_its_own) {
     struct ash_heap *heap = new_heap(fake_pages_new(16));
     void *a = ash_kmalloc(heap, 0), *b = ash_kmalloc(heap, 0);
     CHECK(a != NULL && b != NULL && a != b);
@@ -56,16 +53,14 @@ TEST_CASE(heap, size_0_is_an_object_of_its_own)
     CHECK_EQ(ash_heap_fini(heap), 0);
 }
 
-TEST_CASE(heap, null_is_harmless)
-{
+TEST_CASE(heap, null_is_harmless) {
     struct ash_heap *heap = new_heap(fake_pages_new(16));
     ash_kfree(heap, NULL);
     CHECK_EQ(ash_ksize(heap, NULL), 0);
     CHECK_EQ(ash_heap_fini(heap), 0);
 }
 
-TEST_CASE(heap, sizes_beyond_all_memory_are_null)
-{
+TEST_CASE(heap, sizes_beyond_all_memory_are_null) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_heap *heap = new_heap(pages);
     uint64_t failures = 0;
@@ -82,8 +77,7 @@ TEST_CASE(heap, sizes_beyond_all_memory_are_null)
     CHECK_EQ(ash_heap_fini(heap), 0);
 }
 
-TEST_CASE(heap, large_sizes_take_whole_pages)
-{
+TEST_CASE(heap, large_sizes_take_whole_pages) {
     static const struct {
         size_t size;
         uint32_t pages;
@@ -111,8 +105,7 @@ TEST_CASE(heap, large_sizes_take_whole_pages)
     CHECK_EQ(stats.large_bytes, 0);
 }
 
-TEST_CASE(heap, kzalloc_zeroes_all_that_may_be_used)
-{
+TEST_CASE(heap, kzalloc_zeroes_all_that_may_be_used) {
     static const size_t sizes[] = {0, 1, 16, 17, 100, 512, 513, 4096, 4097};
     struct ash_heap *heap = new_heap(fake_pages_new(128));
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(sizes); i++) {
@@ -128,8 +121,7 @@ TEST_CASE(heap, kzalloc_zeroes_all_that_may_be_used)
     }
 }
 
-TEST_CASE(heap, has_the_six_classes_in_order)
-{
+TEST_CASE(heap, has_the_six_classes_in_order) {
     struct ash_heap *heap = new_heap(fake_pages_new(128));
     struct ash_slab_stats stats;
     for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
@@ -147,8 +139,7 @@ TEST_CASE(heap, has_the_six_classes_in_order)
     CHECK_EQ(all.slab_bytes, 6 * 32768);
 }
 
-TEST_CASE(heap, shrink_gives_all_empty_slabs_back)
-{
+TEST_CASE(heap, shrink_gives_all_empty_slabs_back) {
     struct fake_pages *pages = fake_pages_new(128);
     struct ash_heap *heap = new_heap(pages);
     for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++)
@@ -163,8 +154,7 @@ TEST_CASE(heap, shrink_gives_all_empty_slabs_back)
 }
 
 /* For every n: the n-th block is refused; whatever was asked for is NULL, or succeeds, whole. */
-TEST_CASE(heap, refused_page_is_null_and_costs_nothing)
-{
+TEST_CASE(heap, refused_page_is_null_and_costs_nothing) {
     uint64_t n = 0, calls;
     do {
         struct fake_pages *pages = fake_pages_new(160);

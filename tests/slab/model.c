@@ -100,8 +100,7 @@ static size_t random_size(struct test_random *random, size_t most) {
     return size < 1 ? 1 : size > most ? most : size;
 }
 
-TEST_CASE(slab, agrees_with_a_model_over_random_sizes_and_alignments)
-{
+TEST_CASE(slab, agrees_with_a_model_over_random_sizes_and_alignments) {
     struct fake_pages *pages = fake_pages_new(128);
     pages->fail_count = 1;
     struct model *model = test_alloc(sizeof(*model), 8);
@@ -131,8 +130,7 @@ static void heap_agrees(struct ash_heap *heap, const struct model *model) {
     CHECK_EQ(stats.small_bytes + stats.large_bytes, bytes);
 }
 
-TEST_CASE(heap, agrees_with_a_model_over_random_sizes)
-{
+TEST_CASE(heap, agrees_with_a_model_over_random_sizes) {
     struct fake_pages *pages = fake_pages_new(256);
     pages->fail_count = 1;
     struct model *model = test_alloc(sizeof(*model), 8);

@@ -65,8 +65,7 @@ static void cache_body(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(slab, storm_of_four_cpus_hands_no_object_out_twice)
-{
+TEST_CASE(slab, storm_of_four_cpus_hands_no_object_out_twice) {
     struct storm *storm = new_storm();
     test_run_on_cpus(cache_body, storm, CPUS);
     CHECK_EQ(storm->overlaps, 0);
@@ -101,8 +100,7 @@ static void ring_body(void *context, uint32_t cpu) {
     }
 }
 
-TEST_CASE(slab, storm_of_producers_and_consumers_loses_nothing)
-{
+TEST_CASE(slab, storm_of_producers_and_consumers_loses_nothing) {
     struct storm *storm = new_storm();
     test_run_on_cpus(ring_body, storm, CPUS);
     for (uint32_t i = 0; i < RING; i++) {
@@ -139,8 +137,7 @@ static void heap_body(void *context, uint32_t cpu) {
         ash_kfree(&storm->heap, held[at].words);
 }
 
-TEST_CASE(heap, storm_of_four_cpus_loses_nothing)
-{
+TEST_CASE(heap, storm_of_four_cpus_loses_nothing) {
     struct storm *storm = new_storm();
     test_run_on_cpus(heap_body, storm, CPUS);
     CHECK_EQ(storm->overlaps, 0);

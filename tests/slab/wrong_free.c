@@ -55,54 +55,52 @@ static void tear_down(struct two_caches *two) {
         tear_down(&two);                                                  \
     } while (0)
 
-TEST_CASE(slab, free_of_null_panics)
-{ CHECK_FREE_REFUSED(NULL, "to thing: foreign pointer"); }
+TEST_CASE(slab, free_of_null_panics) {
+    CHECK_FREE_REFUSED(NULL, "to thing: foreign pointer");
+}
 
-TEST_CASE(slab, free_of_an_address_in_page_0_panics)
-{ CHECK_FREE_REFUSED((uintptr_t)0x40, "to thing: foreign pointer"); }
+TEST_CASE(slab, free_of_an_address_in_page_0_panics) {
+    CHECK_FREE_REFUSED((uintptr_t)0x40, "to thing: foreign pointer");
+}
 
-TEST_CASE(slab, free_of_a_stack_variable_panics)
-{
+TEST_CASE(slab, free_of_a_stack_variable_panics) {
     uint64_t variable[16] = {0};
     CHECK_FREE_REFUSED(variable, "to thing: foreign pointer");
     CHECK_EQ(variable[0], 0);
 }
 
-TEST_CASE(slab, free_of_a_wild_pointer_panics)
-{
+TEST_CASE(slab, free_of_a_wild_pointer_panics) {
     CHECK_FREE_REFUSED(UINTPTR_MAX, "to thing: foreign pointer");
     CHECK_FREE_REFUSED(UINTPTR_MAX / 3 & ~(uintptr_t)7, "to thing: foreign pointer");
 }
 
-TEST_CASE(slab, free_of_a_free_page_panics)
-{ CHECK_FREE_REFUSED(two.pages->base + 9 * ASH_PAGE_SIZE, "to thing: foreign pointer"); }
+TEST_CASE(slab, free_of_a_free_page_panics) {
+    CHECK_FREE_REFUSED(two.pages->base + 9 * ASH_PAGE_SIZE, "to thing: foreign pointer");
+}
 
-TEST_CASE(slab, free_inside_the_header_panics)
-{
+TEST_CASE(slab, free_inside_the_header_panics) {
     CHECK_FREE_REFUSED(ash_align_down((uintptr_t)two.object, ASH_PAGE_SIZE), "in the header");
     CHECK_FREE_REFUSED(two.object - 1, "in the header");
     CHECK_FREE_REFUSED(two.object - 8, "in the header");
 }
 
-TEST_CASE(slab, free_inside_an_object_panics_and_says_where)
-{
+TEST_CASE(slab, free_inside_an_object_panics_and_says_where) {
     CHECK_FREE_REFUSED(two.object + 1, "misaligned: 1 bytes into the object");
     CHECK_FREE_REFUSED(two.object + 8, "misaligned: 8 bytes into the object");
     CHECK_FREE_REFUSED(two.object + 71, "misaligned: 71 bytes into the object");
 }
 
-TEST_CASE(slab, free_behind_the_last_object_panics)
-{
+TEST_CASE(slab, free_behind_the_last_object_panics) {
     CHECK_FREE_REFUSED(
         ash__slab_object(&two.cache, ash__slab_of(&two.cache, two.object), two.cache.objects),
         "behind the last object");
 }
 
-TEST_CASE(slab, free_of_an_object_never_handed_out_panics)
-{ CHECK_FREE_REFUSED(two.object + 80, "double free"); }
+TEST_CASE(slab, free_of_an_object_never_handed_out_panics) {
+    CHECK_FREE_REFUSED(two.object + 80, "double free");
+}
 
-TEST_CASE(slab, double_free_panics_at_once)
-{
+TEST_CASE(slab, double_free_panics_at_once) {
     struct two_caches two;
     set_up(&two);
     void *second = ash_slab_alloc(&two.cache);
@@ -112,8 +110,7 @@ TEST_CASE(slab, double_free_panics_at_once)
     tear_down(&two);
 }
 
-TEST_CASE(slab, double_free_after_the_slab_went_back_panics)
-{
+TEST_CASE(slab, double_free_after_the_slab_went_back_panics) {
     struct two_caches two;
     set_up(&two);
     ash_slab_free(&two.cache, two.object);
@@ -123,8 +120,7 @@ TEST_CASE(slab, double_free_after_the_slab_went_back_panics)
 }
 
 /* The pages of a slab that went back now are another cache's slab, or a block of another owner. */
-TEST_CASE(slab, double_free_into_reused_pages_panics)
-{
+TEST_CASE(slab, double_free_into_reused_pages_panics) {
     struct two_caches two;
     set_up(&two);
     ash_slab_free(&two.cache, two.object);
@@ -138,24 +134,22 @@ TEST_CASE(slab, double_free_into_reused_pages_panics)
     CHECK_PANICS(ash_slab_free(&two.cache, two.object), "of another owner");
 }
 
-TEST_CASE(slab, free_of_another_caches_object_panics_and_names_both)
-{ CHECK_FREE_REFUSED(ash_slab_alloc(&two.other), "to thing: in a slab of cache other"); }
+TEST_CASE(slab, free_of_another_caches_object_panics_and_names_both) {
+    CHECK_FREE_REFUSED(ash_slab_alloc(&two.other), "to thing: in a slab of cache other");
+}
 
-TEST_CASE(slab, free_inside_a_large_block_panics)
-{
+TEST_CASE(slab, free_inside_a_large_block_panics) {
     CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2, ASH_PAGE_LARGE) + 4096 + 64,
                        "inside the large block");
 }
 
-TEST_CASE(slab, free_inside_pages_of_another_owner_panics)
-{
+TEST_CASE(slab, free_inside_pages_of_another_owner_panics) {
     CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2, ASH_PAGE_FOREIGN) + 64,
                        "of another owner");
 }
 
 /* A block that says it is a slab, full of hostile bytes: not one of them is followed. */
-TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header)
-{
+TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header) {
     struct two_caches two;
     set_up(&two);
     struct ash__slab *forged = fake_pages_alloc(two.pages, 0, ASH_PAGE_FOREIGN);
@@ -181,8 +175,7 @@ static struct ash_heap *new_heap(struct fake_pages *pages) {
         CHECK(ash_heap_check(heap) == NULL);                                \
     } while (0)
 
-TEST_CASE(heap, free_of_a_foreign_pointer_panics)
-{
+TEST_CASE(heap, free_of_a_foreign_pointer_panics) {
     struct ash_heap *heap = new_heap(fake_pages_new(64));
     uint64_t variable = 0;
     CHECK_KFREE_REFUSED(&variable, "to the heap: foreign pointer");
@@ -190,8 +183,7 @@ TEST_CASE(heap, free_of_a_foreign_pointer_panics)
     CHECK_KFREE_REFUSED(UINTPTR_MAX, "to the heap: foreign pointer");
 }
 
-TEST_CASE(heap, free_of_a_small_pointer_that_is_no_object_panics)
-{
+TEST_CASE(heap, free_of_a_small_pointer_that_is_no_object_panics) {
     struct ash_heap *heap = new_heap(fake_pages_new(64));
     char *object = ash_kmalloc(heap, 100), *gone = ash_kmalloc(heap, 100);
     CHECK_KFREE_REFUSED(object + 1, "to kmalloc-128: misaligned: 1 bytes");
@@ -203,8 +195,7 @@ TEST_CASE(heap, free_of_a_small_pointer_that_is_no_object_panics)
     CHECK_EQ(ash_heap_fini(heap), 0);
 }
 
-TEST_CASE(heap, free_inside_or_twice_of_a_large_block_panics)
-{
+TEST_CASE(heap, free_inside_or_twice_of_a_large_block_panics) {
     struct ash_heap *heap = new_heap(fake_pages_new(64));
     char *block = ash_kmalloc(heap, 10000);
     CHECK_KFREE_REFUSED(block + 1, "inside the large block");
@@ -214,8 +205,7 @@ TEST_CASE(heap, free_inside_or_twice_of_a_large_block_panics)
     CHECK_EQ(ash_heap_fini(heap), 0);
 }
 
-TEST_CASE(heap, free_of_somebody_elses_memory_panics)
-{
+TEST_CASE(heap, free_of_somebody_elses_memory_panics) {
     struct fake_pages *pages = fake_pages_new(64);
     struct ash_heap *heap = new_heap(pages);
     struct ash_slab_config config = {.name = "task", .size_bytes = 64, .source = &pages->source};
@@ -238,8 +228,7 @@ TEST_CASE(heap, free_of_somebody_elses_memory_panics)
         CHECK(ash_slab_cache_check(&cache) == NULL);                              \
     } while (0)
 
-TEST_CASE(slab, checker_finds_seeded_corruption)
-{
+TEST_CASE(slab, checker_finds_seeded_corruption) {
     struct fake_pages *pages = fake_pages_new(64);
     struct ash_slab_config config = {.name = "thing",
                                      .size_bytes = 512,
@@ -277,8 +266,7 @@ TEST_CASE(slab, checker_finds_seeded_corruption)
     CHECK_FINDS("I6", *known += ASH_PAGE_SIZE * ASH_SLAB_KNOWN, *known = before);
 }
 
-TEST_CASE(heap, checker_finds_seeded_corruption)
-{
+TEST_CASE(heap, checker_finds_seeded_corruption) {
     struct ash_heap *heap = new_heap(fake_pages_new(64));
     void *large = ash_kmalloc(heap, 5000);
     CHECK(ash_heap_check(heap) == NULL);

@@ -4,8 +4,7 @@
 
 #include <ashlar/event.h>
 
-TEST_CASE(virtio_blk, reads_what_the_disk_holds)
-{
+TEST_CASE(virtio_blk, reads_what_the_disk_holds) {
     struct rig *rig = rig_start();
     uint8_t buffer[3 * 512];
     int cookie;
@@ -22,8 +21,7 @@ TEST_CASE(virtio_blk, reads_what_the_disk_holds)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, knows_the_device_after_init)
-{
+TEST_CASE(virtio_blk, knows_the_device_after_init) {
     struct rig *rig = rig_new();
     rig->device.features |= ASH_VIRTIO_BLK_F_RO | ASH_VIRTIO_BLK_F_SIZE_MAX;
     rig->device.block_size = 4096;
@@ -39,8 +37,7 @@ TEST_CASE(virtio_blk, knows_the_device_after_init)
     CHECK_EQ(rig->blk.features & ~rig->device.features, 0);
 }
 
-TEST_CASE(virtio_blk, nothing_reaches_the_device_before_a_kick)
-{
+TEST_CASE(virtio_blk, nothing_reaches_the_device_before_a_kick) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];
     rig_read(rig, 0, buffer, sizeof(buffer), NULL);
@@ -54,8 +51,7 @@ TEST_CASE(virtio_blk, nothing_reaches_the_device_before_a_kick)
     CHECK_EQ(rig->device.notifications, 1);
 }
 
-TEST_CASE(virtio_blk, one_kick_shows_a_whole_batch)
-{
+TEST_CASE(virtio_blk, one_kick_shows_a_whole_batch) {
     struct rig *rig = rig_start();
     uint8_t *buffers = test_alloc(RIG_IN_FLIGHT * 512, 512);
     for (uint32_t i = 0; i < RIG_IN_FLIGHT; i++)
@@ -70,8 +66,7 @@ TEST_CASE(virtio_blk, one_kick_shows_a_whole_batch)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, read_refuses_bad_ranges_and_lengths)
-{
+TEST_CASE(virtio_blk, read_refuses_bad_ranges_and_lengths) {
     struct rig *rig = rig_new();
     rig->device.block_size = 1024;
     rig->device.features |= ASH_VIRTIO_BLK_F_SIZE_MAX;
@@ -109,8 +104,7 @@ TEST_CASE(virtio_blk, read_refuses_bad_ranges_and_lengths)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, buffer_without_an_address_is_efault_and_costs_no_slot)
-{
+TEST_CASE(virtio_blk, buffer_without_an_address_is_efault_and_costs_no_slot) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];
     uint32_t token;
@@ -135,8 +129,7 @@ static uint32_t drain(struct rig *rig) {
     }
 }
 
-TEST_CASE(virtio_blk, thousand_requests_at_once_fill_the_slots_and_all_come_back)
-{
+TEST_CASE(virtio_blk, thousand_requests_at_once_fill_the_slots_and_all_come_back) {
     struct rig *rig = rig_start();
     uint8_t *buffers = test_alloc(RIG_IN_FLIGHT * 512, 512);
     uint32_t queued = 0, reaped = 0, refused = 0, token;
@@ -167,8 +160,7 @@ TEST_CASE(virtio_blk, thousand_requests_at_once_fill_the_slots_and_all_come_back
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, completes_in_any_order)
-{
+TEST_CASE(virtio_blk, completes_in_any_order) {
     struct rig *rig = rig_start();
     uint8_t *buffers = test_alloc(4 * 512, 512);
     uint32_t tokens[4];
@@ -187,8 +179,7 @@ TEST_CASE(virtio_blk, completes_in_any_order)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, request_may_stay_out_while_the_indices_wrap)
-{
+TEST_CASE(virtio_blk, request_may_stay_out_while_the_indices_wrap) {
     struct rig *rig = rig_start();
     uint8_t slow[512], fast[512];
     uint32_t slow_token = rig_read(rig, 1, slow, 512, slow);
@@ -212,8 +203,7 @@ TEST_CASE(virtio_blk, request_may_stay_out_while_the_indices_wrap)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, token_of_a_finished_request_is_not_pending_again)
-{
+TEST_CASE(virtio_blk, token_of_a_finished_request_is_not_pending_again) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];
     uint32_t first = rig_read(rig, 0, buffer, 512, NULL);
@@ -226,8 +216,7 @@ TEST_CASE(virtio_blk, token_of_a_finished_request_is_not_pending_again)
     CHECK(!ash_virtio_blk_pending(&rig->blk, 0xffff));
 }
 
-TEST_CASE(virtio_blk, error_of_the_device_fails_one_request_only)
-{
+TEST_CASE(virtio_blk, error_of_the_device_fails_one_request_only) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];
     static const int statuses[][2] = {{1, -ASH_EIO}, {2, -ASH_ENOTSUP}, {0, 0}};
@@ -244,8 +233,7 @@ TEST_CASE(virtio_blk, error_of_the_device_fails_one_request_only)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, success_that_wrote_too_little_is_an_error)
-{
+TEST_CASE(virtio_blk, success_that_wrote_too_little_is_an_error) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];
     for (uint32_t less = 1; less <= 513; less += 512) {
@@ -258,8 +246,7 @@ TEST_CASE(virtio_blk, success_that_wrote_too_little_is_an_error)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, smaller_device_queue_lowers_the_depth)
-{
+TEST_CASE(virtio_blk, smaller_device_queue_lowers_the_depth) {
     static const uint32_t rows[][3] = {
         /* QueueNumMax, queue, slots */ {1024, 256, 32}, {200, 128, 32}, {64, 64, 21}, {5, 4, 1}};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
@@ -280,8 +267,7 @@ TEST_CASE(virtio_blk, smaller_device_queue_lowers_the_depth)
     }
 }
 
-TEST_CASE(virtio_blk, works_without_event_idx)
-{
+TEST_CASE(virtio_blk, works_without_event_idx) {
     struct rig *rig = rig_new();
     rig->device.features &= ~ASH_VIRTIO_F_EVENT_IDX;
     CHECK_EQ(rig_init(rig), 0);
@@ -307,8 +293,7 @@ TEST_CASE(virtio_blk, works_without_event_idx)
     rig_check(rig);
 }
 
-TEST_CASE(virtio_blk, interrupt_is_acknowledged_and_counted)
-{
+TEST_CASE(virtio_blk, interrupt_is_acknowledged_and_counted) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];
     CHECK(!ash_virtio_blk_interrupt(&rig->blk));
@@ -326,8 +311,7 @@ TEST_CASE(virtio_blk, interrupt_is_acknowledged_and_counted)
     CHECK(ash_virtio_blk_arm(&rig->blk, 1));
 }
 
-TEST_CASE(virtio_blk, armed_for_n_interrupts_once_at_the_nth)
-{
+TEST_CASE(virtio_blk, armed_for_n_interrupts_once_at_the_nth) {
     struct rig *rig = rig_start();
     uint8_t *buffers = test_alloc(8 * 512, 512);
     for (uint32_t wish = 1; wish <= 9; wish++) {
@@ -347,8 +331,7 @@ TEST_CASE(virtio_blk, armed_for_n_interrupts_once_at_the_nth)
 
 /* Init */
 
-TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset)
-{
+TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset) {
     enum { ROWS = 13 };
     static const int errors[ROWS] = {-ASH_ENODEV,    -ASH_ENOTSUP, -ASH_EPERM, -ASH_EAGAIN,
                                      -ASH_EBADMSG,   -ASH_EBADMSG, -ASH_ENXIO, -ASH_ENXIO,
@@ -391,8 +374,7 @@ TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset)
     }
 }
 
-TEST_CASE(virtio_blk, init_survives_each_address_that_cannot_be_had)
-{
+TEST_CASE(virtio_blk, init_survives_each_address_that_cannot_be_had) {
     for (uint32_t nth = 1;; nth++) {
         struct rig *rig = rig_new();
         rig->dma_fails_at = nth;
@@ -409,8 +391,7 @@ TEST_CASE(virtio_blk, init_survives_each_address_that_cannot_be_had)
     }
 }
 
-TEST_CASE(virtio_blk, configuration_and_storage_are_validated)
-{
+TEST_CASE(virtio_blk, configuration_and_storage_are_validated) {
     struct rig *rig = rig_start();
     static const uint32_t bad[][2] = {{3, 0},          {1, 0},       {2, 0}, {2048, 0},
                                       {100, 0},        {256, 86},    {4, 2}, {1024, 342},
@@ -441,8 +422,7 @@ TEST_CASE(virtio_blk, configuration_and_storage_are_validated)
              -ASH_EINVAL);
 }
 
-TEST_CASE(virtio_blk, fini_resets_and_gives_every_token_back)
-{
+TEST_CASE(virtio_blk, fini_resets_and_gives_every_token_back) {
     struct rig *rig = rig_start();
     uint8_t buffers[2][512];
     rig_read(rig, 0, buffers[0], 512, NULL);
@@ -557,8 +537,7 @@ static void model_run(uint64_t seed) {
     CHECK(rig->blk.counters.completions > 100);
 }
 
-TEST_CASE(virtio_blk, agrees_with_a_naive_model_in_any_order_of_completion)
-{
+TEST_CASE(virtio_blk, agrees_with_a_naive_model_in_any_order_of_completion) {
     uint64_t seed = test_seed();
     for (uint64_t i = 0; i < 8; i++)
         model_run(seed * 8 + i);

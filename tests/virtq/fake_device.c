@@ -213,8 +213,7 @@ static const struct fake_virtio_policy paces[] = {
     {.shuffle_actions = true, .notify = FAKE_VIRTIO_NOTIFY_ALWAYS},
 };
 
-TEST_CASE(virtio_fake, correct_device_at_any_pace_sees_no_rule_broken)
-{
+TEST_CASE(virtio_fake, correct_device_at_any_pace_sees_no_rule_broken) {
     uint64_t seed = test_seed();
     for (uint32_t i = 0; i < 4 * ASH_ARRAY_LEN(paces); i++) {
         struct fake_virtio_policy policy = paces[i % ASH_ARRAY_LEN(paces)];
@@ -287,8 +286,7 @@ static void tell(const struct lie *lie, struct fake_virtio_policy policy) {
                   bench->resets, bench->failed, bench->init_failures);
 }
 
-TEST_CASE(virtio_fake, each_lie_ends_with_all_data_read_and_no_rule_broken)
-{
+TEST_CASE(virtio_fake, each_lie_ends_with_all_data_read_and_no_rule_broken) {
     bool told[FAKE_VIRTIO_FAULT_KINDS] = {false};
     uint64_t seed = test_seed();
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(lies); i++) {
@@ -301,8 +299,7 @@ TEST_CASE(virtio_fake, each_lie_ends_with_all_data_read_and_no_rule_broken)
         CHECK(told[kind]);
 }
 
-TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back)
-{
+TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back) {
     static const struct fake_virtio_fault death = {FAKE_VIRTIO_FAULT_DEATH, 10, 1, 1};
     struct fake_virtio_policy policy = {.faults = &death, .fault_count = 1, .seed = test_seed()};
     struct bench *bench = bench_new(&policy, 0);
@@ -395,8 +392,7 @@ static void stream_body(void *context, uint32_t cpu) {
         stream_reap(context);
 }
 
-TEST_CASE(virtio_fake, producer_and_reaper_may_run_on_two_cpus)
-{
+TEST_CASE(virtio_fake, producer_and_reaper_may_run_on_two_cpus) {
     struct fake_virtio_policy policy = {.order = FAKE_VIRTIO_RANDOM, .latency_spread = 30};
     policy.seed = test_seed();
     struct stream *stream = test_alloc(sizeof(*stream), 64);

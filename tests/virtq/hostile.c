@@ -86,8 +86,7 @@ static void expect_recovery(struct scene *scene) {
     rig_check(rig);
 }
 
-TEST_CASE(virtio_hostile, used_index_beyond_what_is_in_flight)
-{
+TEST_CASE(virtio_hostile, used_index_beyond_what_is_in_flight) {
     static const uint16_t jumps[] = {SHOWN + 1, 300, 0x7fff, 0x8000, 0xffff};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(jumps); i++) {
         struct scene scene = scene_start();
@@ -108,35 +107,43 @@ static void complete_wrongly(uint32_t id, uint32_t len, enum ash_virtq_fault fau
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, id_just_out_of_range)
-{ complete_wrongly(3 * RIG_IN_FLIGHT, 1, ASH_VIRTQ_FAULT_ID_RANGE); }
+TEST_CASE(virtio_hostile, id_just_out_of_range) {
+    complete_wrongly(3 * RIG_IN_FLIGHT, 1, ASH_VIRTQ_FAULT_ID_RANGE);
+}
 
-TEST_CASE(virtio_hostile, id_of_65536_and_more)
-{ complete_wrongly(0x10000, 1, ASH_VIRTQ_FAULT_ID_RANGE); }
+TEST_CASE(virtio_hostile, id_of_65536_and_more) {
+    complete_wrongly(0x10000, 1, ASH_VIRTQ_FAULT_ID_RANGE);
+}
 
-TEST_CASE(virtio_hostile, id_of_all_ones)
-{ complete_wrongly(UINT32_MAX, 1, ASH_VIRTQ_FAULT_ID_RANGE); }
+TEST_CASE(virtio_hostile, id_of_all_ones) {
+    complete_wrongly(UINT32_MAX, 1, ASH_VIRTQ_FAULT_ID_RANGE);
+}
 
-TEST_CASE(virtio_hostile, id_inside_a_chain)
-{ complete_wrongly(3 * 2 + 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD); }
+TEST_CASE(virtio_hostile, id_inside_a_chain) {
+    complete_wrongly(3 * 2 + 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
+}
 
-TEST_CASE(virtio_hostile, id_of_the_last_descriptor_of_a_chain)
-{ complete_wrongly(3 * RIG_IN_FLIGHT - 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD); }
+TEST_CASE(virtio_hostile, id_of_the_last_descriptor_of_a_chain) {
+    complete_wrongly(3 * RIG_IN_FLIGHT - 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
+}
 
-TEST_CASE(virtio_hostile, id_of_a_free_slot)
-{ complete_wrongly(3 * (RIG_IN_FLIGHT - 1), 1, ASH_VIRTQ_FAULT_NOT_PENDING); }
+TEST_CASE(virtio_hostile, id_of_a_free_slot) {
+    complete_wrongly(3 * (RIG_IN_FLIGHT - 1), 1, ASH_VIRTQ_FAULT_NOT_PENDING);
+}
 
-TEST_CASE(virtio_hostile, id_of_a_slot_not_yet_shown)
-{ complete_wrongly(3 * SHOWN, 1, ASH_VIRTQ_FAULT_NOT_PENDING); }
+TEST_CASE(virtio_hostile, id_of_a_slot_not_yet_shown) {
+    complete_wrongly(3 * SHOWN, 1, ASH_VIRTQ_FAULT_NOT_PENDING);
+}
 
-TEST_CASE(virtio_hostile, length_one_beyond_the_buffers)
-{ complete_wrongly(0, BUFFER_BYTES + 2, ASH_VIRTQ_FAULT_LENGTH); }
+TEST_CASE(virtio_hostile, length_one_beyond_the_buffers) {
+    complete_wrongly(0, BUFFER_BYTES + 2, ASH_VIRTQ_FAULT_LENGTH);
+}
 
-TEST_CASE(virtio_hostile, length_of_all_ones)
-{ complete_wrongly(0, UINT32_MAX, ASH_VIRTQ_FAULT_LENGTH); }
+TEST_CASE(virtio_hostile, length_of_all_ones) {
+    complete_wrongly(0, UINT32_MAX, ASH_VIRTQ_FAULT_LENGTH);
+}
 
-TEST_CASE(virtio_hostile, same_request_completed_twice)
-{
+TEST_CASE(virtio_hostile, same_request_completed_twice) {
     struct scene scene = scene_start();
     mini_device_complete(&scene.rig->device, 1);
     mini_device_use(&scene.rig->device, 3, BUFFER_BYTES + 1);
@@ -145,8 +152,7 @@ TEST_CASE(virtio_hostile, same_request_completed_twice)
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, status_bytes_without_meaning)
-{
+TEST_CASE(virtio_hostile, status_bytes_without_meaning) {
     static const uint8_t statuses[] = {3, 4, 0x7f, 0x80, 0xff, MINI_STATUS_NONE};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(statuses); i++) {
         struct scene scene = scene_start();
@@ -159,8 +165,7 @@ TEST_CASE(virtio_hostile, status_bytes_without_meaning)
     }
 }
 
-TEST_CASE(virtio_hostile, what_came_before_the_lie_is_delivered)
-{
+TEST_CASE(virtio_hostile, what_came_before_the_lie_is_delivered) {
     struct scene scene = scene_start();
     mini_device_complete(&scene.rig->device, 3);
     mini_device_complete(&scene.rig->device, 0);
@@ -174,8 +179,7 @@ TEST_CASE(virtio_hostile, what_came_before_the_lie_is_delivered)
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, completion_with_nothing_in_flight)
-{
+TEST_CASE(virtio_hostile, completion_with_nothing_in_flight) {
     struct rig *rig = rig_start();
     mini_device_use(&rig->device, 0, 1);
     struct ash_virtio_blk_done done;
@@ -184,8 +188,7 @@ TEST_CASE(virtio_hostile, completion_with_nothing_in_flight)
     CHECK_EQ(test_event_count("virtq.broken"), 1);
 }
 
-TEST_CASE(virtio_hostile, descriptors_and_avail_ring_rewritten_by_the_device)
-{
+TEST_CASE(virtio_hostile, descriptors_and_avail_ring_rewritten_by_the_device) {
     struct scene scene = scene_start();
     struct mini_device *device = &scene.rig->device;
     memset((void *)(uintptr_t)(device->desc - MINI_DMA_OFFSET), 0xff, 16 * device->queue_num);
@@ -199,8 +202,7 @@ TEST_CASE(virtio_hostile, descriptors_and_avail_ring_rewritten_by_the_device)
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, needs_reset_arrives_by_interrupt)
-{
+TEST_CASE(virtio_hostile, needs_reset_arrives_by_interrupt) {
     struct scene scene = scene_start();
     scene.rig->device.status |= ASH_VIRTIO_STATUS_NEEDS_RESET;
     mini_device_interrupt(&scene.rig->device, 2);
@@ -209,8 +211,7 @@ TEST_CASE(virtio_hostile, needs_reset_arrives_by_interrupt)
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, needs_reset_is_found_by_a_watchdog)
-{
+TEST_CASE(virtio_hostile, needs_reset_is_found_by_a_watchdog) {
     struct scene scene = scene_start();
     CHECK_EQ(ash_virtio_blk_status_check(&scene.rig->blk), 0);
     scene.rig->device.status |= ASH_VIRTIO_STATUS_NEEDS_RESET;
@@ -219,8 +220,7 @@ TEST_CASE(virtio_hostile, needs_reset_is_found_by_a_watchdog)
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, configuration_interrupt_of_a_sound_device_breaks_nothing)
-{
+TEST_CASE(virtio_hostile, configuration_interrupt_of_a_sound_device_breaks_nothing) {
     struct scene scene = scene_start();
     mini_device_interrupt(&scene.rig->device, 2);
     CHECK(ash_virtio_blk_interrupt(&scene.rig->blk));
@@ -229,8 +229,7 @@ TEST_CASE(virtio_hostile, configuration_interrupt_of_a_sound_device_breaks_nothi
     CHECK_EQ(rig_reap_one(scene.rig).status, 0);
 }
 
-TEST_CASE(virtio_hostile, storm_of_interrupts_for_nothing)
-{
+TEST_CASE(virtio_hostile, storm_of_interrupts_for_nothing) {
     struct scene scene = scene_start();
     struct ash_virtio_blk_done done;
     for (uint32_t i = 0; i < 1000; i++) {
@@ -245,8 +244,7 @@ TEST_CASE(virtio_hostile, storm_of_interrupts_for_nothing)
     rig_check(scene.rig);
 }
 
-TEST_CASE(virtio_hostile, death_with_all_slots_in_flight_resolves_each_once)
-{
+TEST_CASE(virtio_hostile, death_with_all_slots_in_flight_resolves_each_once) {
     struct rig *rig = rig_start();
     uint8_t *buffer = test_alloc(BUFFER_BYTES, 64);
     uint32_t tokens[RIG_IN_FLIGHT], seen = 0;
@@ -272,8 +270,7 @@ TEST_CASE(virtio_hostile, death_with_all_slots_in_flight_resolves_each_once)
     CHECK_EQ(rig->blk.counters.aborted, RIG_IN_FLIGHT);
 }
 
-TEST_CASE(virtio_hostile, aborted_slot_cannot_be_completed_after_the_reset)
-{
+TEST_CASE(virtio_hostile, aborted_slot_cannot_be_completed_after_the_reset) {
     struct scene scene = scene_start();
     CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk), 0);
     uint32_t token = rig_read(scene.rig, 0, scene.buffers, BUFFER_BYTES, NULL);
@@ -286,8 +283,7 @@ TEST_CASE(virtio_hostile, aborted_slot_cannot_be_completed_after_the_reset)
     CHECK(ash_virtio_blk_pending(&scene.rig->blk, token));
 }
 
-TEST_CASE(virtio_hostile, reset_that_does_not_finish_keeps_the_buffers)
-{
+TEST_CASE(virtio_hostile, reset_that_does_not_finish_keeps_the_buffers) {
     struct scene scene = scene_start();
     scene.rig->device.never_resets = true;
     struct ash_virtio_blk_done done;
@@ -300,8 +296,7 @@ TEST_CASE(virtio_hostile, reset_that_does_not_finish_keeps_the_buffers)
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, device_changed_by_a_reset_gives_the_tokens_back_and_stays_broken)
-{
+TEST_CASE(virtio_hostile, device_changed_by_a_reset_gives_the_tokens_back_and_stays_broken) {
     struct scene scene = scene_start();
     struct ash_virtio_blk_done done[TOKENS];
     scene.rig->device.queue_size_max = 8;
@@ -314,8 +309,7 @@ TEST_CASE(virtio_hostile, device_changed_by_a_reset_gives_the_tokens_back_and_st
     expect_recovery(&scene);
 }
 
-TEST_CASE(virtio_hostile, reset_of_a_driver_that_never_started_is_einval)
-{
+TEST_CASE(virtio_hostile, reset_of_a_driver_that_never_started_is_einval) {
     struct rig *rig = rig_new();
     rig->device.features = 0;
     CHECK_EQ(rig_init(rig), -ASH_ENOTSUP);
@@ -426,8 +420,7 @@ static void chaos_step(struct chaos *chaos) {
     }
 }
 
-TEST_CASE(virtio_hostile, random_lies_lose_no_token_and_double_none)
-{
+TEST_CASE(virtio_hostile, random_lies_lose_no_token_and_double_none) {
     uint64_t seed = test_seed(), resets = 0;
     for (uint64_t round = 0; round < 8; round++) {
         struct chaos chaos = {.rig = rig_start(),

@@ -56,8 +56,7 @@ static void complete_all(struct ring *ring) {
     CHECK_EQ(slot, -ASH_EAGAIN);
 }
 
-TEST_CASE(virtq, storage_size_knows_what_is_valid)
-{
+TEST_CASE(virtq, storage_size_knows_what_is_valid) {
     CHECK_EQ(ash_virtq_storage_size(0, 1, 1), 0);
     CHECK_EQ(ash_virtq_storage_size(3, 1, 1), 0);
     CHECK_EQ(ash_virtq_storage_size(2048, 1, 1), 0);
@@ -72,8 +71,7 @@ TEST_CASE(virtq, storage_size_knows_what_is_valid)
     CHECK(ash_virtq_storage_size(1, 1, 1) != 0);
 }
 
-TEST_CASE(virtq, areas_are_aligned_and_apart)
-{
+TEST_CASE(virtq, areas_are_aligned_and_apart) {
     static const uint32_t sizes[] = {1, 2, 4, 64, 256, 1024};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(sizes); i++) {
         struct ring *ring = ring_new(sizes[i], 1, sizes[i], true);
@@ -111,8 +109,7 @@ static void check_heads(struct ring *ring, uint32_t size, uint32_t chain, size_t
     }
 }
 
-TEST_CASE(virtq, every_head_of_every_shape_names_its_slot)
-{
+TEST_CASE(virtq, every_head_of_every_shape_names_its_slot) {
     struct ring *ring = test_alloc(sizeof(*ring), 64);
     size_t bytes = ash_virtq_storage_size(ASH_VIRTQ_SIZE_MAX, 1, ASH_VIRTQ_SIZE_MAX);
     ring->storage = test_alloc(bytes, ASH_VIRTQ_STORAGE_ALIGN);
@@ -131,8 +128,7 @@ static bool passes(uint16_t from, uint16_t to, uint16_t event) {
     return false;
 }
 
-TEST_CASE(virtq, notifies_exactly_when_the_event_index_is_passed)
-{
+TEST_CASE(virtq, notifies_exactly_when_the_event_index_is_passed) {
     struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
     struct test_random random = test_random_from(test_seed());
     bool wrapped = false;
@@ -156,8 +152,7 @@ TEST_CASE(virtq, notifies_exactly_when_the_event_index_is_passed)
     CHECK(ash_virtq_check(&ring->queue) == NULL);
 }
 
-TEST_CASE(virtq, arm_asks_for_the_nth_and_disarm_for_none_soon)
-{
+TEST_CASE(virtq, arm_asks_for_the_nth_and_disarm_for_none_soon) {
     struct ring *ring = ring_new(SIZE, 1, SIZE, true);
     struct ash_virtq *queue = &ring->queue;
     uint16_t *used_event = &queue->avail[2 + SIZE];
@@ -176,8 +171,7 @@ TEST_CASE(virtq, arm_asks_for_the_nth_and_disarm_for_none_soon)
     }
 }
 
-TEST_CASE(virtq, restart_aborts_what_was_out_and_what_was_queued)
-{
+TEST_CASE(virtq, restart_aborts_what_was_out_and_what_was_queued) {
     struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
     uint32_t shown = submit(ring);
     CHECK(ash_virtq_publish(&ring->queue));
@@ -202,8 +196,7 @@ TEST_CASE(virtq, restart_aborts_what_was_out_and_what_was_queued)
     CHECK_EQ(ash_virtq_in_flight(&ring->queue), 0);
 }
 
-TEST_CASE(virtq, completion_of_an_aborted_slot_breaks_the_ring)
-{
+TEST_CASE(virtq, completion_of_an_aborted_slot_breaks_the_ring) {
     struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
     submit(ring);
     ash_virtq_restart(&ring->queue, true);
@@ -217,8 +210,7 @@ TEST_CASE(virtq, completion_of_an_aborted_slot_breaks_the_ring)
     CHECK_EQ(ash_virtq_next_aborted(&ring->queue), 0);
 }
 
-TEST_CASE(virtq, first_fault_stays)
-{
+TEST_CASE(virtq, first_fault_stays) {
     struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
     ash_virtq_break(&ring->queue, ASH_VIRTQ_FAULT_LENGTH);
     ash_virtq_break(&ring->queue, ASH_VIRTQ_FAULT_STATUS);
@@ -230,8 +222,7 @@ TEST_CASE(virtq, first_fault_stays)
     CHECK_STR_EQ(ash_virtq_fault_text(UINT32_MAX), "unknown fault");
 }
 
-TEST_CASE(virtq, checker_finds_each_broken_invariant)
-{
+TEST_CASE(virtq, checker_finds_each_broken_invariant) {
     for (uint32_t i = 1; i <= 5; i++) {
         struct ring *ring = ring_new(SIZE, CHAIN, SLOTS, true);
         struct ash_virtq *queue = &ring->queue;

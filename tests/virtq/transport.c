@@ -7,16 +7,14 @@ static int probe(struct rig *rig) {
     return ash_virtio_mmio_probe(&rig->mmio, &regs);
 }
 
-TEST_CASE(virtio_mmio, probe_finds_a_modern_device)
-{
+TEST_CASE(virtio_mmio, probe_finds_a_modern_device) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     CHECK_EQ(rig->mmio.transport.device_id, ASH_VIRTIO_ID_BLOCK);
     CHECK_STR_EQ(rig->mmio.transport.reason, "");
 }
 
-TEST_CASE(virtio_mmio, probe_of_an_empty_slot_is_enxio_legacy_or_not)
-{
+TEST_CASE(virtio_mmio, probe_of_an_empty_slot_is_enxio_legacy_or_not) {
     struct rig *rig = rig_new();
     rig->device.device_id = 0;
     CHECK_EQ(probe(rig), -ASH_ENXIO);
@@ -24,16 +22,14 @@ TEST_CASE(virtio_mmio, probe_of_an_empty_slot_is_enxio_legacy_or_not)
     CHECK_EQ(probe(rig), -ASH_ENXIO);
 }
 
-TEST_CASE(virtio_mmio, legacy_device_is_refused_with_the_option_that_helps)
-{
+TEST_CASE(virtio_mmio, legacy_device_is_refused_with_the_option_that_helps) {
     struct rig *rig = rig_new();
     rig->device.version = 1;
     CHECK_EQ(probe(rig), -ASH_ENOTSUP);
     CHECK(strstr(rig->mmio.transport.reason, "-global virtio-mmio.force-legacy=false") != NULL);
 }
 
-TEST_CASE(virtio_mmio, unknown_version_and_magic_are_refused)
-{
+TEST_CASE(virtio_mmio, unknown_version_and_magic_are_refused) {
     struct rig *rig = rig_new();
     rig->device.version = 3;
     CHECK_EQ(probe(rig), -ASH_ENOSYS);
@@ -44,8 +40,7 @@ TEST_CASE(virtio_mmio, unknown_version_and_magic_are_refused)
     CHECK_EQ(ash_virtio_mmio_probe(&rig->mmio, &none), -ASH_EINVAL);
 }
 
-TEST_CASE(virtio, reset_that_does_not_finish_times_out)
-{
+TEST_CASE(virtio, reset_that_does_not_finish_times_out) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     CHECK_EQ(ash_virtio_reset(&rig->mmio.transport), 0);
@@ -55,8 +50,7 @@ TEST_CASE(virtio, reset_that_does_not_finish_times_out)
     CHECK(rig->mmio.transport.reason[0] != '\0');
 }
 
-TEST_CASE(virtio, negotiation_accepts_what_both_sides_know)
-{
+TEST_CASE(virtio, negotiation_accepts_what_both_sides_know) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     CHECK_EQ(ash_virtio_begin(&rig->mmio.transport), 0);
@@ -68,8 +62,7 @@ TEST_CASE(virtio, negotiation_accepts_what_both_sides_know)
     CHECK(rig->device.broken_rule == NULL);
 }
 
-TEST_CASE(virtio, missing_required_feature_is_enotsup)
-{
+TEST_CASE(virtio, missing_required_feature_is_enotsup) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     uint64_t accepted = 0;
@@ -77,8 +70,7 @@ TEST_CASE(virtio, missing_required_feature_is_enotsup)
              -ASH_ENOTSUP);
 }
 
-TEST_CASE(virtio, config_read_is_one_picture_or_eagain)
-{
+TEST_CASE(virtio, config_read_is_one_picture_or_eagain) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     uint32_t words[2];

@@ -234,8 +234,7 @@ static uint32_t runs_that_lose_a_wake_up(uint32_t requests, uint32_t wish, bool 
     return lost;
 }
 
-TEST_CASE(virtq_wakeup, armed_driver_is_woken_in_every_interleaving)
-{
+TEST_CASE(virtq_wakeup, armed_driver_is_woken_in_every_interleaving) {
     model.fence_works = true;
     for (uint32_t requests = 1; requests <= 2; requests++) {
         for (uint32_t wish = 1; wish <= 3; wish++)
@@ -244,8 +243,7 @@ TEST_CASE(virtq_wakeup, armed_driver_is_woken_in_every_interleaving)
     }
 }
 
-TEST_CASE(virtq_wakeup, model_finds_the_wake_up_that_a_missing_barrier_loses)
-{
+TEST_CASE(virtq_wakeup, model_finds_the_wake_up_that_a_missing_barrier_loses) {
     model.fence_works = false;
     CHECK(runs_that_lose_a_wake_up(1, 1, true) != 0);
     CHECK(runs_that_lose_a_wake_up(1, 1, false) != 0);
@@ -299,8 +297,7 @@ static uint32_t runs_that_lose_a_kick(uint32_t publishes, uint32_t batch, bool e
     return lost;
 }
 
-TEST_CASE(virtq_wakeup, sleeping_device_is_notified_in_every_interleaving)
-{
+TEST_CASE(virtq_wakeup, sleeping_device_is_notified_in_every_interleaving) {
     model.fence_works = true;
     for (uint32_t batch = 1; batch <= 2; batch++) {
         CHECK_EQ(runs_that_lose_a_kick(2, batch, true), 0);
@@ -308,8 +305,7 @@ TEST_CASE(virtq_wakeup, sleeping_device_is_notified_in_every_interleaving)
     }
 }
 
-TEST_CASE(virtq_wakeup, model_finds_the_kick_that_a_missing_barrier_loses)
-{
+TEST_CASE(virtq_wakeup, model_finds_the_kick_that_a_missing_barrier_loses) {
     model.fence_works = false;
     CHECK(runs_that_lose_a_kick(1, 1, true) != 0);
     CHECK(runs_that_lose_a_kick(1, 1, false) != 0);
