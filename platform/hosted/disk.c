@@ -123,6 +123,13 @@ int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t le
         return error;
     }
     disk.attached = true;
+    message[0] = '\0';
+    if (config.backing.size_bytes % FAKE_VIRTIO_BLK_SECTOR_BYTES != 0)
+        snprintf(
+            message, len,
+            "disk %s: %llu bytes are not whole sectors of %u: it may be cut short; the rest of "
+            "the last one reads as zeros",
+            path, (unsigned long long)config.backing.size_bytes, FAKE_VIRTIO_BLK_SECTOR_BYTES);
     return 0;
 }
 

@@ -129,7 +129,8 @@ void hosted_mmio_interrupt(uint32_t slot);
 
 /*
  * Puts it into the slot. On failure a negative errno value (-ASH_EBUSY: there is one already, or
- * the slot is taken; -ASH_EISDIR; -ASH_ENOENT ...), with a sentence for people in `message`.
+ * the slot is taken; -ASH_EISDIR; -ASH_ENOENT ...). `message` is then a sentence for people; on
+ * success it is "", or a warning: the file does not end with a whole sector.
  */
 int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t len) ASH_MUST_CHECK;
 void hosted_disk_detach(void); /* nothing if there is none */

@@ -46,5 +46,7 @@ int main(int argc, char **argv) {
     if (config.disk_path != NULL &&
         hosted_disk_attach(0, config.disk_path, message, sizeof(message)) != 0)
         return refuse(argv[0], message);
+    if (config.disk_path != NULL && message[0] != '\0')
+        fprintf(stderr, "%s: %s\n", argv[0], message);
     platform_exit(kernel_main());
 }

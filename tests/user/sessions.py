@@ -261,6 +261,15 @@ def _():
         tap.contains(out, b'sound\n')
 
 
+@tap.case('session.a_disk_that_ends_inside_a_sector_is_said_to')
+def _():
+    path = ROOT / 'inside.tar'
+    for cut, said in ((100, True), (512, False)):
+        path.write_bytes(SOUND[:-cut])
+        result = start('cat sound\npoweroff\n', path)
+        tap.equal(b'not whole sectors' in result.messages, said, f'{cut} bytes cut')
+
+
 @tap.case('session.a_hostile_size_is_refused_and_nothing_hangs')
 def _():
     sizes = {'past the end': b'00000100000', '10 GB': b'12000000000', 'letters': b'9x9!garbage',
