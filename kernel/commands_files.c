@@ -118,10 +118,14 @@ SHELL_COMMAND(
     ls, "[-l] [PATH...]",
     "Lists directories, one name a line, sorted by bytes; a directory ends with a slash.\n"
     "-l: with type and size (- file, d directory, l link, ! cannot be opened, and why).") {
-    bool is_long = argc > 1 && strcmp(argv[1], "-l") == 0;
-    int first = is_long ? 2 : 1, status = 0;
-    if (first < argc && argv[first][0] == '-' && argv[first][1] != '\0')
-        return shell_usage(shell, "ls", "unknown option");
+    bool is_long = false;
+    int first = 1, status = 0;
+    const char *option;
+    while ((option = shell_option(argc, argv, &first)) != NULL) {
+        if (strcmp(option, "-l") != 0)
+            return shell_usage(shell, "ls", "unknown option");
+        is_long = true;
+    }
     if (!shell_has_files(shell, "ls"))
         return 1;
     if (first == argc)
@@ -133,15 +137,18 @@ SHELL_COMMAND(
     return status;
 }
 
-/* The command argv[0] for each of its files; the status of the last that failed. */
+/*
+ * The command argv[0] for each of its files; the status of the last that failed. It has no options,
+ * but a first "--" is no file (POSIX.1-2017, XCU 1.4, OPTIONS).
+ */
 static int each_file(struct shell *shell, int argc, char **argv,
                      int (*take)(struct shell *shell, const char *path)) {
-    int status = 0;
-    if (argc < 2)
+    int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1, status = 0;
+    if (first == argc)
         return shell_usage(shell, argv[0], "no file given");
     if (!shell_has_files(shell, argv[0]))
         return 1;
-    for (int i = 1; i < argc && status != SHELL_STATUS_STOPPED; i++) {
+    for (int i = first; i < argc && status != SHELL_STATUS_STOPPED; i++) {
         int one = take(shell, argv[i]);
         status = one != 0 ? one : status;
     }

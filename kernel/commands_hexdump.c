@@ -129,19 +129,18 @@ struct hexdump_options {
     bool verbose;
 };
 
-/* Returns the index of the first word that is no option; 0: a message was printed. */
+/* Returns the index of the first operand; 0: a message was printed. */
 static int parse_options(struct shell *shell, int argc, char **argv,
                          struct hexdump_options *options) {
-    int i = 1;
-    for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
-        char letter = argv[i][1];
-        if (strcmp(argv[i], "--") == 0)
-            return i + 1;
-        if ((letter == 'C' || letter == 'v') && argv[i][2] == '\0') {
+    int at = 1;
+    const char *option;
+    while ((option = shell_option(argc, argv, &at)) != NULL) {
+        char letter = option[1];
+        if ((letter == 'C' || letter == 'v') && option[2] == '\0') {
             options->verbose |= letter == 'v';
             continue;
         }
-        const char *value = argv[i][2] != '\0' ? argv[i] + 2 : i + 1 < argc ? argv[++i] : "";
+        const char *value = option[2] != '\0' ? option + 2 : at < argc ? argv[at++] : "";
         uint64_t *number = letter == 'n' ? &options->max : &options->skip;
         if (letter != 'n' && letter != 's') {
             shell_usage(shell, "hexdump", "unknown option");
@@ -152,7 +151,7 @@ static int parse_options(struct shell *shell, int argc, char **argv,
             return 0;
         }
     }
-    return i;
+    return at;
 }
 
 static int hexdump_file(struct shell *shell, const char *path,

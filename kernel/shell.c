@@ -36,6 +36,13 @@ const struct shell_command *shell_next(const struct shell_command *previous) {
     return next;
 }
 
+const char *shell_option(int argc, char **argv, int *at) {
+    if (*at >= argc || argv[*at][0] != '-' || argv[*at][1] == '\0')
+        return NULL;
+    const char *option = argv[(*at)++];
+    return strcmp(option, "--") == 0 ? NULL : option;
+}
+
 /* Output */
 
 void shell_write(struct shell *shell, const void *bytes, size_t len) {

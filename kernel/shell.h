@@ -79,6 +79,13 @@ const struct shell_command *shell_find(const char *name);
 /* Commands in the order of their names: the one after `previous`, NULL for the first; or NULL. */
 const struct shell_command *shell_next(const struct shell_command *previous);
 
+/*
+ * The next option, such as "-l" or "-n4", or NULL with *at at the first operand; *at is 1 at first.
+ * "--" ends the options and is passed over; "-" is an operand (POSIX.1-2017, XBD 12.2, guidelines
+ * 10 and 13).
+ */
+const char *shell_option(int argc, char **argv, int *at);
+
 /* Output */
 
 void shell_write(struct shell *shell, const void *bytes, size_t len);

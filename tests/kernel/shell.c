@@ -195,6 +195,26 @@ TEST_CASE(shell, hexdump_squeezes_rows_that_repeat) {
     CHECK_STR_EQ(script->output, expected);
 }
 
+TEST_CASE(shell, two_dashes_end_the_options) {
+    struct image image = image_new(8192);
+    image_text(&image, "-l", "dash\n");
+    image_text(&image, "--", "two\n");
+    image_end(&image);
+    struct script *script = script_new(mount_image(&image), false);
+    CHECK_EQ(script_run(script, "ls -- -l; ls --; ls -l -- -l; cat -- -l; cat -- --; cksum -- --;"
+                                "hexdump -n 1 -- -l; hexdump -C -- --\n"),
+             0);
+    CHECK_STR_EQ(script->output,
+                 "-l\n--\n-l\n-            5 -l\ndash\ntwo\n4132719841 4 --\n"
+                 "00000000  64                                                |d|\n00000001\n"
+                 "00000000  74 77 6f 0a                                       |two.|\n"
+                 "00000004\n");
+    check_contains(output_of("ls -l -z -- gpl\n", 2), "ls: unknown option");
+    check_contains(output_of("hexdump -z -- gpl\n", 2), "hexdump: unknown option");
+    check_contains(output_of("cat --\n", 2), "cat: no file given");
+    check_contains(output_of("ls -- nosuch -l\n", 1), "ls: -l: no such file");
+}
+
 TEST_CASE(shell, says_that_there_is_no_file_system) {
     struct script *script = script_new(NULL, false);
     CHECK_EQ(script_run(script, "ls; cat x; cksum x; hexdump x\n"), 1);
