@@ -14,6 +14,9 @@ enum {
     UARTCR = 0x30,
     UARTIMSC = 0x38,
     UARTICR = 0x44,
+    DR_FE = 1 << 8,   /* framing error */
+    DR_PE = 1 << 9,   /* parity error */
+    DR_BE = 1 << 10,  /* break */
     FR_RXFE = 1 << 4, /* receive FIFO empty */
     FR_TXFF = 1 << 5, /* transmit FIFO full */
     LCR_8_BITS = 3 << 5,
@@ -66,7 +69,11 @@ static void fill_ring(void) {
             mmio_write32(uart.base + UARTIMSC, 0);
             return;
         }
-        uart.ring[uart.head++ % RING_BYTES] = (uint8_t)mmio_read32(uart.base + UARTDR);
+        uint32_t data = mmio_read32(uart.base + UARTDR);
+        /* 3.3.1 UARTDR: these speak of this very byte, which is then not what was sent. The fourth
+         * error bit, overrun, says that another was lost after it. */
+        if ((data & (DR_FE | DR_PE | DR_BE)) == 0)
+            uart.ring[uart.head++ % RING_BYTES] = (uint8_t)data;
     }
     mmio_write32(uart.base + UARTIMSC, INT_RX | INT_RX_TIMEOUT);
 }

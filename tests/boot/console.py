@@ -43,6 +43,19 @@ def _():
     check_input(random.Random(1).randbytes(100000))
 
 
+@tap.case('console.a_break_on_the_line_is_no_byte')
+def _():
+    # Without tools/qemu-run: of Ctrl-A b, QEMU's multiplexed console makes a break.
+    done = subprocess.run(['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a57', '-nodefaults',
+                           '-no-reboot', '-display', 'none', '-monitor', 'none',
+                           '-chardev', 'stdio,id=line,mux=on', '-serial', 'chardev:line',
+                           '-semihosting-config', 'enable=on,target=native,arg=ashlar,arg=test,'
+                           'arg=_console.input_arrives_whole', '-kernel', KERNEL],
+                          input=b'\x10\x00one\x01btwo\x10\x04', stdout=subprocess.PIPE,
+                          timeout=LIMIT_S, check=False)
+    tap.contains(done.stdout.decode(), f'# SKIP 6 bytes, hash {fnv(b"onetwo"):08x}')
+
+
 @tap.case('console.a_pipe_is_no_terminal')
 def _():
     _, text = boot(KERNEL, 'test _console.terminal_is_told', stdin=b'x')
