@@ -2,7 +2,8 @@
 /*
  * vectors.S: exceptions. Each entry first looks whether the frame can be pushed: is the pointer
  * aligned, may the MMU write there (AT S1E1W)? A stack that ran into its guard page is so found
- * before it is touched, on whatever stack the CPU is, and the report goes to the exception stack. TPIDRRO_EL0 is the scratch register.
+ * before it is touched, on whatever stack the CPU is, and the report goes to the exception stack.
+ * TPIDRRO_EL0 is the scratch register.
  */
 #include "cpu.h"
 #include "exception.h"

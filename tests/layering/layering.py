@@ -25,7 +25,8 @@ HEADER_LINES_MAX = 250
 # Longer for a reason.
 LONG_HEADERS = {'include/ashlar/rbtree.h': 450}  # the whole algorithm is inline
 BOTH_WORLDS_PERCENT = 90
-WARNINGS = ['-Wall', '-Wextra', '-Wconversion', '-Wshadow', '-Wpedantic', '-Werror', '-fsyntax-only']
+WARNINGS = ['-Wall', '-Wextra', '-Wconversion', '-Wshadow', '-Wpedantic', '-Werror',
+            '-fsyntax-only']
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 options = None
@@ -45,7 +46,7 @@ def parse():
 def c_files(*folders):
     for folder in folders:
         for path in sorted((SOURCE / folder).rglob('*')):
-            if path.suffix in ('.c', '.h', '.cc', '.S') and not path.relative_to(SOURCE).parts[0].startswith('build'):
+            if path.suffix in ('.c', '.h', '.cc', '.S'):
                 yield path
 
 
@@ -82,8 +83,8 @@ def check_part_includes(part):
     for path in c_files(f'lib/{part}'):
         for quote, name in includes(path):
             if name not in (allowed if quote == '<' else own):
-                problems.append(f'{relative(path)} includes {name}: a part knows {sorted(FREESTANDING)}, '
-                                'include/ashlar, <ashlar/port.h> and itself')
+                problems.append(f'{relative(path)} includes {name}: a part knows itself, '
+                                f'{sorted(FREESTANDING)}, include/ashlar and <ashlar/port.h>')
     report(problems)
 
 
@@ -112,7 +113,8 @@ def _():
         for path in c_files(f'platform/{platform}'):
             for quote, name in includes(path):
                 base = name.rsplit('/', 1)[-1]
-                if name in of_parts or (quote == '"' and (base not in own or base in of_kernel - own)):
+                foreign = base not in own or base in of_kernel - own
+                if name in of_parts or (quote == '"' and foreign):
                     problems.append(f'{relative(path)} includes {name}')
     report(problems)
 
@@ -174,23 +176,25 @@ def undefined_symbols(nm, archive):
     return undefined - defined
 
 
+def introspected(what):
+    path = pathlib.Path(options.build) / 'meson-info' / f'intro-{what}.json'
+    return json.loads(path.read_text(encoding='utf-8'))
+
+
 def build_option(name):
-    with open(pathlib.Path(options.build) / 'meson-info' / 'intro-buildoptions.json', encoding='utf-8') as file:
-        return next(entry['value'] for entry in json.load(file) if entry['name'] == name)
+    return next(entry['value'] for entry in introspected('buildoptions') if entry['name'] == name)
 
 
 def archives_of(part):
     """(path, port, nm) of each archive of a part in this build directory."""
-    with open(pathlib.Path(options.build) / 'meson-info' / 'intro-targets.json', encoding='utf-8') as file:
-        targets = json.load(file)
-    cross = options.cross_nm is not None
-    for target in targets:
+    hosted = f'ashlar-{part}' if options.cross_nm is None else f'ashlar-{part}-native'
+    for target in introspected('targets'):
         if target['type'] != 'static library':
             continue
         path = target['filename'][0]
         if target['name'] == f'ashlar-{part}-template':
             yield path, 'template', options.nm
-        elif target['name'] == f'ashlar-{part}-native' or (target['name'] == f'ashlar-{part}' and not cross):
+        elif target['name'] == hosted:
             yield path, 'hosted', options.nm
         elif target['name'] == f'ashlar-{part}':
             yield path, 'qemu-virt', options.cross_nm
@@ -209,8 +213,8 @@ def check_part_symbols(part):
         seen += 1
         header = SOURCE / 'platform' / port / 'include/ashlar/port.h'
         foreign = undefined_symbols(nm, path) - allowed - declared_by(header)
-        problems += [f'{os.path.basename(path)} needs {name}, which neither the C four nor {port}\'s '
-                     'port.h gives' for name in sorted(foreign)]
+        problems += [f'{os.path.basename(path)} needs {name}, which neither the C four nor '
+                     f'{port}\'s port.h gives' for name in sorted(foreign)]
     wanted = 2 if options.cross_nm is None else 3
     if seen != wanted:
         problems.append(f'{seen} archives of {part} found, expected {wanted}')
@@ -235,7 +239,8 @@ def public_headers():
 def check_headers_alone(compiler, language, standard):
     problems = []
     for path, folders in public_headers():
-        command = compiler + ['-x', language, f'-std={standard}', *WARNINGS, *(f'-I{folder}' for folder in folders), '-']
+        command = [*compiler, '-x', language, f'-std={standard}', *WARNINGS,
+                   *(f'-I{folder}' for folder in folders), '-']
         # Twice: a header may be included again. And a unit may not be empty.
         text = f'#include "{path}"\n#include "{path}"\nextern int ash_unit_is_not_empty;\n'
         result = subprocess.run(command, input=text, capture_output=True, text=True)
@@ -282,9 +287,11 @@ FOLDERS = ('include', 'lib', 'platform', 'kernel', 'tests', 'bench', 'examples')
 
 @tap.case('style.every_source_names_its_licence')
 def _():
+    def names_it(path):
+        lines = path.read_text(encoding='utf-8').splitlines()
+        return any('SPDX-License-Identifier: MIT' in line for line in lines[:2])
     report([f'{relative(path)}: no SPDX-License-Identifier in its first two lines'
-            for path in c_files(*FOLDERS)
-            if 'SPDX-License-Identifier: MIT' not in ''.join(path.read_text(encoding='utf-8').splitlines(True)[:2])])
+            for path in c_files(*FOLDERS) if not names_it(path)])
 
 
 @tap.case('style.sources_are_formatted')
@@ -294,8 +301,43 @@ def _():
         tap.skip('clang-format-14 is not installed')
     files = [str(path) for path in c_files(*FOLDERS) if path.suffix != '.S']
     result = subprocess.run([tool, '--dry-run', *files], capture_output=True, text=True)
-    bad = sorted({line.split(':')[0] for line in result.stderr.splitlines() if 'warning: code' in line})
+    bad = sorted({line.split(':')[0]
+                  for line in result.stderr.splitlines() if 'warning: code' in line})
     report([f'{relative(pathlib.Path(path))}: run clang-format-14 -i on it' for path in bad])
+
+
+COLUMNS_MAX = 100
+UNFORMATTED_SUFFIXES = ('.py', '.sh', '.build', '.ini', '.S', '.ld')
+WIDE_FILES = {'tools/packages'}  # a table: its last column says what a package is for
+
+
+def unformatted():
+    """Code that clang-format does not see: by its suffix, or without one, such as ./ashlar."""
+    for folder, folders, names in os.walk(SOURCE):
+        # An exported tree has no list of its files; build directories and caches are none of them.
+        folders[:] = sorted(name for name in folders
+                            if (not name.startswith('.') or name == '.ci')
+                            and not (pathlib.Path(folder) / name / 'meson-private').exists())
+        for name in sorted(names):
+            path = pathlib.Path(folder) / name
+            plain = '.' not in name and name != 'LICENSE' and path.is_file()
+            if path.suffix in UNFORMATTED_SUFFIXES or name == 'meson_options.txt':
+                yield path
+            elif plain and path.read_bytes()[:2] in (b'#!', b'# '):
+                yield path
+
+
+@tap.case('style.what_no_tool_formats_keeps_to_100_columns')
+def _():
+    seen, problems = set(), []
+    for path in unformatted():
+        seen.add(relative(path))
+        if relative(path) not in WIDE_FILES:
+            lines = path.read_text(encoding='utf-8').splitlines()
+            problems += [f'{relative(path)}:{number} has {len(line)} columns, at most {COLUMNS_MAX}'
+                         for number, line in enumerate(lines, 1) if len(line) > COLUMNS_MAX]
+    report(problems)
+    tap.equal({'ashlar', '.ci/run', 'bench/report', *WIDE_FILES} - seen, set(), 'not looked at')
 
 
 @tap.case('documents.links_lead_somewhere')

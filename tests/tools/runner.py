@@ -143,7 +143,8 @@ def _():
         result = box.run('--disk', 'a, b:c.tar', '--args', 'test a,b', '--gic', '3', '--smp', '4')
         words = result.stdout.decode().splitlines()
         path = os.path.realpath(box.path) + '/a,, b:c.tar'
-    tap.equal(words[words.index('-drive') + 1], f'if=none,id=disk0,format=raw,readonly=on,file={path}')
+    tap.equal(words[words.index('-drive') + 1],
+              f'if=none,id=disk0,format=raw,readonly=on,file={path}')
     tap.equal(words[words.index('-semihosting-config') + 1],
               'enable=on,target=native,arg=ashlar,arg=test,arg=a,,b')
     tap.equal(words[words.index('-M') + 1], 'virt,gic-version=3')

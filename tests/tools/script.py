@@ -23,7 +23,7 @@ LIMIT_S = 20
 
 
 class Sandbox:
-    """Runs ./ashlar with a PATH that has the basic commands and what `commands` adds (sh bodies)."""
+    """Runs ./ashlar with a PATH of the basic commands and what `commands` adds (sh bodies)."""
 
     def __init__(self, **commands):
         self.folder = tempfile.TemporaryDirectory()
@@ -100,7 +100,8 @@ def _():
                 tap.equal(result.returncode, 3, f'status of {words}')
                 tap.equal(result.stdout, '', 'standard output')
                 tap.contains(result.stderr, reason)
-                tap.contains(result.stderr, 'apt-get install --no-install-recommends meson ninja-build')
+                tap.contains(result.stderr,
+                             'apt-get install --no-install-recommends meson ninja-build')
 
 
 @tap.case('script.boot_needs_no_test_library')
@@ -162,7 +163,8 @@ def _():
             subprocess.run([str(SOURCE / 'tools/demo-disk'), str(path)], check=True)
             sums.append(hashlib.sha256(path.read_bytes()).hexdigest())
         with tarfile.open(pathlib.Path(folder) / 'a.tar') as archive:
-            tap.equal(archive.extractfile('LICENSE').read(), (SOURCE / 'LICENSE').read_bytes(), 'LICENSE')
+            tap.equal(archive.extractfile('LICENSE').read(), (SOURCE / 'LICENSE').read_bytes(),
+                      'LICENSE')
     tap.equal(sums[0], sums[1], 'the sum')
 
 
@@ -181,15 +183,16 @@ def summary(tests, *words):
             json.dumps({'name': f'ashlar:{suite} / {name}', 'result': result, 'returncode': 0,
                         'stdout': stdout}) + '\n'
             for name, (suite, _, result, stdout) in tests.items() if stdout is not None))
-        result = subprocess.run([str(SOURCE / 'tools/test-summary'), *words, str(logs / 'testlog.json')],
-                                capture_output=True, text=True)
+        command = [str(SOURCE / 'tools/test-summary'), *words, str(logs / 'testlog.json')]
+        result = subprocess.run(command, capture_output=True, text=True)
         return result.returncode, result.stdout
 
 
 GOOD_GTEST = ('[==========] Running 2 tests from 1 test suite.\n'
               '[ RUN      ] list.a\n[       OK ] list.a (0 ms)\n'
               '[ RUN      ] list.b\nno disk\n[  SKIPPED ] list.b (0 ms)\n')
-GOOD_TAP = 'Ashlar boots\r\nTAP version 13\r\n1..2\r\nok 1 - list.a\r\nok 2 - list.c # SKIP one CPU\r\n'
+GOOD_TAP = ('Ashlar boots\r\nTAP version 13\r\n1..2\r\n'
+            'ok 1 - list.a\r\nok 2 - list.c # SKIP one CPU\r\n')
 
 
 @tap.case('summary.counts_cases_of_every_kind')

@@ -80,9 +80,9 @@ def some_bytes(count, seed=1):
 
 TEXT = b''.join(b'line %d of a file that spans many blocks\n' % i for i in range(4000))
 FILES = {
-    'gpl': TEXT, 'empty': b'', 'one': b'x', 'block': some_bytes(BLOCK), 'every': bytes(range(256)) * 5,
-    'big.bin': some_bytes(700001), 'zeros': bytes(5000), 'b': None, 'b/deep': None,
-    'b/deep/file': b'found\n', 'A upper': b'blank in the name\n',
+    'gpl': TEXT, 'empty': b'', 'one': b'x', 'block': some_bytes(BLOCK),
+    'every': bytes(range(256)) * 5, 'big.bin': some_bytes(700001), 'zeros': bytes(5000),
+    'b': None, 'b/deep': None, 'b/deep/file': b'found\n', 'A upper': b'blank in the name\n',
 }
 DISK = archive('disk.tar', FILES)
 
@@ -93,7 +93,8 @@ def host_answer(command, file):
         tap.skip(f'{command[0]} is not installed')
     (ROOT / 'host').mkdir(exist_ok=True)
     (ROOT / 'host' / file).write_bytes(FILES[file])
-    return subprocess.run(command + [file], cwd=ROOT / 'host', check=True, capture_output=True).stdout
+    return subprocess.run(command + [file], cwd=ROOT / 'host', check=True,
+                          capture_output=True).stdout
 
 
 def answer(script, disk=DISK, status=0, **machine):
@@ -109,7 +110,8 @@ def answer(script, disk=DISK, status=0, **machine):
 
 @tap.case('session.cksum_says_what_this_machine_says')
 def _():
-    names = [name for name, data in FILES.items() if data is not None and '/' not in name and ' ' not in name]
+    names = [name for name, data in FILES.items()
+             if data is not None and '/' not in name and ' ' not in name]
     expected = b''.join(host_answer(['cksum'], name) for name in names)
     tap.equal(answer(''.join(f'cksum {name}\n' for name in names) + 'poweroff\n'), expected)
 
@@ -130,7 +132,8 @@ def _():
 
 @tap.case('session.ls_sorts_one_name_a_line_with_a_slash_for_directories')
 def _():
-    expected = sorted(name + '/' if data is None else name for name, data in FILES.items() if '/' not in name)
+    expected = sorted(name + '/' if data is None else name
+                      for name, data in FILES.items() if '/' not in name)
     tap.equal(answer('ls\npoweroff\n').decode().splitlines(), expected)
     tap.equal(answer('ls b\npoweroff\n'), b'deep/\n')
 
@@ -158,8 +161,9 @@ def _():
     header = bytearray(tarfile.TarInfo('x' * 10).tobuf(tarfile.GNU_FORMAT))
     long_name = tarfile.TarInfo('././@LongLink')
     long_name.type, long_name.size = b'L', len(name) + 1
-    blocks = long_name.tobuf(tarfile.GNU_FORMAT) + (name + b'\0').ljust(BLOCK, b'\0') + bytes(header)
-    disk.write_bytes(blocks + bytes(2 * BLOCK))
+    name_block = (name + b'\0').ljust(BLOCK, b'\0')
+    disk.write_bytes(long_name.tobuf(tarfile.GNU_FORMAT) + name_block + bytes(header)
+                     + bytes(2 * BLOCK))
     out = answer(b"cksum '" + name + b"'\npoweroff\n", disk)
     tap.equal(out, b'4294967295 0 ' + name + b'\n')
 
@@ -175,7 +179,8 @@ def _():
     tap.equal(start('', DISK).status, 0, 'status of no input at all')
     tap.equal(start('ls\n', DISK).status, 0, 'status')
     tap.equal(start('cat absent\n', DISK).status, 1, 'status')
-    tap.equal(start('nonsense', DISK).status, UNKNOWN_COMMAND, 'status of a last line without its end')
+    tap.equal(start('nonsense', DISK).status, UNKNOWN_COMMAND,
+              'status of a last line without its end')
 
 
 @tap.case('session.a_thousand_lines_run_in_order')
@@ -281,14 +286,15 @@ def _():
 
 @tap.case('session.paths_that_climb_out_are_refused')
 def _():
-    out = check_bad_disk(SOUND + entry('../../etc/passwd', b'root') + entry('/abs', b'absolute\n') + END)
+    out = check_bad_disk(SOUND + entry('../../etc/passwd', b'root') + entry('/abs', b'absolute\n')
+                         + END)
     tap.contains(out, b'sound\n')
 
 
 @tap.case('session.random_damage_never_hangs_or_faults')
 def _():
-    base = bytearray(archive('base.tar', {'sound': b'sound\n', 'd': None, 'd/x': some_bytes(3000), 'y': b'y' * 2000})
-                     .read_bytes()[:16 * BLOCK])
+    files = {'sound': b'sound\n', 'd': None, 'd/x': some_bytes(3000), 'y': b'y' * 2000}
+    base = bytearray(archive('base.tar', files).read_bytes()[:16 * BLOCK])
     dice = random.Random(3)
     for _ in range(4):
         data = bytearray(base)
@@ -316,13 +322,15 @@ def _():
         result = start('poweroff 9\n', DISK, mem=mem)
         if result.status != 9:  # a kernel that is smaller than that just runs
             tap.equal(result.status, 1, f'status with {mem}')
-            tap.contains((result.out + result.messages).lower(), b'mem', f'what was said with {mem}')
+            tap.contains((result.out + result.messages).lower(), b'mem',
+                         f'what was said with {mem}')
 
 
 @tap.case('session.other_machines_run_the_same')
 def _():
     expected = host_answer(['cksum'], 'big.bin')
-    for machine in ({'smp': 4}, {'gic': 3}, {'cpu': 'max'}, {'cpu': 'max', 'gic': 3, 'smp': 8, 'mem': '1G'}):
+    for machine in ({'smp': 4}, {'gic': 3}, {'cpu': 'max'},
+                    {'cpu': 'max', 'gic': 3, 'smp': 8, 'mem': '1G'}):
         if WORLD != 'qemu' and not set(machine) <= {'mem', 'smp'}:
             continue
         tap.equal(answer('cksum big.bin\npoweroff\n', **machine), expected, str(machine))
