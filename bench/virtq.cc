@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtq.cc: what a block request costs in the driver's ring code, with nothing behind it: the device
- * is inlined into the same thread, moves no data and only turns avail entries into used ones. The
- * time includes it. One iteration is `depth` requests: read each, one kick, the device, one reap.
+ * virtq.cc: what a block request costs in the driver's ring code, with nothing behind it: the
+ * device is inlined into the same thread, moves no data and only turns avail entries into used
+ * ones. The time includes it. One iteration is `depth` requests: read each, one kick, the device,
+ * one reap.
  *
  *   request/1    a request at a time
  *   request/32   32 in flight

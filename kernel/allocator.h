@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* allocator.h: memory as an interface: the kernel's heap, or a test's that fails at the n-th call. */
+/* allocator.h: memory as an interface: the kernel's heap, or a test's that fails at the n-th
+ * call. */
 #ifndef KERNEL_ALLOCATOR_H
 #define KERNEL_ALLOCATOR_H
 

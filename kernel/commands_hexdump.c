@@ -180,7 +180,7 @@ static int hexdump_file(struct shell *shell, const char *path,
 SHELL_COMMAND(
     hexdump, "[-C] [-v] [-n LEN] [-s SKIP] FILE",
     "Prints a file's bytes in hexadecimal and as characters.\n"
-    "It is what the host's `hexdump -C` prints: rows that repeat become one `*` (-v: they do not).\n"
+    "It is what the host's `hexdump -C` prints: repeated rows become one `*` (-v: they do not).\n"
     "LEN and SKIP are numbers of bytes: 64, 0x40, 4k, 1m, 2b (of 512).") {
     struct hexdump_options options = {.skip = 0, .max = UINT64_MAX, .verbose = false};
     int first = parse_options(shell, argc, argv, &options);

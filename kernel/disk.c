@@ -98,8 +98,8 @@ static bool has_completions(void *context) {
     return disk->done_count != 0;
 }
 
-/* The device is reset and every request comes back, so that no buffer is the device's any more; or it
- * does not stop, and the disk is dead. */
+/* The device is reset and every request comes back, so that no buffer is the device's any more; or
+ * it does not stop, and the disk is dead. */
 static void recover(struct disk *disk) {
     if (ash_virtio_blk_reset(&disk->blk) != 0)
         disk->dead = true;

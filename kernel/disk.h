@@ -9,9 +9,9 @@
  *    only a part is wanted, and any other buffer, through a bounce buffer of the disk's own.
  *  - After DISK_TIMEOUT_NS without a completion the device is reset: the read fails with
  *    -ASH_ETIMEDOUT, the next one finds a working queue.
- *  - A device that does not even finish its reset is given up: nothing is read from it again. It may
- *    still write, for ever: to the rings, the bounce buffer and lent memory, none of which is given
- *    back, and never to a caller's own buffer.
+ *  - A device that does not even finish its reset is given up: nothing is read from it again. It
+ *    may still write, for ever: to the rings, the bounce buffer and lent memory, none of which is
+ *    given back, and never to a caller's own buffer.
  */
 #ifndef KERNEL_DISK_H
 #define KERNEL_DISK_H
@@ -57,9 +57,9 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
               const char **reason) ASH_MUST_CHECK;
 
 /*
- * Lends memory of the buddy, which the device can reach: reads of whole sectors into it make no copy
- * and keep many requests in flight. One piece; it must never be freed, and after a read into it has
- * failed its bytes may change at any time.
+ * Lends memory of the buddy, which the device can reach: reads of whole sectors into it make no
+ * copy and keep many requests in flight. One piece; it must never be freed, and after a read into
+ * it has failed its bytes may change at any time.
  */
 void disk_lend(struct disk *disk, void *memory, size_t size_bytes);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* events.c: see events.h. A note's sequence number is written last: it says that the rest is there. */
+/* events.c: see events.h. A note's sequence number is written last: it says that the rest is
+ * there. */
 #include "events.h"
 
 #include <ashlar/port.h>

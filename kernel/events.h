@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * events.h: where the events of the parts go: into a ring of notes that the shell prints between two
- * commands. Taking a note is safe in any context (locks held, interrupts masked, any CPU): it writes
- * to memory and nothing else.
+ * events.h: where the events of the parts go: into a ring of notes that the shell prints between
+ * two commands. Taking a note is safe in any context (locks held, interrupts masked, any CPU): it
+ * writes to memory and nothing else.
  */
 #ifndef KERNEL_EVENTS_H
 #define KERNEL_EVENTS_H

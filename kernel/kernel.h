@@ -19,8 +19,8 @@ struct kernel {
 };
 
 /*
- * Called once, on CPU 0, interrupts enabled, the platform ready. Does what platform_arguments() asks
- * for and returns the status for platform_exit.
+ * Called once, on CPU 0, interrupts enabled, the platform ready. Does what platform_arguments()
+ * asks for and returns the status for platform_exit.
  */
 int kernel_main(void);
 

@@ -6,8 +6,8 @@
  *
  * Rules
  *  - A state machine: it is fed one byte and says what that completed. It never waits or allocates.
- *  - A line is at most LINE_MAX_BYTES bytes; of a longer one the whole rest is dropped, up to its end,
- *    and reported once as LINE_TOO_LONG.
+ *  - A line is at most LINE_MAX_BYTES bytes; of a longer one the whole rest is dropped, up to its
+ *    end, and reported once as LINE_TOO_LONG.
  *  - UTF-8 passes through; a cursor step and a deletion take a whole character. Every character is
  *    taken as one column wide.
  *  - The window shown is one row of at most LINE_COLUMNS; a longer line scrolls sideways.
@@ -72,7 +72,8 @@ void line_editor_remember(struct line_editor *editor);
 /* The lines remembered, oldest first: the one after `previous` (NULL for the first), or NULL. */
 const char *line_editor_history(const struct line_editor *editor, const char *previous);
 
-/* For completion: inserts at the cursor; false, with nothing done, when the line would be too long. */
+/* For completion: inserts at the cursor; false, with nothing done, when the line would be too
+ * long. */
 bool line_editor_insert(struct line_editor *editor, const char *text, size_t len);
 
 /* Shows prompt and line again, after something else was written. */

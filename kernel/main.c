@@ -44,7 +44,8 @@ static void slot_write(void *context, uint32_t offset, uint32_t width_bytes, uin
     platform_virtio_write((uint32_t)(uintptr_t)context, offset, width_bytes, value);
 }
 
-/* Takes over the slot's device if it is a disk; else false, with a message if something is there. */
+/* Takes over the slot's device if it is a disk; else false, with a message if something is
+ * there. */
 static bool start_disk(struct disk *disk, uint32_t slot) {
     const struct ash_virtio_regs regs = {slot_read, slot_write, (void *)(uintptr_t)slot};
     const char *reason = "";

@@ -96,7 +96,8 @@ void shell_text(struct shell *shell, const char *text);
 /* printf; cut, with "...", at 511 bytes: no text of unbounded length goes through it. */
 void shell_print(struct shell *shell, const char *format, ...) ASH_PRINTF(2, 3);
 
-/* "COMMAND: SUBJECT: WHY\n", without the subject if it is NULL. Returns 1, for a command's status. */
+/* "COMMAND: SUBJECT: WHY\n", without the subject if it is NULL. Returns 1, for a command's
+ * status. */
 int shell_error(struct shell *shell, const char *command, const char *subject, const char *why);
 
 /* "COMMAND: WHY" and how it is called. Returns SHELL_STATUS_USAGE. */

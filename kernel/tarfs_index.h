@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tarfs_index.h: the nodes of a tarfs. A directory holds its entries in a red-black tree in the order
- * of their names' bytes, so a hostile archive cannot make look-ups slow, and the listing is sorted
- * for nothing.
+ * tarfs_index.h: the nodes of a tarfs. A directory holds its entries in a red-black tree in the
+ * order of their names' bytes, so a hostile archive cannot make look-ups slow, and the listing is
+ * sorted for nothing.
  */
 #ifndef KERNEL_TARFS_INDEX_H
 #define KERNEL_TARFS_INDEX_H

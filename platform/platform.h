@@ -57,7 +57,8 @@ void platform_console_write(const void *bytes, size_t len);
 /* One byte 0..255; -ASH_EAGAIN: none yet; -ASH_EPIPE: end of input, for ever. Never blocks. */
 int platform_console_read(void);
 
-/* True when what arrives comes from a person at a terminal (echo, prompts and colour make sense). */
+/* True when what arrives comes from a person at a terminal (echo, prompts and colour make
+ * sense). */
 bool platform_console_is_terminal(void);
 
 /* Time and waiting */

@@ -13,7 +13,8 @@ static inline uint32_t ash_ctz64(uint64_t x) {
 #if defined(__x86_64__) || defined(__aarch64__)
     return x == 0 ? 64u : (uint32_t)__builtin_ctzll(x);
 #else
-    /* de Bruijn: isolate the lowest bit, hash it by its position. Leiserson, Prokop, Randall 1998. */
+    /* de Bruijn: isolate the lowest bit, hash it by its position. Leiserson, Prokop, Randall
+     * 1998. */
     static const uint8_t index[64] = {
         0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
         22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,

@@ -9,8 +9,8 @@
  *  - A subtree's value is the caller's too: update(node) computes the node's from its own data and
  *    its two children's. It must depend on nothing else. Pass the same function, or NULL for none,
  *    to every call on a tree. When a node's own data change, call ash_rbtree_update.
- *  - Insert and erase take O(log n): a path to the root, at most 2 rotations for an insert, 3 for an
- *    erase; height at most 2 log2(n + 1). No recursion, no allocation, no lock.
+ *  - Insert and erase take O(log n): a path to the root, at most 2 rotations for an insert, 3 for
+ *    an erase; height at most 2 log2(n + 1). No recursion, no allocation, no lock.
  *  - A node is erased before it dies and initialised before it is asked ash_rbtree_is_linked.
  *
  * Source: Guibas and Sedgewick 1978; Cormen, Leiserson, Rivest, Stein, chapters 13 and 14.

@@ -246,7 +246,8 @@ static __attribute__((noreturn, cold)) void refuse_in_slab(struct ash_slab_cache
               object, name);
 }
 
-/* A slab that is not active has one free object more: it is to be listed again, sparse, or empty. */
+/* A slab that is not active has one free object more: it is to be listed again, sparse, or
+ * empty. */
 static struct ash__slab *refile(struct ash_slab_cache *cache, struct ash__slab *slab) {
     ash_list_remove(&slab->link);
     return file_slab(cache, slab);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio_blk_internal.h: a slot's memory and its three descriptors, shared by set-up and requests. */
+/* virtio_blk_internal.h: a slot's memory and its three descriptors, shared by set-up and
+ * requests. */
 #ifndef ASHLAR_VIRTIO_BLK_INTERNAL_H
 #define ASHLAR_VIRTIO_BLK_INTERNAL_H
 

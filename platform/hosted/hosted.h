@@ -91,8 +91,8 @@ enum hosted_line {
     HOSTED_LINES = HOSTED_LINE_MMIO + HOSTED_MMIO_SLOTS
 };
 
-/* The line's handler, for HOSTED_LINE_TEST and the slots; NULL: raising it does nothing. Any CPU; one
- * that runs on another CPU at this moment runs to its end with what it was given. */
+/* The line's handler, for HOSTED_LINE_TEST and the slots; NULL: raising it does nothing. Any CPU;
+ * one that runs on another CPU at this moment runs to its end with what it was given. */
 void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), void *context);
 
 /* Any thread, any context. -ASH_ENXIO if that CPU runs nothing at the moment (never for CPU 0). */
@@ -105,8 +105,8 @@ struct hosted_mmio_device {
     uint32_t (*read)(void *context, uint32_t offset, uint32_t width_bytes);
     void (*write)(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value);
     /*
-     * Called while a CPU waits, on that CPU: does what the device has to do on its own. Returns true
-     * if it did something, so that the wait looks again. NULL for a device that has nothing.
+     * Called while a CPU waits, on that CPU: does what the device has to do on its own. Returns
+     * true if it did something, so that the wait looks again. NULL for a device that has nothing.
      */
     bool (*step)(void *context);
     void *context;

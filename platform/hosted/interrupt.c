@@ -21,8 +21,8 @@ struct handler {
     void *context;
 };
 
-/* HOSTED_LINE_SELF is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared: its lock
- * is taken with interrupts masked. */
+/* HOSTED_LINE_SELF is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared: its
+ * lock is taken with interrupts masked. */
 static struct handler handlers[HOSTED_LINES];
 static struct ash_spinlock handlers_lock;
 static struct handler self_handlers[ASH_PORT_CPUS_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_engine.c: a device's life: status, features, configuration space, queue set-up, interrupts,
- * faults and the record of broken rules. The rings are virtio_split_ring.c.
+ * virtio_engine.c: a device's life: status, features, configuration space, queue set-up,
+ * interrupts, faults and the record of broken rules. The rings are virtio_split_ring.c.
  */
 #include "hosted/virtio_engine.h"
 

@@ -19,7 +19,7 @@
  *
  *       QueueNotify             order, latency             used_batch
  *   avail ring --FETCH--> pending --EXECUTE--> executed --RETIRE--> written --PUBLISH--> used.idx
- *                                                                                 --INTERRUPT--> ISR
+ *                                                                               --INTERRUPT--> ISR
  *   Out of entries: ARM (avail_event or flags: "notify me"), look once more, sleep until notified.
  *
  * Limits: queues and their size below; a chain of at most queue-size elements.
@@ -121,7 +121,8 @@ struct fake_virtio_policy {
     uint32_t used_batch;          /* entries per used.idx update while there are more; 0: 1 */
     enum fake_virtio_notify_rule notify;
     uint64_t seed;
-    /* Where chance comes from, 0..limit-1; NULL: a generator from seed. A fuzzer gives its bytes. */
+    /* Where chance comes from, 0..limit-1; NULL: a generator from seed. A fuzzer gives its
+     * bytes. */
     uint64_t (*choose)(void *context, uint64_t limit);
     void *choose_context;
     const struct fake_virtio_fault *faults; /* stay the caller's */
@@ -206,7 +207,8 @@ struct fake_virtio_queue {
     struct ash_list pending, executed, written, idle;
     struct fake_virtio_request requests[FAKE_VIRTIO_QUEUE_SIZE_MAX];
     uint32_t in_flight;
-    /* The engine's own shadow of which chain has a descriptor: head + 1, or 0; and the next of it. */
+    /* The engine's own shadow of which chain has a descriptor: head + 1, or 0; and the next of
+     * it. */
     uint16_t owner[FAKE_VIRTIO_QUEUE_SIZE_MAX];
     uint16_t owner_next[FAKE_VIRTIO_QUEUE_SIZE_MAX];
 };
@@ -286,8 +288,8 @@ uint32_t fake_virtio_in_flight(const struct fake_virtio *device);
 
 /* What the referee saw */
 
-/* Records NOTIFICATION_MISSING if buffers wait that the driver should have told of; call it when the
- * driver says that it has. */
+/* Records NOTIFICATION_MISSING if buffers wait that the driver should have told of; call it when
+ * the driver says that it has. */
 void fake_virtio_check_notified(struct fake_virtio *device);
 uint64_t fake_virtio_violations(const struct fake_virtio *device); /* all that were recorded */
 uint32_t fake_virtio_violated(const struct fake_virtio *device, enum fake_virtio_rule rule);
@@ -306,7 +308,8 @@ void fake_virtio_write_queue_size(struct fake_virtio *device, struct fake_virtio
                                   uint32_t size);
 void fake_virtio_write_queue_ready(struct fake_virtio *device, struct fake_virtio_queue *queue,
                                    uint32_t value);
-/* Records what is wrong with changing a queue's size, addresses or readiness now; false: ignore it. */
+/* Records what is wrong with changing a queue's size, addresses or readiness now; false: ignore
+ * it. */
 bool fake_virtio_may_configure(struct fake_virtio *device, const struct fake_virtio_queue *queue);
 void fake_virtio_notify(struct fake_virtio *device, uint32_t queue_index);
 void fake_virtio_acknowledge(struct fake_virtio *device, uint32_t bits);
@@ -328,8 +331,8 @@ void fake_virtio_raise(struct fake_virtio *device, uint32_t bits);
 /* Sets the line without an event: level or pulse, as the fault script wants it. */
 void fake_virtio_pulse(struct fake_virtio *device);
 uint64_t fake_virtio_choose(struct fake_virtio *device, uint64_t limit); /* by the policy */
-/* Whether an index that moved from `before` to `after` passed `event` (2.7.7.2, 2.7.10.2): it did if
- * `event` is one of before .. after - 1, modulo 2^16. */
+/* Whether an index that moved from `before` to `after` passed `event` (2.7.7.2, 2.7.10.2): it did
+ * if `event` is one of before .. after - 1, modulo 2^16. */
 bool fake_virtio_event_needed(uint16_t event, uint16_t after, uint16_t before);
 /* virtio_split_ring.c: an empty ring, as when a queue becomes ready. */
 void fake_virtio_ring_start(struct fake_virtio_queue *queue);

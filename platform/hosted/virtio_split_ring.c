@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_split_ring.c: the device's side of split virtqueues (virtio 1.2, 2.7), one ring action at a
- * time: fetch, execute, retire, publish, interrupt, arm, sleep.
+ * virtio_split_ring.c: the device's side of split virtqueues (virtio 1.2, 2.7), one ring action at
+ * a time: fetch, execute, retire, publish, interrupt, arm, sleep.
  */
 #include <ashlar/atomic.h>
 #include <ashlar/check.h>
@@ -403,7 +403,8 @@ static void write_used(struct fake_virtio *device, struct fake_virtio_queue *que
     queue->used_next++;
 }
 
-/* A descriptor that is in flight but no head, or that is not in flight; `fallback` if there is none. */
+/* A descriptor that is in flight but no head, or that is not in flight; `fallback` if there is
+ * none. */
 static uint32_t false_id(const struct fake_virtio_queue *queue, bool in_flight, uint32_t fallback) {
     for (uint32_t i = 0; i < queue->size; i++) {
         if (in_flight ? queue->owner[i] != 0 && queue->owner[i] != i + 1 : queue->owner[i] == 0)

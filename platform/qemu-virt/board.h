@@ -5,7 +5,8 @@
  * Rules
  *  - What is missing and needed (memory, a CPU, an interrupt controller, a UART, a timer) is a
  *    reason; what is more than a table holds is left out and counted in `ignored`.
- *  - Interrupts are named by the controller's own number (INTID): a GIC's cells are translated here.
+ *  - Interrupts are named by the controller's own number (INTID): a GIC's cells are translated
+ *    here.
  */
 #ifndef QEMU_VIRT_BOARD_H
 #define QEMU_VIRT_BOARD_H

@@ -17,7 +17,9 @@
 #define CPU_GUARD_BYTES           4096
 #define CPU_EXCEPTION_STACK_BYTES 8192
 #define CPU_STACK_BYTES           131072
-#define CPU_STACKS_BYTES          (2 * CPU_GUARD_BYTES + CPU_EXCEPTION_STACK_BYTES + CPU_STACK_BYTES)
+
+/* Both stacks of a CPU, each above its guard. */
+#define CPU_STACKS_BYTES (2 * CPU_GUARD_BYTES + CPU_EXCEPTION_STACK_BYTES + CPU_STACK_BYTES)
 
 #ifndef __ASSEMBLER__
 

@@ -5,7 +5,8 @@
 
 #define FRAME_BYTES 288
 
-/* Bit in `vector` beside its number 0..15: the stack pointer was misaligned, or ran into a guard. */
+/* Bit in `vector` beside its number 0..15: the stack pointer was misaligned, or ran into a
+ * guard. */
 #define EXCEPTION_STACK_UNUSABLE 16
 
 #ifndef __ASSEMBLER__

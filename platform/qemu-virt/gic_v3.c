@@ -34,8 +34,8 @@ static uint32_t affinity(uint64_t mpidr) {
     return (uint32_t)(mpidr >> 32 & 0xff) << 24 | (uint32_t)(mpidr & 0xffffff);
 }
 
-/* GICD_CTLR.RWP, GICR_CTLR.RWP: an enable that was cleared, there or in ICENABLER, takes effect by the
- * time this reads 0; what it governs must not be changed before. */
+/* GICD_CTLR.RWP, GICR_CTLR.RWP: an enable that was cleared, there or in ICENABLER, takes effect by
+ * the time this reads 0; what it governs must not be changed before. */
 static void wait_for_writes(uint64_t control, uint32_t pending) {
     while ((mmio_read32(control) & pending) != 0)
         ash_port_relax();

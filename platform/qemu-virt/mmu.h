@@ -11,14 +11,15 @@
 
 enum mmu_kind { MMU_TEXT, MMU_RODATA, MMU_DATA, MMU_DEVICE, MMU_NOTHING };
 
-/* Maps whole pages, over what was there. Panics when the pool of tables is used up, or past 2^39. */
+/* Maps whole pages, over what was there. Panics when the pool of tables is used up, or past
+ * 2^39. */
 void mmu_map(uint64_t base, uint64_t size_bytes, enum mmu_kind kind);
 
 /* Switches this CPU to the map; the others use it from their start on. */
 void mmu_enable(void);
 
-/* Would a read of this address succeed? Any address; with exceptions masked, since their entry changes
- * the register that answers. */
+/* Would a read of this address succeed? Any address; with exceptions masked, since their entry
+ * changes the register that answers. */
 bool mmu_is_readable(uint64_t address);
 
 #endif

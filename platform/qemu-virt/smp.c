@@ -106,8 +106,9 @@ static enum start_result start(struct cpu *cpu) {
     return STARTED;
 }
 
-/* CPU numbers have no gap: a CPU that is refused leaves its number to the next. One that is late may
- * still come, to its block and its stack, so that nobody else can have them: it ends the start. */
+/* CPU numbers have no gap: a CPU that is refused leaves its number to the next. One that is late
+ * may still come, to its block and its stack, so that nobody else can have them: it ends the
+ * start. */
 void smp_init(const struct board *board) {
     gic_connect(GIC_SGI_WAKE, true, on_wake, NULL);
     gic_connect(GIC_SGI_STOP, true, on_stop, NULL);

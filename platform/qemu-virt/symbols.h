@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * symbols.h: the image's own function names. tools/symbol-table makes the table from a first link
- * without one; it lies after everything else that is read-only, so that nothing moves in the second.
+ * without one; it lies after everything else that is read-only, so that nothing moves in the
+ * second.
  */
 #ifndef QEMU_VIRT_SYMBOLS_H
 #define QEMU_VIRT_SYMBOLS_H

@@ -46,7 +46,8 @@ void timer_arm(ash_ns_t deadline_ns) {
     control(0);
     if (deadline_ns == UINT64_MAX)
         return;
-    /* Rounded up, so that the time has come when the interrupt does; saturates far in the future. */
+    /* Rounded up, so that the time has come when the interrupt does; saturates far in the
+     * future. */
     uint64_t ticks = ash_mul_div_u64(deadline_ns, frequency_hz, NS_PER_S);
     uint64_t compare = ticks < UINT64_MAX - boot_ticks - 1 ? boot_ticks + ticks + 1 : UINT64_MAX;
     __asm__ volatile("msr cntv_cval_el0, %0" ::"r"(compare));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fixture.h: a buddy over given regions, in memory of the case, with a canary behind its storage. */
+/* fixture.h: a buddy over given regions, in memory of the case, with a canary behind its
+ * storage. */
 #ifndef ASHLAR_TESTS_BUDDY_FIXTURE_H
 #define ASHLAR_TESTS_BUDDY_FIXTURE_H
 

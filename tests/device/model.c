@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.c: random requests against a model: a copy of the disk. Chains are cut at odd places, direct,
- * through an indirect table, or both; requests complete in any order; driver and device take turns at
- * any ring action; the driver notifies and is interrupted only as the event indexes say.
+ * model.c: random requests against a model: a copy of the disk. Chains are cut at odd places,
+ * direct, through an indirect table, or both; requests complete in any order; driver and device
+ * take turns at any ring action; the driver notifies and is interrupted only as the event indexes
+ * say.
  */
 #include "device/raw_driver.h"
 #include "harness/test.h"
@@ -200,8 +201,8 @@ static void reap(struct model *model) {
     }
 }
 
-/* Asks for an interrupt some way ahead, looks again as 2.7.14 says, and lets the device work: the line
- * is up if the entry that was asked for came after the asking. */
+/* Asks for an interrupt some way ahead, looks again as 2.7.14 says, and lets the device work: the
+ * line is up if the entry that was asked for came after the asking. */
 static void wait_for_interrupt(struct model *model) {
     struct raw_driver *raw = model->raw;
     ash_paddr_t idx = raw_used_at(raw) + 2;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raw_driver.h: the tests' own tiny driver: builds split rings by hand, through the register window,
- * in a guest RAM that the test owns. It obeys the specification unless the test makes it not.
+ * raw_driver.h: the tests' own tiny driver: builds split rings by hand, through the register
+ * window, in a guest RAM that the test owns. It obeys the specification unless the test makes it
+ * not.
  */
 #ifndef ASHLAR_TESTS_RAW_DRIVER_H
 #define ASHLAR_TESTS_RAW_DRIVER_H

@@ -71,7 +71,8 @@ struct file_node *node_at(struct mounted *mounted, const char *path);
 int look_up_error(struct mounted *mounted, const char *path);
 struct file_info info_at(struct mounted *mounted, const char *path);
 
-/* A file's whole content as a string of the case's memory; fails the case if it is not to be read. */
+/* A file's whole content as a string of the case's memory; fails the case if it is not to be
+ * read. */
 const char *text_at(struct mounted *mounted, const char *path);
 
 /* A shell over a script */

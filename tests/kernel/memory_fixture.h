@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* memory_fixture.h: a machine's memory made of the case's own, at addresses that are not the CPU's. */
+/* memory_fixture.h: a machine's memory made of the case's own, at addresses that are not the
+ * CPU's. */
 #ifndef TESTS_KERNEL_MEMORY_FIXTURE_H
 #define TESTS_KERNEL_MEMORY_FIXTURE_H
 

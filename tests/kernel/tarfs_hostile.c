@@ -372,7 +372,8 @@ TEST_CASE(tarfs_hostile, disk_that_fails_at_any_read_is_said) {
     CHECK(fail_at > 3);
 }
 
-/* Every file can be read to its end, every link followed; nothing outside of the disk is touched. */
+/* Every file can be read to its end, every link followed; nothing outside of the disk is
+ * touched. */
 static void read_all(struct mounted *mounted) {
     struct file_system *fs = &mounted->fs.interface;
     struct file_node *top = node_at(mounted, "/"), *node = NULL;

@@ -307,12 +307,13 @@ def _():
 
 
 COLUMNS_MAX = 100
-UNFORMATTED_SUFFIXES = ('.py', '.sh', '.build', '.ini', '.S', '.ld')
+# clang-format leaves comments and strings as they are, so C is looked at too.
+SOURCE_SUFFIXES = ('.py', '.sh', '.build', '.ini', '.S', '.ld', '.c', '.h', '.cc')
 WIDE_FILES = {'tools/packages'}  # a table: its last column says what a package is for
 
 
-def unformatted():
-    """Code that clang-format does not see: by its suffix, or without one, such as ./ashlar."""
+def sources():
+    """Every source: by its suffix, or without one, such as ./ashlar."""
     for folder, folders, names in os.walk(SOURCE):
         # An exported tree has no list of its files; build directories and caches are none of them.
         folders[:] = sorted(name for name in folders
@@ -321,16 +322,16 @@ def unformatted():
         for name in sorted(names):
             path = pathlib.Path(folder) / name
             plain = '.' not in name and name != 'LICENSE' and path.is_file()
-            if path.suffix in UNFORMATTED_SUFFIXES or name == 'meson_options.txt':
+            if path.suffix in SOURCE_SUFFIXES or name == 'meson_options.txt':
                 yield path
             elif plain and path.read_bytes()[:2] in (b'#!', b'# '):
                 yield path
 
 
-@tap.case('style.what_no_tool_formats_keeps_to_100_columns')
+@tap.case('style.a_line_keeps_to_100_columns')
 def _():
     seen, problems = set(), []
-    for path in unformatted():
+    for path in sources():
         seen.add(relative(path))
         if relative(path) not in WIDE_FILES:
             lines = path.read_text(encoding='utf-8').splitlines()

@@ -165,8 +165,9 @@ TEST_CASE(hosted, manual_time_waits_for_the_slowest_cpu) {
     hosted_clock_set_real();
 }
 
-/* Two CPUs go to sleep at the same moment, again and again; one moves the clock, and spins until the
- * other has seen it. A wake-up that comes between the other's look and its sleep must not be lost. */
+/* Two CPUs go to sleep at the same moment, again and again; one moves the clock, and spins until
+ * the other has seen it. A wake-up that comes between the other's look and its sleep must not be
+ * lost. */
 enum { SLEEPS = 1000, SPINS_MAX = 1 << 22 };
 struct sleep_probe {
     uint32_t woken[2];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fake_pages.h: a page source for the slab's tests, over the harness's memory. It knows every block,
- * fails when told to, fills new blocks with a pattern, and panics at a free that is not exact.
+ * fake_pages.h: a page source for the slab's tests, over the harness's memory. It knows every
+ * block, fails when told to, fills new blocks with a pattern, and panics at a free that is not
+ * exact.
  */
 #ifndef ASHLAR_TEST_FAKE_PAGES_H
 #define ASHLAR_TEST_FAKE_PAGES_H

@@ -11,10 +11,10 @@
  *  - Locking: one port spinlock per instance, taken pinned, for the time of one call. Not for
  *    interrupt handlers. ash_buddy_find takes no lock. Operations on several instances are
  *    independent.
- *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted. A free that does not name an allocated
- *    block exactly (double, foreign, wrong order, inside a block) always ends in ash_panic, before
- *    anything has changed and with the lock dropped; where ASH_REQUIRE is compiled out it is
- *    ignored.
+ *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted. A free that does not name an
+ *    allocated block exactly (double, foreign, wrong order, inside a block) always ends in
+ *    ash_panic, before anything has changed and with the lock dropped; where ASH_REQUIRE is
+ *    compiled out it is ignored.
  *  - An allocation fails only if no aligned block of its order is wholly free: free buddies are
  *    merged at once.
  *  - Which of several fitting blocks is handed out is not part of the contract.
@@ -22,10 +22,10 @@
  *
  * Source: Knowlton 1965 and Knuth, TAOCP 1, 2.5 (the buddy system).
  *
- *   region     first                                                      first + len_pages
- *              |                                                          |
- *   frames     3  4     6     8           12          16                      22 23
- *              [0][  1  ][  1 ][    2     ][    2     ][         2       ][ 1   ][0]   blocks, by order
+ *   region   first                                                      first + len_pages
+ *            |                                                          |
+ *   frames   3  4     6     8           12          16                      22 23
+ *   orders   [0][  1  ][  1 ][    2     ][    2     ][         2       ][ 1   ][0]
  */
 #ifndef ASHLAR_BUDDY_H
 #define ASHLAR_BUDDY_H
@@ -113,9 +113,9 @@ struct ash_buddy {
 size_t ash_buddy_storage_size(const struct ash_buddy_config *config) ASH_MUST_CHECK;
 
 /*
- * Makes all frames of all regions free. `storage` is the buddy's for as long as it is used; there is
- * nothing to undo. -ASH_EINVAL: invalid config, or storage NULL, misaligned or too small; nothing
- * has been written then. O(frames).
+ * Makes all frames of all regions free. `storage` is the buddy's for as long as it is used; there
+ * is nothing to undo. -ASH_EINVAL: invalid config, or storage NULL, misaligned or too small;
+ * nothing has been written then. O(frames).
  */
 int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *config, void *storage,
                    size_t storage_bytes) ASH_MUST_CHECK;
@@ -123,10 +123,10 @@ int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *confi
 /* Blocks */
 
 /*
- * Allocates a block of 2^order frames, order 0..18, and stores its first frame number in *first. The
- * owner tag, 0..7, is kept with the block for ash_buddy_find and has no meaning here. -ASH_ENOMEM:
- * no such block is free; -ASH_EINVAL: order or owner out of range. O(1): at most 18 splits, each a
- * few words.
+ * Allocates a block of 2^order frames, order 0..18, and stores its first frame number in *first.
+ * The owner tag, 0..7, is kept with the block for ash_buddy_find and has no meaning here.
+ * -ASH_ENOMEM: no such block is free; -ASH_EINVAL: order or owner out of range. O(1): at most 18
+ * splits, each a few words.
  */
 int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, uint8_t owner,
                     ash_pfn_t *first) ASH_MUST_CHECK;
@@ -140,8 +140,9 @@ int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order,
                        uint8_t owner) ASH_MUST_CHECK;
 
 /*
- * Frees an allocated block; `first` and `order` are what the allocation gave and took. Anything else
- * is a broken contract: ash_panic says what the frame is. O(1): at most 18 merges, each a few words.
+ * Frees an allocated block; `first` and `order` are what the allocation gave and took. Anything
+ * else is a broken contract: ash_panic says what the frame is. O(1): at most 18 merges, each a few
+ * words.
  */
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
 

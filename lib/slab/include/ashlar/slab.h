@@ -67,7 +67,8 @@ struct ash_slab_config {
 
     /* Power of two, ASH_PAGE_SIZE..ASH_SLAB_BYTES_MAX; 0: ASH_SLAB_BYTES_DEFAULT. A wish: where a
      * slab of this size would waste more than 1/8, the next larger one that does not is taken.
-     * Larger: fewer calls of the page source. Smaller: less memory held by a cache of few objects. */
+     * Larger: fewer calls of the page source. Smaller: less memory held by a cache of few
+     * objects. */
     size_t slab_bytes;
 
     /* See "Construct and destruct" above. Called without a lock held; may use other caches, not

@@ -43,7 +43,7 @@ extern "C" {
 #define ASH_VIRTIO_BLK_QUEUE_SIZE_DEFAULT    256u
 #define ASH_VIRTIO_BLK_IN_FLIGHT_MAX_DEFAULT 32u
 #define ASH_VIRTIO_BLK_STORAGE_ALIGN         64u
-#define ASH_VIRTIO_BLK_REQUEST_BYTES_MAX     (UINT32_C(1) << 30) /* devices with no limit of theirs */
+#define ASH_VIRTIO_BLK_REQUEST_BYTES_MAX     (UINT32_C(1) << 30) /* where a device has no limit */
 
 /* Feature bits, 5.2.3 */
 #define ASH_VIRTIO_BLK_F_SIZE_MAX (UINT64_C(1) << 1)

@@ -12,13 +12,13 @@
  *    entries and the two event words only, each once, into a local, validated before use.
  *  - A violation latches a fault (event `virtq.broken`); from then on nothing is submitted or
  *    reaped until ash_virtq_restart, which the owner calls once the device is reset.
- *  - Port primitives: DMA barriers, ordered loads and stores, compare-exchange, event; relax, for the
- *    wait in a reset (virtio.h).
+ *  - Port primitives: DMA barriers, ordered loads and stores, compare-exchange, event; relax, for
+ *    the wait in a reset (virtio.h).
  *
  * Source: VIRTIO 1.2, 2.7.
  *
- *   producer ── desc, avail.ring ── publish ──> avail.idx ══ device ══> used ring ── next ──> reaper
- *   submitted |= slot   started ^= submitted                                retire: finished ^= slot
+ *   producer ── desc, avail.ring ── publish ─> avail.idx ══ device ══> used ring ── next ─> reaper
+ *   submitted |= slot   started ^= submitted                              retire: finished ^= slot
  *   in flight: the bits in started and finished differ; free: they are alike, and not submitted
  */
 #ifndef ASHLAR_VIRTQ_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * port.h of qemu-virt: aarch64 bare metal at EL1, up to 8 CPUs. TPIDR_EL1 points to this CPU's
- * struct port_cpu; an interrupt is masked by DAIF.I; locks are LDAXR/STLXR (the compiler's builtins,
- * built without outlined atomics).
+ * struct port_cpu; an interrupt is masked by DAIF.I; locks are LDAXR/STLXR (the compiler's
+ * builtins, built without outlined atomics).
  */
 #ifndef ASHLAR_PORT_H
 #define ASHLAR_PORT_H

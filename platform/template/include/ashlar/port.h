@@ -24,14 +24,15 @@ static inline ash_irq_t ash_port_irq_save(void) { return 0; }
 static inline void ash_port_irq_restore(ash_irq_t state) { (void)state; }
 static inline void ash_spin_init(struct ash_spinlock *lock) { lock->locked = 0; }
 static inline void ash_spin_lock(struct ash_spinlock *lock) { lock->locked = 1; }
-static inline bool ash_spin_trylock(struct ash_spinlock *lock) { return !lock->locked && (lock->locked = 1); }
+static inline bool ash_spin_trylock(struct ash_spinlock *l) { return !l->locked && ++l->locked; }
 static inline void ash_spin_unlock(struct ash_spinlock *lock) { lock->locked = 0; }
 static inline void ash_port_relax(void) {}
 static inline void ash_port_dma_rmb(void) { ash_fence(); }
 static inline void ash_port_dma_wmb(void) { ash_fence(); }
 static inline void ash_port_dma_mb(void) { ash_fence(); }
 static inline uint64_t ash_port_cycles(void) { return 0; }
-static inline void ash_port_event(struct ash_event *e, uint64_t a, uint64_t b) { (void)e, (void)a, (void)b; }
+static inline void ash_port_event(struct ash_event *e, uint64_t a, uint64_t b)
+{ (void)e, (void)a, (void)b; }
 /* clang-format on */
 
 #endif
