@@ -122,8 +122,9 @@ static void after_command(struct shell *shell) {
 static void greet(struct shell *shell) {
     if (!shell->console->is_terminal)
         return;
-    shell_print(shell, "Ashlar on %s: %" PRIu32 " CPU(s), %" PRIu64 " MiB\n", platform_name(),
-                platform_cpu_count(), kernel.memory.total_bytes >> 20);
+    shell_print(shell, "Ashlar on %s: %" PRIu32 " CPU%s, %" PRIu64 " MiB\n", platform_name(),
+                platform_cpu_count(), platform_cpu_count() == 1 ? "" : "s",
+                kernel.memory.total_bytes >> 20);
     if (kernel.files != NULL)
         shell_print(shell, "disk: %" PRIu64 " entries\n", kernel.files->entries);
     else
