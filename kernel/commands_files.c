@@ -9,7 +9,8 @@
 
 /* Shared with hexdump */
 
-int shell_file_error(struct shell *shell, const char *command, const char *path, int error) {
+/* "COMMAND: PATH: what the error means". Returns 1. */
+static int file_error(struct shell *shell, const char *command, const char *path, int error) {
     shell_error(shell, command, path, ash_strerror(error));
     if (error == -ASH_ENOENT && shell->fs->damage(shell->fs) != NULL)
         shell_error(shell, command, path, "(the archive is damaged, see `blk`: it may be missing)");
@@ -35,7 +36,7 @@ bool shell_file_open(struct shell *shell, const char *command, const char *path,
         }
         error = -ASH_EISDIR;
     }
-    shell_file_error(shell, command, path, error);
+    file_error(shell, command, path, error);
     return false;
 }
 
@@ -49,7 +50,7 @@ int shell_file_each(struct shell *shell, const char *command, const char *path,
         if (error == 0 && got != want)
             error = -ASH_EIO;
         if (error != 0)
-            return shell_file_error(shell, command, path, error);
+            return file_error(shell, command, path, error);
         take(context, shell->chunk, got);
         offset += got;
         if (shell_interrupted(shell))
@@ -101,7 +102,7 @@ static int list(struct shell *shell, const char *path, bool is_long, bool with_h
     if (error == -ASH_ENOENT || error == -ASH_ELOOP) /* a link that leads nowhere is listed */
         error = shell->fs->look_up(shell->fs, path, false, &node);
     if (error != 0)
-        return shell_file_error(shell, "ls", path, error);
+        return file_error(shell, "ls", path, error);
     shell->fs->describe(shell->fs, node, &info);
     if (info.type != FILE_DIRECTORY) {
         print_name(shell, path, &info, is_long);

@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* selftest.c: see selftest.h. */
+#include "console.h"
 #include "selftest.h"
 
 #include <ashlar/error.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "harness/tap.h"
 #include "harness/test_case.h"
-#include "platform.h"
 
 extern const size_t test_case_expected; /* generated from the sources */
 
 enum { WORDS_BYTES = 512 };
-
-static void print(const char *format, ...) {
-    char text[640];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    platform_console_write(text, strlen(text));
-}
 
 /* Decimal digits up to the end of the word; false for anything else. */
 static bool read_number(const char *text, uint64_t *number) {
@@ -40,7 +29,7 @@ static bool read_number(const char *text, uint64_t *number) {
 /* Copies the words without seed=N, and sets the seed. */
 static bool take_seed(const char *words, char *select, size_t size) {
     if (strlen(words) >= size) {
-        print("test: more than %zu characters of arguments\n", size - 1);
+        kernel_print("test: more than %zu characters of arguments\n", size - 1);
         return false;
     }
     size_t used = 0;
@@ -49,7 +38,7 @@ static bool take_seed(const char *words, char *select, size_t size) {
         if (len > 5 && memcmp(words, "seed=", 5) == 0) {
             uint64_t seed;
             if (!read_number(words + 5, &seed)) {
-                print("test: %.*s: the seed is a decimal number\n", (int)len, words);
+                kernel_print("test: %.*s: the seed is a decimal number\n", (int)len, words);
                 return false;
             }
             test_set_seed(seed);
@@ -66,15 +55,15 @@ static bool take_seed(const char *words, char *select, size_t size) {
 int selftest_run(const char *words, void *arena) {
     char select[WORDS_BYTES];
     if (test_case_count() != test_case_expected) {
-        print("test: %zu cases linked in, %zu in the sources: %s\n", test_case_count(),
-              test_case_expected,
-              test_case_count() < test_case_expected
-                  ? "the linker dropped some"
-                  : "a source changed while it was built; build again");
+        kernel_print("test: %zu cases linked in, %zu in the sources: %s\n", test_case_count(),
+                     test_case_expected,
+                     test_case_count() < test_case_expected
+                         ? "the linker dropped some"
+                         : "a source changed while it was built; build again");
         return -ASH_EINVAL;
     }
     if (!take_seed(words, select, sizeof(select)))
         return -ASH_EINVAL;
     test_set_arena(arena, SELFTEST_ARENA_BYTES);
-    return (int)tap_run(select, print).failed;
+    return (int)tap_run(select, kernel_print).failed;
 }

@@ -188,14 +188,16 @@ static void run_command(struct shell *shell, int argc, char **argv) {
         shell->after_command(shell);
 }
 
-int shell_execute(struct shell *shell, char *line) {
+/* Runs one line, which is rewritten; the status is that of its last command. */
+static void execute(struct shell *shell, char *line) {
     size_t count, end;
     int error = words_split(line, shell->words, SHELL_WORDS_MAX, &count);
     if (error != 0) {
         shell_error(shell, "shell", NULL,
                     error == -ASH_E2BIG ? "the line has more than 256 words; nothing was run"
                                         : "a quote is not closed; nothing was run");
-        return shell->status = SHELL_STATUS_USAGE;
+        shell->status = SHELL_STATUS_USAGE;
+        return;
     }
     for (size_t start = 0; start < count && !shell->done; start = end + 1) {
         for (end = start; end < count && shell->words[end] != NULL; end++) {}
@@ -204,7 +206,6 @@ int shell_execute(struct shell *shell, char *line) {
         if (shell->status == SHELL_STATUS_STOPPED)
             break;
     }
-    return shell->status;
 }
 
 /* One whole line, in whatever way it ended. */
@@ -213,7 +214,7 @@ static void take_line(struct shell *shell, enum line_event event) {
     case LINE_READY:
         if (shell->console->is_terminal)
             line_editor_remember(&shell->editor);
-        shell_execute(shell, shell->editor.line);
+        execute(shell, shell->editor.line);
         break;
     case LINE_TOO_LONG:
         shell->status = SHELL_STATUS_USAGE;

@@ -70,9 +70,6 @@ void shell_init(struct shell *shell);
 /* Runs lines until the end of input or `poweroff`; returns the status to end with. */
 int shell_run(struct shell *shell);
 
-/* Runs one line, which is rewritten; returns the status of its last command. */
-int shell_execute(struct shell *shell, char *line);
-
 /* The command of this name, or NULL. */
 const struct shell_command *shell_find(const char *name);
 

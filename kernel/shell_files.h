@@ -22,7 +22,4 @@ int shell_file_each(struct shell *shell, const char *command, const char *path,
                     const struct shell_file_range *range,
                     void (*take)(void *context, const uint8_t *bytes, size_t len), void *context);
 
-/* "COMMAND: PATH: what the error means". Returns 1. */
-int shell_file_error(struct shell *shell, const char *command, const char *path, int error);
-
 #endif

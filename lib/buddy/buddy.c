@@ -5,11 +5,12 @@
 ASH_EVENT_DEFINE(event_exhausted, "buddy.exhausted", "order,free_pages");
 
 /*
+ * Puts a block that is in nobody's hands among the free ones, merged as far as it goes.
  * The buddy of a block of order o is the block whose index differs in bit o alone. Blocks of order
  * order_max have no buddy inside their span, unless they are of the largest order there is.
  */
-void ash__buddy_insert(struct ash_buddy *buddy, const struct ash_buddy_span *span, uint64_t index,
-                       uint32_t order) {
+static void insert(struct ash_buddy *buddy, const struct ash_buddy_span *span, uint64_t index,
+                   uint32_t order) {
     uint32_t emptied = 0;
     for (; order < span->order_max; order++) {
         uint64_t other = index ^ UINT64_C(1) << order; /* its bits below `order` do not count */
@@ -26,7 +27,7 @@ void ash__buddy_insert_range(struct ash_buddy *buddy, const struct ash_buddy_spa
     while (index < end) {
         uint32_t order = ash_log2_floor(end - index), aligned = ash_ctz64(index);
         order = (uint32_t)ash_min_u64(order, ash_min_u64(aligned, span->order_max));
-        ash__buddy_insert(buddy, span, index, order);
+        insert(buddy, span, index, order);
         index += UINT64_C(1) << order;
     }
 }
@@ -178,7 +179,7 @@ void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     }
     ash_store_relaxed(state_at(span, index), (uint8_t)STATE_NONE);
     buddy->free_pages += UINT64_C(1) << order;
-    ash__buddy_insert(buddy, span, index, order);
+    insert(buddy, span, index, order);
     buddy_unlock(buddy);
 }
 

@@ -169,11 +169,8 @@ static inline void buddy_unlock(struct ash_buddy *buddy) {
     ash_port_unpin();
 }
 
-/* Puts a block that is in nobody's hands among the free ones, merged as far as it goes. */
-void ash__buddy_insert(struct ash_buddy *buddy, const struct ash_buddy_span *span, uint64_t index,
-                       uint32_t order);
-
-/* The same for a range of any length, cut into the largest aligned blocks. */
+/* Puts a range that is in nobody's hands among the free blocks, cut into the largest aligned ones,
+ * each merged as far as it goes. */
 void ash__buddy_insert_range(struct ash_buddy *buddy, const struct ash_buddy_span *span,
                              uint64_t index, uint64_t end);
 

@@ -24,7 +24,7 @@ void hosted_cpu_enter(uint32_t cpu) {
 }
 
 /* After this nobody can signal the thread as that CPU, and it may end. */
-void hosted_cpu_leave(void) {
+static void leave_cpu(void) {
     hosted_interrupt_target(hosted_this_cpu.index, NULL);
     hosted_timer_forget(hosted_this_cpu.index);
     hosted_fault_stack_leave();
@@ -92,7 +92,7 @@ static void *cpu_thread(void *argument) {
         return NULL;
     hosted_cpu_enter(start->cpu);
     start->body(start->context, start->cpu);
-    hosted_cpu_leave();
+    leave_cpu();
     one_less_runs();
     return NULL;
 }

@@ -32,7 +32,6 @@ void hosted_signals(sigset_t *set);
 
 /* Makes the calling thread the CPU: its slot can be interrupted, its faults have a stack. */
 void hosted_cpu_enter(uint32_t cpu);
-void hosted_cpu_leave(void);
 
 /* CPUs that run at the moment: 1, or as many as platform_run_on_cpus was asked for. */
 uint32_t hosted_cpus_running(void);
@@ -57,9 +56,6 @@ void hosted_fibers_seed(uint64_t seed);
 
 /* Where the CPU's mask and pending bits are now; NULL: nobody is that CPU. */
 void hosted_interrupt_target(uint32_t cpu, struct hosted_cpu *where);
-
-/* Runs what is pending although the caller holds the mask, and masks again. */
-void hosted_interrupt_window(void);
 
 /* Moves what is known of a CPU, pending bits included, to where it is from now on. */
 void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct hosted_cpu *to);

@@ -70,7 +70,8 @@ void hosted_irq_replay(void) {
     } while (ash_load_relaxed(&cpu->irq_pending) != 0);
 }
 
-void hosted_interrupt_window(void) {
+/* Runs what is pending although the caller holds the mask, and masks again. */
+static void open_window(void) {
     uint32_t depth = hosted_this_cpu.irq_depth;
     hosted_this_cpu.irq_depth = 0;
     ash_port_compiler_fence();
@@ -186,5 +187,5 @@ void platform_wait(ash_ns_t deadline_ns) {
         if (!hosted_fiber_wait(deadline_ns))
             hosted_sleep(deadline_ns);
     }
-    hosted_interrupt_window();
+    open_window();
 }

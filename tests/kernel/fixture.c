@@ -109,7 +109,7 @@ static void memory_free(void *context, void *pointer) {
         memory->live--;
 }
 
-struct allocator test_memory_allocator(struct test_memory *memory) {
+static struct allocator allocator_of(struct test_memory *memory) {
     return (struct allocator){memory_alloc, memory_free, memory};
 }
 
@@ -143,7 +143,7 @@ struct mounted *mounted_new(const struct image *image) {
 }
 
 void mounted_mount(struct mounted *mounted) {
-    struct allocator allocator = test_memory_allocator(&mounted->memory);
+    struct allocator allocator = allocator_of(&mounted->memory);
     mounted->error = tarfs_mount(&mounted->fs, &mounted->source, &allocator, keep_report, mounted);
     if (mounted->error == 0 && mounted->fs.interface.check(&mounted->fs.interface) != NULL)
         test_fail(__FILE__, __LINE__, "%s", mounted->fs.interface.check(&mounted->fs.interface));

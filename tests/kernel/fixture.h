@@ -46,7 +46,6 @@ struct test_memory {
     uint64_t calls, live;
     uint64_t fail_at; /* this call, counted from 1, and all after it fail; 0: none */
 };
-struct allocator test_memory_allocator(struct test_memory *memory);
 
 /* A mounted image */
 

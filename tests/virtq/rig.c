@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "virtq/rig.h"
 
-ash_paddr_t rig_dma_address(void *context, const void *pointer, size_t len_bytes) {
+static ash_paddr_t dma_address(void *context, const void *pointer, size_t len_bytes) {
     struct rig *rig = context;
     (void)len_bytes;
     if (++rig->dma_calls == rig->dma_fails_at)
@@ -13,7 +13,7 @@ struct rig *rig_new(void) {
     struct rig *rig = test_alloc(sizeof(*rig), 64);
     mini_device_init(&rig->device, RIG_CAPACITY_SECTORS);
     rig->config = (struct ash_virtio_blk_config){
-        .transport = &rig->mmio.transport, .dma_address = rig_dma_address, .context = rig};
+        .transport = &rig->mmio.transport, .dma_address = dma_address, .context = rig};
     return rig;
 }
 

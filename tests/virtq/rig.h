@@ -38,6 +38,4 @@ void rig_check(struct rig *rig);
 /* The buffer holds the disk's bytes from this sector on. */
 void rig_check_data(const void *buffer, uint64_t sector, size_t len_bytes);
 
-ash_paddr_t rig_dma_address(void *context, const void *pointer, size_t len_bytes);
-
 #endif
