@@ -5,27 +5,17 @@
 
 struct ash_buddy bench_buddy;
 
-static void *pages_alloc(void *, uint32_t order, uint8_t kind) {
+static void *pages_alloc(void *, uint32_t order) {
     ash_pfn_t first;
-    return ash_buddy_alloc(&bench_buddy, order, kind, &first) == 0 ? bench_pointer(first) : nullptr;
+    return ash_buddy_alloc(&bench_buddy, order, 0, &first) == 0 ? bench_pointer(first) : nullptr;
 }
 
 static void pages_free(void *, void *base, uint32_t order) {
     ash_buddy_free(&bench_buddy, bench_frame(base), order);
 }
 
-static bool pages_find(void *, const void *pointer, struct ash_page_block *block) {
-    struct ash_buddy_block found;
-    if (!ash_buddy_find(&bench_buddy, bench_frame(pointer), &found))
-        return false;
-    block->base = bench_pointer(found.first);
-    block->order = found.order;
-    block->kind = found.owner;
-    return true;
-}
-
-static const struct ash_page_source_ops ops = {pages_alloc, pages_free, pages_find};
-const struct ash_page_source bench_pages = {&ops, nullptr};
+static const struct ash_page_source_ops ops = {pages_alloc, pages_free, nullptr};
+struct ash_page_source bench_pages;
 
 void bench_pages_init() {
     constexpr size_t bytes = size_t{128} << 20;
@@ -36,6 +26,15 @@ void bench_pages_init() {
     void *storage = std::malloc(storage_bytes);
     if (arena == nullptr || storage == nullptr ||
         ash_buddy_init(&bench_buddy, &config, storage, storage_bytes) != 0)
+        std::abort();
+    struct ash_page_source_config source = {};
+    source.ops = &ops;
+    source.base = arena;
+    source.len_pages = bytes / ASH_PAGE_SIZE;
+    storage_bytes = ash_page_source_storage_size(&source);
+    storage = std::malloc(storage_bytes);
+    if (storage == nullptr ||
+        ash_page_source_init(&bench_pages, &source, storage, storage_bytes) != 0)
         std::abort();
 }
 

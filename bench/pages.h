@@ -10,7 +10,7 @@
 #include <ashlar/slab.h>
 
 extern struct ash_buddy bench_buddy;
-extern const struct ash_page_source bench_pages;
+extern struct ash_page_source bench_pages;
 
 /* Once, before all else. */
 void bench_pages_init();

@@ -39,28 +39,27 @@ ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *p
 
 /* The heap's page source */
 
-static void *source_alloc(void *context, uint32_t order, uint8_t kind) {
-    return memory_pages_alloc(context, order, kind);
+static void *source_alloc(void *context, uint32_t order) {
+    return memory_pages_alloc(context, order, MEMORY_HEAP);
 }
 
 static void source_free(void *context, void *base, uint32_t order) {
     memory_pages_free(context, base, order);
 }
 
-static bool source_find(void *context, const void *pointer, struct ash_page_block *block) {
-    const struct kernel_memory *memory = context;
-    struct ash_buddy_block found;
-    if (range_of(memory, pointer, 1) == NULL)
-        return false;
-    if (!ash_buddy_find(&memory->buddy, memory->view.address(pointer) >> ASH_PAGE_SHIFT, &found))
-        return false;
-    block->base = memory->view.pointer(found.first << ASH_PAGE_SHIFT);
-    block->order = found.order;
-    block->kind = found.owner <= MEMORY_LARGE ? found.owner : (uint8_t)ASH_PAGE_FOREIGN;
-    return true;
-}
+static const struct ash_page_source_ops source_ops = {.alloc = source_alloc, .free = source_free};
 
-static const struct ash_page_source_ops source_ops = {source_alloc, source_free, source_find};
+/* One map from the first range to the end of the last, holes included: two bytes a page. */
+static struct ash_page_source_config source_config(struct kernel_memory *memory) {
+    const struct platform_range *last = &memory->ranges[memory->range_count - 1];
+    ash_paddr_t base = memory->ranges[0].base;
+    return (struct ash_page_source_config){
+        .ops = &source_ops,
+        .context = memory,
+        .base = memory->view.pointer(base),
+        .len_pages = (last->base + last->size_bytes - base) >> ASH_PAGE_SHIFT,
+    };
+}
 
 static void *heap_alloc(void *context, size_t size_bytes) {
     struct kernel_memory *memory = context;
@@ -97,25 +96,32 @@ static uint32_t regions_of(const struct kernel_memory *memory, uint32_t cut_rang
     return count;
 }
 
-/* Carves the storage from the end of the largest range, where it breaks no aligned block. */
-static int buddy_start(struct kernel_memory *memory) {
+/* Carves the storage from the end of the largest range, where it breaks no aligned block: the page
+ * map first, the buddy's notes behind it. */
+static int pages_start(struct kernel_memory *memory) {
     struct ash_buddy_region regions[MEMORY_RANGES_MAX];
     uint32_t range = largest_range(memory);
     struct ash_buddy_config config = {regions, regions_of(memory, range, 0, regions)};
-    uint64_t cut = 0, needed = ash_buddy_storage_size(&config);
-    if (needed == 0)
+    const struct ash_page_source_config source = source_config(memory);
+    uint64_t map = ash_page_source_storage_size(&source);
+    uint64_t cut = 0, notes = ash_buddy_storage_size(&config);
+    if (notes == 0 || map == 0)
         return -ASH_EINVAL;
     /* Fewer frames can need more: the end that is left may be aligned worse. */
-    while (needed > cut) {
-        cut = ash_align_up(needed, ASH_PAGE_SIZE);
+    while (map + notes > cut) {
+        cut = ash_align_up(map + notes, ASH_PAGE_SIZE);
         if (cut > memory->ranges[range].size_bytes || memory->total_bytes < cut + MEMORY_MIN_BYTES)
             return -ASH_ENOMEM;
         config.region_count = regions_of(memory, range, cut, regions);
-        needed = ash_buddy_storage_size(&config);
+        notes = ash_buddy_storage_size(&config);
     }
     ash_paddr_t end = memory->ranges[range].base + memory->ranges[range].size_bytes;
+    char *storage = memory->view.pointer(end - cut);
     memory->storage_bytes = cut;
-    return ash_buddy_init(&memory->buddy, &config, memory->view.pointer(end - cut), (size_t)cut);
+    int error = ash_page_source_init(&memory->source, &source, storage, (size_t)map);
+    if (error != 0)
+        return error;
+    return ash_buddy_init(&memory->buddy, &config, storage + map, (size_t)(cut - map));
 }
 
 int memory_init(struct kernel_memory *memory, const struct platform_range *ranges, uint32_t count,
@@ -131,10 +137,9 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
     memory->range_count = count;
     if (memory->total_bytes < MEMORY_MIN_BYTES)
         return -ASH_ENOMEM;
-    int error = buddy_start(memory);
+    int error = pages_start(memory);
     if (error != 0)
         return error;
-    memory->source = (struct ash_page_source){&source_ops, memory};
     memory->allocator = (struct allocator){heap_alloc, heap_free, memory};
     return ash_heap_init(&memory->heap, &memory->source);
 }

@@ -2,9 +2,8 @@
 /*
  * memory.h: the machine's memory: every page frame in one buddy, the kernel's heap over it.
  *
- * The buddy's notes are carved out of the largest range; what is left is handed out. The heap's
- * slabs and large blocks are blocks of the buddy, whose owner tag says which (enum memory_owner),
- * so that for every pointer there is the heap can ask whose it is before it reads a byte.
+ * The buddy's notes and the heap's page map are carved out of the largest range; what is left is
+ * handed out. The page map covers all addresses from the first range to the end of the last one.
  */
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H
@@ -21,11 +20,10 @@ enum {
     MEMORY_MIN_BYTES = 1 << 20,
 };
 
-/* Owner tags; the first three are the heap's own kinds. */
+/* Owner tags. */
 enum memory_owner {
-    MEMORY_FOREIGN = ASH_PAGE_FOREIGN, /* the kernel's own pages: buffers, rings */
-    MEMORY_SLAB = ASH_PAGE_SLAB,
-    MEMORY_LARGE = ASH_PAGE_LARGE,
+    MEMORY_FOREIGN, /* the kernel's own pages: buffers, rings */
+    MEMORY_HEAP,
     MEMORY_TESTS, /* what `test` lends to the cases */
 };
 
@@ -44,7 +42,7 @@ struct kernel_memory {
     struct platform_range ranges[MEMORY_RANGES_MAX];
     uint32_t range_count;
     uint64_t total_bytes;   /* of all ranges */
-    uint64_t storage_bytes; /* of these, the buddy's own */
+    uint64_t storage_bytes; /* of these, the notes and the map */
 };
 
 /*

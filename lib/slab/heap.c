@@ -10,7 +10,7 @@
 static const char *const class_names[ASH_HEAP_CLASSES] = {
     "kmalloc-16", "kmalloc-32", "kmalloc-64", "kmalloc-128", "kmalloc-256", "kmalloc-512"};
 
-int ash_heap_init(struct ash_heap *heap, const struct ash_page_source *source) {
+int ash_heap_init(struct ash_heap *heap, struct ash_page_source *source) {
     *heap = (struct ash_heap){.source = source};
     ash_spin_init(&heap->lock);
     for (uint32_t i = 0; i < ASH_HEAP_CLASSES; i++) {
@@ -21,11 +21,11 @@ int ash_heap_init(struct ash_heap *heap, const struct ash_page_source *source) {
             .empty_max = ASH_HEAP_EMPTY_MAX,
             .source = source,
         };
-        int error = ash_slab_cache_init(&heap->caches[i], &config);
+        int error = ash__slab_cache_prepare(&heap->caches[i], &config);
         if (error != 0)
             return error;
     }
-    return 0;
+    return ash__source_register(source, heap->caches, ASH_HEAP_CLASSES, &heap->first_id);
 }
 
 int ash_heap_fini(struct ash_heap *heap) {
@@ -64,7 +64,9 @@ static void *alloc_large(struct ash_heap *heap, size_t size) {
     /* SIZE_MAX asks for order 52, which like all that is too large the source does not have. */
     uint32_t bits = ash_log2_ceil(size);
     uint32_t order = bits <= ASH_PAGE_SHIFT ? 0 : bits - ASH_PAGE_SHIFT;
-    void *base = heap->source->ops->alloc(heap->source->context, order, ASH_PAGE_LARGE);
+    void *base = ash__source_alloc(heap->source, order, true);
+    if (base != NULL)
+        ash__source_mark_large(heap->source, base, order);
     lock_heap(heap);
     if (base == NULL) {
         heap->large_failures++;
@@ -78,12 +80,13 @@ static void *alloc_large(struct ash_heap *heap, size_t size) {
     return base;
 }
 
-static void free_large(struct ash_heap *heap, const struct ash_page_block *block) {
+static void free_large(struct ash_heap *heap, void *base, uint32_t order) {
+    ash__source_mark(heap->source, base, 0, 0);
     lock_heap(heap);
     heap->large_frees++;
-    heap->large_bytes -= block_bytes(block->order);
+    heap->large_bytes -= block_bytes(order);
     unlock_heap(heap);
-    heap->source->ops->free(heap->source->context, block->base, block->order);
+    ash__source_free(heap->source, base, order);
 }
 
 /* Any size */
@@ -114,58 +117,38 @@ void *ash_kzalloc(struct ash_heap *heap, size_t size) {
 
 /*
  * Whose is it? Returns only for what is the heap's: the cache of one of its slabs, or NULL for a
- * large block. The header is read once: a wrong free on another CPU may change it.
+ * large block, with its order.
  */
 static struct ash_slab_cache *identify(struct ash_heap *heap, const void *pointer,
-                                       struct ash_page_block *block) {
-    if (!heap->source->ops->find(heap->source->context, pointer, block))
-        ash__slab_refuse("the heap", pointer, NULL);
-    if (block->kind == ASH_PAGE_LARGE && pointer == block->base)
-        return NULL;
-    if (block->kind != ASH_PAGE_SLAB)
-        ash__slab_refuse("the heap", pointer, block);
-    struct ash_slab_cache *cache = ash_load_relaxed(&((struct ash__slab *)block->base)->cache);
-    if ((uintptr_t)cache - (uintptr_t)heap->caches >= sizeof(heap->caches))
-        ash__slab_refuse("the heap", pointer, block);
-    return cache;
-}
-
-/* Where the class of the slab that the pointer would be in was noted. */
-static uint8_t *guess_for(struct ash_heap *heap, const void *pointer) {
-    return &heap->guesses[(uintptr_t)pointer / ASH_SLAB_BYTES_DEFAULT % ASH_HEAP_GUESSES];
-}
-
-/* Asks the page source, and notes the class for the next time. Out of line: its stack frame would
- * cost each call of ash_kfree. */
-static __attribute__((noinline)) void free_unknown(struct ash_heap *heap, void *pointer,
-                                                   uint8_t *guess) {
-    struct ash_page_block block;
-    struct ash_slab_cache *cache = identify(heap, pointer, &block);
-    if (cache == NULL) {
-        free_large(heap, &block);
-        return;
-    }
-    ash_store_relaxed(guess, (uint8_t)(cache - heap->caches));
-    ash__slab_free_in(cache, block.base, pointer);
+                                       uint32_t *order) {
+    uint32_t entry = ash__source_entry(heap->source, pointer);
+    if (entry - heap->first_id < ASH_HEAP_CLASSES)
+        return &heap->caches[entry - heap->first_id];
+    *order = entry & ~ASH__SOURCE_LARGE;
+    if ((entry & ASH__SOURCE_LARGE) == 0 || !ash_is_aligned((uintptr_t)pointer, ASH_PAGE_SIZE))
+        ash__slab_refuse(heap->source, "the heap", pointer);
+    return NULL;
 }
 
 void ash_kfree(struct ash_heap *heap, void *pointer) {
+    uint32_t order;
     if (pointer == NULL)
         return;
-    /* A guess may be wrong: then the cache does not know the slab, and nothing has happened. */
-    uint8_t *guess = guess_for(heap, pointer);
-    if (ASH_UNLIKELY(!ash__slab_free_known(&heap->caches[ash_load_relaxed(guess)], pointer)))
-        free_unknown(heap, pointer, guess);
+    struct ash_slab_cache *cache = identify(heap, pointer, &order);
+    if (cache != NULL)
+        ash_slab_free(cache, pointer);
+    else
+        free_large(heap, pointer, order);
 }
 
 size_t ash_ksize(struct ash_heap *heap, const void *pointer) {
+    uint32_t order;
     if (pointer == NULL)
         return 0;
-    struct ash_page_block block;
-    struct ash_slab_cache *cache = identify(heap, pointer, &block);
+    struct ash_slab_cache *cache = identify(heap, pointer, &order);
     if (cache == NULL)
-        return block_bytes(block.order);
-    ash__slab_require_out(cache, block.base, pointer);
+        return block_bytes(order);
+    ash__slab_require_out(cache, pointer);
     return cache->stride;
 }
 

@@ -17,15 +17,30 @@ ASH_EVENT_DEFINE(event_release, "slab.release", "cache,objects");
 
 /* Slabs come and go; no lock held */
 
+/* Undoes init on the first `count` objects. */
+static void fini_objects(struct ash_slab_cache *cache, struct ash__slab *slab, uint32_t count) {
+    for (uint32_t i = 0; cache->config.fini != NULL && i < count; i++)
+        cache->config.fini(ash__slab_object(cache, slab, i), cache->config.context);
+}
+
+static bool init_objects(struct ash_slab_cache *cache, struct ash__slab *slab) {
+    for (uint32_t i = 0; cache->config.init != NULL && i < cache->objects; i++) {
+        if (cache->config.init(ash__slab_object(cache, slab, i), cache->config.context) != 0) {
+            fini_objects(cache, slab, i);
+            return false;
+        }
+    }
+    return true;
+}
+
 static struct ash__slab *make_slab(struct ash_slab_cache *cache) {
-    const struct ash_page_source *source = cache->config.source;
-    struct ash__slab *slab = source->ops->alloc(source->context, cache->order, ASH_PAGE_SLAB);
+    struct ash__slab *slab = ash__source_alloc(cache->config.source, cache->order, true);
     if (slab == NULL)
         return NULL;
-    ASH_REQUIRE(
-        ((uintptr_t)slab & cache->mask) == 0,
-        "slab: page source gave cache %s a block of order %u at %p: not aligned to its size",
-        cache->config.name, cache->order, (void *)slab);
+    if (!init_objects(cache, slab)) {
+        ash__source_free(cache->config.source, slab, cache->order);
+        return NULL;
+    }
     uint32_t words = (cache->objects + 63) / 64, rest = cache->objects % 64;
     for (uint32_t w = 0; w < words; w++)
         slab->bitmap[w] = UINT64_MAX;
@@ -37,21 +52,13 @@ static struct ash__slab *make_slab(struct ash_slab_cache *cache) {
     ash_list_init(&slab->link);
     ash_list_init(&slab->all);
     slab->cache = cache;
-    if (cache->config.construct != NULL) {
-        for (uint32_t i = 0; i < cache->objects; i++)
-            cache->config.construct(ash__slab_object(cache, slab, i), cache->config.context);
-    }
     ASH_EVENT(event_refill, (uintptr_t)cache, cache->objects);
     return slab;
 }
 
 static void release_slab(struct ash_slab_cache *cache, struct ash__slab *slab) {
-    const struct ash_page_source *source = cache->config.source;
-    if (cache->config.destruct != NULL) {
-        for (uint32_t i = 0; i < cache->objects; i++)
-            cache->config.destruct(ash__slab_object(cache, slab, i), cache->config.context);
-    }
-    source->ops->free(source->context, slab, cache->order);
+    fini_objects(cache, slab, cache->objects);
+    ash__source_free(cache->config.source, slab, cache->order);
     ASH_EVENT(event_release, (uintptr_t)cache, cache->objects);
 }
 
@@ -61,7 +68,7 @@ static void attach(struct ash_slab_cache *cache, struct ash__slab *slab) {
     ash_list_push_back(&cache->all, &slab->all);
     cache->slabs++;
     cache->refills++;
-    *ash__slab_known(cache, slab) = (uintptr_t)slab;
+    ash__source_mark(cache->config.source, slab, cache->order, (uint16_t)cache->id);
 }
 
 /* Forgets an empty slab that is on no list but `all`; the caller releases it without the lock. */
@@ -69,9 +76,7 @@ static struct ash__slab *detach(struct ash_slab_cache *cache, struct ash__slab *
     ash_list_remove(&slab->all);
     cache->slabs--;
     cache->releases++;
-    uintptr_t *known = ash__slab_known(cache, slab);
-    if (*known == (uintptr_t)slab)
-        *known = NOT_KNOWN;
+    ash__source_mark(cache->config.source, slab, cache->order, 0);
     slab->cache = NULL;
     return slab;
 }
@@ -188,38 +193,23 @@ void *ash_slab_alloc(struct ash_slab_cache *cache) {
 
 /* Free */
 
-void ash__slab_refuse(const char *cache_name, const void *pointer,
-                      const struct ash_page_block *block) {
-    if (block == NULL)
-        ash_panic(
-            __FILE__, __LINE__,
-            "slab: free of %p to %s: foreign pointer: in no allocated block of the page source "
-            "(never allocated, or its slab went back since)",
-            pointer, cache_name);
-    if (block->kind == ASH_PAGE_LARGE)
+void ash__slab_refuse(struct ash_page_source *source, const char *name, const void *pointer) {
+    const void *large = ash__source_large_around(source, pointer);
+    if (large != NULL)
         ash_panic(__FILE__, __LINE__,
                   "slab: free of %p to %s: inside the large block at %p: free that by ash_kfree of "
                   "its base",
-                  pointer, cache_name, block->base);
-    if (block->kind != ASH_PAGE_SLAB)
+                  pointer, name, large);
+    const struct ash_slab_cache *owner =
+        ash__source_cache(source, ash__source_entry(source, pointer));
+    if (owner != NULL)
         ash_panic(__FILE__, __LINE__,
-                  "slab: free of %p to %s: foreign pointer: in the pages at %p of another owner",
-                  pointer, cache_name, block->base);
-    const struct ash__slab *slab = block->base;
-    const struct ash_slab_cache *owner = slab->cache;
-    ash_panic(__FILE__, __LINE__, "slab: free of %p to %s: in a slab of cache %s: free it there",
-              pointer, cache_name, owner == NULL ? "(going back)" : owner->config.name);
-}
-
-/* Asks the page source; returns only for a slab of this cache. */
-static __attribute__((noinline)) void identify(struct ash_slab_cache *cache, const void *object) {
-    const struct ash_page_source *source = cache->config.source;
-    struct ash_page_block block;
-    if (!source->ops->find(source->context, object, &block))
-        ash__slab_refuse(cache->config.name, object, NULL);
-    const struct ash__slab *slab = block.base;
-    if (block.kind != ASH_PAGE_SLAB || slab->cache != cache)
-        ash__slab_refuse(cache->config.name, object, &block);
+                  "slab: free of %p to %s: in a slab of cache %s: free it there", pointer, name,
+                  owner->config.name);
+    ash_panic(__FILE__, __LINE__,
+              "slab: free of %p to %s: foreign pointer: in no slab and no large block (never "
+              "allocated, or its slab went back since)",
+              pointer, name);
 }
 
 /* In a slab of this cache, but not an object that is out. Called with the lock. */
@@ -283,60 +273,37 @@ static inline void put_object(struct ash_slab_cache *cache, struct ash__slab *sl
         release_slab(cache, surplus);
 }
 
-void ash__slab_free_in(struct ash_slab_cache *cache, struct ash__slab *slab, void *object) {
+/* Locks the cache and returns the slab that the map says the object is in, if it is the cache's. */
+static inline struct ash__slab *lock_slab_of(struct ash_slab_cache *cache, const void *object) {
     ash__slab_lock(cache);
-    if (ASH_ENABLED(ASH_CHECKS >= 1) && ASH_UNLIKELY(slab->cache != cache)) {
+    if (ASH_ENABLED(ASH_CHECKS >= 1) &&
+        ASH_UNLIKELY(ash__source_entry(cache->config.source, object) != cache->id)) {
         ash__slab_unlock(cache);
-        ash__slab_refuse(cache->config.name, object, NULL);
+        ash__slab_refuse(cache->config.source, cache->config.name, object);
     }
-    *ash__slab_known(cache, slab) = (uintptr_t)slab;
-    put_object(cache, slab, object);
+    return ash__slab_of(cache, object);
 }
 
-void ash__slab_require_out(struct ash_slab_cache *cache, struct ash__slab *slab,
-                           const void *object) {
-    ash__slab_lock(cache);
-    (void)index_of(cache, slab, object);
+void ash__slab_require_out(struct ash_slab_cache *cache, const void *object) {
+    (void)index_of(cache, lock_slab_of(cache, object), object);
     ash__slab_unlock(cache);
 }
 
-/* Frees the object if the table of known slabs has its slab. */
-static inline bool free_known(struct ash_slab_cache *cache, void *object) {
-    struct ash__slab *slab = ash__slab_of(cache, object);
-    ash__slab_lock(cache);
-    if (ASH_UNLIKELY(*ash__slab_known(cache, slab) != (uintptr_t)slab)) {
-        ash__slab_unlock(cache);
-        return false;
-    }
-    put_object(cache, slab, object);
-    return true;
-}
-
-bool ash__slab_free_known(struct ash_slab_cache *cache, void *object) {
-    return free_known(cache, object);
-}
-
 void ash_slab_free(struct ash_slab_cache *cache, void *object) {
-    if (ASH_ENABLED(ASH_CHECKS >= 1) && ASH_LIKELY(free_known(cache, object)))
-        return;
-    if (ASH_ENABLED(ASH_CHECKS >= 1))
-        identify(cache, object);
-    ash__slab_free_in(cache, ash__slab_of(cache, object), object);
+    put_object(cache, lock_slab_of(cache, object), object);
 }
 
 /* Caches */
 
 static bool config_is_valid(const struct ash_slab_config *config) {
-    const struct ash_page_source *source = config->source;
     return config->name != NULL && config->size_bytes >= 1 &&
            config->size_bytes <= ASH_SLAB_SIZE_MAX && ash_is_pow2(config->align_bytes) &&
            config->align_bytes <= ASH_SLAB_ALIGN_MAX && ash_is_pow2(config->slab_bytes) &&
            config->slab_bytes >= ASH_PAGE_SIZE && config->slab_bytes <= ASH_SLAB_BYTES_MAX &&
-           config->empty_max <= ASH_SLAB_EMPTY_MAX_LIMIT && source != NULL && source->ops != NULL &&
-           source->ops->alloc != NULL && source->ops->free != NULL && source->ops->find != NULL;
+           config->empty_max <= ASH_SLAB_EMPTY_MAX_LIMIT && config->source != NULL;
 }
 
-int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
     struct ash_slab_config chosen = *config;
     if (chosen.align_bytes == 0)
         chosen.align_bytes = ASH_SLAB_ALIGN_MIN;
@@ -352,10 +319,14 @@ int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_conf
     ash_list_init(&cache->sparse);
     ash_list_init(&cache->empty);
     ash_list_init(&cache->all);
-    for (uint32_t i = 0; i < ASH_SLAB_KNOWN; i++)
-        cache->known[i] = NOT_KNOWN;
     ash__slab_layout(cache);
     return 0;
+}
+
+int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+    uint32_t id;
+    int error = ash__slab_cache_prepare(cache, config);
+    return error != 0 ? error : ash__source_register(cache->config.source, cache, 1, &id);
 }
 
 /* Takes one empty slab out of the cache, or NULL. Lock held. */
@@ -395,6 +366,7 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) {
         return -ASH_EBUSY;
     ash_slab_cache_shrink(cache);
     ASH_ASSERT(cache->slabs == 0);
+    ash__source_unregister(cache->config.source, cache);
     return 0;
 }
 

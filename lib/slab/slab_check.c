@@ -24,17 +24,6 @@ static const char *check_bitmap(const struct ash_slab_cache *cache, const struct
     return NULL;
 }
 
-static bool is_on(const struct ash_list *head, const struct ash_list *node, uint32_t limit) {
-    const struct ash_list *at;
-    ash_list_for_each (at, head) {
-        if (at == node)
-            return true;
-        if (limit-- == 0)
-            break;
-    }
-    return false;
-}
-
 /* The slab is where its number of free objects says. */
 static const char *check_place(struct ash_slab_cache *cache, struct ash__slab *slab,
                                struct census *census) {
@@ -72,6 +61,15 @@ static const char *check_list(const struct ash_slab_cache *cache, const struct a
     return seen == count ? NULL : "I4: a list lacks a slab";
 }
 
+/* Every page of the slab is the cache's in the map. */
+static const char *check_map(const struct ash_slab_cache *cache, const struct ash__slab *slab) {
+    for (size_t at = 0; at <= cache->mask; at += ASH_PAGE_SIZE) {
+        if (ash__source_entry(cache->config.source, (const char *)slab + at) != cache->id)
+            return "I6: the page map names another owner for a page of a slab";
+    }
+    return NULL;
+}
+
 static const char *check_slab(struct ash_slab_cache *cache, struct ash__slab *slab,
                               struct census *census) {
     if (((uintptr_t)slab & cache->mask) != 0)
@@ -80,21 +78,10 @@ static const char *check_slab(struct ash_slab_cache *cache, struct ash__slab *sl
         return "I1: a slab's header names another cache";
     census->slabs++;
     census->free += slab->free;
-    const char *broken = check_bitmap(cache, slab);
+    const char *broken = check_map(cache, slab);
+    if (broken == NULL)
+        broken = check_bitmap(cache, slab);
     return broken != NULL ? broken : check_place(cache, slab, census);
-}
-
-/* Every entry of the table of known slabs is one of this cache's, in its place. */
-static const char *check_known(struct ash_slab_cache *cache) {
-    for (uint32_t i = 0; i < ASH_SLAB_KNOWN; i++) {
-        const struct ash__slab *slab = (const struct ash__slab *)cache->known[i];
-        if (cache->known[i] == NOT_KNOWN)
-            continue;
-        if (ash__slab_known(cache, slab) != &cache->known[i] ||
-            !is_on(&cache->all, &slab->all, cache->slabs))
-            return "I6: the table of known slabs names one that is not the cache's";
-    }
-    return NULL;
 }
 
 static const char *check_totals(const struct ash_slab_cache *cache, const struct census *census) {
@@ -128,9 +115,7 @@ static const char *check_locked(struct ash_slab_cache *cache) {
         broken = check_list(cache, &cache->sparse, census.sparse, cache->half + 1, most - 1);
     if (broken == NULL)
         broken = check_list(cache, &cache->empty, census.empty, most, most);
-    if (broken == NULL)
-        broken = check_totals(cache, &census);
-    return broken != NULL ? broken : check_known(cache);
+    return broken != NULL ? broken : check_totals(cache, &census);
 }
 
 const char *ash_slab_cache_check(struct ash_slab_cache *cache) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slab_internal.h: the slab header and what slab.c, slab_check.c and heap.c share.
+ * slab_internal.h: the slab header and what the files of this folder share.
  */
 #ifndef ASHLAR_SLAB_INTERNAL_H
 #define ASHLAR_SLAB_INTERNAL_H
@@ -12,8 +12,8 @@
 /* Objects of a slab: the summary has one bit for each 64 of them. */
 #define OBJECTS_MAX 4096u
 
-/* In the table of known slabs: no slab's base, not even that of a pointer into page 0. */
-#define NOT_KNOWN ((uintptr_t)1)
+/* In a page map's entry: the head of a large block, with its order in the low bits. */
+#define ASH__SOURCE_LARGE 0x8000u
 
 /* At the base of every slab. All but `cache` under the cache's lock. */
 struct ash__slab {
@@ -46,12 +46,6 @@ static inline struct ash__slab *ash__slab_of(const struct ash_slab_cache *cache,
     return (struct ash__slab *)((uintptr_t)pointer & ~(uintptr_t)cache->mask);
 }
 
-/* The base's entry in the table of known slabs. */
-static inline uintptr_t *ash__slab_known(struct ash_slab_cache *cache,
-                                         const struct ash__slab *slab) {
-    return &cache->known[((uintptr_t)slab >> (ASH_PAGE_SHIFT + cache->order)) % ASH_SLAB_KNOWN];
-}
-
 /*
  * Index of the object at `offset` bytes behind object 0, rounded down. Exact for every offset below
  * 2^16: reciprocal = (2^32 + e) / stride with e < stride <= 2^13, so the error, offset * e / stride
@@ -70,23 +64,41 @@ static inline char *ash__slab_object(const struct ash_slab_cache *cache,
 /* Sets order, stride, first, objects, half, relist, reciprocal, mask from the configuration. */
 void ash__slab_layout(struct ash_slab_cache *cache);
 
-/* Frees an object of a slab that was the cache's when its header was last looked at, without the
- * lock. */
-void ash__slab_free_in(struct ash_slab_cache *cache, struct ash__slab *slab, void *object);
+/* Makes a cache that has no number yet, and so no slab: ash__source_register gives it one. */
+int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config);
 
-/*
- * Frees an object whose slab is in the cache's table of known slabs, checked as ever; false: the
- * slab is not in it, and nothing has been read through the pointer. So the caller may guess the
- * cache.
- */
-bool ash__slab_free_known(struct ash_slab_cache *cache, void *object);
+/* Panics, as a free would, unless the pointer is an object of the cache that is out. */
+void ash__slab_require_out(struct ash_slab_cache *cache, const void *object);
 
-/* Panics, as a free would, unless the pointer is an object of the slab that is out. */
-void ash__slab_require_out(struct ash_slab_cache *cache, struct ash__slab *slab,
-                           const void *object);
+/* What a pointer is that is in no slab of the cache or heap with that name. */
+void ash__slab_refuse(struct ash_page_source *source, const char *name, const void *pointer)
+    __attribute__((noreturn, cold));
 
-/* What a pointer is that is not an object of the cache; block is NULL where it is in none. */
-void ash__slab_refuse(const char *cache_name, const void *pointer,
-                      const struct ash_page_block *block) __attribute__((noreturn, cold));
+/* Numbers in a row for `count` caches that have none, the first to *first_id; -ASH_ENOSPC. */
+int ash__source_register(struct ash_page_source *source, struct ash_slab_cache *caches,
+                         uint32_t count, uint32_t *first_id);
+
+/* Waits until no reclaim works on the cache. It has no slab any more. */
+void ash__source_unregister(struct ash_page_source *source, struct ash_slab_cache *cache);
+
+/* The cache with that number, or NULL; it may go at any time. */
+struct ash_slab_cache *ash__source_cache(struct ash_page_source *source, uint32_t id);
+
+/* 2^order pages, or NULL; when none is left the other caches are asked to give some back, unless
+ * the caller cannot wait for that. Without a lock. */
+void *ash__source_alloc(struct ash_page_source *source, uint32_t order, bool may_reclaim);
+void ash__source_free(struct ash_page_source *source, void *block, uint32_t order);
+
+/* Enters the pages of a block in the map: a cache's number, 0 when it goes back. The cache's lock
+ * orders this against a free's look at the map. */
+void ash__source_mark(struct ash_page_source *source, const void *base, uint32_t order,
+                      uint16_t entry);
+
+/* The same for a large block, in its first page alone; it is unmarked by ash__source_mark of one
+ * page. */
+void ash__source_mark_large(struct ash_page_source *source, const void *base, uint32_t order);
+
+/* The head of the large block that the pointer is in, or NULL. O(log pages); for messages. */
+const void *ash__source_large_around(const struct ash_page_source *source, const void *pointer);
 
 #endif

@@ -93,23 +93,17 @@ TEST_CASE(kernel_memory, knows_whose_every_pointer_is) {
     struct kernel_memory *memory = test_kernel_memory(2 << 20);
     strict_base = memory->view.pointer(memory->ranges[0].base);
     memory->view.address = strict_address;
-    while (memory_pages_alloc(memory, 0, MEMORY_SLAB) != strict_base) {}
+    while (memory_pages_alloc(memory, 0, MEMORY_FOREIGN) != strict_base) {}
     void *foreign = memory_pages_alloc(memory, 1, MEMORY_FOREIGN);
-    void *tests = memory_pages_alloc(memory, 0, MEMORY_TESTS);
-    char *large = ash_kmalloc(&memory->heap, 5000);
-    struct ash_page_block block;
-    const struct ash_page_source *source = &memory->source;
-    CHECK(source->ops->find(source->context, large + 8191, &block));
-    CHECK(block.base == large);
-    CHECK_EQ(block.order, 1);
-    CHECK_EQ(block.kind, ASH_PAGE_LARGE);
-    CHECK(source->ops->find(source->context, tests, &block));
-    CHECK_EQ(block.kind, ASH_PAGE_FOREIGN);
-    CHECK(!source->ops->find(source->context, NULL, &block));
-    CHECK(!source->ops->find(source->context, &block, &block));
-    CHECK(!source->ops->find(source->context, (void *)UINTPTR_MAX, &block));
-    CHECK_PANICS(ash_kfree(&memory->heap, foreign), "");
-    CHECK_PANICS(ash_kfree(&memory->heap, &block), "");
+    char *large = ash_kmalloc(&memory->heap, 5000), *small = ash_kmalloc(&memory->heap, 50);
+    CHECK_EQ(ash_ksize(&memory->heap, large), 8192);
+    CHECK_EQ(ash_ksize(&memory->heap, small), 64);
+    CHECK_PANICS(ash_kfree(&memory->heap, large + 8191), "inside the large block");
+    CHECK_PANICS(ash_kfree(&memory->heap, foreign), "foreign pointer");
+    CHECK_PANICS(ash_kfree(&memory->heap, &large), "foreign pointer");
+    CHECK_PANICS(ash_kfree(&memory->heap, (void *)UINTPTR_MAX), "foreign pointer");
+    ash_kfree(&memory->heap, large);
+    ash_kfree(&memory->heap, small);
 }
 
 TEST_CASE(kernel_memory, gives_devices_addresses_inside_of_one_range_only) {

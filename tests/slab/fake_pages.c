@@ -22,15 +22,14 @@ static bool is_free(const struct fake_pages *pages, uint32_t first, uint32_t cou
     return true;
 }
 
-static void mark(struct fake_pages *pages, uint32_t first, uint32_t order, uint8_t kind,
-                 bool used) {
+static void mark(struct fake_pages *pages, uint32_t first, uint32_t order, bool used) {
     for (uint32_t i = 0; i < 1u << order; i++)
-        pages->frames[first + i] = (struct fake_frame){
-            .first = first, .order = (uint8_t)order, .kind = kind, .used = used};
+        pages->frames[first + i] =
+            (struct fake_frame){.first = first, .order = (uint8_t)order, .used = used};
 }
 
 /* The first fit. */
-static void *alloc_locked(struct fake_pages *pages, uint32_t order, uint8_t kind) {
+static void *alloc_locked(struct fake_pages *pages, uint32_t order) {
     uint64_t call = ++pages->calls;
     if (pages->fail_at != 0 && call >= pages->fail_at && call - pages->fail_at < pages->fail_count)
         return NULL;
@@ -40,7 +39,7 @@ static void *alloc_locked(struct fake_pages *pages, uint32_t order, uint8_t kind
     for (uint32_t first = 0; first < pages->pages && count <= pages->pages - first;
          first += count) {
         if (is_free(pages, first, count)) {
-            mark(pages, first, order, kind, true);
+            mark(pages, first, order, true);
             pages->used += count;
             return pages->base + first * ASH_PAGE_SIZE;
         }
@@ -48,11 +47,11 @@ static void *alloc_locked(struct fake_pages *pages, uint32_t order, uint8_t kind
     return NULL;
 }
 
-static void *fake_alloc(void *context, uint32_t order, uint8_t kind) {
+static void *fake_alloc(void *context, uint32_t order) {
     struct fake_pages *pages = context;
     watch(pages);
     ash_spin_lock(&pages->lock);
-    char *base = alloc_locked(pages, order, kind);
+    char *base = alloc_locked(pages, order);
     ash_spin_unlock(&pages->lock);
     void (*meanwhile)(void *) = ash_exchange(&pages->meanwhile, NULL);
     if (meanwhile != NULL)
@@ -73,39 +72,28 @@ static void fake_free(void *context, void *base, uint32_t order) {
                 "fake pages: free of %p, order %u: not a block", base, order);
     memset(base, 0x5a, ASH_PAGE_SIZE << order);
     ash_spin_lock(&pages->lock);
-    mark(pages, first, order, ASH_PAGE_FOREIGN, false);
+    mark(pages, first, order, false);
     pages->used -= 1u << order;
     ash_spin_unlock(&pages->lock);
 }
 
-static bool fake_find(void *context, const void *pointer, struct ash_page_block *block) {
-    struct fake_pages *pages = context;
-    watch(pages);
-    uintptr_t offset = (uintptr_t)pointer - (uintptr_t)pages->base;
-    if (offset >= pages->pages * ASH_PAGE_SIZE)
-        return false;
-    ash_spin_lock(&pages->lock);
-    struct fake_frame frame = pages->frames[offset / ASH_PAGE_SIZE];
-    ash_spin_unlock(&pages->lock);
-    *block = (struct ash_page_block){.base = pages->base + frame.first * ASH_PAGE_SIZE,
-                                     .order = frame.order,
-                                     .kind = frame.kind};
-    return frame.used;
-}
-
 struct fake_pages *fake_pages_new(uint32_t pages) {
-    static const struct ash_page_source_ops ops = {fake_alloc, fake_free, fake_find};
+    static const struct ash_page_source_ops ops = {.alloc = fake_alloc, .free = fake_free};
     struct fake_pages *fake = test_alloc(sizeof(*fake), 64);
-    fake->source = (struct ash_page_source){.ops = &ops, .context = fake};
     ash_spin_init(&fake->lock);
     fake->pages = pages;
     fake->frames = test_alloc(pages * sizeof(struct fake_frame), 8);
     fake->base = test_alloc(pages * ASH_PAGE_SIZE, ASH_SLAB_BYTES_MAX);
+    const struct ash_page_source_config config = {
+        .ops = &ops, .context = fake, .base = fake->base, .len_pages = pages};
+    size_t bytes = ash_page_source_storage_size(&config);
+    void *storage = test_alloc(bytes, ASH_PAGE_SOURCE_STORAGE_ALIGN);
+    CHECK_EQ(ash_page_source_init(&fake->source, &config, storage, bytes), 0);
     return fake;
 }
 
-void *fake_pages_alloc(struct fake_pages *pages, uint32_t order, uint8_t kind) {
-    void *base = fake_alloc(pages, order, kind);
+void *fake_pages_alloc(struct fake_pages *pages, uint32_t order) {
+    void *base = fake_alloc(pages, order);
     CHECK(base != NULL);
     return base;
 }

@@ -11,7 +11,7 @@
 
 struct fake_frame {
     uint32_t first; /* of its block */
-    uint8_t order, kind;
+    uint8_t order;
     bool used;
 };
 
@@ -36,6 +36,6 @@ struct fake_pages {
 struct fake_pages *fake_pages_new(uint32_t pages);
 
 /* Allocates a block for the test itself. */
-void *fake_pages_alloc(struct fake_pages *pages, uint32_t order, uint8_t kind);
+void *fake_pages_alloc(struct fake_pages *pages, uint32_t order);
 
 #endif

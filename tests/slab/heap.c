@@ -11,13 +11,6 @@ static struct ash_heap *new_heap(struct fake_pages *pages) {
     return heap;
 }
 
-TEST_CASE(heap, init_refuses_a_source_without_operations) {
-    struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
-    struct ash_page_source none = {0};
-    CHECK_EQ(ash_heap_init(heap, NULL), -ASH_EINVAL);
-    CHECK_EQ(ash_heap_init(heap, &none), -ASH_EINVAL);
-}
-
 /* What ash_ksize must say: the class, or whole pages in a power of two. */
 static size_t expected_size(size_t size) {
     size_t usable = 16;

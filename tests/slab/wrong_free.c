@@ -31,12 +31,6 @@ static void set_up(struct two_caches *two) {
     CHECK(two->object != NULL);
 }
 
-/* The next free of each slab asks the page source. */
-static void forget_known(struct ash_slab_cache *cache) {
-    for (uint32_t i = 0; i < ASH_SLAB_KNOWN; i++)
-        cache->known[i] = NOT_KNOWN;
-}
-
 /* A wrong free changes nothing: the caches are sound, and the object can be freed. */
 static void tear_down(struct two_caches *two) {
     CHECK(ash_slab_cache_check(&two->cache) == NULL);
@@ -49,8 +43,6 @@ static void tear_down(struct two_caches *two) {
     do {                                                                  \
         struct two_caches two;                                            \
         set_up(&two);                                                     \
-        CHECK_PANICS(ash_slab_free(&two.cache, (void *)(pointer)), part); \
-        forget_known(&two.cache);                                         \
         CHECK_PANICS(ash_slab_free(&two.cache, (void *)(pointer)), part); \
         tear_down(&two);                                                  \
     } while (0)
@@ -119,7 +111,7 @@ TEST_CASE(slab, double_free_after_the_slab_went_back_panics) {
     CHECK(ash_slab_cache_check(&two.cache) == NULL);
 }
 
-/* The pages of a slab that went back now are another cache's slab, or a block of another owner. */
+/* The pages of a slab that went back now are another cache's slab, or a block foreign pointer. */
 TEST_CASE(slab, double_free_into_reused_pages_panics) {
     struct two_caches two;
     set_up(&two);
@@ -130,8 +122,8 @@ TEST_CASE(slab, double_free_into_reused_pages_panics) {
     CHECK_PANICS(ash_slab_free(&two.cache, two.object), "in a slab of cache other");
     ash_slab_free(&two.other, reused);
     CHECK_EQ(ash_slab_cache_shrink(&two.other), 1);
-    CHECK(fake_pages_alloc(two.pages, 0, ASH_PAGE_FOREIGN) == two.pages->base);
-    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "of another owner");
+    CHECK(fake_pages_alloc(two.pages, 0) == two.pages->base);
+    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "foreign pointer");
 }
 
 TEST_CASE(slab, free_of_another_caches_object_panics_and_names_both) {
@@ -139,23 +131,29 @@ TEST_CASE(slab, free_of_another_caches_object_panics_and_names_both) {
 }
 
 TEST_CASE(slab, free_inside_a_large_block_panics) {
-    CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2, ASH_PAGE_LARGE) + 4096 + 64,
-                       "inside the large block");
+    struct two_caches two;
+    set_up(&two);
+    char *large = fake_pages_alloc(two.pages, 2);
+    ash__source_mark_large(&two.pages->source, large, 2);
+    CHECK_PANICS(ash_slab_free(&two.cache, large), "inside the large block");
+    CHECK_PANICS(ash_slab_free(&two.cache, large + 3 * 4096 + 64), "inside the large block");
+    ash__source_mark(&two.pages->source, large, 0, 0);
+    CHECK_PANICS(ash_slab_free(&two.cache, large), "foreign pointer");
+    tear_down(&two);
 }
 
 TEST_CASE(slab, free_inside_pages_of_another_owner_panics) {
-    CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2, ASH_PAGE_FOREIGN) + 64,
-                       "of another owner");
+    CHECK_FREE_REFUSED((char *)fake_pages_alloc(two.pages, 2) + 64, "foreign pointer");
 }
 
 /* A block that says it is a slab, full of hostile bytes: not one of them is followed. */
 TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header) {
     struct two_caches two;
     set_up(&two);
-    struct ash__slab *forged = fake_pages_alloc(two.pages, 0, ASH_PAGE_FOREIGN);
+    struct ash__slab *forged = fake_pages_alloc(two.pages, 0);
     memset(forged, 0xff, ASH_PAGE_SIZE);
     forged->cache = &two.cache;
-    CHECK_PANICS(ash_slab_free(&two.cache, (char *)forged + two.cache.first), "of another owner");
+    CHECK_PANICS(ash_slab_free(&two.cache, (char *)forged + two.cache.first), "foreign pointer");
     tear_down(&two);
 }
 
@@ -212,7 +210,7 @@ TEST_CASE(heap, free_of_somebody_elses_memory_panics) {
     struct ash_slab_cache cache;
     CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
     CHECK_KFREE_REFUSED(ash_slab_alloc(&cache), "to the heap: in a slab of cache task");
-    CHECK_KFREE_REFUSED(fake_pages_alloc(pages, 0, ASH_PAGE_FOREIGN), "of another owner");
+    CHECK_KFREE_REFUSED(fake_pages_alloc(pages, 0), "foreign pointer");
 }
 
 /* The checkers: each seeded corruption is found, by its number. */
@@ -262,8 +260,9 @@ TEST_CASE(slab, checker_finds_seeded_corruption) {
     CHECK_FINDS("I5", cache.refills++, cache.refills--);
     CHECK_FINDS("I5", cache.config.empty_max = 0, cache.config.empty_max = 1);
     CHECK_FINDS("I5", cache.peak = 1, cache.peak = 28);
-    uintptr_t *known = ash__slab_known(&cache, dense), before = *known;
-    CHECK_FINDS("I6", *known += ASH_PAGE_SIZE * ASH_SLAB_KNOWN, *known = before);
+    uint16_t *entry = &pages->source.map[((uintptr_t)dense - pages->source.base) / ASH_PAGE_SIZE];
+    uint16_t before = *entry;
+    CHECK_FINDS("I6", *entry = 0, *entry = before);
 }
 
 TEST_CASE(heap, checker_finds_seeded_corruption) {

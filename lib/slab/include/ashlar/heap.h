@@ -8,8 +8,8 @@
  *    and says why.
  *  - An object is aligned to its class's size (16 bytes: 16, ..., 512 bytes: 512), a larger one to
  *    its own size rounded up to a power of two, at least a page.
- *  - A free asks before it reads: for every pointer there is, the cache's table of live slabs or
- *    the page source says what it points to, then only is a slab's header read.
+ *  - A free asks before it reads: for every pointer there is the page map says what it points to,
+ *    then only is a slab's header read.
  *  - Two heaps over one page source work, but each takes the other's large blocks for its own.
  */
 #ifndef ASHLAR_HEAP_H
@@ -28,21 +28,19 @@ extern "C" {
 /* Empty slabs that each class keeps. */
 #define ASH_HEAP_EMPTY_MAX 2u
 
-/* Slabs whose class ash_kfree remembers, to try that cache first. */
-#define ASH_HEAP_GUESSES 256u
-
 /* Private, but for sizeof. */
 struct ash_heap {
-    const struct ash_page_source *source;
-    uint8_t guesses[ASH_HEAP_GUESSES]; /* class by address; each harmless if wrong; no lock */
+    struct ash_page_source *source;
+    uint32_t first_id; /* of the classes' caches, in the page map */
     struct ash_slab_cache caches[ASH_HEAP_CLASSES];
     struct ash_spinlock lock; /* protects what follows */
     uint64_t large_allocations, large_frees, large_failures;
     uint64_t large_bytes, large_peak_bytes;
 };
 
-/* Makes an empty heap; takes no page yet. -ASH_EINVAL: source or one of its operations is NULL. */
-int ash_heap_init(struct ash_heap *heap, const struct ash_page_source *source) ASH_MUST_CHECK;
+/* Makes an empty heap; takes no page yet. -ASH_EINVAL: source is NULL; -ASH_ENOSPC: the source has
+ * not six numbers in a row left for caches. */
+int ash_heap_init(struct ash_heap *heap, struct ash_page_source *source) ASH_MUST_CHECK;
 
 /* Gives all slabs back. -ASH_EBUSY: something is still allocated; nothing is lost, go on using it.
  * No other call on the heap may run meanwhile. O(slabs). */

@@ -5,14 +5,14 @@
  *
  * Rules
  *  - Any number of CPUs may use a cache at once: it has its own lock, taken for some tens of
- *    instructions and never held over a call of the page source or of construct and destruct.
+ *    instructions and never held over a call of the page source or of init and fini.
  *  - Not from interrupt handlers: the lock does not mask interrupts.
  *  - No memory is a value (NULL), never a panic.
  *  - A free that is wrong in any way panics at once, with a message that names the cache, the
  *    pointer and what it is: a double free, a pointer into the middle of an object, an object of
  *    another cache, a large block, memory that was never the cache's. Nothing is read through the
- *    pointer before the page source, or the cache's own table of live slabs, has said whose it is.
- *  - A free object is not written to: no link, no poison. What construct made of it stays.
+ *    pointer before the page map has said whose it is.
+ *  - A free object is not written to: no link, no poison. What init made of it stays.
  *  - The caller owns struct ash_slab_cache and keeps it in place until fini.
  *  - Port primitives: pin, spinlock, event.
  *
@@ -25,15 +25,13 @@
  *     +--------+------------------+----------+----------+--   --+----------+-------+
  *     ^ pointer & ~(slab size - 1): the header of any object is found by masking
  *
- * Construct and destruct
+ * Init and fini
  *
  *    Objects often have a state that every user sets up and leaves behind again: a lock that is
- *    unlocked, a list that is empty. `construct` sets it up once, when the object's slab is made,
- *    long before the first ash_slab_alloc returns it; it is NOT called by each ash_slab_alloc. Who
- *    frees an object gives it back in that state, and the next ash_slab_alloc returns it so.
- *    `destruct` undoes it when the slab goes back to the page source. In FreeBSD's UMA these two
- *    are called init and fini; what UMA calls ctor and dtor, run for each allocation, is simply
- *    the caller's code before a free and after an alloc.
+ *    unlocked, a list that is empty. `init` sets it up once, when the object's slab is made, long
+ *    before the first ash_slab_alloc returns it; it is NOT called by each ash_slab_alloc. Who frees
+ *    an object gives it back in that state, and the next ash_slab_alloc returns it so. `fini`
+ *    undoes it when the slab goes back to the page source. The names are those of FreeBSD's UMA.
  */
 #ifndef ASHLAR_SLAB_H
 #define ASHLAR_SLAB_H
@@ -57,9 +55,6 @@ extern "C" {
 #define ASH_SLAB_EMPTY_MAX_LIMIT 1024u               /* slabs */
 #define ASH_SLAB_OBJECTS_MAX     (UINT32_C(1) << 31) /* of one cache; beyond it, no memory */
 
-/* Recently used slabs that a free recognises without asking the page source. */
-#define ASH_SLAB_KNOWN 128u
-
 struct ash_slab_config {
     const char *name;   /* for messages and tables; kept, not copied; not NULL */
     size_t size_bytes;  /* of an object, 1..ASH_SLAB_SIZE_MAX */
@@ -71,17 +66,18 @@ struct ash_slab_config {
      * objects. */
     size_t slab_bytes;
 
-    /* See "Construct and destruct" above. Called without a lock held; may use other caches, not
-     * this one. Either may be NULL. */
-    void (*construct)(void *object, void *context);
-    void (*destruct)(void *object, void *context);
+    /* See "Init and fini" above. Called without a lock held; may use other caches, not this one.
+     * Either may be NULL. init: 0 or a negative error: then the slab is not made, and fini runs on
+     * those of its objects that init had done. */
+    int (*init)(void *object, void *context);
+    void (*fini)(void *object, void *context);
     void *context; /* passed through */
 
     /* Slabs without an object that are kept for the next allocations; the rest goes back. 0: none
      * is kept, but for the slab in use. At most ASH_SLAB_EMPTY_MAX_LIMIT. */
     uint32_t empty_max;
 
-    const struct ash_page_source *source; /* kept; not NULL, nor any of its operations */
+    struct ash_page_source *source; /* kept; not NULL; outlives the cache */
 };
 
 struct ash__slab;
@@ -94,7 +90,6 @@ struct ash_slab_cache {
     uint32_t slabs;
     struct ash__slab *active; /* where allocations come from; on none of the three lists; or NULL */
     uint64_t allocations;
-    uintptr_t known[ASH_SLAB_KNOWN]; /* bases of live slabs of this cache, or 1 */
 
     struct ash_list dense;  /* at least half used, 1/16 free or more */
     struct ash_list sparse; /* less than half used, not empty */
@@ -105,6 +100,8 @@ struct ash_slab_cache {
 
     /* Constant after init. */
     struct ash_slab_config config;
+    uint32_t id;         /* in the page map */
+    uint32_t visitors;   /* reclaims that work on it; under the page source's lock */
     uint64_t mask;       /* slab bytes - 1 */
     uint32_t order;      /* slab bytes = 4096 << order */
     uint32_t stride;     /* bytes from one object to the next */
@@ -116,29 +113,30 @@ struct ash_slab_cache {
 };
 
 /*
- * Makes an empty cache; takes no page yet. cache: uninitialised memory. O(1).
- * -ASH_EINVAL: a field of config is outside its range.
+ * Makes an empty cache; takes no page yet. cache: uninitialised memory.
+ * -ASH_EINVAL: a field of config is outside its range; -ASH_ENOSPC: the page source has as many
+ * caches as it was made for. O(1), and O(caches of the source).
  */
 int ash_slab_cache_init(struct ash_slab_cache *cache,
                         const struct ash_slab_config *config) ASH_MUST_CHECK;
 
 /*
- * Gives every slab back to the page source; destruct runs on each object. The cache is then
+ * Gives every slab back to the page source; fini runs on each object. The cache is then
  * uninitialised memory. -ASH_EBUSY: objects are still out; nothing has changed and the cache goes
  * on working. No other call on the cache may run meanwhile. O(slabs).
  */
 int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
 /*
- * An object in its constructed state (without construct: indeterminate), aligned as configured;
- * NULL: the page source has nothing left, or the cache is at its limit. O(1); when a slab must be
- * made, one call of the page source and one of construct per object in it; when there is none,
+ * An object in the state that init made (without init: indeterminate), aligned as configured; NULL:
+ * the page source has nothing left, init failed, or the cache is at its limit. O(1); when a slab
+ * must be made, one call of the page source and one of init per object in it; when there is none,
  * O(slabs).
  */
 void *ash_slab_alloc(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
 /*
- * Takes back what ash_slab_alloc of the same cache returned, in its constructed state. Panics on
+ * Takes back what ash_slab_alloc of the same cache returned, in the state that init made. Panics on
  * anything else, NULL included. O(1); may give one empty slab back to the page source.
  */
 void ash_slab_free(struct ash_slab_cache *cache, void *object);
