@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c: from a running machine to a shell, or to the test cases. */
+#include "bench.h"
 #include "console.h"
 #include "events.h"
 #include "kernel.h"
@@ -170,17 +171,35 @@ static int run_tests(const char *words) {
     return selftest_run(words, arena) < 0;
 }
 
+static void print_line(void *context, const char *text) {
+    (void)context;
+    kernel_print("%s\n", text);
+}
+
+static int run_golden(void) {
+    const struct bench_report report = {print_line, NULL};
+    int error = bench_golden(&kernel.memory, &report);
+    if (error != 0)
+        kernel_print("bench: the fixed sequence needs 8 MiB in one piece; start the machine with "
+                     "more\n");
+    return error != 0;
+}
+
 int kernel_main(void) {
     const char *arguments = platform_arguments();
     bool testing =
         strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' ');
-    if (*arguments != '\0' && !testing) {
-        kernel_print("ashlar: unknown arguments \"%.80s\"; known: test [SUITE...] [seed=N]\n",
+    bool golden = strcmp(arguments, "bench golden") == 0;
+    if (*arguments != '\0' && !testing && !golden) {
+        kernel_print("ashlar: unknown arguments \"%.80s\"; known: test [SUITE...] [seed=N], "
+                     "bench golden\n",
                      arguments);
         return 2;
     }
     if (!start_memory())
         return 1;
+    if (golden)
+        return run_golden();
     if (testing)
         return run_tests(arguments + 4 + (arguments[4] == ' '));
     struct shell *shell = make_shell();

@@ -61,6 +61,9 @@ void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order
  * one of the ranges. */
 ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *pointer, size_t len);
 
+/* Every slab cache of the kernel, from 0 on; NULL beyond the last. */
+struct ash_slab_cache *memory_cache(struct kernel_memory *memory, uint32_t index);
+
 /* The first broken invariant of buddy or heap, or NULL. */
 const char *memory_check(struct kernel_memory *memory);
 

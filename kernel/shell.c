@@ -102,6 +102,12 @@ int shell_usage(struct shell *shell, const char *command, const char *why) {
     return SHELL_STATUS_USAGE;
 }
 
+bool shell_has_kernel(struct shell *shell, const char *command) {
+    if (shell->kernel == NULL)
+        shell_error(shell, command, NULL, "this shell has no machine below it");
+    return shell->kernel != NULL;
+}
+
 /* Input */
 
 bool shell_interrupted(struct shell *shell) {

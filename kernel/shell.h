@@ -100,6 +100,9 @@ int shell_error(struct shell *shell, const char *command, const char *subject, c
 /* "COMMAND: WHY" and how it is called. Returns SHELL_STATUS_USAGE. */
 int shell_usage(struct shell *shell, const char *command, const char *why);
 
+/* False, with a message, where the shell runs without a kernel: a command then ends with 1. */
+bool shell_has_kernel(struct shell *shell, const char *command);
+
 /* Has Ctrl-C been typed since the command began? Terminals only; never waits. */
 bool shell_interrupted(struct shell *shell);
 

@@ -72,6 +72,15 @@ ash_ns_t platform_now_ns(void);
  */
 void platform_wait(ash_ns_t deadline_ns);
 
+/* Cost */
+
+/*
+ * What code costs: the difference of two calls on CPU 0, modulo 2^32. Retired instructions where
+ * the CPU counts them, else steps of ash_port_cycles.
+ */
+uint32_t platform_cost(void);
+bool platform_counts_instructions(void);
+
 /* CPUs */
 
 uint32_t platform_cpu_count(void); /* online, the caller's included */

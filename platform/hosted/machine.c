@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* machine.c: what the machine is, and its end. */
 #include <ashlar/error.h>
+#include <ashlar/port.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,15 @@ const char *platform_name(void) {
 
 const char *platform_arguments(void) {
     return current.arguments;
+}
+
+/* A process may not ask the CPU's counters without leave of its owner. */
+bool platform_counts_instructions(void) {
+    return false;
+}
+
+uint32_t platform_cost(void) {
+    return (uint32_t)ash_port_cycles();
 }
 
 /* exit() takes locks of libc that an interrupted function may hold. */

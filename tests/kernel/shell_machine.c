@@ -6,9 +6,12 @@
 #include "kernel/events.h"
 #include "kernel/kernel.h"
 
-static struct script *machine_new(struct kernel **made) {
+#include <stdio.h>
+
+static struct script *machine_of(size_t size_bytes, size_t align_bytes, struct kernel **made) {
     struct kernel *kernel = test_alloc(sizeof(*kernel), 64);
-    struct platform_range range = {test_view.address(test_alloc(4 << 20, 4096)), 4 << 20};
+    struct platform_range range = {test_view.address(test_alloc(size_bytes, align_bytes)),
+                                   size_bytes};
     CHECK_EQ(memory_init(&kernel->memory, &range, 1, &test_view), 0);
     kernel->disk_reason = "nobody put one in";
     kernel->files_reason = "nothing is mounted";
@@ -16,6 +19,10 @@ static struct script *machine_new(struct kernel **made) {
     script->shell->kernel = kernel;
     *made = kernel;
     return script;
+}
+
+static struct script *machine_new(struct kernel **made) {
+    return machine_of(4 << 20, 4 << 20, made);
 }
 
 static void check_contains(const char *text, const char *part) {
@@ -41,12 +48,42 @@ TEST_CASE(shell_machine, slab_counts_objects) {
         CHECK((objects[i] = ash_kmalloc(&kernel->memory.heap, 64)) != NULL);
     ash_kfree(&kernel->memory.heap, objects[1]);
     CHECK_EQ(script_run(script, "slab\n"), 0);
-    check_contains(script->output, "kmalloc-64       64         2         3      1");
+    check_contains(script->output, "\nkmalloc-64           64         2         3 ");
+    check_contains(script->output, " KiB in slabs, ");
     CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
     check_contains(script->output, "objects    2 used, 3 at most\n");
     check_contains(script->output, "calls      3 allocations, 1 frees, 0 without memory\n");
     CHECK_EQ(script_run(script, "slab nosuch\n"), 1);
-    CHECK_STR_EQ(script->output, "slab: nosuch: no such cache; slab lists all\n");
+    CHECK_STR_EQ(script->output,
+                 "slab: nosuch: no such cache; there are:\n  kmalloc-16\n  kmalloc-32\n"
+                 "  kmalloc-64\n  kmalloc-128\n  kmalloc-256\n  kmalloc-512\n");
+    CHECK_EQ(script_run(script, "slab a b\n"), SHELL_STATUS_USAGE);
+}
+
+TEST_CASE(shell_machine, buddy_shows_every_order) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    struct ash_buddy_stats stats;
+    CHECK(memory_pages_alloc(&kernel->memory, 3, MEMORY_FOREIGN) != NULL);
+    ash_buddy_get_stats(&kernel->memory.buddy, &stats);
+    CHECK_EQ(script_run(script, "buddy\n"), 0);
+    char line[128];
+    snprintf(line, sizeof(line), "pages      %u free, 8 used, 0 reserved, of %u\n",
+             (unsigned)stats.free_pages, (unsigned)stats.total_pages);
+    check_contains(script->output, line);
+    check_contains(script->output, "largest    order 9, 2048 KiB\n");
+    check_contains(script->output, "\n    9       2048            1          512 ");
+    check_contains(script->output, "\n   18    1048576            0            0     100.0%\n");
+    CHECK_EQ(script_run(script, "buddy x\n"), SHELL_STATUS_USAGE);
+}
+
+TEST_CASE(shell_machine, buddy_of_a_machine_that_is_all_used) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    while (memory_pages_alloc(&kernel->memory, 0, MEMORY_FOREIGN) != NULL) {}
+    CHECK_EQ(script_run(script, "buddy\n"), 0);
+    check_contains(script->output, "largest    nothing is free\n");
+    check_contains(script->output, "\n    0          4            0            0       0.0%\n");
 }
 
 TEST_CASE(shell_machine, blk_shows_the_disk) {
@@ -80,7 +117,9 @@ TEST_CASE(shell_machine, bench_leaves_nothing_allocated) {
     struct ash_buddy_stats before, after;
     ash_buddy_get_stats(&kernel->memory.buddy, &before);
     CHECK_EQ(script_run(script, "bench; check\n"), 0);
-    check_contains(script->output, "unit: steps of the CPU's counter");
+    check_contains(script->output, "unit: ");
+    check_contains(script->output, "buddy, one frame: pair");
+    check_contains(script->output, "\n order ");
     CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
     ash_buddy_get_stats(&kernel->memory.buddy, &after);
     CHECK_EQ(after.free_pages, before.free_pages);
@@ -91,8 +130,31 @@ TEST_CASE(shell_machine, bench_without_memory_says_so) {
     struct script *script = machine_new(&kernel);
     while (memory_pages_alloc(&kernel->memory, 0, MEMORY_FOREIGN) != NULL) {}
     CHECK_EQ(script_run(script, "bench\n"), 1);
-    check_contains(script->output, "bench: heap: no memory for 64 objects at once\n");
-    check_contains(script->output, "bench: buddy: no memory for 64 objects at once\n");
+    check_contains(script->output, "bench: slab: something found no memory\n");
+    check_contains(script->output, "bench: buddy: something found no memory\n");
+}
+
+TEST_CASE(shell_machine, bench_says_what_there_is) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    CHECK_EQ(script_run(script, "bench nosuch\n"), SHELL_STATUS_USAGE);
+    check_contains(script->output, "bench: nosuch: there are slab, buddy and golden\n");
+    CHECK_EQ(script_run(script, "bench slab buddy\n"), SHELL_STATUS_USAGE);
+    CHECK_EQ(script_run(script, "bench golden\n"), 1);
+    check_contains(script->output, "bench: golden: something found no memory\n");
+}
+
+TEST_CASE(shell_machine, bench_golden_leaves_nothing_allocated) {
+    struct kernel *kernel;
+    struct script *script = machine_of(10 << 20, 8 << 20, &kernel);
+    struct ash_buddy_stats before, after;
+    ash_buddy_get_stats(&kernel->memory.buddy, &before);
+    CHECK_EQ(script_run(script, "bench golden; check\n"), 0);
+    check_contains(script->output, "\nslab.pair ");
+    check_contains(script->output, "\nbuddy.pair_order_9 ");
+    CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
+    ash_buddy_get_stats(&kernel->memory.buddy, &after);
+    CHECK_EQ(after.free_pages, before.free_pages);
 }
 
 TEST_CASE(shell_machine, cpu_and_uptime_answer) {

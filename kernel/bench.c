@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* bench.c: see bench.h. The tables; what they count is the kernel's own memory. */
+#include "bench.h"
+
+#include <ashlar/error.h>
+#include <ashlar/port.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "platform.h"
+
+enum { BATCH = 64, ROUNDS = 64 };
+
+static void say(const struct bench_report *report, const char *format, ...) ASH_PRINTF(2, 3);
+
+static void say(const struct bench_report *report, const char *format, ...) {
+    char text[160];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    report->line(report->context, text);
+}
+
+void bench_unit(const struct bench_report *report) {
+    if (platform_counts_instructions()) {
+        say(report, "unit: instructions");
+        return;
+    }
+    ash_ns_t start_ns = platform_now_ns(), now_ns = start_ns, limit_ns = start_ns + 2000000;
+    uint64_t start = ash_port_cycles();
+    for (uint32_t reads = 0; now_ns < limit_ns && reads < 10000000; reads++)
+        now_ns = platform_now_ns();
+    uint64_t steps = ash_port_cycles() - start;
+    uint64_t picoseconds = steps == 0 ? 0 : (now_ns - start_ns) * 1000 / steps;
+    say(report, "unit: steps of the CPU's counter, one is %" PRIu64 ".%03" PRIu64 " ns",
+        picoseconds / 1000, picoseconds % 1000);
+    say(report, "In an emulator steps mean nothing; QEMU with -icount shift=0,sleep=off counts "
+                "instructions.");
+}
+
+/* One piece of work: BATCH allocations and frees. */
+struct work {
+    struct kernel_memory *memory;
+    struct ash_slab_cache cache;
+    size_t size_bytes;
+    uint32_t order;
+    ash_pfn_t frames[BATCH];
+    void *objects[BATCH];
+};
+
+/* False: no memory, and nothing is left allocated. */
+typedef bool work_fn(struct work *work);
+
+static bool cache_pairs(struct work *work) {
+    for (uint32_t i = 0; i < BATCH; i++) {
+        void *object = ash_slab_alloc(&work->cache);
+        if (object == NULL)
+            return false;
+        ash_slab_free(&work->cache, object);
+    }
+    return true;
+}
+
+static bool cache_batch(struct work *work) {
+    uint32_t count = 0;
+    while (count < BATCH && (work->objects[count] = ash_slab_alloc(&work->cache)) != NULL)
+        count++;
+    for (uint32_t i = 0; i < count; i++)
+        ash_slab_free(&work->cache, work->objects[i]);
+    return count == BATCH;
+}
+
+static bool heap_pairs(struct work *work) {
+    for (uint32_t i = 0; i < BATCH; i++) {
+        void *object = ash_kmalloc(&work->memory->heap, work->size_bytes);
+        if (object == NULL)
+            return false;
+        ash_kfree(&work->memory->heap, object);
+    }
+    return true;
+}
+
+static bool heap_batch(struct work *work) {
+    struct ash_heap *heap = &work->memory->heap;
+    uint32_t count = 0;
+    while (count < BATCH && (work->objects[count] = ash_kmalloc(heap, work->size_bytes)) != NULL)
+        count++;
+    for (uint32_t i = 0; i < count; i++)
+        ash_kfree(heap, work->objects[i]);
+    return count == BATCH;
+}
+
+static bool take_frames(struct work *work, ash_pfn_t *first) {
+    return ash_buddy_alloc(&work->memory->buddy, work->order, MEMORY_FOREIGN, first) == 0;
+}
+
+static bool buddy_pairs(struct work *work) {
+    for (uint32_t i = 0; i < BATCH; i++) {
+        if (!take_frames(work, &work->frames[0]))
+            return false;
+        ash_buddy_free(&work->memory->buddy, work->frames[0], work->order);
+    }
+    return true;
+}
+
+static bool buddy_batch(struct work *work) {
+    uint32_t count = 0;
+    while (count < BATCH && take_frames(work, &work->frames[count]))
+        count++;
+    for (uint32_t i = 0; i < count; i++)
+        ash_buddy_free(&work->memory->buddy, work->frames[i], work->order);
+    return count == BATCH;
+}
+
+/* Hundredths of a unit a pair, of the cheapest of some rounds: the others were interrupted, or ran
+ * cold. UINT64_MAX: no memory. */
+static uint64_t cost_of(struct work *work, work_fn *run) {
+    uint32_t best = UINT32_MAX;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        uint32_t start = platform_cost();
+        if (!run(work))
+            return UINT64_MAX;
+        uint32_t cost = platform_cost() - start;
+        best = cost < best ? cost : best;
+    }
+    return (uint64_t)best * 100 / BATCH;
+}
+
+/* Right-aligned in 10 columns, "-" for no memory. */
+static const char *column(char text[24], uint64_t hundredths) {
+    if (hundredths == UINT64_MAX)
+        snprintf(text, 24, "%10s", "-");
+    else
+        snprintf(text, 24, "%7" PRIu64 ".%02" PRIu64, hundredths / 100, hundredths % 100);
+    return text;
+}
+
+static int slab_row(struct work *work, const struct bench_report *report, uint64_t frame_pair,
+                    uint64_t frame_batch) {
+    char text[6][24];
+    const struct ash_slab_config config = {
+        .name = "bench", .size_bytes = work->size_bytes, .source = &work->memory->source};
+    int error = ash_slab_cache_init(&work->cache, &config);
+    if (error != 0)
+        return error;
+    uint64_t pair = cost_of(work, cache_pairs), batch = cost_of(work, cache_batch);
+    uint64_t heap_pair = cost_of(work, heap_pairs), heap_of_64 = cost_of(work, heap_batch);
+    bool known = batch != UINT64_MAX && frame_batch != UINT64_MAX && batch != 0;
+    uint64_t ratio = known ? frame_batch * 100 / batch : UINT64_MAX;
+    say(report, "%6zu %s %s %s %s %s", work->size_bytes, column(text[0], pair),
+        column(text[1], batch), column(text[2], heap_pair), column(text[3], heap_of_64),
+        column(text[4], ratio));
+    error = ash_slab_cache_fini(&work->cache);
+    bool failed = pair == UINT64_MAX || batch == UINT64_MAX || heap_pair == UINT64_MAX ||
+                  heap_of_64 == UINT64_MAX || frame_pair == UINT64_MAX || frame_batch == UINT64_MAX;
+    return error != 0 ? error : failed ? -ASH_ENOMEM : 0;
+}
+
+int bench_slab(struct kernel_memory *memory, const struct bench_report *report) {
+    struct ash_slab_cache *cache;
+    char text[2][24];
+    int result = 0;
+    struct work *work = ash_kzalloc(&memory->heap, sizeof(*work));
+    if (work == NULL)
+        return -ASH_ENOMEM;
+    work->memory = memory;
+    uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
+    say(report, "An allocation and its free: one after the other (pair), and 64 of each in a row.");
+    say(report, "%6s %10s %10s %10s %10s %10s", "bytes", "cache pair", "of 64", "heap pair",
+        "of 64", "buddy/slab");
+    for (uint32_t i = 0; (cache = ash_heap_cache(&memory->heap, i)) != NULL; i++) {
+        struct ash_slab_stats stats;
+        ash_slab_cache_get_stats(cache, &stats);
+        work->size_bytes = stats.size_bytes;
+        int error = slab_row(work, report, pair, batch);
+        result = result != 0 ? result : error;
+    }
+    say(report, "buddy, one frame: pair %s, of 64 %s", column(text[0], pair) + 2,
+        column(text[1], batch) + 2);
+    ash_kfree(&memory->heap, work);
+    return result;
+}
+
+int bench_buddy(struct kernel_memory *memory, const struct bench_report *report) {
+    static const uint32_t orders[] = {0, 1, 2, 3, 4, 6, 9, 10};
+    char text[2][24];
+    int result = 0;
+    struct work *work = ash_kzalloc(&memory->heap, sizeof(*work));
+    if (work == NULL)
+        return -ASH_ENOMEM;
+    work->memory = memory;
+    say(report, "A block and its free: one after the other (pair), and 64 of each in a row.");
+    say(report, "%6s %10s %10s %10s", "order", "KiB", "pair", "of 64");
+    for (size_t i = 0; i < ASH_ARRAY_LEN(orders); i++) {
+        work->order = orders[i];
+        uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
+        say(report, "%6" PRIu32 " %10u %s %s", orders[i], 4u << orders[i], column(text[0], pair),
+            column(text[1], batch));
+        if (orders[i] == 0 && (pair == UINT64_MAX || batch == UINT64_MAX))
+            result = -ASH_ENOMEM;
+    }
+    ash_kfree(&memory->heap, work);
+    return result;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench.h: what the allocators' operations cost, in the kernel, by platform_cost: instructions
+ * where the CPU counts them (QEMU under -icount with a fixed shift does), else counter steps.
+ */
+#ifndef KERNEL_BENCH_H
+#define KERNEL_BENCH_H
+
+#include "memory.h"
+
+/* Where lines of a report go; a line has no newline. */
+struct bench_report {
+    void (*line)(void *context, const char *text);
+    void *context;
+};
+
+/* "instructions", or steps and what one is worth by the clock here. Takes some milliseconds. */
+void bench_unit(const struct bench_report *report);
+
+/*
+ * Tables of the cost of an allocation with its free: slab and heap by size class beside the buddy;
+ * the buddy by order. -ASH_ENOMEM: something found no memory, which is reported; nothing is left
+ * allocated.
+ */
+int bench_slab(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
+int bench_buddy(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
+
+/*
+ * Counts a fixed sequence of operations on allocators of its own, over an arena of 8 MiB aligned to
+ * its size: whatever the machine has done before, an image says the same numbers. A line for each
+ * operation: "NAME EACH TOTAL RUNS", and comments that begin with '#'. `tools/golden` compares
+ * them with those recorded. Errors as above.
+ */
+int bench_golden(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
+
+#endif

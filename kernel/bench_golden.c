@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_golden.c: see bench.h. Each operation is a function of its own that prepares, uncounted,
+ * and then counts just what it is named after: with an exact counter the number is that of the
+ * instructions from the call on, for a given compiler.
+ */
+#include "bench.h"
+
+#include <ashlar/check.h>
+#include <ashlar/error.h>
+#include <ashlar/port.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "platform.h"
+
+enum {
+    ARENA_ORDER = 11,
+    OBJECTS = 64,
+    WARM_RUNS = 8, /* before what is counted: caches are filled, slabs are made */
+    RUNS = 64,
+};
+
+/* Allocators of the sequence's own: nobody else has used them. */
+struct rig {
+    struct kernel_memory memory; /* over the arena alone */
+    struct ash_slab_cache cache; /* of 64 bytes */
+    uint32_t overhead;           /* of counting nothing */
+    ash_pfn_t frames[OBJECTS];
+    void *objects[OBJECTS];
+};
+
+/* Returns what was counted, overhead included. */
+typedef uint32_t operation_fn(struct rig *rig);
+
+static uint32_t nothing(struct rig *rig) {
+    (void)rig;
+    uint32_t start = platform_cost();
+    return platform_cost() - start;
+}
+
+static __attribute__((noinline)) void empty(void) {
+    ash_port_compiler_fence();
+}
+
+static uint32_t two_calls(struct rig *rig) {
+    (void)rig;
+    uint32_t start = platform_cost();
+    empty();
+    empty();
+    return platform_cost() - start;
+}
+
+/* Slab */
+
+static uint32_t slab_pair(struct rig *rig) {
+    uint32_t start = platform_cost();
+    void *object = ash_slab_alloc(&rig->cache);
+    ash_slab_free(&rig->cache, object);
+    return platform_cost() - start;
+}
+
+static uint32_t slab_batch(struct rig *rig) {
+    uint32_t start = platform_cost();
+    for (uint32_t i = 0; i < OBJECTS; i++)
+        rig->objects[i] = ash_slab_alloc(&rig->cache);
+    for (uint32_t i = 0; i < OBJECTS; i++)
+        ash_slab_free(&rig->cache, rig->objects[i]);
+    return platform_cost() - start;
+}
+
+static uint32_t slab_new_slab(struct rig *rig) {
+    (void)ash_slab_cache_shrink(&rig->cache);
+    uint32_t start = platform_cost();
+    void *object = ash_slab_alloc(&rig->cache);
+    uint32_t cost = platform_cost() - start;
+    ash_slab_free(&rig->cache, object);
+    return cost;
+}
+
+static uint32_t slab_shrink(struct rig *rig) {
+    ash_slab_free(&rig->cache, ash_slab_alloc(&rig->cache));
+    uint32_t start = platform_cost();
+    (void)ash_slab_cache_shrink(&rig->cache);
+    return platform_cost() - start;
+}
+
+/* Heap */
+
+static uint32_t heap_pair_of(struct rig *rig, size_t size_bytes) {
+    uint32_t start = platform_cost();
+    void *object = ash_kmalloc(&rig->memory.heap, size_bytes);
+    ash_kfree(&rig->memory.heap, object);
+    return platform_cost() - start;
+}
+
+static uint32_t heap_pair(struct rig *rig) {
+    return heap_pair_of(rig, 64);
+}
+
+static uint32_t heap_pair_large(struct rig *rig) {
+    return heap_pair_of(rig, 4 * ASH_PAGE_SIZE);
+}
+
+/* Buddy */
+
+static ash_pfn_t take_frames(struct rig *rig, uint32_t order) {
+    ash_pfn_t first = 0;
+    int error = ash_buddy_alloc(&rig->memory.buddy, order, MEMORY_FOREIGN, &first);
+    ASH_REQUIRE(error == 0, "bench: order %u of an arena that is free: %d", order, error);
+    return first;
+}
+
+static uint32_t buddy_pair_of(struct rig *rig, uint32_t order) {
+    uint32_t start = platform_cost();
+    ash_pfn_t first = 0;
+    int error = ash_buddy_alloc(&rig->memory.buddy, order, MEMORY_FOREIGN, &first);
+    if (error == 0)
+        ash_buddy_free(&rig->memory.buddy, first, order);
+    return platform_cost() - start;
+}
+
+static uint32_t buddy_pair_0(struct rig *rig) {
+    return buddy_pair_of(rig, 0);
+}
+
+static uint32_t buddy_pair_3(struct rig *rig) {
+    return buddy_pair_of(rig, 3);
+}
+
+static uint32_t buddy_pair_9(struct rig *rig) {
+    return buddy_pair_of(rig, 9);
+}
+
+static uint32_t buddy_batch_0(struct rig *rig) {
+    uint32_t start = platform_cost();
+    for (uint32_t i = 0; i < OBJECTS; i++)
+        rig->frames[i] = take_frames(rig, 0);
+    for (uint32_t i = 0; i < OBJECTS; i++)
+        ash_buddy_free(&rig->memory.buddy, rig->frames[i], 0);
+    return platform_cost() - start;
+}
+
+static const struct operation {
+    const char *name;
+    operation_fn *run;
+    uint32_t each; /* operations in one run */
+} operations[] = {
+    {"calls.two_empty", two_calls, 1},
+    {"slab.pair", slab_pair, 1},
+    {"slab.batch", slab_batch, OBJECTS},
+    {"slab.new_slab", slab_new_slab, 1},
+    {"slab.shrink", slab_shrink, 1},
+    {"heap.pair", heap_pair, 1},
+    {"heap.pair_large", heap_pair_large, 1},
+    {"buddy.pair_order_0", buddy_pair_0, 1},
+    {"buddy.batch_order_0", buddy_batch_0, OBJECTS},
+    {"buddy.pair_order_3", buddy_pair_3, 1},
+    {"buddy.pair_order_9", buddy_pair_9, 1},
+};
+
+/* A counter of time may say less for something than for nothing. */
+static uint32_t net(const struct rig *rig, uint32_t cost) {
+    return cost > rig->overhead ? cost - rig->overhead : 0;
+}
+
+/* Masked: a handler's instructions are not the operation's. */
+static uint64_t total_of(struct rig *rig, operation_fn *run) {
+    uint64_t total = 0;
+    ash_irq_t state = ash_port_irq_save();
+    for (uint32_t i = 0; i < WARM_RUNS; i++)
+        (void)run(rig);
+    for (uint32_t i = 0; i < RUNS; i++)
+        total += net(rig, run(rig));
+    ash_port_irq_restore(state);
+    return total;
+}
+
+static void report_all(struct rig *rig, const struct bench_report *report) {
+    char text[120];
+#if defined(__clang__)
+    report->line(report->context, "# compiled by clang " __clang_version__);
+#else
+    report->line(report->context, "# compiled by gcc " __VERSION__);
+#endif
+    report->line(report->context, platform_counts_instructions()
+                                      ? "# unit: instructions"
+                                      : "# unit: counter steps, of no use as golden numbers");
+    report->line(report->context, "# operation                   each      total   runs");
+    rig->overhead = nothing(rig);
+    for (size_t i = 0; i < ASH_ARRAY_LEN(operations); i++) {
+        const struct operation *operation = &operations[i];
+        uint64_t total = total_of(rig, operation->run), runs = (uint64_t)RUNS * operation->each;
+        snprintf(text, sizeof(text), "%-24s %7" PRIu64 ".%02" PRIu64 " %10" PRIu64 " %6" PRIu64,
+                 operation->name, total / runs, total % runs * 100 / runs, total, runs);
+        report->line(report->context, text);
+    }
+}
+
+static int start(struct rig *rig, const struct kernel_memory *memory, const void *arena) {
+    const struct platform_range range = {memory->view.address(arena), ASH_PAGE_SIZE << ARENA_ORDER};
+    int error = memory_init(&rig->memory, &range, 1, &memory->view);
+    const struct ash_slab_config config = {
+        .name = "golden", .size_bytes = 64, .source = &rig->memory.source};
+    return error != 0 ? error : ash_slab_cache_init(&rig->cache, &config);
+}
+
+int bench_golden(struct kernel_memory *memory, const struct bench_report *report) {
+    struct rig *rig = ash_kzalloc(&memory->heap, sizeof(*rig));
+    void *arena = memory_pages_alloc(memory, ARENA_ORDER, MEMORY_TESTS);
+    int error = -ASH_ENOMEM;
+    if (rig != NULL && arena != NULL)
+        error = start(rig, memory, arena);
+    if (error == 0)
+        report_all(rig, report);
+    if (arena != NULL)
+        memory_pages_free(memory, arena, ARENA_ORDER);
+    ash_kfree(&memory->heap, rig);
+    return error;
+}

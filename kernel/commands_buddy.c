@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* commands_buddy.c: buddy: the page frames by order, as /proc/buddyinfo and pagetypeinfo do for
+ * Linux. */
+#include "kernel.h"
+#include "shell.h"
+
+#include <inttypes.h>
+
+/*
+ * Of an order: the share of the free frames that lie in smaller blocks and so cannot serve it, in
+ * tenths of a percent (Gorman and Whitcroft, "Measuring External Fragmentation", 2005: the
+ * unusable free space index).
+ */
+static void print_orders(struct shell *shell, const struct ash_buddy_stats *stats) {
+    uint64_t smaller_pages = 0;
+    shell_print(shell, "%5s %10s %12s %12s %10s\n", "order", "block KiB", "free blocks",
+                "free pages", "unusable");
+    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
+        uint64_t blocks = stats->free_blocks[order];
+        uint64_t share = stats->free_pages == 0 ? 0 : smaller_pages * 1000 / stats->free_pages;
+        shell_print(shell,
+                    "%5" PRIu32 " %10" PRIu64 " %12" PRIu64 " %12" PRIu64 " %7" PRIu64 ".%" PRIu64
+                    "%%\n",
+                    order, UINT64_C(4) << order, blocks, blocks << order, share / 10, share % 10);
+        smaller_pages += blocks << order;
+    }
+}
+
+static void print_largest(struct shell *shell, const struct ash_buddy_stats *stats) {
+    if (stats->largest_free_order < 0)
+        shell_print(shell, "largest    nothing is free\n");
+    else
+        shell_print(shell, "largest    order %" PRId32 ", %" PRIu64 " KiB\n",
+                    stats->largest_free_order, UINT64_C(4) << stats->largest_free_order);
+}
+
+SHELL_COMMAND(buddy, "",
+              "Shows the page frames: the free blocks of each order.\n"
+              "unusable: the share of free memory that is too scattered to serve the order.") {
+    struct ash_buddy_stats stats;
+    if (argc > 1)
+        return shell_usage(shell, argv[0], "takes no argument");
+    if (!shell_has_kernel(shell, "buddy"))
+        return 1;
+    struct kernel_memory *memory = &shell->kernel->memory;
+    ash_buddy_get_stats(&memory->buddy, &stats);
+    for (uint32_t i = 0; i < memory->range_count; i++)
+        shell_print(shell, "region     0x%" PRIx64 " .. 0x%" PRIx64 "\n", memory->ranges[i].base,
+                    memory->ranges[i].base + memory->ranges[i].size_bytes);
+    shell_print(shell,
+                "pages      %" PRIu64 " free, %" PRIu64 " used, %" PRIu64 " reserved, of %" PRIu64
+                "\n",
+                stats.free_pages, stats.used_pages, stats.reserved_pages, stats.total_pages);
+    print_largest(shell, &stats);
+    print_orders(shell, &stats);
+    return 0;
+}
