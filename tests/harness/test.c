@@ -28,6 +28,7 @@ struct frame {
     struct test_panic *panic; /* the innermost CHECK_PANICS that waits for one */
     struct test_result result;
     struct frame *outer;
+    void (*set_cpu)(uint32_t cpu); /* after test_as_cpu: makes it the CPU that it began on */
 };
 
 static struct {
@@ -131,6 +132,7 @@ static void run_in_frame(struct frame *frame, void (*body)(void *context), void 
     uint32_t cpu = this_cpu();
     ash_irq_t state = irq_state_now();
     frame->panic = NULL;
+    frame->set_cpu = NULL;
     frame->outer = run.frames[cpu];
     run.frames[cpu] = frame;
     if (setjmp(frame->end) == 0) {
@@ -140,7 +142,12 @@ static void run_in_frame(struct frame *frame, void (*body)(void *context), void 
                       "ended with interrupts masked, or unmasked, that were not so before");
     }
     ash_port_irq_restore(state);
-    run.frames[this_cpu()] = frame->outer;
+    if (frame->set_cpu != NULL) {
+        frame->set_cpu(cpu);
+        for (uint32_t other = 1; other < ASH_PORT_CPUS_MAX; other++)
+            run.frames[other] = NULL;
+    }
+    run.frames[cpu] = frame->outer;
 }
 
 static void run_case(void *context) {
@@ -295,6 +302,13 @@ bool test_random_chance(struct test_random *random, uint32_t percent) {
 }
 
 /* CPUs */
+
+void test_as_cpu(uint32_t cpu, void (*set)(uint32_t cpu)) {
+    struct frame *frame = run.frames[this_cpu()];
+    frame->set_cpu = set;
+    run.frames[cpu] = frame;
+    set(cpu);
+}
 
 /* A body on one CPU; the first that ends early gives the case its verdict. */
 struct bodies {

@@ -114,4 +114,11 @@ bool test_random_chance(struct test_random *random, uint32_t percent);
 /* body(context, cpu) on `count` CPUs at once; skips the case where there are fewer. */
 void test_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count);
 
+/*
+ * The case goes on as another CPU (harness/as_cpu.h gives `set`, which tells the port): several
+ * CPUs' worth of calls in an order that the case chooses. On CPU 0, outside of test_run_on_cpus;
+ * the end of the case makes it CPU 0 again.
+ */
+void test_as_cpu(uint32_t cpu, void (*set)(uint32_t cpu));
+
 #endif

@@ -52,6 +52,7 @@ static void *fake_alloc(void *context, uint32_t order) {
     watch(pages);
     ash_spin_lock(&pages->lock);
     char *base = alloc_locked(pages, order);
+    pages->refused += base == NULL;
     ash_spin_unlock(&pages->lock);
     void (*meanwhile)(void *) = ash_exchange(&pages->meanwhile, NULL);
     if (meanwhile != NULL)

@@ -23,6 +23,7 @@ struct fake_pages {
     struct fake_frame *frames;
     uint32_t used;             /* pages in blocks */
     uint64_t calls;            /* of alloc */
+    uint64_t refused;          /* of these, the ones that found nothing */
     uint64_t fail_at;          /* the alloc call, counted from 1, that finds nothing; 0: none */
     uint64_t fail_count;       /* how many from that one on */
     uint32_t offset_bytes;     /* added to what alloc returns: a source that breaks its contract */
