@@ -5,6 +5,8 @@
  */
 #include "harness/test.h"
 
+#include "harness/asan.h"
+
 #include <ashlar/port.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,6 +55,7 @@ const struct test_case *test_case_at(size_t index) {
 void test_set_arena(void *arena, size_t bytes) {
     run.arena = arena;
     run.arena_bytes = bytes;
+    test_forbid(arena, bytes);
 }
 
 void test_set_seed(uint64_t seed) {
@@ -160,6 +163,7 @@ void test_run_case(const struct test_case *test, struct test_result *result) {
     memset(&frame, 0, sizeof(frame));
     frame.result =
         (struct test_result){.verdict = TEST_PASSED, .file = test->file, .line = test->line};
+    test_forbid(run.arena, run.arena_used);
     run.arena_used = 0;
     run.seed_used = false;
     memset(run.events, 0, sizeof(run.events));
@@ -229,6 +233,7 @@ void *test_alloc(size_t bytes, size_t align) {
         test_fail(__FILE__, __LINE__, "test_alloc: %zu bytes asked, %zu of %zu left", bytes,
                   run.arena_bytes - run.arena_used, run.arena_bytes);
     run.arena_used = start + bytes;
+    test_permit(run.arena + start, bytes);
     return memset(run.arena + start, 0, bytes);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake_pages.h"
 
+#include "harness/asan.h"
 #include "harness/test.h"
 
 #include <ashlar/check.h>
@@ -59,6 +60,7 @@ static void *fake_alloc(void *context, uint32_t order) {
         meanwhile(pages->meanwhile_context);
     if (base == NULL)
         return NULL;
+    test_permit(base, ASH_PAGE_SIZE << order);
     memset(base, 0xa5, ASH_PAGE_SIZE << order);
     return base + pages->offset_bytes;
 }
@@ -72,6 +74,7 @@ static void fake_free(void *context, void *base, uint32_t order) {
                     pages->frames[first].first == first && pages->frames[first].order == order,
                 "fake pages: free of %p, order %u: not a block", base, order);
     memset(base, 0x5a, ASH_PAGE_SIZE << order);
+    test_forbid(base, ASH_PAGE_SIZE << order);
     ash_spin_lock(&pages->lock);
     mark(pages, first, order, false);
     pages->used -= 1u << order;
@@ -85,6 +88,7 @@ struct fake_pages *fake_pages_new(uint32_t pages) {
     fake->pages = pages;
     fake->frames = test_alloc(pages * sizeof(struct fake_frame), 8);
     fake->base = test_alloc(pages * ASH_PAGE_SIZE, ASH_SLAB_BYTES_MAX);
+    test_forbid(fake->base, pages * ASH_PAGE_SIZE);
     const struct ash_page_source_config config = {
         .ops = &ops, .context = fake, .base = fake->base, .len_pages = pages};
     size_t bytes = ash_page_source_storage_size(&config);
