@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Some slab caches over one page source that fails when it is told to, from any CPU, against an
- * array of the objects that are out. Each object is filled with its own pattern while it is out: one
- * that is handed out twice, or overlaps another or a header, breaks a pattern or the audit.
+ * array of the objects that are out. Each object holds its own pattern while it is out: one that is
+ * handed out twice, or overlaps another or a header, breaks a pattern or the audit.
  */
 #include "choices.h"
 #include "harness/as_cpu.h"
