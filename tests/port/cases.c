@@ -208,6 +208,62 @@ TEST_CASE(port, trylock_excludes_the_other_cpus) {
     CHECK_EQ(probe.counter, 2 * LOCK_ROUNDS);
 }
 
+/*
+ * Store buffering (Dekker): each CPU stores its own flag, fences and looks at the other's. One of
+ * them must see the other's, whichever side is the heavy one.
+ */
+enum { DEKKER_ROUNDS = 200, DEKKER_FLAGS = 32 };
+struct dekker_flag {
+    uint32_t raised, saw_other;
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+struct dekker {
+    struct dekker_flag flags[2][DEKKER_FLAGS];
+    uint32_t arrived, both_missed;
+};
+
+static void wait_for_both(struct dekker *dekker, uint32_t *meeting) {
+    *meeting += 2;
+    (void)ash_fetch_add(&dekker->arrived, 1u);
+    for (uint32_t spins = 1; (int32_t)(ash_load_acquire(&dekker->arrived) - *meeting) < 0;
+         spins++) {
+        if (spins % 256 == 0)
+            ash_port_relax();
+    }
+}
+
+static void dekker_round(struct dekker *dekker, uint32_t cpu) {
+    for (uint32_t i = 0; i < DEKKER_FLAGS; i++) {
+        struct dekker_flag *own = &dekker->flags[cpu][i], *other = &dekker->flags[cpu ^ 1][i];
+        ash_store_relaxed(&own->raised, 1u);
+        if (cpu == 0)
+            ash_port_fence_light();
+        else
+            ash_port_fence_heavy();
+        own->saw_other = ash_load_relaxed(&other->raised);
+    }
+}
+
+static void dekker_body(void *context, uint32_t cpu) {
+    struct dekker *dekker = context;
+    uint32_t meeting = 0;
+    for (uint32_t round = 0; round < DEKKER_ROUNDS; round++) {
+        wait_for_both(dekker, &meeting);
+        dekker_round(dekker, cpu);
+        wait_for_both(dekker, &meeting);
+        for (uint32_t i = 0; cpu == 0 && i < DEKKER_FLAGS; i++)
+            dekker->both_missed +=
+                dekker->flags[0][i].saw_other == 0 && dekker->flags[1][i].saw_other == 0;
+        for (uint32_t i = 0; cpu == 0 && i < DEKKER_FLAGS; i++)
+            dekker->flags[0][i].raised = dekker->flags[1][i].raised = 0;
+    }
+}
+
+TEST_CASE(port, light_and_heavy_fence_order_store_before_load) {
+    struct dekker *dekker = test_alloc(sizeof(*dekker), ASH_PORT_CACHE_LINE);
+    test_run_on_cpus(dekker_body, dekker, 2);
+    CHECK_EQ(dekker->both_missed, 0);
+}
+
 /* CPU 0 writes plain words and publishes a number; CPU 1 must see the words of that number. */
 enum { MESSAGES = 2000, MESSAGE_WORDS = 4 };
 struct mailbox {

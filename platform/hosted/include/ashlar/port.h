@@ -89,6 +89,21 @@ static inline void ash_port_relax(void) {
 #endif
 }
 
+/* Linux executes the light side's barrier for it, where it can: see hosted_fence_heavy. */
+extern uint32_t hosted_fences_are_asymmetric;
+void hosted_fence_heavy(void);
+
+static inline void ash_port_fence_light(void) {
+    if (ASH_LIKELY(ash_load_relaxed(&hosted_fences_are_asymmetric) != 0))
+        ash_port_compiler_fence();
+    else
+        ash_fence();
+}
+
+static inline void ash_port_fence_heavy(void) {
+    hosted_fence_heavy();
+}
+
 static inline void ash_spin_init(struct ash_spinlock *lock) {
     ash_store_relaxed(&lock->locked, 0u);
 }

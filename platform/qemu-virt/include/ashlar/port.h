@@ -68,6 +68,15 @@ static inline void ash_port_relax(void) {
     __asm__ volatile("yield" ::: "memory");
 }
 
+/* No instruction makes another CPU execute a barrier: both sides pay for a full one. */
+static inline void ash_port_fence_light(void) {
+    ash_fence();
+}
+
+static inline void ash_port_fence_heavy(void) {
+    ash_fence();
+}
+
 static inline void ash_spin_init(struct ash_spinlock *lock) {
     ash_store_relaxed(&lock->locked, 0u);
 }

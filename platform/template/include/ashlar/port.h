@@ -26,6 +26,7 @@ static inline void ash_spin_init(struct ash_spinlock *lock) { lock->locked = 0; 
 static inline void ash_spin_lock(struct ash_spinlock *lock) { lock->locked = 1; }
 static inline bool ash_spin_trylock(struct ash_spinlock *l) { return !l->locked && ++l->locked; }
 static inline void ash_spin_unlock(struct ash_spinlock *lock) { lock->locked = 0; }
+static inline void ash_port_fence_light(void) {} static inline void ash_port_fence_heavy(void) {}
 static inline void ash_port_relax(void) {}
 static inline void ash_port_dma_rmb(void) { ash_fence(); }
 static inline void ash_port_dma_wmb(void) { ash_fence(); }
