@@ -141,7 +141,8 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
     if (error != 0)
         return error;
     memory->allocator = (struct allocator){heap_alloc, heap_free, memory};
-    return ash_heap_init(&memory->heap, &memory->source);
+    const struct ash_heap_config heap = {.source = &memory->source, .classes = ASH_HEAP_SIX};
+    return ash_heap_init(&memory->heap, &heap, memory->heap_storage, sizeof(memory->heap_storage));
 }
 
 struct ash_slab_cache *memory_cache(struct kernel_memory *memory, uint32_t index) {

@@ -37,6 +37,7 @@ struct kernel_memory {
     struct ash_buddy buddy;
     struct ash_page_source source;
     struct ash_heap heap;
+    char heap_storage[ASH_HEAP_STORAGE_SIX] __attribute__((aligned(ASH_PORT_CACHE_LINE)));
     struct allocator allocator; /* the heap as an interface */
     struct memory_view view;
     struct platform_range ranges[MEMORY_RANGES_MAX];

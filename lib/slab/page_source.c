@@ -4,6 +4,19 @@
 
 #include "slab_internal.h"
 
+/* Lock */
+
+static void lock_source(struct ash_page_source *source) {
+    uint32_t cpu;
+    ash_port_pin(&cpu);
+    ash_spin_lock(&source->lock);
+}
+
+static void unlock_source(struct ash_page_source *source) {
+    ash_spin_unlock(&source->lock);
+    ash_port_unpin();
+}
+
 /* The map */
 
 static uint32_t caches_max_of(const struct ash_page_source_config *config) {
@@ -55,17 +68,29 @@ void ash__source_mark(struct ash_page_source *source, const void *base, uint32_t
         ash_store_relaxed(&first[i], entry);
 }
 
-void ash__source_mark_large(struct ash_page_source *source, const void *base, uint32_t order) {
-    ash__source_mark(source, base, 0, (uint16_t)(ASH__SOURCE_LARGE | order));
+void ash__source_mark_large(struct ash_page_source *source, const void *base, uint32_t order,
+                            uint32_t tag) {
+    ash__source_mark(source, base, 0,
+                     (uint16_t)(ASH__SOURCE_LARGE | tag << ASH__SOURCE_TAG_SHIFT | order));
 }
 
-/* A block is aligned to its size, so its head is one of the 40 numbers that begin a block with this
+/* Under the lock, not by an atomic exchange: of 16 bits that is a library call on some machines. */
+bool ash__source_unmark_large(struct ash_page_source *source, const void *base, uint16_t entry) {
+    lock_source(source);
+    bool is_marked = ash__source_entry(source, base) == entry;
+    if (is_marked)
+        ash__source_mark(source, base, 0, 0);
+    unlock_source(source);
+    return is_marked;
+}
+
+/* A block is aligned to its size, so its head is one of the 41 numbers that begin a block with this
  * page in it. */
 const void *ash__source_large_around(const struct ash_page_source *source, const void *pointer) {
-    for (uint32_t order = 0; (source->len_pages - 1) >> order != 0 || order == 0; order++) {
+    for (uint32_t order = 0; source->len_pages >> order != 0; order++) {
         uintptr_t head = ash_align_down((uintptr_t)pointer, ASH_PAGE_SIZE << order);
         uint16_t entry = ash__source_entry(source, (const void *)head);
-        if ((entry & ASH__SOURCE_LARGE) != 0 && (entry & ~ASH__SOURCE_LARGE) >= order)
+        if (ash__source_is_large(entry) && ash__source_order(entry) >= order)
             return (const void *)head;
     }
     return NULL;
@@ -101,17 +126,6 @@ void ash__source_free(struct ash_page_source *source, void *block, uint32_t orde
 }
 
 /* Caches */
-
-static void lock_source(struct ash_page_source *source) {
-    uint32_t cpu;
-    ash_port_pin(&cpu);
-    ash_spin_lock(&source->lock);
-}
-
-static void unlock_source(struct ash_page_source *source) {
-    ash_spin_unlock(&source->lock);
-    ash_port_unpin();
-}
 
 /* The first of `count` free numbers in a row, or 0. Lock held. */
 static uint32_t find_run(const struct ash_page_source *source, uint32_t count) {

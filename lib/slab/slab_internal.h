@@ -12,8 +12,26 @@
 /* Objects of a slab: the summary has one bit for each 64 of them. */
 #define OBJECTS_MAX 4096u
 
-/* In a page map's entry: the head of a large block, with its order in the low bits. */
-#define ASH__SOURCE_LARGE 0x8000u
+/*
+ * A page map's entry: 0, a cache's number, or LARGE | tag << TAG_SHIFT | order for the head of a
+ * large block. Its tag says which heap it belongs to; its other pages' entries are 0, so that
+ * making and dropping a block costs the same at every size.
+ */
+#define ASH__SOURCE_LARGE     0x8000u
+#define ASH__SOURCE_TAG_SHIFT 6u
+#define ASH__SOURCE_TAGS      512u
+
+static inline bool ash__source_is_large(uint16_t entry) {
+    return (entry & ASH__SOURCE_LARGE) != 0;
+}
+
+static inline uint32_t ash__source_order(uint16_t entry) {
+    return entry % (1u << ASH__SOURCE_TAG_SHIFT);
+}
+
+static inline uint32_t ash__source_tag(uint16_t entry) {
+    return (uint32_t)entry >> ASH__SOURCE_TAG_SHIFT & (ASH__SOURCE_TAGS - 1);
+}
 
 /* At the base of every slab. All but `cache` under the cache's lock. */
 struct ash__slab {
@@ -94,9 +112,12 @@ void ash__source_free(struct ash_page_source *source, void *block, uint32_t orde
 void ash__source_mark(struct ash_page_source *source, const void *base, uint32_t order,
                       uint16_t entry);
 
-/* The same for a large block, in its first page alone; it is unmarked by ash__source_mark of one
- * page. */
-void ash__source_mark_large(struct ash_page_source *source, const void *base, uint32_t order);
+/* The same for a large block, in its first page alone. tag: below ASH__SOURCE_TAGS. */
+void ash__source_mark_large(struct ash_page_source *source, const void *base, uint32_t order,
+                            uint32_t tag);
+
+/* Takes the mark away, if it still is `entry`: of several at the same time one succeeds. */
+bool ash__source_unmark_large(struct ash_page_source *source, const void *base, uint16_t entry);
 
 /* The head of the large block that the pointer is in, or NULL. O(log pages); for messages. */
 const void *ash__source_large_around(const struct ash_page_source *source, const void *pointer);

@@ -132,7 +132,13 @@ void fuzz_heap(struct choices *choices) {
     struct world *world = test_alloc(sizeof(*world), 64);
     world->choices = choices;
     world->pages = fake_pages_new(PAGES);
-    CHECK_EQ(ash_heap_init(&world->heap, &world->pages->source), 0);
+    struct ash_heap_config config = {
+        .source = &world->pages->source,
+        .classes = pick(world, 2) != 0 ? ASH_HEAP_FINE : ASH_HEAP_SIX,
+    };
+    size_t bytes = ash_heap_storage_size(&config);
+    CHECK_EQ(ash_heap_init(&world->heap, &config, test_alloc(bytes, ASH_PORT_CACHE_LINE), bytes),
+             0);
     while (choices_go_on(choices))
         step(world);
     audit(world);

@@ -91,7 +91,8 @@ TEST_CASE(slab, every_size_and_alignment_wastes_at_most_an_eighth) {
     struct fake_pages *pages = fake_pages_new(1);
     struct ash_slab_cache cache;
     struct ash_slab_config config = config_of(pages, 1);
-    for (config.align_bytes = 1; config.align_bytes <= 4096; config.align_bytes *= 2) {
+    for (config.align_bytes = 1; config.align_bytes <= ASH_SLAB_ALIGN_MAX;
+         config.align_bytes *= 2) {
         for (config.slab_bytes = 4096; config.slab_bytes <= 65536; config.slab_bytes *= 2) {
             uint32_t step = config.slab_bytes == ASH_SLAB_BYTES_DEFAULT ? 1 : 61;
             for (config.size_bytes = 1; config.size_bytes <= 8192; config.size_bytes += step) {

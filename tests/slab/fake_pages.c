@@ -4,6 +4,7 @@
 #include "harness/asan.h"
 #include "harness/test.h"
 
+#include <ashlar/bits.h>
 #include <ashlar/check.h>
 
 static void watch(struct fake_pages *pages) {
@@ -87,7 +88,8 @@ struct fake_pages *fake_pages_new(uint32_t pages) {
     ash_spin_init(&fake->lock);
     fake->pages = pages;
     fake->frames = test_alloc(pages * sizeof(struct fake_frame), 8);
-    fake->base = test_alloc(pages * ASH_PAGE_SIZE, ASH_SLAB_BYTES_MAX);
+    size_t largest = ASH_PAGE_SIZE << ash_log2_floor(pages);
+    fake->base = test_alloc(pages * ASH_PAGE_SIZE, ash_max_u64(largest, ASH_SLAB_BYTES_MAX));
     test_forbid(fake->base, pages * ASH_PAGE_SIZE);
     const struct ash_page_source_config config = {
         .ops = &ops, .context = fake, .base = fake->base, .len_pages = pages};

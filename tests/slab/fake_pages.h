@@ -33,7 +33,7 @@ struct fake_pages {
     bool watched_was_held;
 };
 
-/* `pages` pages, from the harness's memory; aligned so that blocks of up to 64 KiB can be cut. */
+/* `pages` pages, from the harness's memory; aligned so that every block is aligned to its size. */
 struct fake_pages *fake_pages_new(uint32_t pages);
 
 /* Allocates a block for the test itself. */

@@ -4,8 +4,6 @@
  * in all of its bytes. An object handed out twice, or one that overlaps another or a header, breaks
  * a pattern or the audit.
  */
-#include <ashlar/heap.h>
-
 #include "fake_pages.h"
 #include "harness/test.h"
 
@@ -115,44 +113,5 @@ TEST_CASE(slab, agrees_with_a_model_over_random_sizes_and_alignments) {
             .source = &pages->source,
         };
         run_cache(model, &config, pages, 500);
-    }
-}
-
-static void heap_agrees(struct ash_heap *heap, const struct model *model) {
-    const char *broken = ash_heap_check(heap);
-    if (broken != NULL)
-        test_fail(__FILE__, __LINE__, "%s", broken);
-    struct ash_heap_stats stats;
-    ash_heap_get_stats(heap, &stats);
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < model->count; i++)
-        bytes += ash_ksize(heap, model->live[i].bytes);
-    CHECK_EQ(stats.small_bytes + stats.large_bytes, bytes);
-}
-
-TEST_CASE(heap, agrees_with_a_model_over_random_sizes) {
-    struct fake_pages *pages = fake_pages_new(256);
-    pages->fail_count = 1;
-    struct model *model = test_alloc(sizeof(*model), 8);
-    struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
-    for (uint32_t run = 0; run < 8; run++) {
-        *model = (struct model){.random = test_random_from(test_seed() + run)};
-        CHECK_EQ(ash_heap_init(heap, &pages->source), 0);
-        for (uint32_t step = 0; step < 400; step++) {
-            if (model_wants_more(model, step)) {
-                pages->fail_at = test_random_chance(&model->random, 5) ? pages->calls + 1 : 0;
-                size_t size = random_size(&model->random, 9000);
-                void *pointer = ash_kmalloc(heap, size);
-                if (pointer != NULL)
-                    model_add(model, pointer, size);
-            } else {
-                ash_kfree(heap, model_remove(model));
-            }
-            heap_agrees(heap, model);
-        }
-        while (model->count != 0)
-            ash_kfree(heap, model_remove(model));
-        CHECK_EQ(ash_heap_fini(heap), 0);
-        CHECK_EQ(pages->used, 0);
     }
 }

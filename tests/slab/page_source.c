@@ -57,8 +57,8 @@ TEST_CASE(page_source, large_block_is_found_from_each_of_its_pages_and_no_other)
     struct fake_pages *pages = fake_pages_new(32);
     struct ash_page_source *source = &pages->source;
     char *large = pages->base + 8 * ASH_PAGE_SIZE;
-    ash__source_mark_large(source, large, 3);
-    ash__source_mark_large(source, pages->base + 16 * ASH_PAGE_SIZE, 0);
+    ash__source_mark_large(source, large, 3, 511);
+    ash__source_mark_large(source, pages->base + 16 * ASH_PAGE_SIZE, 0, 0);
     for (uint32_t page = 0; page < 32; page++) {
         const char *pointer = pages->base + page * ASH_PAGE_SIZE + 5;
         const void *head = ash__source_large_around(source, pointer);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Several CPUs on one cache or heap at once. No body waits for another: what is left over at the
+/* Several CPUs on one cache at once. No body waits for another: what is left over at the
  * end goes back on CPU 0. */
-#include <ashlar/heap.h>
-
 #include "fake_pages.h"
 #include "harness/test.h"
 
@@ -11,7 +9,6 @@ enum { CPUS = 4, ROUNDS = 60000, HELD = 24, RING = 64 };
 struct storm {
     struct fake_pages *pages;
     struct ash_slab_cache cache;
-    struct ash_heap heap;
     uint64_t seed;
     uint32_t overlaps; /* objects that two CPUs held at once */
     uint64_t *ring[RING];
@@ -27,7 +24,6 @@ static struct storm *new_storm(void) {
                                      .empty_max = 1,
                                      .source = &storm->pages->source};
     CHECK_EQ(ash_slab_cache_init(&storm->cache, &config), 0);
-    CHECK_EQ(ash_heap_init(&storm->heap, &storm->pages->source), 0);
     storm->seed = test_seed();
     return storm;
 }
@@ -110,38 +106,5 @@ TEST_CASE(slab, storm_of_producers_and_consumers_loses_nothing) {
     CHECK_EQ(storm->overlaps, 0);
     CHECK(ash_slab_cache_check(&storm->cache) == NULL);
     CHECK_EQ(ash_slab_cache_fini(&storm->cache), 0);
-    CHECK_EQ(storm->pages->used, 0);
-}
-
-static void heap_body(void *context, uint32_t cpu) {
-    struct storm *storm = context;
-    struct test_random random = test_random_from(storm->seed + cpu);
-    struct {
-        uint64_t *words;
-        size_t size;
-    } held[HELD] = {{0}};
-    for (uint32_t i = 0; i < ROUNDS; i++) {
-        uint64_t at = test_random_below(&random, HELD), mark = (uint64_t)cpu << 32 | at;
-        if (held[at].words != NULL) {
-            verify(storm, held[at].words, held[at].size, mark);
-            ash_kfree(&storm->heap, held[at].words);
-            held[at].words = NULL;
-        } else {
-            held[at].size = 8 + 8 * test_random_below(&random, i % 16 == 0 ? 1000 : 64);
-            held[at].words = ash_kmalloc(&storm->heap, held[at].size);
-            if (held[at].words != NULL)
-                sign(held[at].words, held[at].size, mark);
-        }
-    }
-    for (uint32_t at = 0; at < HELD; at++)
-        ash_kfree(&storm->heap, held[at].words);
-}
-
-TEST_CASE(heap, storm_of_four_cpus_loses_nothing) {
-    struct storm *storm = new_storm();
-    test_run_on_cpus(heap_body, storm, CPUS);
-    CHECK_EQ(storm->overlaps, 0);
-    CHECK(ash_heap_check(&storm->heap) == NULL);
-    CHECK_EQ(ash_heap_fini(&storm->heap), 0);
     CHECK_EQ(storm->pages->used, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cases of <ashlar/slab.h> and <ashlar/heap.h>: every wrong free, and the checkers. */
+/* Cases of <ashlar/slab.h>: every wrong free, and the checker. */
 #include "fake_pages.h"
 #include "harness/test.h"
 
@@ -134,7 +134,7 @@ TEST_CASE(slab, free_inside_a_large_block_panics) {
     struct two_caches two;
     set_up(&two);
     char *large = fake_pages_alloc(two.pages, 2);
-    ash__source_mark_large(&two.pages->source, large, 2);
+    ash__source_mark_large(&two.pages->source, large, 2, 7);
     CHECK_PANICS(ash_slab_free(&two.cache, large), "inside the large block");
     CHECK_PANICS(ash_slab_free(&two.cache, large + 3 * 4096 + 64), "inside the large block");
     ash__source_mark(&two.pages->source, large, 0, 0);
@@ -157,63 +157,7 @@ TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header) {
     tear_down(&two);
 }
 
-/* The heap */
-
-static struct ash_heap *new_heap(struct fake_pages *pages) {
-    skip_without_checks();
-    struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
-    CHECK_EQ(ash_heap_init(heap, &pages->source), 0);
-    return heap;
-}
-
-#define CHECK_KFREE_REFUSED(pointer, part)                                  \
-    do {                                                                    \
-        CHECK_PANICS(ash_kfree(heap, (void *)(pointer)), part);             \
-        CHECK_PANICS(CHECK(ash_ksize(heap, (void *)(pointer)) == 0), part); \
-        CHECK(ash_heap_check(heap) == NULL);                                \
-    } while (0)
-
-TEST_CASE(heap, free_of_a_foreign_pointer_panics) {
-    struct ash_heap *heap = new_heap(fake_pages_new(64));
-    uint64_t variable = 0;
-    CHECK_KFREE_REFUSED(&variable, "to the heap: foreign pointer");
-    CHECK_KFREE_REFUSED((uintptr_t)0x40, "to the heap: foreign pointer");
-    CHECK_KFREE_REFUSED(UINTPTR_MAX, "to the heap: foreign pointer");
-}
-
-TEST_CASE(heap, free_of_a_small_pointer_that_is_no_object_panics) {
-    struct ash_heap *heap = new_heap(fake_pages_new(64));
-    char *object = ash_kmalloc(heap, 100), *gone = ash_kmalloc(heap, 100);
-    CHECK_KFREE_REFUSED(object + 1, "to kmalloc-128: misaligned: 1 bytes");
-    CHECK_KFREE_REFUSED(object + 64, "to kmalloc-128: misaligned: 64 bytes");
-    CHECK_KFREE_REFUSED(ash_align_down((uintptr_t)object, 32768), "in the header");
-    ash_kfree(heap, gone);
-    CHECK_KFREE_REFUSED(gone, "double free");
-    ash_kfree(heap, object);
-    CHECK_EQ(ash_heap_fini(heap), 0);
-}
-
-TEST_CASE(heap, free_inside_or_twice_of_a_large_block_panics) {
-    struct ash_heap *heap = new_heap(fake_pages_new(64));
-    char *block = ash_kmalloc(heap, 10000);
-    CHECK_KFREE_REFUSED(block + 1, "inside the large block");
-    CHECK_KFREE_REFUSED(block + 4096, "inside the large block");
-    ash_kfree(heap, block);
-    CHECK_KFREE_REFUSED(block, "foreign pointer");
-    CHECK_EQ(ash_heap_fini(heap), 0);
-}
-
-TEST_CASE(heap, free_of_somebody_elses_memory_panics) {
-    struct fake_pages *pages = fake_pages_new(64);
-    struct ash_heap *heap = new_heap(pages);
-    struct ash_slab_config config = {.name = "task", .size_bytes = 64, .source = &pages->source};
-    struct ash_slab_cache cache;
-    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
-    CHECK_KFREE_REFUSED(ash_slab_alloc(&cache), "to the heap: in a slab of cache task");
-    CHECK_KFREE_REFUSED(fake_pages_alloc(pages, 0), "foreign pointer");
-}
-
-/* The checkers: each seeded corruption is found, by its number. */
+/* The checker: each seeded corruption is found, by its number. */
 
 #define CHECK_FINDS(number, corruption, repair)                                   \
     do {                                                                          \
@@ -263,18 +207,4 @@ TEST_CASE(slab, checker_finds_seeded_corruption) {
     uint16_t *entry = &pages->source.map[((uintptr_t)dense - pages->source.base) / ASH_PAGE_SIZE];
     uint16_t before = *entry;
     CHECK_FINDS("I6", *entry = 0, *entry = before);
-}
-
-TEST_CASE(heap, checker_finds_seeded_corruption) {
-    struct ash_heap *heap = new_heap(fake_pages_new(64));
-    void *large = ash_kmalloc(heap, 5000);
-    CHECK(ash_heap_check(heap) == NULL);
-    heap->large_bytes++;
-    CHECK(strncmp(ash_heap_check(heap), "I7", 2) == 0);
-    heap->large_bytes--;
-    heap->caches[3].used++;
-    CHECK(strncmp(ash_heap_check(heap), "I5", 2) == 0);
-    heap->caches[3].used--;
-    ash_kfree(heap, large);
-    CHECK(ash_heap_check(heap) == NULL);
 }

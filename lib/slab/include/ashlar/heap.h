@@ -1,16 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.h: memory by size, for any kernel code: six slab caches of 16, 32, 64, 128, 256 and 512
- * bytes; what is larger goes to the page source.
+ * heap.h: memory by size, for any kernel code: a slab cache for each size class; what is larger
+ * than the largest class takes whole pages from the page source.
  *
  * Rules
- *  - As in slab.h: any CPU, not from interrupt handlers, no memory is NULL, a wrong free panics
- *    and says why.
- *  - An object is aligned to its class's size (16 bytes: 16, ..., 512 bytes: 512), a larger one to
- *    its own size rounded up to a power of two, at least a page.
- *  - A free asks before it reads: for every pointer there is the page map says what it points to,
- *    then only is a slab's header read.
- *  - Two heaps over one page source work, but each takes the other's large blocks for its own.
+ *  - As in slab.h: any CPU, no memory is NULL and never a panic; not from interrupt handlers,
+ *    unless flags say so. A large block needs the page source, which may forbid handlers of its
+ *    own.
+ *  - Alignment: the largest power of two that divides the class, or the block of pages. So a size
+ *    that is a power of two is aligned to itself.
+ *  - ash_kfree, ash_ksize and ash_krealloc take any value of a pointer and ask the page map before
+ *    they read through it: what is not this heap's (foreign, inside of a large block, a cache's
+ *    object, another heap's) panics at once with a message that says what it is. Inside of the
+ *    heap's own slabs a pointer that is no object, and a double free, are found as slab.h says for
+ *    the profile: at the free in a hardened heap, later in a plain one.
+ *  - The small path takes no lock and counts nothing of its own; large blocks are counted by
+ *    atomic additions.
+ *  - Port primitives: those of slab.h.
+ *
+ * Classes
+ *
+ *     ASH_HEAP_SIX     16 32 64 128 256 512                                    up to 1/2 is waste
+ *     ASH_HEAP_FINE    16 32 48 64 80 96 112 128, then four a doubling:        up to 1/5, but for
+ *                      160 192 224 256, 320 384 448 512 ... 5120 6144 7168 8192     1..64 bytes
+ *     larger           4096 << order: whole pages, a power of two of them
+ *
+ * Two heaps may share a source. The page map's entry of a large block has room for 9 bits of the
+ * heap that it belongs to: one heap takes another's block for its own only where their first
+ * caches' numbers differ by a multiple of 512, which a source of up to 512 caches does not have.
  */
 #ifndef ASHLAR_HEAP_H
 #define ASHLAR_HEAP_H
@@ -21,52 +38,112 @@
 extern "C" {
 #endif
 
-#define ASH_HEAP_CLASSES   6u
-#define ASH_HEAP_CLASS_MIN 16u  /* bytes; class n has 16 << n */
-#define ASH_HEAP_CLASS_MAX 512u /* bytes; beyond it, whole pages */
+enum ash_heap_classes {
+    ASH_HEAP_SIX = 0,
+    ASH_HEAP_FINE = 1, /* less waste inside of objects, more caches */
+};
+
+#define ASH_HEAP_CLASSES_SIX  6u
+#define ASH_HEAP_CLASSES_FINE 32u
+#define ASH_HEAP_CLASSES_MAX  32u
+#define ASH_HEAP_SIX_MAX      512u  /* bytes of the largest class */
+#define ASH_HEAP_FINE_MAX     8192u /* bytes of the largest class */
 
 /* Empty slabs that each class keeps. */
 #define ASH_HEAP_EMPTY_MAX 2u
 
+struct ash_heap_config {
+    struct ash_page_source *source; /* kept; not NULL */
+    enum ash_heap_classes classes;
+    uint32_t flags; /* enum ash_slab_flags, of all its caches */
+};
+
 /* Private, but for sizeof. */
 struct ash_heap {
+    /* Constant after init: what a free needs, in one cache line. */
+    uintptr_t base;      /* the source's range */
+    uint64_t len_pages;  /* of it */
+    const uint16_t *map; /* the source's: an entry a page */
+    struct ash_slab_cache *caches;
+    uint32_t class_count;
+    uint32_t first_id; /* class n is cache number first_id + n of the source */
+    size_t small_max;  /* bytes of the largest class */
     struct ash_page_source *source;
-    uint32_t first_id; /* of the classes' caches, in the page map */
-    struct ash_slab_cache caches[ASH_HEAP_CLASSES];
-    struct ash_spinlock lock; /* protects what follows */
-    uint64_t large_allocations, large_frees, large_failures;
+    uint8_t class_of[ASH_HEAP_FINE_MAX / 16 + 1]; /* by size / 16, rounded up */
+
+    /* Large blocks: atomic, each for itself. */
+    uint64_t large_allocations __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+    uint64_t large_frees, large_failures;
     uint64_t large_bytes, large_peak_bytes;
 };
 
-/* Makes an empty heap; takes no page yet. -ASH_EINVAL: source is NULL; -ASH_ENOSPC: the source has
- * not six numbers in a row left for caches. */
-int ash_heap_init(struct ash_heap *heap, struct ash_page_source *source) ASH_MUST_CHECK;
+/* Storage for a heap's caches, aligned to ASH_PORT_CACHE_LINE. */
+#define ASH_HEAP_STORAGE_SIX  (ASH_HEAP_CLASSES_SIX * sizeof(struct ash_slab_cache))
+#define ASH_HEAP_STORAGE_FINE (ASH_HEAP_CLASSES_FINE * sizeof(struct ash_slab_cache))
 
-/* Gives all slabs back. -ASH_EBUSY: something is still allocated; nothing is lost, go on using it.
- * No other call on the heap may run meanwhile. O(slabs). */
+/* One of the two above; 0 for a config whose classes are neither. */
+size_t ash_heap_storage_size(const struct ash_heap_config *config) ASH_MUST_CHECK;
+
+/*
+ * Makes an empty heap; takes no page yet. heap: uninitialised memory. storage: of
+ * ash_heap_storage_size bytes at least, the heap's until fini. Takes one cache number of the source
+ * for each class. -ASH_EINVAL: config, or storage NULL, misaligned or too small; -ASH_ENOSPC: not
+ * as many numbers in a row left at the source.
+ */
+int ash_heap_init(struct ash_heap *heap, const struct ash_heap_config *config, void *storage,
+                  size_t storage_bytes) ASH_MUST_CHECK;
+
+/* Gives all slabs and cache numbers back. -ASH_EBUSY: something is still allocated; nothing is
+ * lost, go on using it. No other call on the heap may run meanwhile. O(slabs). */
 int ash_heap_fini(struct ash_heap *heap) ASH_MUST_CHECK;
 
 /*
  * size bytes, contents indeterminate; NULL: no memory, which any size may meet, up to SIZE_MAX.
- * size 0 is an object like any other (of 16 bytes). O(1) up to ASH_HEAP_CLASS_MAX, beyond it the
- * cost of the page source, and up to half of the block is rounding.
+ * size 0 is an object like any other, of the smallest class. O(1) up to the largest class, beyond
+ * it the cost of the page source, and up to half of the block is rounding.
  */
 void *ash_kmalloc(struct ash_heap *heap, size_t size) ASH_MUST_CHECK;
 
 /* The same, zeroed up to ash_ksize. */
 void *ash_kzalloc(struct ash_heap *heap, size_t size) ASH_MUST_CHECK;
 
-/* Takes back what ash_kmalloc or ash_kzalloc returned; NULL is harmless; panics on all else. */
+/* An array: count * size bytes, zeroed up to ash_ksize; NULL also where the product is more than
+ * SIZE_MAX. count or size 0: a smallest object. */
+void *ash_kcalloc(struct ash_heap *heap, size_t count, size_t size) ASH_MUST_CHECK;
+
+/*
+ * The allocation at `pointer`, of `size` bytes from now on: the contents up to the smaller of the
+ * two sizes are kept, what is new is indeterminate. pointer NULL: as ash_kmalloc. size 0: as for
+ * size 1, nothing is freed. Panics where ash_kfree would.
+ *
+ * The pointer stays as it is where the block holds `size` bytes and is at most twice as large as a
+ * new one would be; else the contents move. NULL: no memory for growing; the old allocation is
+ * untouched. A shrink never fails: without memory for the smaller block the larger one stays.
+ * O(bytes copied).
+ */
+void *ash_krealloc(struct ash_heap *heap, void *pointer, size_t size) ASH_MUST_CHECK;
+
+/* Takes back what the functions above returned; NULL is harmless; panics on all else. */
 void ash_kfree(struct ash_heap *heap, void *pointer);
 
 /* Bytes that the allocation at `pointer` may use, at least what was asked for; 0 for NULL; panics
- * where ash_kfree would. */
+ * where ash_kfree would, on a misaligned pointer in any profile. */
 size_t ash_ksize(struct ash_heap *heap, const void *pointer) ASH_MUST_CHECK;
 
-/* Gives the empty slabs of all classes back; returns how many. */
+/*
+ * ash_kmalloc and ash_kfree compiled into the caller, same behaviour; for a size that is constant
+ * the class is one load. They tie the caller to this version's structs.
+ */
+static inline void *ash_kmalloc_inline(struct ash_heap *heap, size_t size) ASH_MUST_CHECK;
+static inline void ash_kfree_inline(struct ash_heap *heap, void *pointer);
+
+/* ash_slab_cache_shrink on every class; the number of slabs that went back. */
 uint32_t ash_heap_shrink(struct ash_heap *heap);
 
-/* The cache of class `index`, 0..ASH_HEAP_CLASSES-1, smallest first; NULL beyond. For its
+/* 6 or 32. */
+uint32_t ash_heap_class_count(const struct ash_heap *heap);
+
+/* The cache of class `index`, smallest first; NULL from ash_heap_class_count on. For its
  * statistics: objects come and go by ash_kmalloc and ash_kfree. */
 struct ash_slab_cache *ash_heap_cache(struct ash_heap *heap, uint32_t index);
 
@@ -75,12 +152,41 @@ struct ash_heap_stats {
     uint64_t large_failures;                 /* no memory, or a size beyond every block */
     uint64_t large_bytes, large_peak_bytes;  /* out now and at most, rounded up as they are held */
     uint64_t small_bytes;                    /* out now, by class size */
-    uint64_t slab_bytes;                     /* held by the six caches, empty slabs included */
+    uint64_t slab_bytes;                     /* held by the caches, empty slabs included */
 };
+
+/* Each figure for itself is exact; together they are one moment's only while no other call runs. */
 void ash_heap_get_stats(struct ash_heap *heap, struct ash_heap_stats *stats);
 
-/* The first broken invariant of any class or of the heap itself, or NULL. */
+/* The first broken invariant of DESIGN.md, of any class or of the heap itself, or NULL. O(pages of
+ * the source + slabs); no other call on the heap may run meanwhile. */
 const char *ash_heap_check(struct ash_heap *heap) ASH_MUST_CHECK;
+
+/* Inline forms */
+
+/* Sizes above the largest class. */
+void *ash__heap_alloc_large(struct ash_heap *heap, size_t size);
+
+/* What is in no slab of the heap: NULL, a large block, or wrong. */
+void ash__heap_free_other(struct ash_heap *heap, void *pointer);
+
+static inline void *ash_kmalloc_inline(struct ash_heap *heap, size_t size) {
+    if (ASH_LIKELY(size <= heap->small_max))
+        return ash_slab_alloc(&heap->caches[heap->class_of[(size + 15) / 16]]);
+    return ash__heap_alloc_large(heap, size);
+}
+
+static inline void ash_kfree_inline(struct ash_heap *heap, void *pointer) {
+    uint64_t page = ((uintptr_t)pointer - heap->base) >> ASH_PAGE_SHIFT;
+    if (ASH_LIKELY(page < heap->len_pages)) {
+        uint32_t index = ash_load_relaxed(&heap->map[page]) - heap->first_id;
+        if (ASH_LIKELY(index < heap->class_count)) {
+            ash_slab_free(&heap->caches[index], pointer);
+            return;
+        }
+    }
+    ash__heap_free_other(heap, pointer);
+}
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ extern "C" {
 /* Limits */
 #define ASH_SLAB_SIZE_MAX        8192u  /* bytes of an object */
 #define ASH_SLAB_ALIGN_MIN       8u     /* bytes; a smaller alignment is rounded up to it */
-#define ASH_SLAB_ALIGN_MAX       4096u  /* bytes */
+#define ASH_SLAB_ALIGN_MAX       8192u  /* bytes */
 #define ASH_SLAB_BYTES_DEFAULT   32768u /* bytes of a slab, header included */
 #define ASH_SLAB_BYTES_MAX       65536u
 #define ASH_SLAB_EMPTY_MAX_LIMIT 1024u               /* slabs */
