@@ -52,7 +52,7 @@ SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant do
         return 1;
     struct kernel *kernel = shell->kernel;
     broken += print_check(shell, "buddy", ash_buddy_check(&kernel->memory.buddy));
-    broken += print_check(shell, "heap", ash_heap_check(&kernel->memory.heap));
+    broken += print_check(shell, "heap", memory_caches_check(&kernel->memory));
     if (kernel->disk != NULL)
         broken += print_check(shell, "virtq", disk_check(kernel->disk));
     if (shell->fs != NULL)

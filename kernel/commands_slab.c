@@ -29,7 +29,7 @@ static int print_all(struct shell *shell) {
     uint64_t held_bytes = 0, used_bytes = 0;
     shell_print(shell, "%-16s %6s %9s %9s %5s %6s %6s %8s %12s %9s\n", "cache", "bytes", "used",
                 "peak", "use", "slabs", "empty", "KiB", "allocations", "refills");
-    for (uint32_t i = 0; (cache = memory_cache(memory, i)) != NULL; i++) {
+    for (uint32_t i = 0; (cache = memory_slab_cache(memory, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
         print_line(shell, &stats);
@@ -64,7 +64,7 @@ static void print_cache(struct shell *shell, const struct ash_slab_stats *stats)
 static int unknown_cache(struct shell *shell, const char *name) {
     struct ash_slab_cache *cache;
     shell_error(shell, "slab", name, "no such cache; there are:");
-    for (uint32_t i = 0; (cache = memory_cache(&shell->kernel->memory, i)) != NULL; i++) {
+    for (uint32_t i = 0; (cache = memory_slab_cache(&shell->kernel->memory, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
         shell_print(shell, "  %s\n", stats.name);
@@ -74,7 +74,7 @@ static int unknown_cache(struct shell *shell, const char *name) {
 
 static int print_one(struct shell *shell, const char *name) {
     struct ash_slab_cache *cache;
-    for (uint32_t i = 0; (cache = memory_cache(&shell->kernel->memory, i)) != NULL; i++) {
+    for (uint32_t i = 0; (cache = memory_slab_cache(&shell->kernel->memory, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
         if (strcmp(stats.name, name) == 0) {

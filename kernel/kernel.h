@@ -14,7 +14,8 @@ struct kernel {
     struct kernel_memory memory;
     struct disk *disk;       /* NULL: none that can be read */
     const char *disk_reason; /* then: why, a sentence */
-    struct tarfs *files;     /* NULL: nothing is mounted */
+    struct memory_cache file_nodes;
+    struct tarfs *files; /* NULL: nothing is mounted */
     const char *files_reason;
 };
 

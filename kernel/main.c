@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include "selftest.h"
 #include "shell.h"
+#include "wait.h"
 
 #include <ashlar/error.h>
 #include <inttypes.h>
@@ -14,7 +15,10 @@
 
 #include "platform.h"
 
-enum { CHUNK_ORDER = 6 }; /* 256 KiB: eight requests of the disk at once */
+enum {
+    CHUNK_ORDER = 6,            /* 256 KiB: eight requests of the disk at once */
+    IDLE_AFTER_NS = 1000000000, /* a person who types is not idleness */
+};
 
 static struct kernel kernel;
 
@@ -95,13 +99,16 @@ static void report_mount(void *context, const char *message) {
 
 static void mount_files(void) {
     struct tarfs *files = ash_kmalloc(&kernel.memory.heap, sizeof(*files));
+    int error =
+        memory_cache_init(&kernel.file_nodes, &kernel.memory, "file-node", TARFS_NODE_BYTES);
     kernel.files_reason = kernel.disk_reason;
-    if (files == NULL)
+    if (files == NULL || error != 0)
         kernel.files_reason = "there is no memory for a file system";
-    if (kernel.disk == NULL || files == NULL)
+    if (kernel.disk == NULL || files == NULL || error != 0)
         return;
     struct byte_source source = disk_source(kernel.disk);
-    int error = tarfs_mount(files, &source, &kernel.memory.allocator, report_mount, NULL);
+    error = tarfs_mount(files, &source, &kernel.memory.allocator, &kernel.file_nodes.allocator,
+                        report_mount, NULL);
     if (error == 0)
         kernel.files = files;
     else
@@ -146,8 +153,16 @@ static struct shell *make_shell(void) {
     return shell;
 }
 
+static void go_idle(void *context) {
+    (void)context;
+    memory_idle(&kernel.memory);
+}
+
 static int run_shell(struct shell *shell) {
     kernel_console_init();
+    /* What a script prints must not depend on how fast its lines arrive. */
+    if (kernel_console.is_terminal)
+        kernel_wait_on_idle(go_idle, NULL, IDLE_AFTER_NS);
     shell->console = &kernel_console;
     shell->fs = kernel.files == NULL ? NULL : &kernel.files->interface;
     shell->no_fs = kernel.files_reason;

@@ -145,11 +145,7 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
     return ash_heap_init(&memory->heap, &heap, memory->heap_storage, sizeof(memory->heap_storage));
 }
 
-struct ash_slab_cache *memory_cache(struct kernel_memory *memory, uint32_t index) {
-    return ash_heap_cache(&memory->heap, index);
-}
-
 const char *memory_check(struct kernel_memory *memory) {
     const char *broken = ash_buddy_check(&memory->buddy);
-    return broken != NULL ? broken : ash_heap_check(&memory->heap);
+    return broken != NULL ? broken : memory_caches_check(memory);
 }

@@ -33,12 +33,22 @@ struct memory_view {
     ash_paddr_t (*address)(const void *pointer);
 };
 
+/* A slab cache of one kind of object of the kernel's. */
+struct memory_cache {
+    struct ash_slab_cache slabs;
+    struct allocator allocator; /* gives objects, for sizes up to theirs */
+    const char *name;
+    size_t size_bytes;
+    struct memory_cache *next;
+};
+
 struct kernel_memory {
     struct ash_buddy buddy;
     struct ash_page_source source;
     struct ash_heap heap;
     char heap_storage[ASH_HEAP_STORAGE_SIX] __attribute__((aligned(ASH_PORT_CACHE_LINE)));
-    struct allocator allocator; /* the heap as an interface */
+    struct allocator allocator;  /* the heap as an interface */
+    struct memory_cache *caches; /* of the kernel's objects */
     struct memory_view view;
     struct platform_range ranges[MEMORY_RANGES_MAX];
     uint32_t range_count;
@@ -62,10 +72,21 @@ void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order
  * one of the ranges. */
 ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *pointer, size_t len);
 
-/* Every slab cache of the kernel, from 0 on; NULL beyond the last. */
-struct ash_slab_cache *memory_cache(struct kernel_memory *memory, uint32_t index);
+/*
+ * Makes a cache of the kernel's own objects, aligned to 16 bytes, which `slab` shows and `check`
+ * audits from then on: for ever. *cache and *name stay where they are. -ASH_EINVAL: a bad size.
+ */
+int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, const char *name,
+                      size_t size_bytes) ASH_MUST_CHECK;
 
-/* The first broken invariant of buddy or heap, or NULL. */
+/* Every slab cache of the kernel, those of the heap first, from 0 on; NULL beyond the last. */
+struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t index);
+
+/* Gives back what is kept for speed alone: nothing has happened for a while. */
+void memory_idle(struct kernel_memory *memory);
+
+/* The first broken invariant of the heap or a cache, or NULL; memory_check: or of the buddy. */
+const char *memory_caches_check(struct kernel_memory *memory);
 const char *memory_check(struct kernel_memory *memory);
 
 #endif

@@ -111,9 +111,10 @@ static const char *check(struct file_system *interface) {
 }
 
 void tarfs_init(struct tarfs *fs, const struct byte_source *source,
-                const struct allocator *allocator) {
+                const struct allocator *allocator, const struct allocator *nodes) {
     memset(fs, 0, sizeof(*fs));
     fs->interface = (struct file_system){look_up, describe, next, read, damage, check};
     fs->source = *source;
     fs->allocator = *allocator;
+    fs->node_allocator = *nodes;
 }

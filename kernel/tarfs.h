@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tarfs.h: a tar archive as a read-only file system. Mounting reads every header once and keeps an
- * index in memory (about 130 bytes and the name for each entry); data stays where it is.
+ * index in memory (144 bytes for each entry, and names longer than 31); data stays where it is.
  *
  * Reads ustar, GNU (long names, long links) and pax (path, linkpath, size, also global) archives.
  *
@@ -32,6 +32,7 @@ enum {
     TARFS_REFUSED_REPORTED = 8,   /* of the refused entries, the first so many are named */
     TARFS_PATH_MAX = 4096,        /* a path to look up, symbolic links spelled out */
     TARFS_LINKS_MAX = 40,
+    TARFS_NODE_BYTES = 144, /* of an entry of the index, with a name of up to 31 bytes */
 };
 
 struct tarfs {
@@ -39,10 +40,11 @@ struct tarfs {
 
     /* private, but for reading the counts */
     struct byte_source source;
-    struct allocator allocator;
+    struct allocator allocator, node_allocator;
     struct file_node *root;
-    struct tarfs_owned *owned; /* every allocation that lives until the unmount */
-    uint64_t entries;          /* accepted */
+    struct file_node *last_node; /* all nodes, the last made first */
+    struct tarfs_owned *owned;   /* every other allocation that lives until the unmount */
+    uint64_t entries;            /* accepted */
     uint64_t refused;
     uint64_t nodes; /* names in the index, implied directories included */
     char damage[192];
@@ -50,12 +52,13 @@ struct tarfs {
 };
 
 /*
+ * nodes: asked for objects of TARFS_NODE_BYTES alone, one an entry; may be the same as allocator.
  * Each message is one line without its end. 0: mounted, perhaps with damage. -ASH_EBADMSG: not a
  * tar archive; -ASH_ENOMEM: not even an empty index fits; else the disk's error at its first block.
  * Cost: one read of 32 KiB for each header that is not within reach of the last one.
  */
 int tarfs_mount(struct tarfs *fs, const struct byte_source *source,
-                const struct allocator *allocator,
+                const struct allocator *allocator, const struct allocator *nodes,
                 void (*report)(void *context, const char *message), void *context) ASH_MUST_CHECK;
 
 /* Gives all memory back. Not needed after a mount that failed. */

@@ -25,6 +25,11 @@ void tarfs_unmount(struct tarfs *fs) {
         fs->allocator.free(fs->allocator.context, fs->owned);
         fs->owned = next;
     }
+    while (fs->last_node != NULL) {
+        struct file_node *before = fs->last_node->made_before;
+        fs->node_allocator.free(fs->node_allocator.context, fs->last_node);
+        fs->last_node = before;
+    }
     fs->root = NULL;
 }
 
@@ -65,14 +70,26 @@ struct file_node *tarfs_find(const struct file_node *directory, const char *name
     return node != NULL && compare(node, name, len) == 0 ? node : NULL;
 }
 
-struct file_node *tarfs_add(struct tarfs *fs, struct file_node *directory, const char *name,
-                            size_t len) {
-    struct file_node *node = tarfs_alloc(fs, sizeof(*node) + len + 1);
+static struct file_node *make_node(struct tarfs *fs) {
+    struct file_node *node = fs->node_allocator.alloc(fs->node_allocator.context, TARFS_NODE_BYTES);
     if (node == NULL)
         return NULL;
     memset(node, 0, sizeof(*node));
-    memcpy(node->name, name, len);
-    node->name[len] = '\0';
+    node->made_before = fs->last_node;
+    fs->last_node = node;
+    return node;
+}
+
+struct file_node *tarfs_add(struct tarfs *fs, struct file_node *directory, const char *name,
+                            size_t len) {
+    char *long_name = len < NODE_NAME_BYTES ? NULL : tarfs_alloc(fs, len + 1);
+    struct file_node *node = len >= NODE_NAME_BYTES && long_name == NULL ? NULL : make_node(fs);
+    if (node == NULL)
+        return NULL;
+    char *kept = long_name != NULL ? long_name : node->short_name;
+    memcpy(kept, name, len);
+    kept[len] = '\0';
+    node->name = kept;
     node->name_len = len;
     node->type = FILE_DIRECTORY;
     node->directory = directory == NULL ? node : directory;

@@ -11,22 +11,28 @@
 
 #include <ashlar/rbtree.h>
 
+enum { NODE_NAME_BYTES = 32 };
+
 struct file_node {
-    struct file_node *directory; /* the root's is itself */
-    struct ash_rbtree entries;   /* of a directory */
-    struct ash_rbtree_node link; /* in the directory's entries */
+    struct file_node *made_before; /* NULL: the first, the root */
+    struct file_node *directory;   /* the root's is itself */
+    struct ash_rbtree entries;     /* of a directory */
+    struct ash_rbtree_node link;   /* in the directory's entries */
     uint64_t size_bytes;
     uint64_t offset; /* of the data in the archive */
     const char *target;
     const char *reason;
     enum file_type type;
+    const char *name; /* short_name, or owned */
     size_t name_len;
-    char name[];
+    char short_name[NODE_NAME_BYTES];
 };
+
+_Static_assert(sizeof(struct file_node) <= TARFS_NODE_BYTES, "tarfs.h");
 
 /* Fills in the calls; the index is empty, without a root. */
 void tarfs_init(struct tarfs *fs, const struct byte_source *source,
-                const struct allocator *allocator);
+                const struct allocator *allocator, const struct allocator *nodes);
 
 /* Memory until the unmount, or NULL. */
 void *tarfs_alloc(struct tarfs *fs, size_t size);

@@ -502,10 +502,10 @@ static void report_refused(struct mount *mount) {
 }
 
 int tarfs_mount(struct tarfs *fs, const struct byte_source *source,
-                const struct allocator *allocator,
+                const struct allocator *allocator, const struct allocator *nodes,
                 void (*report)(void *context, const char *message), void *context) {
     struct mount mount = {.fs = fs, .report = report, .context = context};
-    tarfs_init(fs, source, allocator);
+    tarfs_init(fs, source, allocator, nodes);
     mount.window = allocator->alloc(allocator->context, WINDOW_BYTES);
     fs->root = tarfs_add(fs, NULL, "", 0);
     int error = 0;

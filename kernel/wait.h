@@ -17,4 +17,10 @@
 int kernel_wait(bool (*condition)(void *context), void *context,
                 ash_ns_t deadline_ns) ASH_MUST_CHECK;
 
+/*
+ * A wait that has lasted after_ns is idleness: idle(context) is called in it once, in the waiter's
+ * own context, and the wait goes on. NULL: nobody wants to know.
+ */
+void kernel_wait_on_idle(void (*idle)(void *context), void *context, ash_ns_t after_ns);
+
 #endif

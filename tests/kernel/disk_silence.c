@@ -76,6 +76,51 @@ TEST_CASE(disk_silence, kernel_wait_ends_at_its_deadline) {
     CHECK(calls >= 2);
 }
 
+struct idleness {
+    uint32_t calls;
+    ash_ns_t at_ns;
+    bool masked;
+};
+
+static void note_idle(void *context) {
+    struct idleness *idleness = context;
+    idleness->calls++;
+    idleness->at_ns = platform_now_ns();
+    idleness->masked = hosted_this_cpu.irq_depth != 0;
+}
+
+TEST_CASE(disk_silence, kernel_wait_says_once_that_it_is_idle) {
+    uint32_t calls = 0;
+    struct idleness idleness = {0, 0, true};
+    kernel_wait_on_idle(note_idle, &idleness, 500);
+    hosted_clock_set_manual(1000);
+    int error = kernel_wait(never, &calls, 1400);
+    uint32_t too_early = idleness.calls;
+    int later = kernel_wait(never, &calls, 9000);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    kernel_wait_on_idle(NULL, NULL, 0);
+    CHECK_EQ(error, -ASH_ETIMEDOUT);
+    CHECK_EQ(too_early, 0);
+    CHECK_EQ(later, -ASH_ETIMEDOUT);
+    CHECK_EQ(now, 9000);
+    CHECK_EQ(idleness.calls, 1);
+    CHECK_EQ(idleness.at_ns, 1900);
+    CHECK(!idleness.masked);
+}
+
+TEST_CASE(disk_silence, kernel_wait_is_never_idle_beyond_the_end_of_time) {
+    uint32_t calls = 0;
+    struct idleness idleness = {0, 0, false};
+    kernel_wait_on_idle(note_idle, &idleness, UINT64_MAX);
+    hosted_clock_set_manual(1000);
+    int error = kernel_wait(never, &calls, 9000);
+    hosted_clock_set_real();
+    kernel_wait_on_idle(NULL, NULL, 0);
+    CHECK_EQ(error, -ASH_ETIMEDOUT);
+    CHECK_EQ(idleness.calls, 0);
+}
+
 TEST_CASE(disk_silence, kernel_wait_tests_once_even_when_the_deadline_has_passed) {
     uint32_t calls = 0;
     CHECK_EQ(kernel_wait(at_once, &calls, 0), 0);

@@ -144,7 +144,8 @@ struct mounted *mounted_new(const struct image *image) {
 
 void mounted_mount(struct mounted *mounted) {
     struct allocator allocator = allocator_of(&mounted->memory);
-    mounted->error = tarfs_mount(&mounted->fs, &mounted->source, &allocator, keep_report, mounted);
+    mounted->error =
+        tarfs_mount(&mounted->fs, &mounted->source, &allocator, &allocator, keep_report, mounted);
     if (mounted->error == 0 && mounted->fs.interface.check(&mounted->fs.interface) != NULL)
         test_fail(__FILE__, __LINE__, "%s", mounted->fs.interface.check(&mounted->fs.interface));
 }

@@ -119,3 +119,57 @@ TEST_CASE(kernel_memory, gives_devices_addresses_inside_of_one_range_only) {
     CHECK_EQ(memory_dma_address(memory, base - 1, 1), UINT64_MAX);
     CHECK_EQ(memory_dma_address(memory, base, SIZE_MAX), UINT64_MAX);
 }
+
+TEST_CASE(kernel_memory, lists_the_caches_of_heap_and_kernel) {
+    struct kernel_memory *memory = test_kernel_memory(2 << 20);
+    struct memory_cache *first = test_alloc(sizeof(*first), 64);
+    struct memory_cache *second = test_alloc(sizeof(*second), 64);
+    CHECK_EQ(memory_cache_init(first, memory, "first", 100), 0);
+    CHECK_EQ(memory_cache_init(second, memory, "second", 200), 0);
+    CHECK_EQ(memory_cache_init(test_alloc(sizeof(*first), 64), memory, "none", 0), -ASH_EINVAL);
+    uint32_t classes = 0;
+    while (ash_heap_cache(&memory->heap, classes) != NULL)
+        classes++;
+    CHECK(memory_slab_cache(memory, 0) == ash_heap_cache(&memory->heap, 0));
+    CHECK(memory_slab_cache(memory, classes) == &second->slabs);
+    CHECK(memory_slab_cache(memory, classes + 1) == &first->slabs);
+    CHECK(memory_slab_cache(memory, classes + 2) == NULL);
+    CHECK(memory_slab_cache(memory, classes + 3) == NULL);
+}
+
+TEST_CASE(kernel_memory, caches_give_objects_of_their_size) {
+    struct kernel_memory *memory = test_kernel_memory(2 << 20);
+    struct memory_cache *cache = test_alloc(sizeof(*cache), 64);
+    CHECK_EQ(memory_cache_init(cache, memory, "objects", 100), 0);
+    const struct allocator *allocator = &cache->allocator;
+    void *object = allocator->alloc(allocator->context, 100);
+    CHECK(object != NULL && (uintptr_t)object % 16 == 0);
+    CHECK_PANICS((void)allocator->alloc(allocator->context, 101), "101 bytes");
+    CHECK_PANICS(ash_kfree(&memory->heap, object), "");
+    allocator->free(allocator->context, NULL);
+    allocator->free(allocator->context, object);
+    CHECK(memory_check(memory) == NULL);
+}
+
+TEST_CASE(kernel_memory, idle_gives_the_pages_back) {
+    struct kernel_memory *memory = test_kernel_memory(4 << 20);
+    struct memory_cache *cache = test_alloc(sizeof(*cache), 64);
+    struct ash_buddy_stats before, after;
+    CHECK_EQ(memory_cache_init(cache, memory, "objects", 100), 0);
+    ash_buddy_get_stats(&memory->buddy, &before);
+    void *objects[600];
+    for (uint32_t i = 0; i < 600; i++) {
+        objects[i] = i % 2 == 0 ? ash_kmalloc(&memory->heap, 200) : ash_slab_alloc(&cache->slabs);
+        CHECK(objects[i] != NULL);
+    }
+    for (uint32_t i = 0; i < 600; i++) {
+        if (i % 2 == 0)
+            ash_kfree(&memory->heap, objects[i]);
+        else
+            ash_slab_free(&cache->slabs, objects[i]);
+    }
+    memory_idle(memory);
+    ash_buddy_get_stats(&memory->buddy, &after);
+    CHECK_EQ(after.free_pages, before.free_pages);
+    CHECK(memory_check(memory) == NULL);
+}

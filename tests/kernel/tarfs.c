@@ -89,6 +89,25 @@ TEST_CASE(tarfs, sorts_by_bytes) {
     CHECK_STR_EQ(names_of(mount_image(&image), ""), "B a a- a.b a0 ab b \xc3\xa9 ");
 }
 
+TEST_CASE(tarfs, keeps_names_of_every_length) {
+    struct image image = image_new(1 << 18);
+    char name[101];
+    for (uint32_t len = 1; len <= 100; len++) {
+        memset(name, 'a' + (int)(len % 26), len);
+        name[len] = '\0';
+        image_text(&image, name, name);
+    }
+    image_end(&image);
+    struct mounted *mounted = mount_image(&image);
+    for (uint32_t len = 1; len <= 100; len++) {
+        memset(name, 'a' + (int)(len % 26), len);
+        name[len] = '\0';
+        CHECK_STR_EQ(text_at(mounted, name), name);
+    }
+    tarfs_unmount(&mounted->fs);
+    CHECK_EQ(mounted->memory.live, 0);
+}
+
 TEST_CASE(tarfs, joins_prefix_and_name) {
     struct image image = image_new(8192);
     uint8_t *header = image_header(&image, '0', "name", 1);
