@@ -52,6 +52,7 @@ def _():
 def _():
     script = b'mem; slab; bench buddy\nbench golden\nbench slab; check\nbench golden\n'
     text = golden.run(BUILD, words='', script=script)
+    tap.contains(text, '\nunit: instructions\n')
     _, first, second = text.split('# compiled by')
     tap.equal(golden.differences(golden.counts_of(first), golden.counts_of(second)), [],
               'differences of the second in one machine')

@@ -210,6 +210,25 @@ def _():
         tap.fail(f'a message of {len(out)} bytes')
 
 
+@tap.case('session.the_allocators_show_what_they_hold_and_cost')
+def _():
+    out = answer('slab\nslab file-node\nbuddy\nbench slab\nbench buddy\ncheck\n').decode()
+    # A node for each name, the directories among them, and the root.
+    nodes = len(FILES) + 1
+    tap.contains(out, f'\nfile-node           144 {nodes:9} {nodes:9} ')
+    for part in ('cache file-node: objects of 144 bytes', 'order  block KiB', 'unit: ',
+                 '\nbuddy, one frame: pair ', '\nheap     ok\n'):
+        tap.contains(out, part)
+
+
+@tap.case('session.a_wrong_word_to_them_says_what_there_is')
+def _():
+    out = answer('slab nosuch\nbench nosuch\n', status=2).decode()
+    tap.contains(out, 'slab: nosuch: no such cache; there are:\n  kmalloc-16\n')
+    tap.contains(out, '  file-node\n')
+    tap.contains(out, 'bench: nosuch: there are slab, buddy and golden\n')
+
+
 # Disks that are not as they should be. `sound` is a file before the damage.
 
 def check_bad_disk(data, *parts, name='bad.tar'):
