@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc.c: the C library's allocator, by its names: C11 7.22.3, POSIX.1-2017, and what GNU adds.
+ * C++'s new and delete come here by way of malloc and free.
+ *
+ *     up to 8 KiB     the heap's slab caches      lib/slab
+ *     up to 1 GiB     page blocks of the arena    lib/slab's heap over lib/buddy
+ *     beyond          mappings of their own       large.c
+ */
+#include <ashlar/check.h>
+#include <ashlar/checked.h>
+#include <errno.h>
+#include <string.h>
+
+#include "arena.h"
+#include "large.h"
+#include "memory.h"
+#include "slots.h"
+
+/* A mapping of its own that shrinks stays one down to here. */
+#define LARGE_KEPT_BYTES ((size_t)1 << 20)
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Declared here: <stdlib.h> and <malloc.h> say of some what only holds for the compiler's own. */
+EXPORT void *malloc(size_t size);
+EXPORT void free(void *pointer);
+EXPORT void *calloc(size_t count, size_t size);
+EXPORT void *realloc(void *pointer, size_t size);
+EXPORT void *reallocarray(void *pointer, size_t count, size_t size);
+EXPORT void *aligned_alloc(size_t align, size_t size);
+EXPORT int posix_memalign(void **pointer, size_t align, size_t size);
+EXPORT void *memalign(size_t align, size_t size);
+EXPORT void *valloc(size_t size);
+EXPORT void *pvalloc(size_t size);
+EXPORT size_t malloc_usable_size(void *pointer);
+EXPORT int malloc_trim(size_t pad);
+
+static void *no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* Inside an operation from here to the exported functions. */
+
+/* What the heap cannot have; small objects are its own alone. */
+static void *alloc_beyond_heap(size_t size, size_t align) {
+    bool whole_pages = size > ASH_HEAP_FINE_MAX || align > ASH_PAGE_SIZE;
+    return whole_pages ? large_alloc(size, align) : NULL;
+}
+
+/* align: a power of two. An object is aligned to every power of two that divides its size. */
+static void *alloc_aligned(size_t size, size_t align) {
+    uint64_t rounded;
+    if (!ash_align_up_checked(size, align, &rounded) || rounded > PTRDIFF_MAX)
+        return NULL;
+    if (rounded == 0)
+        rounded = align;
+    void *pointer = NULL;
+    if (rounded <= ARENA_BLOCK_BYTES_MAX)
+        pointer = ash_kmalloc(&memory_heap, rounded);
+    return pointer != NULL ? pointer : alloc_beyond_heap(rounded, align);
+}
+
+static void *alloc(size_t size) {
+    void *pointer = NULL;
+    if (ASH_LIKELY(size <= ARENA_BLOCK_BYTES_MAX))
+        pointer = ash_kmalloc_inline(&memory_heap, size);
+    return ASH_LIKELY(pointer != NULL) ? pointer : alloc_beyond_heap(size, ASH_PAGE_SIZE);
+}
+
+/* Whole pages that come fresh from Linux are not written. */
+static void *alloc_zeroed(size_t size) {
+    if (size <= ASH_HEAP_FINE_MAX)
+        return ash_kzalloc(&memory_heap, size);
+    void *pointer = alloc(size);
+    if (pointer != NULL && arena_holds(pointer) && !arena_last_block_is_zero())
+        memset(pointer, 0, size);
+    return pointer;
+}
+
+static size_t usable(void *pointer) {
+    if (arena_holds(pointer))
+        return ash_ksize(&memory_heap, pointer);
+    size_t size = large_size(pointer);
+    ASH_REQUIRE(size != 0, "%p is no block of this allocator", pointer);
+    return size;
+}
+
+static void release(void *pointer) {
+    if (ASH_LIKELY(arena_holds(pointer))) {
+        ash_kfree_inline(&memory_heap, pointer);
+        return;
+    }
+    bool was_large = large_free(pointer);
+    ASH_REQUIRE(was_large, "free of %p: it is no block of this allocator", pointer);
+}
+
+/* What one side of the two has and the other cannot, or should not copy. */
+static void *resize_beyond_heap(void *pointer, size_t size) {
+    size_t before = usable(pointer);
+    if (!arena_holds(pointer) && size > LARGE_KEPT_BYTES)
+        return large_resize(pointer, size);
+    void *moved = alloc(size);
+    if (moved == NULL)
+        return size <= before ? pointer : NULL;
+    memcpy(moved, pointer, ash_min_u64(before, size));
+    release(pointer);
+    return moved;
+}
+
+static void *resize(void *pointer, size_t size) {
+    if (ASH_LIKELY(arena_holds(pointer) && size <= ARENA_BLOCK_BYTES_MAX)) {
+        void *resized = ash_krealloc(&memory_heap, pointer, size);
+        if (ASH_LIKELY(resized != NULL))
+            return resized;
+    }
+    return resize_beyond_heap(pointer, size);
+}
+
+/* The exported functions */
+
+void *malloc(size_t size) {
+    if (!slots_enter())
+        return no_memory();
+    void *pointer = alloc(size);
+    slots_leave();
+    return ASH_LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
+void free(void *pointer) {
+    if (pointer == NULL || !slots_enter())
+        return;
+    release(pointer);
+    slots_leave();
+}
+
+void *calloc(size_t count, size_t size) {
+    size_t total;
+    if (!ash_mul_size(count, size, &total) || !slots_enter())
+        return no_memory();
+    void *pointer = alloc_zeroed(total);
+    slots_leave();
+    return ASH_LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
+/* To size 0: freed, as GNU does. */
+void *realloc(void *pointer, size_t size) {
+    if (pointer == NULL)
+        return malloc(size);
+    if (size == 0) {
+        free(pointer);
+        return NULL;
+    }
+    if (!slots_enter())
+        return no_memory();
+    void *resized = resize(pointer, size);
+    slots_leave();
+    return ASH_LIKELY(resized != NULL) ? resized : no_memory();
+}
+
+void *reallocarray(void *pointer, size_t count, size_t size) {
+    size_t total;
+    return ash_mul_size(count, size, &total) ? realloc(pointer, total) : no_memory();
+}
+
+static void *aligned(size_t align, size_t size) {
+    if (!slots_enter())
+        return NULL;
+    void *pointer = alloc_aligned(size, align);
+    slots_leave();
+    return pointer;
+}
+
+void *aligned_alloc(size_t align, size_t size) {
+    if (!ash_is_pow2(align)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    void *pointer = aligned(align, size);
+    return pointer != NULL ? pointer : no_memory();
+}
+
+int posix_memalign(void **pointer, size_t align, size_t size) {
+    if (!ash_is_pow2(align) || align % sizeof(void *) != 0)
+        return EINVAL;
+    int error = errno;
+    void *block = aligned(align, size);
+    errno = error;
+    if (block == NULL)
+        return ENOMEM;
+    *pointer = block;
+    return 0;
+}
+
+void *memalign(size_t align, size_t size) {
+    return aligned_alloc(align, size);
+}
+
+void *valloc(size_t size) {
+    return aligned_alloc(ASH_PAGE_SIZE, size);
+}
+
+void *pvalloc(size_t size) {
+    uint64_t rounded;
+    if (!ash_align_up_checked(size, ASH_PAGE_SIZE, &rounded))
+        return no_memory();
+    return aligned_alloc(ASH_PAGE_SIZE, rounded);
+}
+
+size_t malloc_usable_size(void *pointer) {
+    if (pointer == NULL || !slots_enter())
+        return 0;
+    size_t size = usable(pointer);
+    slots_leave();
+    return size;
+}
+
+int malloc_trim(size_t pad) {
+    (void)pad;
+    if (!slots_enter())
+        return 0;
+    bool any = memory_trim();
+    slots_leave();
+    return any;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * port.c: what the hosted port.h and the parts declare and somebody must supply, without the
+ * simulated machine of platform/hosted: no clock, no signals, no console. (Its fence.c is linked as
+ * it is.) Nothing here allocates.
+ */
+#include <ashlar/check.h>
+#include <ashlar/port.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+__thread struct hosted_cpu hosted_this_cpu;
+
+void hosted_yield(void) {
+    sched_yield();
+}
+
+void hosted_spin_contended(struct ash_spinlock *lock) {
+    do {
+        while (ash_load_relaxed(&lock->locked) != 0)
+            ash_port_relax();
+    } while (!ash_spin_trylock(lock));
+}
+
+/* Never reached: no cache here is used from interrupts, so nothing is ever pending. */
+void hosted_irq_replay(void) {
+}
+
+/* Nobody enables an event here. */
+void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
+    (void)event, (void)a, (void)b;
+}
+
+void ash_panic(const char *file, uint32_t line, const char *format, ...) {
+    char message[300], report[480];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    int len =
+        snprintf(report, sizeof(report), "libashlar-malloc: %s (%s:%u)\n", message, file, line);
+    ssize_t written = write(STDERR_FILENO, report, (size_t)len);
+    (void)written;
+    abort();
+}
