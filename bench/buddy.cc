@@ -1,168 +1,261 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy.cc: page frames, over 1 GiB of them at an odd place. The frames do not exist: a buddy never
- * touches its pages. `per_op` is the time of one allocation with its free, in fill of one
- * allocation, in drain of one free.
+ * buddy.cc: page frames, 262,144 of them (1 GiB). FRAMES is a header that defines `Frames`, the
+ * allocator; one executable each. `ns` is the time of one allocation with its free.
  *
- *   pair/N     allocate and free a block of order N; all else is free, so each pair splits from
- *              the largest block and merges back to it
- *   fifo1000   allocate a frame, free the oldest of 1000
- *   fill       allocate every frame
- *   drain      free every frame, in random order
- *   mixed      free one of 1024 blocks at random, allocate another of random order 0..9
+ *   frame/N     allocate and free a block of order N; all else is free
+ *   ring1000    allocate a frame, free the oldest of 1000
+ *   apart       the same on two CPUs at once, of one allocator; `alone` on one of them (wall time)
+ *   fill        allocate every frame; `ns` of one allocation
+ *   drain       free every frame, in random order; `ns` of one free
+ *   orders/N    N blocks live; free one at random, allocate another of random order 0..9
+ *   metadata    bytes per frame
+ *
+ * Fragmentation: the share of the free frames that can still be allocated as blocks of order 9,
+ * found out by allocating them.
+ *
+ *   F1          fill 90 % with single frames, free a random half of them
+ *   F3/K        F1, then K times as many single replacements as frames are live: free one at
+ *               random, allocate one
+ *   F3orders/K  the same with blocks of order 0..3
+ *   F4/R        fill all, free a random half, then R rounds: free a random tenth of what is live,
+ *               allocate as much again
+ *   F4orders/R  F4 with blocks of order 0..3
  */
-#include <ashlar/buddy.h>
+#include FRAMES
 
-#include <benchmark/benchmark.h>
+#include "measure.h"
 
-#include <cstdint>
-#include <cstdlib>
-#include <utility>
-#include <vector>
+#include <memory>
+
+namespace {
+
+constexpr uint32_t frames = 262144;
+constexpr size_t ops = 50000;     /* of a sample */
+constexpr size_t choices = 65536; /* made before the clock runs; a power of two */
+
+struct Block {
+    uint64_t first;
+    uint32_t order;
+};
+
+Block take(Frames &allocator, uint32_t order) {
+    Block block = {0, order};
+    if (!allocator.alloc(order, &block.first))
+        std::abort();
+    return block;
+}
+
+void give(Frames &allocator, const Block &block) {
+    allocator.free(block.first, block.order);
+}
+
+void frame(benchmark::State &state) {
+    Frames allocator(frames);
+    auto order = static_cast<uint32_t>(state.range(0));
+    bench::measure(state, ops, [&](size_t n) {
+        for (size_t i = 0; i < n; i++)
+            give(allocator, take(allocator, order));
+    });
+}
+
+struct alignas(128) FrameRing {
+    uint64_t ring[1000];
+    size_t at = 0;
+
+    void start(Frames &allocator) {
+        for (auto &slot : ring)
+            slot = take(allocator, 0).first;
+    }
+    void turn(Frames &allocator, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+            uint64_t oldest = ring[at];
+            ring[at] = take(allocator, 0).first;
+            allocator.free(oldest, 0);
+            at = at + 1 == std::size(ring) ? 0 : at + 1;
+        }
+    }
+};
+
+void ring1000(benchmark::State &state) {
+    Frames allocator(frames);
+    FrameRing ring;
+    ring.start(allocator);
+    bench::measure(state, ops, [&](size_t n) { ring.turn(allocator, n); });
+}
+
+void apart(benchmark::State &state) {
+    Frames allocator(frames);
+    auto own = std::make_unique<FrameRing[]>(2);
+    bench::Couple couple(Frames::enter);
+    auto turn = [&](FrameRing &mine) { mine.turn(allocator, ops); };
+    couple.run([&] { own[0].start(allocator); }, [&] { own[1].start(allocator); });
+    bench::side_by_side(
+        state, ops, couple, [&] { turn(own[0]); }, [&] { turn(own[1]); });
+}
+
+void fill_or_drain(benchmark::State &state, bool timed_fill) {
+    bench::Random random;
+    std::vector<Block> live(frames);
+    bench::Samples samples;
+    for (auto _ : state) {
+        for (size_t i = 0; i < 7; i++) {
+            Frames allocator(frames);
+            double fill = bench::once(frames, [&] {
+                for (auto &block : live)
+                    block = take(allocator, 0);
+            });
+            bench::shuffle(live, random);
+            double drain = bench::once(frames, [&] {
+                for (auto &block : live)
+                    give(allocator, block);
+            });
+            samples.add(timed_fill ? fill : drain, false);
+        }
+    }
+    samples.report(state, "ns");
+}
+
+void fill(benchmark::State &state) {
+    fill_or_drain(state, true);
+}
+
+void drain(benchmark::State &state) {
+    fill_or_drain(state, false);
+}
+
+void orders(benchmark::State &state) {
+    Frames allocator(frames);
+    bench::Random random;
+    std::vector<Block> live(static_cast<size_t>(state.range(0)));
+    for (auto &block : live)
+        block = take(allocator, static_cast<uint32_t>(random.below(10)));
+    std::vector<std::pair<uint16_t, uint16_t>> plan(choices);
+    for (auto &step : plan)
+        step = {static_cast<uint16_t>(random.below(live.size())),
+                static_cast<uint16_t>(random.below(10))};
+    size_t at = 0;
+    auto steps = [&](size_t n) {
+        for (size_t i = 0; i < n; i++, at++) {
+            Block &block = live[plan[at % choices].first];
+            give(allocator, block);
+            block = take(allocator, plan[at % choices].second);
+        }
+    };
+    steps(choices);
+    bench::measure(state, ops, steps);
+}
+
+void metadata(benchmark::State &state) {
+    Frames allocator(frames);
+    for (auto _ : state)
+        state.counters["bytes"] = static_cast<double>(allocator.bytes()) / frames;
+}
+
+/* Frames that are out, and how they come to lie. */
+class Fragmentation {
+  public:
+    explicit Fragmentation(uint32_t order_max) : allocator_(frames), order_max_(order_max) {
+    }
+    void fill(uint64_t target) {
+        for (Block block; held_ < target; held_ += uint64_t{1} << block.order) {
+            block = {0, static_cast<uint32_t>(random_.below(order_max_ + 1))};
+            while (!allocator_.alloc(block.order, &block.first)) {
+                if (block.order-- == 0)
+                    return;
+            }
+            live_.push_back(block);
+        }
+    }
+    /* Frees blocks at random until at most `target` frames are out. */
+    void drop(uint64_t target) {
+        while (held_ > target) {
+            std::swap(live_[random_.below(live_.size())], live_.back());
+            give(allocator_, live_.back());
+            held_ -= uint64_t{1} << live_.back().order;
+            live_.pop_back();
+        }
+    }
+    void churn(uint64_t times) {
+        for (uint64_t i = 0; i < times; i++) {
+            Block &block = live_[random_.below(live_.size())];
+            give(allocator_, block);
+            held_ -= uint64_t{1} << block.order;
+            block = live_.back();
+            live_.pop_back();
+            fill(held_ + 1);
+        }
+    }
+    uint64_t blocks() const {
+        return live_.size();
+    }
+    uint64_t held() const {
+        return held_;
+    }
+    double usable() {
+        uint64_t free = allocator_.free_frames(), blocks = 0, first;
+        while (allocator_.alloc(9, &first))
+            blocks++;
+        return static_cast<double>(blocks << 9) / static_cast<double>(free);
+    }
+
+  private:
+    Frames allocator_;
+    bench::Random random_;
+    std::vector<Block> live_;
+    uint64_t held_ = 0;
+    uint32_t order_max_;
+};
+
+template <uint32_t order_max> void f1(benchmark::State &state) {
+    for (auto _ : state) {
+        Fragmentation memory(order_max);
+        memory.fill(frames / 10 * 9);
+        memory.drop(memory.held() / 2);
+        memory.churn(static_cast<uint64_t>(state.range(0)) * memory.blocks());
+        state.counters["usable"] = memory.usable();
+    }
+}
+
+template <uint32_t order_max> void f4(benchmark::State &state) {
+    for (auto _ : state) {
+        Fragmentation memory(order_max);
+        memory.fill(frames);
+        memory.drop(frames / 2);
+        for (int64_t round = 0; round < state.range(0); round++) {
+            uint64_t held = memory.held();
+            memory.drop(held - held / 10);
+            memory.fill(held);
+        }
+        state.counters["usable"] = memory.usable();
+    }
+}
+
+void add_all() {
+    auto add = [](const char *name, void (*workload)(benchmark::State &)) {
+        return benchmark::RegisterBenchmark(name, workload)->Iterations(1);
+    };
+    add("frame", frame)->Arg(0)->Arg(1)->Arg(3)->Arg(6)->Arg(9)->Arg(10);
+    add("ring1000", ring1000);
+    if (Frames::threads && bench::cpus().size() > 1)
+        add("apart", apart);
+    add("fill", fill);
+    add("drain", drain);
+    add("orders", orders)->Arg(1024)->Arg(2048);
+    add("metadata", metadata);
+    add("F1", f1<0>)->Arg(0);
+    add("F3", f1<0>)->Arg(1)->Arg(4)->Arg(8);
+    add("F3orders", f1<3>)->Arg(8);
+    add("F4", f4<0>)->Arg(20)->Arg(100);
+    add("F4orders", f4<3>)->Arg(100);
+}
+
+} // namespace
 
 /* Nobody listens: no event is ever enabled. */
 extern "C" void ash_event_emit(const struct ash_event *, uint64_t, uint64_t) {
 }
 
-namespace {
-
-constexpr uint64_t frames = 262144;
-constexpr size_t choices = 65536; /* made before the clock runs */
-
-class Buddy {
-  public:
-    Buddy() {
-        struct ash_buddy_region region = {0x40000, frames};
-        struct ash_buddy_config config = {&region, 1};
-        storage_.resize(ash_buddy_storage_size(&config) / 8 + 1);
-        if (ash_buddy_init(&buddy_, &config, storage_.data(), storage_.size() * 8) != 0)
-            std::abort();
-    }
-    ash_pfn_t alloc(uint32_t order) {
-        ash_pfn_t first;
-        if (ash_buddy_alloc(&buddy_, order, 0, &first) != 0)
-            std::abort();
-        return first;
-    }
-    void free(ash_pfn_t first, uint32_t order) {
-        ash_buddy_free(&buddy_, first, order);
-    }
-
-  private:
-    struct ash_buddy buddy_;
-    std::vector<uint64_t> storage_;
-};
-
-/* xorshift64, Marsaglia 2003. */
-class Random {
-  public:
-    uint64_t below(uint64_t limit) {
-        state_ ^= state_ << 13, state_ ^= state_ >> 7, state_ ^= state_ << 17;
-        return (state_ >> 20) % limit;
-    }
-
-  private:
-    uint64_t state_ = 88172645463325252u;
-};
-
-void report(benchmark::State &state, double ops_per_iteration) {
-    using benchmark::Counter;
-    state.counters["per_op"] =
-        Counter(ops_per_iteration, Counter::kIsIterationInvariantRate | Counter::kInvert);
+int main(int argc, char **argv) {
+    return bench::run_all(argc, argv, {{"subject", "frames"}, {"peer", Frames::name}}, add_all);
 }
-
-void pair(benchmark::State &state) {
-    Buddy buddy;
-    auto order = static_cast<uint32_t>(state.range(0));
-    for (auto _ : state)
-        buddy.free(buddy.alloc(order), order);
-    report(state, 1);
-}
-
-void fifo1000(benchmark::State &state) {
-    Buddy buddy;
-    std::vector<ash_pfn_t> ring(1000);
-    for (auto &frame : ring)
-        frame = buddy.alloc(0);
-    size_t at = 0;
-    for (auto _ : state) {
-        ash_pfn_t oldest = ring[at];
-        ring[at] = buddy.alloc(0);
-        buddy.free(oldest, 0);
-        at = at + 1 == ring.size() ? 0 : at + 1;
-    }
-    report(state, 1);
-}
-
-void fill_and_drain(benchmark::State &state, bool timed_fill) {
-    Buddy buddy;
-    Random random;
-    std::vector<ash_pfn_t> live(frames);
-    auto fill = [&] {
-        for (auto &frame : live)
-            frame = buddy.alloc(0);
-    };
-    auto drain = [&] {
-        for (auto frame : live)
-            buddy.free(frame, 0);
-    };
-    for (auto _ : state) {
-        if (!timed_fill)
-            state.PauseTiming();
-        fill();
-        if (timed_fill)
-            state.PauseTiming();
-        for (size_t i = frames - 1; i > 0; i--)
-            std::swap(live[i], live[random.below(i + 1)]);
-        if (!timed_fill)
-            state.ResumeTiming();
-        drain();
-        if (timed_fill)
-            state.ResumeTiming();
-    }
-    report(state, frames);
-}
-
-void fill(benchmark::State &state) {
-    fill_and_drain(state, true);
-}
-
-void drain(benchmark::State &state) {
-    fill_and_drain(state, false);
-}
-
-void mixed(benchmark::State &state) {
-    struct Block {
-        ash_pfn_t first;
-        uint32_t order;
-    };
-    Buddy buddy;
-    Random random;
-    std::vector<Block> live(1024);
-    for (auto &block : live) {
-        block.order = static_cast<uint32_t>(random.below(10));
-        block.first = buddy.alloc(block.order);
-    }
-    std::vector<std::pair<uint16_t, uint8_t>> plan(choices);
-    for (auto &step : plan)
-        step = {static_cast<uint16_t>(random.below(live.size())),
-                static_cast<uint8_t>(random.below(10))};
-    size_t at = 0;
-    for (auto _ : state) {
-        Block &block = live[plan[at % choices].first];
-        buddy.free(block.first, block.order);
-        block.order = plan[at++ % choices].second;
-        block.first = buddy.alloc(block.order);
-    }
-    report(state, 1);
-}
-
-BENCHMARK(pair)->Arg(0)->Arg(3)->Arg(9);
-BENCHMARK(fifo1000);
-BENCHMARK(fill)->Unit(benchmark::kMillisecond);
-BENCHMARK(drain)->Unit(benchmark::kMillisecond);
-BENCHMARK(mixed);
-
-} // namespace
-
-BENCHMARK_MAIN();

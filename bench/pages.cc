@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pages.h"
 
-#include <cstdlib>
+#include <sys/mman.h>
 
 struct ash_buddy bench_buddy;
 
@@ -18,24 +18,36 @@ static const struct ash_page_source_ops ops = {pages_alloc, pages_free, nullptr}
 struct ash_page_source bench_pages;
 
 void bench_pages_init() {
-    constexpr size_t bytes = size_t{128} << 20;
-    void *arena = std::aligned_alloc(size_t{2} << 20, bytes);
-    struct ash_buddy_region region = {bench_frame(arena), bytes / ASH_PAGE_SIZE};
+    if (bench_buddy.total_pages != 0)
+        return;
+    /* Linux gives a page on its first touch, as it does to every malloc; none of them is huge. */
+    constexpr size_t bytes = size_t{1} << 30, align = size_t{2} << 20;
+    void *arena = mmap(nullptr, bytes + align, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED)
+        std::abort();
+    auto base = (reinterpret_cast<uintptr_t>(arena) + align - 1) / align * align;
+    struct ash_buddy_region region = {base >> ASH_PAGE_SHIFT, bytes >> ASH_PAGE_SHIFT};
     struct ash_buddy_config config = {&region, 1};
     size_t storage_bytes = ash_buddy_storage_size(&config);
     void *storage = std::malloc(storage_bytes);
-    if (arena == nullptr || storage == nullptr ||
-        ash_buddy_init(&bench_buddy, &config, storage, storage_bytes) != 0)
+    if (storage == nullptr || ash_buddy_init(&bench_buddy, &config, storage, storage_bytes) != 0)
         std::abort();
     struct ash_page_source_config source = {};
     source.ops = &ops;
-    source.base = arena;
-    source.len_pages = bytes / ASH_PAGE_SIZE;
+    source.base = reinterpret_cast<void *>(base);
+    source.len_pages = region.len_pages;
     storage_bytes = ash_page_source_storage_size(&source);
     storage = std::malloc(storage_bytes);
     if (storage == nullptr ||
         ash_page_source_init(&bench_pages, &source, storage, storage_bytes) != 0)
         std::abort();
+}
+
+size_t bench_pages_held() {
+    struct ash_buddy_stats stats;
+    ash_buddy_get_stats(&bench_buddy, &stats);
+    return (stats.total_pages - stats.free_pages) << ASH_PAGE_SHIFT;
 }
 
 /* Nobody listens: no event is ever enabled. */

@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* jemalloc: its library takes malloc's place. mallctl, which no other has, ties the link. */
-#include <cstdlib>
+/* jemalloc, in malloc's place. mallctl, which no other has, ties the link. */
+#include "peer.h"
+
 #include <jemalloc/jemalloc.h>
 
-static const char *const peer_name = "jemalloc";
-
-static inline const char *peer_version() {
-    const char *version = "unknown";
-    size_t len = sizeof(version);
-    mallctl("version", &version, &len, nullptr, 0);
-    return version;
-}
-
-static inline void peer_prepare(size_t) {
-}
-
-static inline void *peer_alloc(size_t size) {
-    return malloc(size);
-}
-
-static inline void peer_free(void *pointer) {
-    free(pointer);
-}
+struct Peer : MallocPeer {
+    static constexpr const char *name = "jemalloc";
+    static constexpr const char *library = "libjemalloc";
+    static std::string version() {
+        const char *version = "unknown";
+        size_t len = sizeof(version);
+        mallctl("version", &version, &len, nullptr, 0);
+        return std::string(version).substr(0, std::string(version).find('-'));
+    }
+    static void reap() {
+        mallctl("thread.tcache.flush", nullptr, nullptr, nullptr, 0);
+        mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0); /* MALLCTL_ARENAS_ALL */
+    }
+};

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* mimalloc, by its own names. */
+#include "peer.h"
+
 #include <mimalloc.h>
-#include <string>
 
-static const char *const peer_name = "mimalloc";
-
-static inline const char *peer_version() {
-    static const std::string version = std::to_string(mi_version());
-    return version.c_str();
-}
-
-static inline void peer_prepare(size_t) {
-}
-
-static inline void *peer_alloc(size_t size) {
-    return mi_malloc(size);
-}
-
-static inline void peer_free(void *pointer) {
-    mi_free(pointer);
-}
+struct Peer : PeerDefaults {
+    static constexpr const char *name = "mimalloc";
+    static constexpr const char *library = "libmimalloc";
+    static constexpr const char *function = "mi_malloc";
+    static std::string version() {
+        int version = mi_version(); /* 209: 2.0.9 */
+        return std::to_string(version / 100) + "." + std::to_string(version / 10 % 10) + "." +
+               std::to_string(version % 10);
+    }
+    static void *alloc(size_t size) {
+        return mi_malloc(size);
+    }
+    static void free(void *pointer) {
+        mi_free(pointer);
+    }
+    static void reap() {
+        mi_collect(true);
+    }
+};

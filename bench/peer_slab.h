@@ -2,31 +2,30 @@
 /* A slab cache of the objects' exact size, over the buddy. */
 #include "pages.h"
 
-static const char *const peer_name = "slab";
-static struct ash_slab_cache peer_cache;
+struct Peer : OwnDefaults {
+    static constexpr const char *name = "slab";
+    static constexpr bool sized = false;
+    static inline struct ash_slab_cache cache;
 
-static inline const char *peer_version() {
-    return "this tree";
-}
-
-static inline void peer_prepare(size_t size) {
-    struct ash_slab_config config = {};
-    if (bench_buddy.total_pages == 0)
+    static void prepare(size_t size) {
+        struct ash_slab_config config = {};
         bench_pages_init();
-    else if (ash_slab_cache_fini(&peer_cache) != 0)
-        __builtin_abort();
-    config.name = "bench";
-    config.size_bytes = size;
-    config.empty_max = 2;
-    config.source = &bench_pages;
-    if (ash_slab_cache_init(&peer_cache, &config) != 0)
-        __builtin_abort();
-}
-
-static inline void *peer_alloc(size_t) {
-    return ash_slab_alloc(&peer_cache);
-}
-
-static inline void peer_free(void *pointer) {
-    ash_slab_free(&peer_cache, pointer);
-}
+        if (cache.config.source != nullptr && ash_slab_cache_fini(&cache) != 0)
+            std::abort();
+        config.name = "bench";
+        config.size_bytes = size;
+        config.empty_max = 2;
+        config.source = &bench_pages;
+        if (ash_slab_cache_init(&cache, &config) != 0)
+            std::abort();
+    }
+    static void *alloc(size_t) {
+        return ash_slab_alloc(&cache);
+    }
+    static void free(void *pointer) {
+        ash_slab_free(&cache, pointer);
+    }
+    static void reap() {
+        ash_slab_cache_shrink(&cache);
+    }
+};

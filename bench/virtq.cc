@@ -2,18 +2,18 @@
 /*
  * virtq.cc: what a block request costs in the driver's ring code, with nothing behind it: the
  * device is inlined into the same thread, moves no data and only turns avail entries into used
- * ones. The time includes it. One iteration is `depth` requests: read each, one kick, the device,
- * one reap.
+ * ones. The time includes it. A turn is `depth` requests: read each, one kick, the device, one
+ * reap.
  *
  *   request/1    a request at a time
  *   request/32   32 in flight
  *   device/N     the device's share alone: the same ring, no driver
  *
- * `per_op` is the time of one request: three descriptors, every check on.
+ * `ns` is the time of one request: three descriptors, every check on.
  */
 #include <ashlar/virtio_blk.h>
 
-#include <benchmark/benchmark.h>
+#include "measure.h"
 
 #include <cstdint>
 #include <cstdlib>
@@ -27,6 +27,7 @@ extern "C" void ash_event_emit(const struct ash_event *, uint64_t, uint64_t) {
 namespace {
 
 constexpr uint32_t depth_max = 32;
+constexpr size_t requests = 8192; /* of a sample */
 
 /* Addresses are pointers: bus and CPU agree here. */
 template <typename T> T *at(uint64_t address) {
@@ -152,21 +153,16 @@ struct Disk {
     }
 };
 
-void per_op(benchmark::State &state, uint32_t depth) {
-    state.counters["per_op"] =
-        benchmark::Counter(static_cast<double>(state.iterations()) * depth,
-                           benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-}
-
 void request(benchmark::State &state) {
     auto depth = static_cast<uint32_t>(state.range(0));
     Disk disk;
-    for (auto _ : state) {
-        disk.submit(depth);
-        disk.device.run();
-        disk.reap(depth);
-    }
-    per_op(state, depth);
+    bench::measure(state, requests, [&](size_t n) {
+        for (size_t i = 0; i < n; i += depth) {
+            disk.submit(depth);
+            disk.device.run();
+            disk.reap(depth);
+        }
+    });
 }
 
 void device(benchmark::State &state) {
@@ -177,16 +173,21 @@ void device(benchmark::State &state) {
         disk.device.run();
         disk.reap(depth);
     }
-    for (auto _ : state) {
-        disk.device.offer(static_cast<uint16_t>(depth));
-        disk.device.run();
-    }
-    per_op(state, depth);
+    bench::measure(state, requests, [&](size_t n) {
+        for (size_t i = 0; i < n; i += depth) {
+            disk.device.offer(static_cast<uint16_t>(depth));
+            disk.device.run();
+        }
+    });
 }
-
-BENCHMARK(request)->Arg(1)->Arg(32);
-BENCHMARK(device)->Arg(1)->Arg(32);
 
 } // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char **argv) {
+    return bench::run_all(argc, argv, {{"subject", "virtq"}, {"peer", "virtq"}}, [] {
+        for (auto depth : {1, 32}) {
+            benchmark::RegisterBenchmark("request", request)->Iterations(1)->Arg(depth);
+            benchmark::RegisterBenchmark("device", device)->Iterations(1)->Arg(depth);
+        }
+    });
+}

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""bars.py: what the allocators of this tree have to reach, and whether they do.
+
+A bar is a bound on a ratio of two figures of the same run, or on a time in ns. For objects a figure
+is the geometric mean over the sizes 16..512. Times depend on the machine: they were set on one
+whose two empty calls take CALLS_NS, and a miss says whether the same time in calls would do."""
+
+from results import MALLOCS, Row
+
+CALLS_NS = 1.93
+
+
+class Bar:
+    def __init__(self, label, measured, limit, unit='', at_least=False, scale=None):
+        self.label, self.measured, self.limit = label, measured, limit
+        self.unit, self.at_least, self.scale = unit, at_least, scale
+
+    def text(self, value):
+        if self.unit == '%':
+            return f'{value:.1%}'
+        return f'{value:.2f}' + (self.unit if self.unit in ('', 'x') else f' {self.unit}')
+
+    def measured_text(self):
+        return self.text(self.measured)
+
+    def limit_text(self):
+        return ('>= ' if self.at_least else '<= ') + self.text(self.limit)
+
+    def met(self, limit):
+        return self.measured >= limit if self.at_least else self.measured <= limit
+
+    def verdict(self):
+        if self.met(self.limit):
+            return 'met'
+        if self.unit == '%' or self.at_least:
+            by = (self.limit - self.measured) / self.limit
+        else:
+            by = (self.measured - self.limit) / self.limit
+        text = f'MISSED by {abs(by):.0%}'
+        if self.unit == 'ns' and self.scale is not None and self.met(self.limit * self.scale):
+            text += f' (in empty calls it is met: {self.limit * self.scale:.2f} ns here)'
+        return text
+
+    def as_dict(self):
+        return {'label': self.label, 'measured': self.measured, 'limit': self.limit,
+                'unit': self.unit, 'at_least': self.at_least, 'met': self.met(self.limit)}
+
+
+class Bars:
+    """Collects the bars whose figures were measured."""
+
+    def __init__(self, results):
+        self.results, self.bars = results, []
+        calls = results.geomean('pair', 'calls')
+        self.scale = calls / CALLS_NS if calls else None
+
+    def add(self, label, measured, limit, unit='', at_least=False):
+        if measured is not None:
+            self.bars.append(Bar(label, measured, limit, unit, at_least, self.scale))
+
+    def mean(self, workload, peer, figure='ns'):
+        return self.results.geomean(workload, peer, figure)
+
+    def one(self, name, peer, figure='ns', subject='objects'):
+        return self.results.median(Row(subject, name, figure), peer)
+
+    def ratio(self, upper, lower):
+        return upper / lower if upper is not None and lower else None
+
+    def over(self, workload, above, below, figure='ns'):
+        return self.ratio(self.mean(workload, above, figure), self.mean(workload, below, figure))
+
+    def best(self, workload, figure='ns'):
+        means = [(self.mean(workload, peer, figure), peer) for peer in MALLOCS]
+        means = [item for item in means if item[0] is not None]
+        return min(means) if means else (None, 'none')
+
+
+def objects(b):
+    best, who = b.best('pair')
+    b.add('hot pair: slab / two empty calls', b.over('pair', 'slab', 'calls'), 1.15, 'x')
+    b.add('hot pair: glibc / slab', b.over('pair', 'glibc', 'slab'), 2.2, 'x', True)
+    b.add(f'hot pair: best peer ({who}) / slab', b.ratio(best, b.mean('pair', 'slab')), 1.0, 'x',
+          True)
+    b.add('hot pair: glibc / inline', b.over('pair', 'glibc', 'inline'), 2.9, 'x', True)
+    b.add(f'hot pair: best peer ({who}) / inline', b.ratio(best, b.mean('pair', 'inline')), 1.0,
+          'x', True)
+    b.add('ring of 1000: glibc / slab', b.over('fifo1000', 'glibc', 'slab'), 2.4, 'x', True)
+    for workload, figure, words, glibc, peer in (
+            ('replace10k', 'ns', '10k live', 2.8, 1.35),
+            ('million', 'replace', '1M live', 3.8, 1.5)):
+        best, who = b.best(workload, figure)
+        b.add(f'replace, {words}: glibc / slab', b.over(workload, 'glibc', 'slab', figure), glibc,
+              'x', True)
+        b.add(f'replace, {words}: best peer ({who}) / slab',
+              b.ratio(best, b.mean(workload, 'slab', figure)), peer, 'x', True)
+
+
+def threads(b):
+    for size, limit in ((64, 3.0), (256, 15.0)):
+        name = f'handover/{size}'
+        b.add(f'hand over, {size} bytes: glibc / slab',
+              b.ratio(b.one(name, 'glibc'), b.one(name, 'slab')), 15, 'x', True)
+        b.add(f'hand over, {size} bytes', b.one(name, 'slab'), 1.2 * limit, 'ns')
+    for size in (64, 256):
+        name = f'apart/{size}'
+        for peer in ('slab', 'calls'):
+            what = 'empty calls, for comparison' if peer == 'calls' else f'{size} bytes'
+            b.add(f'two threads / one: {what}',
+                  b.ratio(b.one(name, peer), b.one(name, peer, 'alone')), 1.15, 'x')
+
+
+def memory(b):
+    r = b.results
+    b.add('bulk of 64', b.mean('bulk64', 'slab'), 1.0, 'ns')
+    b.add('refill after a shuffled free of 1M', b.mean('million', 'slab', 'refill'), 11, 'ns')
+    for figure, label, limit, at_least, worst in (
+            ('back', 'memory back after that, worst size', 0.99, True, min),
+            ('overhead', 'metadata, headers and waste at 1M, worst size', 0.02, False, max)):
+        values = [b.one(f'million/{size}', 'slab', figure)
+                  for size in r.sizes('million', ('slab',), figure)]
+        b.add(label, worst(values) if values else None, limit, '%', at_least)
+    b.add('magazine hits, mixed sizes', b.one('mixed', 'kmalloc', 'hits'), 0.95, '%', True)
+
+
+def forms(b):
+    for workload, words in (('pair', 'hot pair'), ('replace10k', 'replace, 10k live')):
+        b.add(f'{words}: hardened / slab', b.over(workload, 'hardened', 'slab'), 1.3, 'x')
+    for workload, words in (('pair', 'hot pair'), ('fifo1000', 'ring of 1000'),
+                            ('replace10k', 'replace, 10k live')):
+        b.add(f'{words}: kmalloc / slab', b.over(workload, 'kmalloc', 'slab'), 1.3, 'x')
+
+
+def frames(b):
+    def frame(name, peer, figure='ns'):
+        return b.one(name, peer, figure, 'frames')
+    b.add('frames: order-0 pair', frame('frame/0', 'buddy'), 2.9, 'ns')
+    b.add('frames: two threads / one', b.ratio(frame('apart', 'buddy'),
+                                               frame('apart', 'buddy', 'alone')), 1.15, 'x')
+    b.add('frames: fill all, one CPU', frame('fill', 'one_cpu'), 4, 'ns')
+    b.add('frames: fill all, with locks', frame('fill', 'buddy'), 4, 'ns')
+    b.add('frames: free all at random, one CPU', frame('drain', 'one_cpu'), 9, 'ns')
+    b.add('frames: free all at random, with locks', frame('drain', 'buddy'), 12, 'ns')
+    b.add('frames: mixed orders 0..9', frame('orders/1024', 'buddy'), 20, 'ns')
+    b.add('frames: F3, usable as order 9', frame('F3/8', 'buddy', 'usable'), 0.9, '%', True)
+    b.add('frames: F4, usable as order 9', frame('F4/100', 'buddy', 'usable'), 0.95, '%', True)
+    b.add('frames: metadata, bytes a frame', frame('metadata', 'buddy', 'bytes'), 0.15)
+
+
+def against_buddy(b):
+    for workload, words in (('pair', 'hot pair'), ('fifo1000', 'ring of 1000'),
+                            ('replace10k', 'replace, 10k live')):
+        for peer in ('buddy', 'list'):
+            ratios = [(b.ratio(b.one(f'{workload}/{size}', peer), b.one(f'{workload}/{size}',
+                                                                        'slab')), size)
+                      for size in b.results.sizes(workload, ('slab', peer))]
+            if ratios:
+                worst, size = min(ratios)
+                b.add(f'{words}: {peer} / slab, least ({size} bytes)', worst, 3, 'x', True)
+
+
+def evaluate(results):
+    b = Bars(results)
+    for part in (objects, threads, memory, forms, frames, against_buddy):
+        part(b)
+    return b.bars
