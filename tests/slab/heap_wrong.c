@@ -51,6 +51,21 @@ TEST_CASE(heap, free_just_outside_of_the_range_panics) {
     ash_kfree(heap, (void *)start);
 }
 
+/* Behind the map lies what it would be wrong to take for an entry: the first class's number. */
+TEST_CASE(heap, free_just_behind_the_range_reads_no_entry) {
+    struct fake_pages *pages = fake_pages_new(16);
+    const struct ash_page_source_config config = {
+        .ops = pages->source.ops, .context = pages, .base = pages->base, .len_pages = pages->pages};
+    size_t bytes = ash_page_source_storage_size(&config);
+    void *storage = test_alloc(bytes + 8, ASH_PAGE_SOURCE_STORAGE_ALIGN);
+    CHECK_EQ(ash_page_source_init(&pages->source, &config, storage, bytes + 8), 0);
+    struct ash_heap *heap = checked_heap(pages);
+    pages->source.map[16] = (uint16_t)heap->first_id;
+    CHECK_PANICS(ash_kfree(heap, pages->base + 16 * ASH_PAGE_SIZE), "heap: free of");
+    CHECK_PANICS(ash_kfree_inline(heap, pages->base + 16 * ASH_PAGE_SIZE), "heap: free of");
+    CHECK_HEAP_SOUND(heap);
+}
+
 static void *no_pages(void *context, uint32_t order) {
     (void)context, (void)order;
     return NULL;
@@ -60,8 +75,7 @@ static void no_free(void *context, void *base, uint32_t order) {
     (void)context, (void)base, (void)order;
 }
 
-/* A range that ends with the address space, and one that is nearly all of it: nothing wraps. The
- * map of the second is not memory, for no page of it is ever asked about. */
+/* A range that ends with the address space: nothing wraps. */
 TEST_CASE(heap, range_at_the_end_of_the_address_space_is_sound) {
     static const struct ash_page_source_ops ops = {.alloc = no_pages, .free = no_free};
     const uint64_t len_pages = 4;
@@ -214,7 +228,9 @@ TEST_CASE(heap, checker_finds_seeded_corruption) {
     CHECK_HEAP_SOUND(heap);
     uint16_t *head = &source->map[((uintptr_t)large - source->base) >> ASH_PAGE_SHIFT];
     uint16_t before = *head;
+    struct ash_slab_cache **first = &source->caches[heap->first_id];
     CHECK_FINDS("H1", heap->first_id++, heap->first_id--);
+    CHECK_FINDS("H1", *first = &heap->caches[1], *first = &heap->caches[0]);
     CHECK_FINDS("H2", head[1] = before, head[1] = 0);
     CHECK_FINDS("H2", head[3] = (uint16_t)heap->first_id, head[3] = 0);
     CHECK_FINDS("H2", *head = (uint16_t)(before + 20), *head = before);
@@ -226,4 +242,13 @@ TEST_CASE(heap, checker_finds_seeded_corruption) {
     ash_kfree(heap, large);
     ash_kfree(heap, page);
     CHECK_HEAP_SOUND(heap);
+}
+
+TEST_CASE(heap, checker_finds_a_large_block_that_sticks_out_of_the_range) {
+    struct fake_pages *pages = fake_pages_new(13);
+    struct ash_heap *heap = new_heap(pages, ASH_HEAP_SIX);
+    for (uint32_t i = 0; i < 13; i++)
+        CHECK(ash_kmalloc(heap, 4096) != NULL);
+    uint16_t *last = &pages->source.map[12], before = *last;
+    CHECK_FINDS("H2", *last = (uint16_t)(before + 2), *last = before);
 }
