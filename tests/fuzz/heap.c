@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory by size, from any CPU, over a page source that fails when it is told to, against an array
- * of the blocks that are out, each with its own pattern in its first and last bytes.
+ * of the blocks that are out, each with its own pattern in all the bytes that were asked for.
  */
 #include "choices.h"
 #include "harness/as_cpu.h"
@@ -9,11 +9,11 @@
 
 #include <ashlar/check.h>
 
-enum { BLOCKS = 500, CPUS = 4, PAGES = 128, END_BYTES = 16 };
+enum { BLOCKS = 500, CPUS = 4, PAGES = 128 };
 
 struct block {
     uint8_t *bytes;
-    size_t size;
+    size_t size, usable;
     uint8_t pattern;
 };
 
@@ -41,18 +41,21 @@ static size_t pick_size(struct world *world) {
     return SIZE_MAX - (pick(world, 2) != 0 ? pick(world, 70) : (size_t)1 << pick(world, 64));
 }
 
-static void paint(const struct block *block) {
-    size_t len = ash_min_u64(block->size, END_BYTES);
-    memset(block->bytes, block->pattern, len);
-    memset(block->bytes + block->size - len, block->pattern, len);
+/* A byte of the pattern differs from its neighbours: contents that move by a byte are seen. */
+static uint8_t painted(const struct block *block, size_t at) {
+    return (uint8_t)(block->pattern + at * 7);
 }
 
-static void look(const struct block *block) {
-    uint8_t expected[END_BYTES];
-    size_t len = ash_min_u64(block->size, END_BYTES);
-    memset(expected, block->pattern, sizeof(expected));
-    CHECK_MEM_EQ(block->bytes, expected, len);
-    CHECK_MEM_EQ(block->bytes + block->size - len, expected, len);
+static void paint(const struct block *block, size_t from) {
+    for (size_t i = from; i < block->size; i++)
+        block->bytes[i] = painted(block, i);
+}
+
+static void look(const struct block *block, size_t len) {
+    size_t at = 0;
+    while (at < len && block->bytes[at] == painted(block, at))
+        at++;
+    CHECK_EQ(at, len);
 }
 
 static bool is_zero(const uint8_t *bytes, size_t len) {
@@ -63,23 +66,70 @@ static bool is_zero(const uint8_t *bytes, size_t len) {
     return true;
 }
 
-static void step_alloc(struct world *world, bool zeroed) {
+/* What the class or order of an answer must be: none smaller would do, but for a realloc. */
+static void note(struct world *world, struct block *block, uint8_t *bytes, size_t size) {
+    block->bytes = bytes;
+    block->size = size;
+    block->usable = ash_ksize(&world->heap, bytes);
+    CHECK(block->usable >= size);
+    CHECK(ash_is_aligned((uintptr_t)bytes, 16));
+    if (ash_is_pow2(size))
+        CHECK(ash_is_aligned((uintptr_t)bytes, size));
+}
+
+/* No memory is an answer only where the source had none, or has none so large. */
+static void excuse(const struct world *world, uint64_t refused, size_t size) {
+    CHECK(world->pages->refused != refused || size > PAGES * ASH_PAGE_SIZE);
+}
+
+enum way { MALLOC, ZALLOC, CALLOC };
+
+static void step_alloc(struct world *world, enum way way) {
     if (world->count == BLOCKS)
         return;
-    size_t size = pick_size(world);
+    size_t size = pick_size(world), items = way == CALLOC ? 1 + pick(world, 9) : 1;
     uint64_t refused = world->pages->refused;
-    uint8_t *bytes = zeroed ? ash_kzalloc(&world->heap, size) : ash_kmalloc(&world->heap, size);
+    uint8_t *bytes;
+    if (way == MALLOC)
+        bytes = ash_kmalloc(&world->heap, size);
+    else if (way == ZALLOC)
+        bytes = ash_kzalloc(&world->heap, size);
+    else
+        bytes = ash_kcalloc(&world->heap, items, size);
+    if (size > SIZE_MAX / items)
+        size = SIZE_MAX / items;
     if (bytes == NULL) {
-        CHECK(world->pages->refused != refused || size > PAGES * ASH_PAGE_SIZE);
+        excuse(world, refused, size * items);
         return;
     }
-    CHECK(ash_is_aligned((uintptr_t)bytes, 16));
-    size_t usable = ash_ksize(&world->heap, bytes);
-    CHECK(usable >= size);
-    if (zeroed)
-        CHECK(is_zero(bytes, usable));
-    world->blocks[world->count] = (struct block){bytes, usable, (uint8_t)pick(world, 256)};
-    paint(&world->blocks[world->count++]);
+    struct block *block = &world->blocks[world->count++];
+    block->pattern = (uint8_t)pick(world, 256);
+    note(world, block, bytes, size * items);
+    if (way != MALLOC)
+        CHECK(is_zero(bytes, block->usable));
+    paint(block, 0);
+}
+
+static void step_realloc(struct world *world) {
+    if (world->count == 0)
+        return;
+    struct block *block = &world->blocks[pick(world, world->count)];
+    size_t size = pick_size(world);
+    uint64_t refused = world->pages->refused;
+    uint8_t *bytes = ash_krealloc(&world->heap, block->bytes, size);
+    if (bytes == NULL) {
+        CHECK(size > block->usable);
+        excuse(world, refused, size);
+        look(block, block->size);
+        return;
+    }
+    size_t kept = ash_min_u64(size, block->size);
+    block->bytes = bytes;
+    look(block, kept);
+    block->usable = ash_ksize(&world->heap, bytes);
+    block->size = size;
+    CHECK(block->usable >= size);
+    paint(block, kept);
 }
 
 static void step_free(struct world *world) {
@@ -88,9 +138,20 @@ static void step_free(struct world *world) {
     uint32_t which = pick(world, world->count);
     struct block block = world->blocks[which];
     world->blocks[which] = world->blocks[--world->count];
-    look(&block);
-    CHECK_EQ(ash_ksize(&world->heap, block.bytes), block.size);
+    look(&block, block.size);
+    CHECK_EQ(ash_ksize(&world->heap, block.bytes), block.usable);
     ash_kfree(&world->heap, block.bytes);
+}
+
+/* Inside of a large block, and outside of everything. */
+static void step_wrong_free(struct world *world) {
+    if (world->count == 0 || !ASH_ENABLED(ASH_CHECKS >= 1))
+        return;
+    const struct block *block = &world->blocks[pick(world, world->count)];
+    if (block->usable <= ASH_HEAP_FINE_MAX)
+        CHECK_PANICS(ash_kfree(&world->heap, &world->choices), "");
+    else
+        CHECK_PANICS(ash_kfree(&world->heap, block->bytes + 1 + pick(world, 9000)), "");
 }
 
 static void audit(struct world *world) {
@@ -99,8 +160,8 @@ static void audit(struct world *world) {
         test_fail(__FILE__, __LINE__, "%s", broken);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < world->count; i++) {
-        look(&world->blocks[i]);
-        bytes += world->blocks[i].size;
+        look(&world->blocks[i], world->blocks[i].size);
+        bytes += world->blocks[i].usable;
     }
     struct ash_heap_stats stats;
     ash_heap_get_stats(&world->heap, &stats);
@@ -110,10 +171,16 @@ static void audit(struct world *world) {
 
 static void step(struct world *world) {
     uint32_t kind = pick(world, 128);
-    if (kind < 50) {
-        step_alloc(world, false);
-    } else if (kind < 62) {
-        step_alloc(world, true);
+    if (kind < 42) {
+        step_alloc(world, MALLOC);
+    } else if (kind < 50) {
+        step_alloc(world, ZALLOC);
+    } else if (kind < 54) {
+        step_alloc(world, CALLOC);
+    } else if (kind < 64) {
+        step_realloc(world);
+    } else if (kind < 65) {
+        step_wrong_free(world);
     } else if (kind < 112) {
         step_free(world);
     } else if (kind < 121) {
