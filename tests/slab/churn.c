@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* churn.c: see churn.h; and the cases that let four CPUs do it at once. */
+#include "slab/churn.h"
+
+enum { HELD = 24, WORDS = 12, SMALL_WORDS = 4 };
+
+struct hand {
+    struct churn *churn;
+    struct test_random random;
+    uint64_t *held[HELD];
+    uint64_t mark; /* of this CPU */
+};
+
+static void sign(uint64_t *object, uint64_t mark) {
+    for (uint32_t i = 0; i < WORDS; i++)
+        object[i] = mark + i;
+}
+
+static void verify(const uint64_t *object, uint64_t mark) {
+    for (uint32_t i = 0; i < WORDS; i++)
+        CHECK_EQ(object[i], mark + i);
+}
+
+static void step_alloc_or_free(struct hand *hand) {
+    uint64_t **slot = &hand->held[test_random_below(&hand->random, HELD)];
+    if (*slot != NULL) {
+        verify(*slot, hand->mark);
+        ash_slab_free(&hand->churn->cache, *slot);
+        *slot = NULL;
+    } else if ((*slot = ash_slab_alloc(&hand->churn->cache)) != NULL) {
+        sign(*slot, hand->mark);
+    }
+}
+
+/* Exchanges one of its objects, or none, for what lies in a place of the ring. What is there was
+ * signed 0 by whoever gave it. */
+static void step_hand_over(struct hand *hand) {
+    uint64_t **place = &hand->churn->ring[test_random_below(&hand->random, CHURN_RING)];
+    uint64_t **slot = &hand->held[test_random_below(&hand->random, HELD)];
+    if (*slot != NULL) {
+        verify(*slot, hand->mark);
+        sign(*slot, 0);
+    }
+    *slot = ash_exchange(place, *slot);
+    if (*slot != NULL) {
+        verify(*slot, 0);
+        sign(*slot, hand->mark);
+    }
+}
+
+/* A cache's whole life, on a page source that others reclaim from. */
+static void step_live_and_die(struct hand *hand, uint32_t cpu) {
+    struct ash_slab_cache *cache = &hand->churn->short_lived[cpu];
+    const struct ash_slab_config config = {.name = "short-lived",
+                                           .size_bytes = SMALL_WORDS * 8,
+                                           .slab_bytes = ASH_PAGE_SIZE,
+                                           .empty_max = 1,
+                                           .source = &hand->churn->pages->source};
+    uint64_t *objects[3];
+    CHECK_EQ(ash_slab_cache_init(cache, &config), 0);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(objects); i++) {
+        objects[i] = ash_slab_alloc(cache);
+        if (objects[i] != NULL)
+            objects[i][0] = objects[i][SMALL_WORDS - 1] = hand->mark;
+    }
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(objects); i++) {
+        if (objects[i] != NULL) {
+            CHECK_EQ(objects[i][0], hand->mark);
+            CHECK_EQ(objects[i][SMALL_WORDS - 1], hand->mark);
+            ash_slab_free(cache, objects[i]);
+        }
+    }
+    CHECK_EQ(ash_slab_cache_fini(cache), 0);
+}
+
+static void step(struct hand *hand, uint32_t cpu) {
+    struct churn *churn = hand->churn;
+    uint64_t kind = test_random_below(&hand->random, 256);
+    if (kind < 180)
+        step_alloc_or_free(hand);
+    else if (kind < 245)
+        step_hand_over(hand);
+    else if (kind < 250)
+        step_live_and_die(hand, cpu);
+    else if (kind < 253)
+        (void)ash_slab_cache_shrink(&churn->cache);
+    else if (kind < 254)
+        (void)ash_page_source_reclaim(&churn->pages->source);
+    if (churn->turns && kind % 2 == 0)
+        ash_port_relax();
+}
+
+void churn_body(void *context, uint32_t cpu) {
+    struct churn *churn = context;
+    struct hand hand = {.churn = churn,
+                        .random = test_random_from(churn->seed * CHURN_CPUS + cpu),
+                        .mark = (uint64_t)(cpu + 1) << 32};
+    for (uint32_t i = 0; i < churn->steps; i++)
+        step(&hand, cpu);
+    for (uint32_t i = 0; i < HELD; i++) {
+        if (hand.held[i] != NULL) {
+            verify(hand.held[i], hand.mark);
+            ash_slab_free(&churn->cache, hand.held[i]);
+        }
+    }
+}
+
+void churn_begin(struct churn *churn) {
+    const struct ash_slab_config config = {.name = "churned",
+                                           .size_bytes = WORDS * 8,
+                                           .slab_bytes = ASH_PAGE_SIZE,
+                                           .empty_max = 1,
+                                           .source = &churn->pages->source};
+    CHECK_EQ(ash_slab_cache_init(&churn->cache, &config), 0);
+}
+
+struct churn *churn_new(uint32_t page_count, uint32_t steps) {
+    struct churn *churn = test_alloc(sizeof(*churn), 64);
+    churn->pages = fake_pages_new(page_count);
+    churn->steps = steps;
+    churn->seed = test_seed();
+    churn_begin(churn);
+    return churn;
+}
+
+void churn_finish(struct churn *churn) {
+    for (uint32_t i = 0; i < CHURN_RING; i++) {
+        if (churn->ring[i] != NULL)
+            ash_slab_free(&churn->cache, churn->ring[i]);
+        churn->ring[i] = NULL;
+    }
+    const char *broken = ash_slab_cache_check(&churn->cache);
+    if (broken != NULL)
+        test_fail(__FILE__, __LINE__, "%s", broken);
+    struct ash_slab_stats stats;
+    ash_slab_cache_get_stats(&churn->cache, &stats);
+    CHECK_EQ(stats.used, 0);
+    CHECK_EQ(stats.allocations, stats.frees);
+    CHECK_EQ(ash_slab_cache_fini(&churn->cache), 0);
+    CHECK_EQ(churn->pages->used, 0);
+}
+
+TEST_CASE(slab_churn, four_cpus_do_everything_at_once) {
+    struct churn *churn = churn_new(64, 30000);
+    test_run_on_cpus(churn_body, churn, CHURN_CPUS);
+    churn_finish(churn);
+}
+
+/* Most allocations find nothing, and each of these reclaims. */
+TEST_CASE(slab_churn, four_cpus_share_two_pages) {
+    struct churn *churn = churn_new(2, 8000);
+    test_run_on_cpus(churn_body, churn, CHURN_CPUS);
+    churn_finish(churn);
+}
