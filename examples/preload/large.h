@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * large.h: blocks that the arena cannot have, beyond 1 GiB or when its range is used up: each is a
- * mapping of its own, known by a table. All of it inside an operation (slots.h).
+ * large.h: blocks that the arena cannot have, beyond 1 GiB or when its range is used up, and those
+ * that grow by realloc beyond some MiB: each is a mapping of its own, known by a table. All of it
+ * inside an operation (slots.h).
  */
 #ifndef PRELOAD_LARGE_H
 #define PRELOAD_LARGE_H

@@ -3,9 +3,9 @@
  * malloc.c: the C library's allocator, by its names: C11 7.22.3, POSIX.1-2017, and what GNU adds.
  * C++'s new and delete come here by way of malloc and free.
  *
- *     up to 8 KiB     the heap's slab caches      lib/slab
- *     up to 1 GiB     page blocks of the arena    lib/slab's heap over lib/buddy
- *     beyond          mappings of their own       large.c
+ *     up to 8 KiB                        the heap's slab caches     lib/slab
+ *     up to 1 GiB                        page blocks of the arena   lib/slab's heap over lib/buddy
+ *     beyond, and what grows by realloc  mappings of their own      large.c
  */
 #include <ashlar/check.h>
 #include <ashlar/checked.h>
@@ -16,6 +16,9 @@
 #include "large.h"
 #include "memory.h"
 #include "slots.h"
+
+/* A block that grows to this size gets a mapping of its own, which grows without being copied. */
+#define REMAPPED_BYTES ((size_t)1 << 22)
 
 /* A mapping of its own that shrinks stays one down to here. */
 #define LARGE_KEPT_BYTES ((size_t)1 << 20)
@@ -96,26 +99,47 @@ static void release(void *pointer) {
     ASH_REQUIRE(was_large, "free of %p: it is no block of this allocator", pointer);
 }
 
-/* What one side of the two has and the other cannot, or should not copy. */
-static void *resize_beyond_heap(void *pointer, size_t size) {
-    size_t before = usable(pointer);
-    if (!arena_holds(pointer) && size > LARGE_KEPT_BYTES)
-        return large_resize(pointer, size);
-    void *moved = alloc(size);
-    if (moved == NULL)
-        return size <= before ? pointer : NULL;
-    memcpy(moved, pointer, ash_min_u64(before, size));
+/* Into memory that reads as zeros: pages of zeros are left as they are. Most of what was never
+ * written stays so. */
+static void copy_pages(char *to, const char *from, size_t size) {
+    static const char zeros[ASH_PAGE_SIZE];
+    for (size_t at = 0; at < size; at += ASH_PAGE_SIZE) {
+        size_t piece = ash_min_u64(size - at, ASH_PAGE_SIZE);
+        if (memcmp(from + at, zeros, piece) != 0)
+            memcpy(to + at, from + at, piece);
+    }
+}
+
+/* What has grown once is likely to grow again: from here on Linux moves its pages. */
+static void *grow_pages(void *pointer, size_t before, size_t size) {
+    void *grown = large_alloc(size, ASH_PAGE_SIZE);
+    if (grown == NULL)
+        return size <= ARENA_BLOCK_BYTES_MAX ? ash_krealloc(&memory_heap, pointer, size) : NULL;
+    copy_pages(grown, pointer, before);
     release(pointer);
-    return moved;
+    return grown;
+}
+
+/* A mapping becomes an object again. */
+static void *shrink_mapping(void *pointer, size_t size) {
+    void *shrunk = alloc(size);
+    if (shrunk == NULL)
+        return pointer;
+    memcpy(shrunk, pointer, size);
+    release(pointer);
+    return shrunk;
 }
 
 static void *resize(void *pointer, size_t size) {
-    if (ASH_LIKELY(arena_holds(pointer) && size <= ARENA_BLOCK_BYTES_MAX)) {
-        void *resized = ash_krealloc(&memory_heap, pointer, size);
-        if (ASH_LIKELY(resized != NULL))
-            return resized;
+    if (ASH_LIKELY(arena_holds(pointer))) {
+        size_t before = size < REMAPPED_BYTES ? 0 : usable(pointer);
+        if (ASH_LIKELY(size < REMAPPED_BYTES || size <= before))
+            return ash_krealloc(&memory_heap, pointer, size);
+        return grow_pages(pointer, before, size);
     }
-    return resize_beyond_heap(pointer, size);
+    if (size < usable(pointer) && size <= LARGE_KEPT_BYTES)
+        return shrink_mapping(pointer, size);
+    return large_resize(pointer, size);
 }
 
 /* The exported functions */
