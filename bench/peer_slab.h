@@ -10,7 +10,7 @@ struct Peer : OwnDefaults {
     static void prepare(size_t size) {
         struct ash_slab_config config = {};
         bench_pages_init();
-        if (cache.config.source != nullptr && ash_slab_cache_fini(&cache) != 0)
+        if (cache.slabs.source != nullptr && ash_slab_cache_fini(&cache) != 0)
             std::abort();
         config.name = "bench";
         config.size_bytes = size;

@@ -67,6 +67,7 @@ static int init_caches(struct ash_heap *heap, const struct ash_heap_config *conf
             .name = names[i],
             .size_bytes = bytes,
             .align_bytes = bytes & (0 - bytes),
+            .flags = config->flags,
             .empty_max = ASH_HEAP_EMPTY_MAX,
             .source = config->source,
         };
@@ -155,7 +156,7 @@ static __attribute__((noreturn, cold)) void refuse(struct ash_heap *heap, const 
     struct ash_slab_cache *cache = ash__source_cache(heap->source, entry);
     if (cache != NULL)
         ash_panic(__FILE__, __LINE__, "heap: %s of %p: in a slab of cache %s: free it there", what,
-                  pointer, cache->config.name);
+                  pointer, cache->name);
     ash_panic(__FILE__, __LINE__,
               "heap: %s of %p: foreign pointer: in no slab and no large block of the page source "
               "(never allocated, or its pages went back since)",
@@ -212,7 +213,7 @@ void ash_kfree(struct ash_heap *heap, void *pointer) {
 }
 
 static size_t class_usable(const struct ash_heap *heap, uint32_t index) {
-    return heap->caches[index].config.size_bytes;
+    return heap->caches[index].size_bytes;
 }
 
 /* What ash_ksize will say of a block of `size` bytes, which is not more than there is. */
@@ -226,7 +227,7 @@ static size_t usable_at(struct ash_heap *heap, const char *what, const void *poi
     uint16_t entry = ash__source_entry(heap->source, pointer);
     if (is_small(heap, entry)) {
         uint32_t index = entry - heap->first_id;
-        ash__slab_require_out(&heap->caches[index], pointer);
+        ash__slab_require_object(&heap->caches[index], pointer);
         return class_usable(heap, index);
     }
     if (!is_large(heap, pointer, entry))
@@ -297,7 +298,7 @@ void ash_heap_get_stats(struct ash_heap *heap, struct ash_heap_stats *stats) {
         struct ash_slab_stats small;
         ash_slab_cache_get_stats(&heap->caches[i], &small);
         stats->small_bytes += (uint64_t)small.used * small.size_bytes;
-        stats->slab_bytes += (uint64_t)small.slabs * small.slab_bytes;
+        stats->slab_bytes += (uint64_t)small.slabs * small.slab_bytes + small.magazine_bytes;
     }
 }
 

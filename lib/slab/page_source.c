@@ -143,7 +143,7 @@ int ash__source_register(struct ash_page_source *source, struct ash_slab_cache *
     lock_source(source);
     uint32_t first = find_run(source, count);
     for (uint32_t i = 0; first != 0 && i < count; i++) {
-        caches[i].id = first + i;
+        caches[i].slabs.id = first + i;
         ash_store_relaxed(&source->caches[first + i], &caches[i]);
     }
     unlock_source(source);
@@ -152,15 +152,28 @@ int ash__source_register(struct ash_page_source *source, struct ash_slab_cache *
 }
 
 void ash__source_unregister(struct ash_page_source *source, struct ash_slab_cache *cache) {
+    ash__source_close(source, cache);
     lock_source(source);
-    ash_store_relaxed(&source->caches[cache->id], (struct ash_slab_cache *)NULL);
+    ash_store_relaxed(&source->caches[cache->slabs.id], (struct ash_slab_cache *)NULL);
+    unlock_source(source);
+    cache->slabs.id = 0;
+}
+
+void ash__source_close(struct ash_page_source *source, struct ash_slab_cache *cache) {
+    lock_source(source);
+    cache->closed = true;
     while (cache->visitors != 0) {
         unlock_source(source);
         ash_port_relax();
         lock_source(source);
     }
     unlock_source(source);
-    cache->id = 0;
+}
+
+void ash__source_open(struct ash_page_source *source, struct ash_slab_cache *cache) {
+    lock_source(source);
+    cache->closed = false;
+    unlock_source(source);
 }
 
 struct ash_slab_cache *ash__source_cache(struct ash_page_source *source, uint32_t id) {
@@ -176,6 +189,8 @@ static struct ash_slab_cache *visit(struct ash_page_source *source, uint32_t id)
         return NULL;
     lock_source(source);
     struct ash_slab_cache *cache = source->caches[id];
+    if (cache != NULL && cache->closed)
+        cache = NULL;
     if (cache != NULL)
         cache->visitors++;
     unlock_source(source);
@@ -190,11 +205,12 @@ static void leave(struct ash_page_source *source, struct ash_slab_cache *cache) 
 
 uint64_t ash_page_source_reclaim(struct ash_page_source *source) {
     uint64_t pages = 0;
+    uint32_t slabs;
     for (uint32_t id = 1; id <= source->caches_max; id++) {
         struct ash_slab_cache *cache = visit(source, id);
         if (cache == NULL)
             continue;
-        pages += (uint64_t)ash_slab_cache_shrink(cache) << cache->order;
+        pages += ash__slab_cache_give_back(cache, &slabs);
         leave(source, cache);
     }
     return pages;

@@ -65,7 +65,7 @@ def _():
 @tap.case('machine.less_memory_than_the_image_is_said')
 def _():
     # The runner would not start QEMU with so little; its last words to QEMU are not looked at.
-    status, text = boot(KERNEL, 'test list', '--smp', '8', qemu=['-m', '3M'])
+    status, text = boot(KERNEL, 'test list', '--smp', '8', qemu=['-m', '3584K'])
     tap.equal(status, 1, 'status')
     tap.contains(text, 'too little memory: the kernel needs 0x40200000..')
 

@@ -107,7 +107,7 @@ static void audit(struct world *world) {
         CHECK_EQ(stats.used, world->used[at]);
         CHECK_EQ(stats.allocations, world->allocations[at]);
         CHECK_EQ(stats.frees, world->allocations[at] - world->used[at]);
-        bytes += (uint64_t)stats.slabs * stats.slab_bytes;
+        bytes += (uint64_t)stats.slabs * stats.slab_bytes + stats.magazine_bytes;
     }
     CHECK_EQ(bytes, world->pages->used * ASH_PAGE_SIZE);
     for (uint32_t i = 0; i < world->count; i++)

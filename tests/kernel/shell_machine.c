@@ -46,6 +46,8 @@ TEST_CASE(shell_machine, slab_counts_objects) {
     void *objects[3];
     for (uint32_t i = 0; i < 3; i++)
         CHECK((objects[i] = ash_kmalloc(&kernel->memory.heap, 64)) != NULL);
+    CHECK_EQ(script_run(script, "slab\n"), 0);
+    check_contains(script->output, "\nkmalloc-64           64         3         3 ");
     ash_kfree(&kernel->memory.heap, objects[1]);
     CHECK_EQ(script_run(script, "slab\n"), 0);
     check_contains(script->output, "\nkmalloc-64           64         2         3 ");

@@ -81,7 +81,7 @@ static void check_classes(enum ash_heap_classes classes, const uint16_t *sizes, 
         CHECK_EQ(stats.used, 1);
         CHECK(stats.waste_bytes <= stats.slab_bytes / 8);
         small_bytes += sizes[i];
-        slab_bytes += (uint64_t)stats.slabs * stats.slab_bytes;
+        slab_bytes += (uint64_t)stats.slabs * stats.slab_bytes + stats.magazine_bytes;
     }
     CHECK(ash_heap_cache(heap, count) == NULL);
     CHECK(ash_heap_cache(heap, UINT32_MAX) == NULL);

@@ -61,7 +61,7 @@ static void cache_agrees(struct ash_slab_cache *cache, const struct model *model
     CHECK_EQ(stats.used, model->count);
     CHECK_EQ(stats.peak, model->peak);
     CHECK_EQ(stats.allocations, model->allocations);
-    CHECK_EQ(stats.slabs * stats.slab_bytes, pages->used * ASH_PAGE_SIZE);
+    CHECK_EQ(stats.slabs * stats.slab_bytes + stats.magazine_bytes, pages->used * ASH_PAGE_SIZE);
 }
 
 static void run_cache(struct model *model, const struct ash_slab_config *config,
@@ -73,7 +73,7 @@ static void run_cache(struct model *model, const struct ash_slab_config *config,
             pages->fail_at = test_random_chance(&model->random, 5) ? pages->calls + 1 : 0;
             void *object = ash_slab_alloc(&cache);
             if (object != NULL) {
-                CHECK(ash_is_aligned((uintptr_t)object, cache.config.align_bytes));
+                CHECK(ash_is_aligned((uintptr_t)object, cache.align_bytes));
                 model_add(model, object, config->size_bytes);
             }
         } else {
@@ -81,6 +81,10 @@ static void run_cache(struct model *model, const struct ash_slab_config *config,
         }
         if (test_random_chance(&model->random, 1))
             ash_slab_cache_shrink(&cache);
+        if (test_random_chance(&model->random, 1))
+            ash_slab_cache_flush(&cache);
+        if (test_random_chance(&model->random, 1))
+            ash_slab_cache_reap(&cache);
         cache_agrees(&cache, model, pages);
     }
     while (model->count != 0)
@@ -109,6 +113,8 @@ TEST_CASE(slab, agrees_with_a_model_over_random_sizes_and_alignments) {
             .size_bytes = random_size(&model->random, 4096),
             .align_bytes = (size_t)1 << test_random_below(&model->random, 10),
             .slab_bytes = ASH_PAGE_SIZE << test_random_below(&model->random, 5),
+            .magazine_objects = (uint32_t)test_random_below(&model->random, 20),
+            .depot_magazines = (uint32_t)test_random_below(&model->random, 4),
             .empty_max = (uint32_t)test_random_below(&model->random, 4),
             .source = &pages->source,
         };

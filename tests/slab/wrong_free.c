@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Cases of <ashlar/slab.h>: every wrong free, and the checker. */
+/* Cases of <ashlar/slab.h>: every wrong free, and the checkers. A cache that is
+ * not hardened sees it when the pointer comes to the slabs: here, at once by a shrink. */
 #include "fake_pages.h"
 #include "harness/test.h"
 
@@ -31,6 +32,11 @@ static void set_up(struct two_caches *two) {
     CHECK(two->object != NULL);
 }
 
+static void free_and_shrink(struct ash_slab_cache *cache, void *pointer) {
+    ash_slab_free(cache, pointer);
+    ash_slab_cache_shrink(cache);
+}
+
 /* A wrong free changes nothing: the caches are sound, and the object can be freed. */
 static void tear_down(struct two_caches *two) {
     CHECK(ash_slab_cache_check(&two->cache) == NULL);
@@ -39,12 +45,12 @@ static void tear_down(struct two_caches *two) {
     CHECK_EQ(ash_slab_cache_fini(&two->cache), 0);
 }
 
-#define CHECK_FREE_REFUSED(pointer, part)                                 \
-    do {                                                                  \
-        struct two_caches two;                                            \
-        set_up(&two);                                                     \
-        CHECK_PANICS(ash_slab_free(&two.cache, (void *)(pointer)), part); \
-        tear_down(&two);                                                  \
+#define CHECK_FREE_REFUSED(pointer, part)                                   \
+    do {                                                                    \
+        struct two_caches two;                                              \
+        set_up(&two);                                                       \
+        CHECK_PANICS(free_and_shrink(&two.cache, (void *)(pointer)), part); \
+        tear_down(&two);                                                    \
     } while (0)
 
 TEST_CASE(slab, free_of_null_panics) {
@@ -83,23 +89,53 @@ TEST_CASE(slab, free_inside_an_object_panics_and_says_where) {
 }
 
 TEST_CASE(slab, free_behind_the_last_object_panics) {
-    CHECK_FREE_REFUSED(
-        ash__slab_object(&two.cache, ash__slab_of(&two.cache, two.object), two.cache.objects),
-        "behind the last object");
+    CHECK_FREE_REFUSED(ash__slab_object(&two.cache.slabs,
+                                        ash__slab_of(&two.cache.slabs, two.object),
+                                        two.cache.slabs.objects),
+                       "behind the last object");
 }
 
 TEST_CASE(slab, free_of_an_object_never_handed_out_panics) {
     CHECK_FREE_REFUSED(two.object + 80, "double free");
 }
 
-TEST_CASE(slab, double_free_panics_at_once) {
+TEST_CASE(slab, double_free_panics) {
     struct two_caches two;
     set_up(&two);
     void *second = ash_slab_alloc(&two.cache);
     ash_slab_free(&two.cache, second);
-    CHECK_PANICS(ash_slab_free(&two.cache, second), "double free");
-    CHECK_PANICS(ash_slab_free(&two.cache, second), "to thing");
+    CHECK_PANICS(free_and_shrink(&two.cache, second), "to thing: the object is free already");
+    ash_slab_cache_shrink(&two.cache);
+    CHECK_PANICS(free_and_shrink(&two.cache, second), "double free");
     tear_down(&two);
+}
+
+/* The others in the magazine are not lost with it. */
+TEST_CASE(slab, wrong_free_is_found_when_the_depot_overflows) {
+    skip_without_checks();
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash_slab_config config = {.name = "thing",
+                                     .size_bytes = 80,
+                                     .magazine_objects = 4,
+                                     .depot_magazines = 1,
+                                     .source = &pages->source};
+    struct ash_slab_cache cache;
+    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    char *objects[17];
+    for (uint32_t i = 0; i < 17; i++)
+        CHECK((objects[i] = ash_slab_alloc(&cache)) != NULL);
+    volatile uint32_t freed = 0; /* lives over the panic's jump */
+    for (; freed < 4; freed++)
+        ash_slab_free(&cache, objects[freed]);
+    ash_slab_free(&cache, objects[4] + 16);
+    CHECK_PANICS(for (; freed < 17; freed++) ash_slab_free(&cache, objects[freed]),
+                 "to thing: misaligned: 16 bytes into");
+    CHECK(freed > 8 && freed < 17);
+    CHECK(ash_slab_cache_check(&cache) == NULL);
+    for (freed++; freed < 17; freed++)
+        ash_slab_free(&cache, objects[freed]);
+    CHECK_EQ(ash_slab_cache_fini(&cache), 0);
+    CHECK_EQ(pages->used, 0);
 }
 
 TEST_CASE(slab, double_free_after_the_slab_went_back_panics) {
@@ -107,7 +143,7 @@ TEST_CASE(slab, double_free_after_the_slab_went_back_panics) {
     set_up(&two);
     ash_slab_free(&two.cache, two.object);
     CHECK_EQ(ash_slab_cache_shrink(&two.cache), 1);
-    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "its slab went back since");
+    CHECK_PANICS(free_and_shrink(&two.cache, two.object), "its slab went back since");
     CHECK(ash_slab_cache_check(&two.cache) == NULL);
 }
 
@@ -119,11 +155,11 @@ TEST_CASE(slab, double_free_into_reused_pages_panics) {
     CHECK_EQ(ash_slab_cache_shrink(&two.cache), 1);
     void *reused = ash_slab_alloc(&two.other);
     CHECK(reused == two.object);
-    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "in a slab of cache other");
+    CHECK_PANICS(free_and_shrink(&two.cache, two.object), "in a slab of cache other");
     ash_slab_free(&two.other, reused);
     CHECK_EQ(ash_slab_cache_shrink(&two.other), 1);
     CHECK(fake_pages_alloc(two.pages, 0) == two.pages->base);
-    CHECK_PANICS(ash_slab_free(&two.cache, two.object), "foreign pointer");
+    CHECK_PANICS(free_and_shrink(&two.cache, two.object), "foreign pointer");
 }
 
 TEST_CASE(slab, free_of_another_caches_object_panics_and_names_both) {
@@ -135,10 +171,10 @@ TEST_CASE(slab, free_inside_a_large_block_panics) {
     set_up(&two);
     char *large = fake_pages_alloc(two.pages, 2);
     ash__source_mark_large(&two.pages->source, large, 2, 7);
-    CHECK_PANICS(ash_slab_free(&two.cache, large), "inside the large block");
-    CHECK_PANICS(ash_slab_free(&two.cache, large + 3 * 4096 + 64), "inside the large block");
+    CHECK_PANICS(free_and_shrink(&two.cache, large), "inside the large block");
+    CHECK_PANICS(free_and_shrink(&two.cache, large + 3 * 4096 + 64), "inside the large block");
     ash__source_mark(&two.pages->source, large, 0, 0);
-    CHECK_PANICS(ash_slab_free(&two.cache, large), "foreign pointer");
+    CHECK_PANICS(free_and_shrink(&two.cache, large), "foreign pointer");
     tear_down(&two);
 }
 
@@ -152,12 +188,13 @@ TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header) {
     set_up(&two);
     struct ash__slab *forged = fake_pages_alloc(two.pages, 0);
     memset(forged, 0xff, ASH_PAGE_SIZE);
-    forged->cache = &two.cache;
-    CHECK_PANICS(ash_slab_free(&two.cache, (char *)forged + two.cache.first), "foreign pointer");
+    forged->store = &two.cache.slabs;
+    CHECK_PANICS(free_and_shrink(&two.cache, (char *)forged + two.cache.slabs.first),
+                 "foreign pointer");
     tear_down(&two);
 }
 
-/* The checker: each seeded corruption is found, by its number. */
+/* The checkers: each seeded corruption is found, by its number. */
 
 #define CHECK_FINDS(number, corruption, repair)                                   \
     do {                                                                          \
@@ -170,7 +207,7 @@ TEST_CASE(slab, free_asks_the_page_source_before_it_reads_a_header) {
         CHECK(ash_slab_cache_check(&cache) == NULL);                              \
     } while (0)
 
-TEST_CASE(slab, checker_finds_seeded_corruption) {
+TEST_CASE(slab, checker_finds_seeded_corruption_of_slabs) {
     struct fake_pages *pages = fake_pages_new(64);
     struct ash_slab_config config = {.name = "thing",
                                      .size_bytes = 512,
@@ -179,32 +216,65 @@ TEST_CASE(slab, checker_finds_seeded_corruption) {
                                      .source = &pages->source};
     struct ash_slab_cache cache;
     CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    struct ash__slab_store *store = &cache.slabs;
+    struct ash_list surplus;
     void *objects[28];
-    for (uint32_t i = 0; i < 28; i++)
-        objects[i] = ash_slab_alloc(&cache);
+    ash_list_init(&surplus);
+    CHECK_EQ(ash__store_alloc(store, objects, 28, true), 28);
     for (uint32_t i = 0; i < 15; i++) { /* an empty slab, another gone, and a dense one */
         if (i != 13)
-            ash_slab_free(&cache, objects[i]);
+            CHECK_EQ(ash__store_put(store, &objects[i], 1, &surplus), 1);
     }
+    (void)ash__store_release(store, &surplus);
     CHECK(ash_slab_cache_check(&cache) == NULL);
-    struct ash__slab *active = cache.active, *dense = ash__slab_of(&cache, objects[20]);
-    CHECK(active == ash__slab_of(&cache, objects[27]));
-    CHECK_FINDS("I1", dense->cache = NULL, dense->cache = &cache);
+    struct ash__slab *active = store->active, *dense = ash__slab_of(store, objects[20]);
+    CHECK(active == ash__slab_of(store, objects[27]));
+    CHECK_FINDS("I1", dense->store = NULL, dense->store = store);
     CHECK_FINDS("I2", dense->summary ^= 1, dense->summary ^= 1);
     CHECK_FINDS("I2", dense->summary ^= 1u << 9, dense->summary ^= 1u << 9);
     CHECK_FINDS("I2", dense->bitmap[0] ^= 1u << 7, dense->bitmap[0] ^= 1u << 7);
     CHECK_FINDS("I3", dense->bitmap[0] ^= 1u << 3, dense->bitmap[0] ^= 1u << 3);
     CHECK_FINDS("I3", dense->free++, dense->free--);
-    struct ash_list *next = cache.dense.next;
-    CHECK_FINDS("I4", cache.dense.next = &cache.dense, cache.dense.next = next);
-    CHECK_FINDS("I4", cache.active = dense, cache.active = active);
-    CHECK_FINDS("I4", cache.active = (struct ash__slab *)pages->base + 1, cache.active = active);
-    CHECK_FINDS("I5", cache.used++, cache.used--);
-    CHECK_FINDS("I5", cache.slabs++, cache.slabs--);
-    CHECK_FINDS("I5", cache.refills++, cache.refills--);
-    CHECK_FINDS("I5", cache.config.empty_max = 0, cache.config.empty_max = 1);
-    CHECK_FINDS("I5", cache.peak = 1, cache.peak = 28);
+    struct ash_list *next = store->dense.next;
+    CHECK_FINDS("I4", store->dense.next = &store->dense, store->dense.next = next);
+    CHECK_FINDS("I4", store->active = dense, store->active = active);
+    CHECK_FINDS("I4", store->active = (struct ash__slab *)pages->base + 1, store->active = active);
+    CHECK_FINDS("I5", store->out++, store->out--);
+    CHECK_FINDS("I5", store->slab_count++, store->slab_count--);
+    CHECK_FINDS("I5", store->refills++, store->refills--);
+    CHECK_FINDS("I5", store->empty_max = 0, store->empty_max = 1);
     uint16_t *entry = &pages->source.map[((uintptr_t)dense - pages->source.base) / ASH_PAGE_SIZE];
     uint16_t before = *entry;
     CHECK_FINDS("I6", *entry = 0, *entry = before);
+}
+
+TEST_CASE(slab, checker_finds_seeded_corruption_of_magazines) {
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash_slab_config config = {
+        .name = "thing", .size_bytes = 64, .magazine_objects = 4, .source = &pages->source};
+    struct ash_slab_cache cache;
+    CHECK_EQ(ash_slab_cache_init(&cache, &config), 0);
+    void *objects[20];
+    CHECK_EQ(ash_slab_alloc_bulk(&cache, objects, 20), 0);
+    ash_slab_free_bulk(&cache, objects, 18);
+    CHECK(ash_slab_cache_check(&cache) == NULL);
+    struct ash__slab_cpu *cpu = &cache.cpus[0];
+    struct ash__slab_depot *depot = &cache.depot;
+    struct ash__slab_magazine *loaded = cpu->loaded, *full = depot->full;
+    CHECK(loaded != NULL && cpu->previous != NULL && full != NULL && cpu->count != 0);
+    CHECK_FINDS("I7", cpu->loaded = NULL, cpu->loaded = loaded);
+    CHECK_FINDS("I7", cpu->previous_count--, cpu->previous_count++);
+    CHECK_FINDS("I7", cpu->limit = 0, cpu->limit = 4);
+    CHECK_FINDS("I8", depot->full_count++, depot->full_count--);
+    CHECK_FINDS("I8", depot->full = full->next, depot->full = full);
+    CHECK_FINDS("I8", depot->objects++, depot->objects--);
+    CHECK_FINDS("I8", full->count = 5, full->count = 4);
+    uint32_t most = depot->full_max;
+    CHECK_FINDS("I8", depot->full_max = 0, depot->full_max = most);
+    uint32_t out = cache.magazines.out;
+    CHECK_FINDS("I5", cache.magazines.out = 1, cache.magazines.out = out);
+    void *object = full->objects[2];
+    CHECK_FINDS("I9", full->objects[2] = full->objects[1], full->objects[2] = object);
+    CHECK_FINDS("I9", full->objects[2] = &cache, full->objects[2] = object);
+    CHECK_FINDS("I9", full->objects[2] = (char *)object + 8, full->objects[2] = object);
 }

@@ -152,7 +152,7 @@ struct ash_heap_stats {
     uint64_t large_failures;                 /* no memory, or a size beyond every block */
     uint64_t large_bytes, large_peak_bytes;  /* out now and at most, rounded up as they are held */
     uint64_t small_bytes;                    /* out now, by class size */
-    uint64_t slab_bytes;                     /* held by the caches, empty slabs included */
+    uint64_t slab_bytes; /* held by the caches: slabs, empty ones too, and magazines */
 };
 
 /* Each figure for itself is exact; together they are one moment's only while no other call runs. */
@@ -172,7 +172,7 @@ void ash__heap_free_other(struct ash_heap *heap, void *pointer);
 
 static inline void *ash_kmalloc_inline(struct ash_heap *heap, size_t size) {
     if (ASH_LIKELY(size <= heap->small_max))
-        return ash_slab_alloc(&heap->caches[heap->class_of[(size + 15) / 16]]);
+        return ash_slab_alloc_inline(&heap->caches[heap->class_of[(size + 15) / 16]]);
     return ash__heap_alloc_large(heap, size);
 }
 
@@ -181,7 +181,7 @@ static inline void ash_kfree_inline(struct ash_heap *heap, void *pointer) {
     if (ASH_LIKELY(page < heap->len_pages)) {
         uint32_t index = ash_load_relaxed(&heap->map[page]) - heap->first_id;
         if (ASH_LIKELY(index < heap->class_count)) {
-            ash_slab_free(&heap->caches[index], pointer);
+            ash_slab_free_inline(&heap->caches[index], pointer);
             return;
         }
     }

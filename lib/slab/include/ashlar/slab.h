@@ -1,46 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slab.h: caches of equal objects. A cache takes blocks of pages (slabs) from a page source, cuts
- * each into objects of one size, and hands them out and takes them back in O(1).
+ * slab.h: caches of equal objects, handed out and taken back in a few nanoseconds by any number of
+ * CPUs: magazines per CPU, over a depot that they exchange them through, over slabs of pages.
  *
  * Rules
- *  - Any number of CPUs may use a cache at once: it has its own lock, taken for some tens of
- *    instructions and never held over a call of the page source or of init and fini.
- *  - Not from interrupt handlers: the lock does not mask interrupts.
- *  - No memory is a value (NULL), never a panic.
- *  - A free that is wrong in any way panics at once, with a message that names the cache, the
- *    pointer and what it is: a double free, a pointer into the middle of an object, an object of
- *    another cache, a large block, memory that was never the cache's. Nothing is read through the
- *    pointer before the page map has said whose it is.
+ *  - Any CPU may call, several at a time. A call works on its CPU's own magazine, without a lock;
+ *    once in a magazine's worth of calls it takes a lock, for the time of one exchange or of one
+ *    batch of objects to or from the slabs. No lock is held over a call of the page source or a
+ *    callback.
+ *  - Not from interrupt handlers, unless the cache has ASH_SLAB_INTERRUPTS and its page source can
+ *    be called from them too.
+ *  - No memory is a value (NULL, -ASH_ENOMEM), never a panic. It is not returned while an object is
+ *    free in this CPU's magazines, the depot or the slabs; what other CPUs hold in their magazines
+ *    they are asked for at their next way past the fast path.
+ *  - A wrong free (a second one, a pointer into the middle of an object, an object of another
+ *    cache, memory that was never the cache's) panics, with a message that names the cache, the
+ *    pointer and what it is: not at once, but when the pointer comes to the slabs in a batch. Until
+ *    then an allocation on that CPU may hand it out again. Nothing is read through a pointer before
+ *    the page map has said whose it is.
  *  - A free object is not written to: no link, no poison. What init made of it stays.
  *  - The caller owns struct ash_slab_cache and keeps it in place until fini.
- *  - Port primitives: pin, spinlock, event.
+ *  - Port primitives: pin, interrupt mask, spinlock, relax, relaxed and atomic operations, event.
  *
  * Sources: Bonwick, "The Slab Allocator", USENIX Summer 1994 (slabs, object caching, the bound of
- * 1/8 on waste); Bonwick and Adams, "Magazines and Vmem", USENIX 2001.
+ * 1/8 on waste); Bonwick and Adams, "Magazines and Vmem", USENIX 2001 (magazines, depot).
  *
  *     slab: 2^order pages, aligned to their size
  *     +--------+------------------+----------+----------+--   --+----------+-------+
  *     | header | bitmap: 1 = free | object 0 | object 1 |  ...  | object n | waste |
  *     +--------+------------------+----------+----------+--   --+----------+-------+
- *     ^ pointer & ~(slab size - 1): the header of any object is found by masking
  *
- * Init and fini
+ * Init and fini, construct and destruct
  *
  *    Objects often have a state that every user sets up and leaves behind again: a lock that is
  *    unlocked, a list that is empty. `init` sets it up once, when the object's slab is made, long
  *    before the first ash_slab_alloc returns it; it is NOT called by each ash_slab_alloc. Who frees
  *    an object gives it back in that state, and the next ash_slab_alloc returns it so. `fini`
- *    undoes it when the slab goes back to the page source. The names are those of FreeBSD's UMA.
+ *    undoes it when the slab goes back to the page source.
+ *    `construct` runs in each allocation and `destruct` in each free: for what must not last while
+ *    the object is free (a reference to something else), at the price of the fast path. FreeBSD's
+ *    UMA calls the four init, fini, ctor and dtor.
  */
 #ifndef ASHLAR_SLAB_H
 #define ASHLAR_SLAB_H
 
-#include <ashlar/base.h>
 #include <ashlar/error.h>
-#include <ashlar/list.h>
-#include <ashlar/page_source.h>
-#include <ashlar/port.h>
+#include <ashlar/slab_fast.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,7 +58,14 @@ extern "C" {
 #define ASH_SLAB_BYTES_DEFAULT   32768u /* bytes of a slab, header included */
 #define ASH_SLAB_BYTES_MAX       65536u
 #define ASH_SLAB_EMPTY_MAX_LIMIT 1024u               /* slabs */
+#define ASH_SLAB_DEPOT_MAX       65536u              /* full magazines of a depot */
 #define ASH_SLAB_OBJECTS_MAX     (UINT32_C(1) << 31) /* of one cache; beyond it, no memory */
+
+enum ash_slab_flags {
+    ASH_SLAB_INTERRUPTS =
+        4, /* used from interrupt handlers too: masks them instead of pinning; does
+                              * not ask other caches for memory */
+};
 
 struct ash_slab_config {
     const char *name;   /* for messages and tables; kept, not copied; not NULL */
@@ -61,113 +73,136 @@ struct ash_slab_config {
     size_t align_bytes; /* power of two up to ASH_SLAB_ALIGN_MAX; 0: ASH_SLAB_ALIGN_MIN */
 
     /* Power of two, ASH_PAGE_SIZE..ASH_SLAB_BYTES_MAX; 0: ASH_SLAB_BYTES_DEFAULT. A wish: where a
-     * slab of this size would waste more than 1/8, the next larger one that does not is taken.
-     * Larger: fewer calls of the page source. Smaller: less memory held by a cache of few
-     * objects. */
+     * slab of this size would waste more than 1/8, the next larger one that does not is taken. */
     size_t slab_bytes;
+    uint32_t flags; /* enum ash_slab_flags */
 
-    /* See "Init and fini" above. Called without a lock held; may use other caches, not this one.
-     * Either may be NULL. init: 0 or a negative error: then the slab is not made, and fini runs on
-     * those of its objects that init had done. */
+    /* Objects of a magazine, 1..ASH_SLAB_MAGAZINE_MAX; 0: 124 for objects of up to 256 bytes, 60 up
+     * to 1024, 28 up to 2048, 12 beyond. Each CPU that uses the cache holds two magazines. */
+    uint32_t magazine_objects;
+    uint32_t depot_magazines; /* full ones kept, 1..ASH_SLAB_DEPOT_MAX; 0: two a CPU of the port */
+    uint32_t empty_max;       /* slabs without an object kept, beside the one in use; 0 is none */
+
+    /* See above. Without a lock held; may use other caches, not this one; each may be NULL. init: 0
+     * or a negative error: then the slab is not made, and fini runs on those of its objects that
+     * init had done. construct: not 0: the object goes back and the allocation returns NULL. */
     int (*init)(void *object, void *context);
     void (*fini)(void *object, void *context);
+    int (*construct)(void *object, void *context);
+    void (*destruct)(void *object, void *context);
     void *context; /* passed through */
 
-    /* Slabs without an object that are kept for the next allocations; the rest goes back. 0: none
-     * is kept, but for the slab in use. At most ASH_SLAB_EMPTY_MAX_LIMIT. */
-    uint32_t empty_max;
-
-    struct ash_page_source *source; /* kept; not NULL; outlives the cache */
-};
-
-struct ash__slab;
-
-/* Private, but for sizeof. */
-struct ash_slab_cache {
-    struct ash_spinlock lock; /* protects all that follows it and the headers of all slabs */
-    uint32_t used;
-    uint32_t peak;
-    uint32_t slabs;
-    struct ash__slab *active; /* where allocations come from; on none of the three lists; or NULL */
-    uint64_t allocations;
-
-    struct ash_list dense;  /* at least half used, 1/16 free or more */
-    struct ash_list sparse; /* less than half used, not empty */
-    struct ash_list empty;
-    struct ash_list all; /* every slab, full ones and the active one too */
-    uint32_t empties;
-    uint64_t refills, releases, failures;
-
-    /* Constant after init. */
-    struct ash_slab_config config;
-    uint32_t id;         /* in the page map */
-    uint32_t visitors;   /* reclaims that work on it; under the page source's lock */
-    uint64_t mask;       /* slab bytes - 1 */
-    uint32_t order;      /* slab bytes = 4096 << order */
-    uint32_t stride;     /* bytes from one object to the next */
-    uint32_t first;      /* offset of object 0 */
-    uint32_t objects;    /* per slab */
-    uint32_t relist;     /* free objects at which a slab that was full is used again */
-    uint32_t half;       /* free objects above which a slab is sparse */
-    uint32_t reciprocal; /* ceil(2^32 / stride): offset * reciprocal >> 32 is offset / stride */
+    const struct ash_slab_trace *trace; /* for a later profile; NULL */
+    struct ash_page_source *source;     /* kept; not NULL; outlives the cache */
 };
 
 /*
- * Makes an empty cache; takes no page yet. cache: uninitialised memory.
- * -ASH_EINVAL: a field of config is outside its range; -ASH_ENOSPC: the page source has as many
- * caches as it was made for. O(1), and O(caches of the source).
+ * Makes an empty cache; takes no page yet. cache: uninitialised memory. -ASH_EINVAL: a field of
+ * config is outside its range; -ASH_ENOSPC: the page source has as many caches as it was made for.
+ * O(CPUs), and O(caches of the source).
  */
 int ash_slab_cache_init(struct ash_slab_cache *cache,
                         const struct ash_slab_config *config) ASH_MUST_CHECK;
 
 /*
- * Gives every slab back to the page source; fini runs on each object. The cache is then
- * uninitialised memory. -ASH_EBUSY: objects are still out; nothing has changed and the cache goes
- * on working. No other call on the cache may run meanwhile. O(slabs).
+ * Empties every CPU's magazines and gives every slab back to the page source. The cache is then
+ * uninitialised memory. -ASH_EBUSY: objects are still out; the cache goes on working. No other call
+ * on the cache may run meanwhile. O(slabs + objects in magazines).
  */
 int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
 /*
- * An object in the state that init made (without init: indeterminate), aligned as configured; NULL:
- * the page source has nothing left, init failed, or the cache is at its limit. O(1); when a slab
- * must be made, one call of the page source and one of init per object in it; when there is none,
- * O(slabs).
+ * An object in the state that init or construct made (else indeterminate), aligned as configured;
+ * NULL: no memory, construct refused, or the cache is at its limit. O(1) but once in a magazine's
+ * worth of calls, when it is O(objects of a magazine), or a slab is made: one call of the page
+ * source and one of init an object. Where there is no page: O(slabs), and ash_page_source_reclaim.
+ *
+ * The _inline forms (slab_fast.h) do the same within the caller's code, which is then compiled for
+ * this very version of the library.
  */
 void *ash_slab_alloc(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
-/*
- * Takes back what ash_slab_alloc of the same cache returned, in the state that init made. Panics on
- * anything else, NULL included. O(1); may give one empty slab back to the page source.
- */
+/* Takes back what an allocation from the same cache returned, in the state that init made. Anything
+ * else is a wrong free (see Rules), NULL included. O(1), or as above. */
 void ash_slab_free(struct ash_slab_cache *cache, void *object);
 
-/*
- * Gives every slab without an object back to the page source and returns how many there were.
- * O(slabs that go).
+/* `count` objects at once, all or none: 0 or -ASH_ENOMEM. O(count), under a nanosecond each. */
+int ash_slab_alloc_bulk(struct ash_slab_cache *cache, void **objects,
+                        uint32_t count) ASH_MUST_CHECK;
+void ash_slab_free_bulk(struct ash_slab_cache *cache, void *const *objects, uint32_t count);
+
+/* Objects set aside for a section that must not fail; begins as all zeroes; one user at a time.
+ * They count as used. */
+struct ash_slab_reserve {
+    uint32_t count; /* read only */
+    struct ash__slab_magazine *magazines;
+};
+
+/* Tops the reserve up to `count` objects. -ASH_ENOMEM: it holds fewer, and what it holds stays. */
+int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve,
+                     uint32_t count) ASH_MUST_CHECK;
+
+/* An object of the reserve, to be freed like any other. Never NULL: panics when none is left. O(1).
  */
+void *ash_slab_alloc_reserved(struct ash_slab_cache *cache,
+                              struct ash_slab_reserve *reserve) ASH_MUST_CHECK;
+
+/* Gives the rest back. */
+void ash_slab_unreserve(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve);
+
+/* Giving memory back */
+
+/* This CPU's magazines to the depot: for a CPU that goes idle or offline. */
+void ash_slab_cache_flush(struct ash_slab_cache *cache);
+
+/* What the depot has not needed since the last reap, and all empty slabs; returns how many slabs
+ * went back. For a timer. */
+uint32_t ash_slab_cache_reap(struct ash_slab_cache *cache);
+
+/* This CPU's magazines, the whole depot, all empty slabs; returns how many slabs went back. The
+ * other CPUs empty theirs into the slabs at their next way past the fast path. */
 uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache);
 
-/* Statistics: one consistent snapshot, taken under the lock. O(1). */
+/* Statistics. Each number was true at some moment of the call. */
 struct ash_slab_stats {
     const char *name;
     uint32_t size_bytes;       /* as configured */
     uint32_t stride_bytes;     /* with the padding that alignment asks for */
     uint32_t slab_bytes;       /* of one slab */
     uint32_t objects_per_slab; /* 1 or more */
+    uint32_t first_bytes;      /* from the slab's base to its first object */
     uint32_t waste_bytes;      /* per slab, not usable by objects: header, bitmap, tail */
+    uint32_t flags;            /* as configured */
+    uint32_t magazine_objects; /* capacity of a magazine */
     uint32_t slabs;            /* held now */
     uint32_t empties;          /* of these, without an object, but for the slab in use */
-    uint32_t used, peak;       /* objects out now, and at most at any time */
-    uint64_t allocations, frees;
-    uint64_t refills, releases; /* slabs taken from and given back to the page source */
-    uint64_t failures;          /* allocations that found no memory */
+    uint32_t used;             /* objects out now */
+    uint32_t peak; /* the most seen: when a magazine was filled from the slabs, and in this call */
+    uint32_t cached;             /* free objects in magazines, those of the depot too */
+    uint64_t magazine_bytes;     /* memory of all magazines */
+    uint64_t allocations, frees; /* objects */
+    uint64_t hits;               /* allocations out of the CPU's own two magazines */
+    uint64_t exchanges;          /* of whole magazines with the depot */
+    uint64_t refills, releases;  /* slabs taken from and given back to the page source */
+    uint64_t failures;           /* calls that found no memory, or were refused by construct */
 };
 void ash_slab_cache_get_stats(struct ash_slab_cache *cache, struct ash_slab_stats *stats);
 
-/*
- * Full audit: the first invariant of DESIGN.md that does not hold ("I3: ..."), or NULL. O(slabs *
- * bitmap), under the lock.
- */
+struct ash_slab_cpu_stats {
+    uint64_t allocations, hits, exchanges;
+    uint32_t cached; /* free objects in its two magazines */
+};
+/* All zeroes for a CPU that the port does not have. */
+void ash_slab_cache_get_cpu_stats(struct ash_slab_cache *cache, uint32_t cpu,
+                                  struct ash_slab_cpu_stats *stats);
+
+/* Calls visit with each object that is out, those set aside too. No other call on the cache may run
+ * meanwhile, nor may visit make one. O(objects of all slabs). */
+void ash_slab_for_each(struct ash_slab_cache *cache, void (*visit)(void *object, void *context),
+                       void *context);
+
+/* Full audit: the first invariant of DESIGN.md that does not hold ("I3: ..."), or NULL. No other
+ * call on the cache may run meanwhile. O(slabs * bitmap + objects in magazines). */
 const char *ash_slab_cache_check(struct ash_slab_cache *cache) ASH_MUST_CHECK;
 
 #ifdef __cplusplus

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* cache.c: caches: their life, the out-of-line calls, and what gives memory back. */
+#include "slab_internal.h"
+
+/* Life */
+
+static bool config_is_valid(const struct ash_slab_config *config) {
+    return config->name != NULL && config->size_bytes >= 1 &&
+           config->size_bytes <= ASH_SLAB_SIZE_MAX && ash_is_pow2(config->align_bytes) &&
+           config->align_bytes <= ASH_SLAB_ALIGN_MAX && ash_is_pow2(config->slab_bytes) &&
+           config->slab_bytes >= ASH_PAGE_SIZE && config->slab_bytes <= ASH_SLAB_BYTES_MAX &&
+           config->empty_max <= ASH_SLAB_EMPTY_MAX_LIMIT &&
+           config->magazine_objects <= ASH_SLAB_MAGAZINE_MAX &&
+           config->depot_magazines <= ASH_SLAB_DEPOT_MAX &&
+           (config->flags & ~(uint32_t)ASH_SLAB_INTERRUPTS) == 0 && config->source != NULL;
+}
+
+/*
+ * Larger: fewer exchanges, and a queue between two CPUs is cheaper. Smaller: fewer objects lie idle
+ * in two magazines a CPU. A magazine's 16 bytes of head and 8 an object fill a page of the
+ * magazines' own slabs but for its header: 4, 8, 16, 36 in 4032 bytes.
+ */
+static uint32_t capacity_for(uint32_t stride) {
+    if (stride <= 256)
+        return 124;
+    if (stride <= 1024)
+        return 60;
+    return stride <= 2048 ? 28 : 12;
+}
+
+static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+    const struct ash__store_config slabs = {
+        .source = config->source,
+        .size_bytes = config->size_bytes,
+        .align_bytes = config->align_bytes,
+        .slab_bytes = config->slab_bytes,
+        .empty_max = config->empty_max,
+        .interrupts = (config->flags & ASH_SLAB_INTERRUPTS) != 0,
+        .init = config->init,
+        .fini = config->fini,
+        .context = config->context,
+        .owner = cache,
+    };
+    ash__store_init(&cache->slabs, &slabs);
+    cache->capacity = config->magazine_objects != 0 ? config->magazine_objects
+                                                    : capacity_for(cache->slabs.stride);
+    const struct ash__store_config magazines = {
+        .source = config->source,
+        .size_bytes =
+            offsetof(struct ash__slab_magazine, objects) + cache->capacity * sizeof(void *),
+        .align_bytes = sizeof(void *),
+        .slab_bytes = ASH_PAGE_SIZE,
+        .interrupts = slabs.interrupts,
+    };
+    ash__store_init(&cache->magazines, &magazines);
+}
+
+int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+    struct ash_slab_config chosen = *config;
+    if (chosen.align_bytes == 0)
+        chosen.align_bytes = ASH_SLAB_ALIGN_MIN;
+    if (chosen.slab_bytes == 0)
+        chosen.slab_bytes = ASH_SLAB_BYTES_DEFAULT;
+    if (chosen.depot_magazines == 0)
+        chosen.depot_magazines = 2 * ASH_PORT_CPUS_MAX;
+    if (!config_is_valid(&chosen))
+        return -ASH_EINVAL;
+    if (chosen.align_bytes < ASH_SLAB_ALIGN_MIN)
+        chosen.align_bytes = ASH_SLAB_ALIGN_MIN;
+    bool plain = chosen.construct == NULL && chosen.destruct == NULL && chosen.flags == 0;
+    *cache = (struct ash_slab_cache){
+        .kind = plain ? ASH__SLAB_PLAIN : ASH__SLAB_GUARDED,
+        .flags = chosen.flags,
+        .size_bytes = (uint32_t)chosen.size_bytes,
+        .align_bytes = (uint32_t)chosen.align_bytes,
+        .name = chosen.name,
+        .construct = chosen.construct,
+        .destruct = chosen.destruct,
+        .context = chosen.context,
+        .trace = chosen.trace,
+    };
+    init_stores(cache, &chosen);
+    ash__depot_init(&cache->depot, chosen.depot_magazines, cache->slabs.interrupts);
+    return 0;
+}
+
+int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+    uint32_t id;
+    int error = ash__slab_cache_prepare(cache, config);
+    return error != 0 ? error : ash__source_register(config->source, cache, 1, &id);
+}
+
+int ash_slab_cache_fini(struct ash_slab_cache *cache) {
+    struct ash_page_source *source = cache->slabs.source;
+    ash__source_close(source, cache);
+    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
+        struct ash__chores chores;
+        ash__chores_init(&chores);
+        ash__cpu_flush(cache, &cache->cpus[i], true, &chores);
+        ash__chores_finish(cache, &chores);
+    }
+    uint32_t slabs;
+    ash__slab_cache_give_back(cache, &slabs);
+    if (cache->slabs.out != 0 || cache->magazines.out != 0) {
+        ash__source_open(source, cache);
+        return -ASH_EBUSY;
+    }
+    ASH_ASSERT(cache->slabs.slab_count == 0 && cache->magazines.slab_count == 0);
+    ash__source_unregister(source, cache);
+    return 0;
+}
+
+/* Allocation and free. What a cache's kind asks for beyond the magazines is decided here. */
+
+void *ash__slab_alloc_slow(struct ash_slab_cache *cache, const void *site) {
+    (void)site;
+    if (ASH_LIKELY(cache->kind == ASH__SLAB_PLAIN))
+        return ash__magazine_alloc(cache);
+    return ash__guarded_alloc(cache);
+}
+
+void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void *site) {
+    (void)site;
+    if (ASH_LIKELY(cache->kind == ASH__SLAB_PLAIN))
+        ash__magazine_free(cache, object);
+    else
+        ash__guarded_free(cache, object);
+}
+
+void *ash_slab_alloc(struct ash_slab_cache *cache) {
+    return ash__slab_alloc_fast(cache, __builtin_return_address(0));
+}
+
+void ash_slab_free(struct ash_slab_cache *cache, void *object) {
+    ash__slab_free_fast(cache, object, __builtin_return_address(0));
+}
+
+/* Giving back */
+
+void ash_slab_cache_flush(struct ash_slab_cache *cache) {
+    struct ash__chores chores;
+    ash_irq_t irq;
+    ash__chores_init(&chores);
+    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), false, &chores);
+    ash__slab_leave(cache, irq);
+    ash__chores_finish(cache, &chores);
+}
+
+/* The objects of a chain of magazines go to the slabs, and the magazines back. */
+static void dissolve(struct ash_slab_cache *cache, struct ash__slab_magazine *chain,
+                     struct ash__chores *chores) {
+    while (chain != NULL) {
+        struct ash__slab_magazine *magazine = chain;
+        chain = magazine->next;
+        ash__magazine_drain(cache, magazine, chores);
+        magazine->next = chores->spent;
+        chores->spent = magazine;
+    }
+    ash__chores_finish(cache, chores);
+}
+
+/* Gives all empty slabs back; the chores know of those that went before. */
+static uint64_t shrink_stores(struct ash_slab_cache *cache, const struct ash__chores *chores,
+                              uint32_t *slabs) {
+    uint64_t magazine_slabs = chores->magazine_slabs + ash__store_shrink(&cache->magazines);
+    *slabs = chores->slabs + ash__store_shrink(&cache->slabs);
+    return ((uint64_t)*slabs << cache->slabs.order) + (magazine_slabs << cache->magazines.order);
+}
+
+uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, uint32_t *slabs) {
+    struct ash__chores chores;
+    ash_irq_t irq;
+    ash__chores_init(&chores);
+    ash_fetch_add(&cache->flush_wanted, 1u);
+    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), true, &chores);
+    ash__slab_leave(cache, irq);
+    dissolve(cache, ash__depot_empty_out(&cache->depot, false), &chores);
+    return shrink_stores(cache, &chores, slabs);
+}
+
+uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache) {
+    uint32_t slabs;
+    ash__slab_cache_give_back(cache, &slabs);
+    return slabs;
+}
+
+uint32_t ash_slab_cache_reap(struct ash_slab_cache *cache) {
+    struct ash__chores chores;
+    uint32_t slabs;
+    ash__chores_init(&chores);
+    dissolve(cache, ash__depot_empty_out(&cache->depot, true), &chores);
+    shrink_stores(cache, &chores, &slabs);
+    return slabs;
+}

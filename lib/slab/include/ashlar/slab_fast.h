@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab_fast.h: the private half of <ashlar/slab.h>: how a cache lies in memory, and the two fast
+ * paths that are compiled into the caller. Include slab.h instead.
+ *
+ *     cpus[n]: loaded ──> [ object object object . . ]      layer 1: this CPU's, no lock
+ *              previous ─> [ object object object object ]
+ *     depot:   full ────> [ ... ] ─> [ ... ]                layer 2: whole magazines, own lock
+ *              empty ───> [ . . ]
+ *     slabs:   active, dense, sparse, empty lists           layer 3: objects by bitmap, own lock
+ *     magazines: a layer 3 of its own: the memory of the magazines
+ */
+#ifndef ASHLAR_SLAB_FAST_H
+#define ASHLAR_SLAB_FAST_H
+
+#include <ashlar/base.h>
+#include <ashlar/list.h>
+#include <ashlar/page_source.h>
+#include <ashlar/port.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ASH_SLAB_MAGAZINE_MAX 510u /* objects of a magazine, at most */
+
+struct ash__slab;
+struct ash_slab_trace;
+
+/* A stack of free objects. */
+struct ash__slab_magazine {
+    struct ash__slab_magazine *next; /* in the depot */
+    uint32_t count;                  /* while it is in no CPU's hands */
+    uint32_t padding;
+    void *objects[ASH_SLAB_MAGAZINE_MAX]; /* memory is there for the cache's capacity only */
+};
+
+/* One CPU's, touched by that CPU alone while it is pinned; others read the counts. */
+struct ash__slab_cpu {
+    struct ash__slab_magazine *loaded; /* or NULL */
+    uint32_t count;                    /* objects in it, as the fast path sees it */
+    uint32_t limit;                    /* at which the fast path stops to free into it */
+    uint64_t allocations;
+    struct ash__slab_magazine *previous; /* or NULL */
+    uint32_t previous_count;
+    uint32_t held;       /* the true count where the fast path must not be taken: count is 0 then */
+    uint64_t misses;     /* allocations that found nothing in these two magazines */
+    uint64_t exchanges;  /* of magazines with the depot */
+    uint32_t flush_done; /* the cache's flush_wanted when these were last flushed */
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+
+/* Magazines at rest. */
+struct ash__slab_depot {
+    struct ash_spinlock lock; /* protects all of it */
+    uint32_t full_count, empty_count;
+    struct ash__slab_magazine *full, *empty; /* the latest first */
+    uint32_t full_least, empty_least;        /* since the last reap: what nobody needed */
+    uint32_t full_max;                       /* twice that for both together */
+    uint32_t objects;                        /* in the full ones */
+    bool interrupts;                         /* mask them while the lock is held */
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+
+/* Slabs of equal objects. */
+struct ash__slab_store {
+    struct ash_spinlock lock; /* protects all up to `source`, and the headers of all slabs */
+    uint32_t out;             /* objects taken */
+    uint32_t slab_count;
+    uint32_t empties; /* on the empty list */
+    struct ash__slab
+        *active;            /* where objects are taken from; on none of the three lists; or NULL */
+    struct ash_list dense;  /* at least half used, 1/16 free or more */
+    struct ash_list sparse; /* less than half used, not empty */
+    struct ash_list empty;
+    struct ash_list all; /* every slab, full ones and the active one too */
+    uint64_t refills, releases;
+
+    /* Constant after init. */
+    struct ash_page_source *source;
+    uint32_t id;         /* in the page map; 0: the pages look like nobody's */
+    uint32_t order;      /* slab bytes = 4096 << order */
+    uint64_t mask;       /* slab bytes - 1 */
+    uint32_t stride;     /* bytes from one object to the next */
+    uint32_t first;      /* offset of object 0 */
+    uint32_t objects;    /* per slab */
+    uint32_t relist;     /* free objects at which a slab that was full is used again */
+    uint32_t half;       /* free objects above which a slab is sparse */
+    uint32_t reciprocal; /* ceil(2^32 / stride): offset * reciprocal >> 32 is offset / stride */
+    uint32_t side;       /* offset of the side bytes, one per object; 0: there are none */
+    uint32_t empty_max;
+    bool interrupts; /* mask them while the lock is held */
+    int (*init)(void *object, void *context);
+    void (*fini)(void *object, void *context);
+    void *context;
+    const void *owner; /* whom events name; NULL: no events */
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+
+/* What a cache's allocations and frees pass through beyond the magazines. */
+enum ash__slab_kind {
+    ASH__SLAB_PLAIN,   /* nothing: the fast path is open */
+    ASH__SLAB_GUARDED, /* construct, destruct, masked interrupts */
+};
+
+struct ash_slab_cache {
+    struct ash__slab_cpu cpus[ASH_PORT_CPUS_MAX];
+    struct ash__slab_depot depot;
+    struct ash__slab_store slabs, magazines;
+    uint32_t flush_wanted; /* raised: each CPU gives its magazines back at its next slow path */
+    uint32_t peak;
+    uint64_t failures;
+    uint64_t
+        undelivered;   /* objects that are counted as allocated but were not, for lack of memory */
+    uint32_t visitors; /* reclaims that work on it; under the page source's lock */
+    bool closed;       /* no reclaim may begin to; likewise */
+
+    /* Constant after init. */
+    uint32_t kind;     /* enum ash__slab_kind */
+    uint32_t capacity; /* objects of a magazine */
+    uint32_t flags;
+    uint32_t size_bytes, align_bytes;
+    const char *name;
+    int (*construct)(void *object, void *context);
+    void (*destruct)(void *object, void *context);
+    void *context;
+    const struct ash_slab_trace *trace;
+};
+
+/* Whatever the fast path cannot do. Called unpinned. site: whom a debug cache names as the caller;
+ * NULL: where this call returns to. */
+void *ash__slab_alloc_slow(struct ash_slab_cache *cache, const void *site) ASH_MUST_CHECK;
+void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void *site);
+
+/* Two loads, two counts, one branch. Relaxed stores, since statistics read the counts from other
+ * CPUs; they cost what plain ones do. The slow path is a tail call: no frame is built. */
+static inline ASH_MUST_CHECK void *ash__slab_alloc_fast(struct ash_slab_cache *cache,
+                                                        const void *site) {
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash__slab_cpu *cpu = &cache->cpus[index];
+    uint32_t count = cpu->count;
+    if (ASH_UNLIKELY(count == 0)) {
+        ash_port_unpin();
+        return ash__slab_alloc_slow(cache, site);
+    }
+    ash_store_relaxed(&cpu->count, count - 1);
+    ash_store_relaxed(&cpu->allocations, cpu->allocations + 1);
+    void *object = cpu->loaded->objects[count - 1];
+    ash_port_unpin();
+    return object;
+}
+
+static inline void ash__slab_free_fast(struct ash_slab_cache *cache, void *object,
+                                       const void *site) {
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash__slab_cpu *cpu = &cache->cpus[index];
+    uint32_t count = cpu->count;
+    if (ASH_UNLIKELY(count == cpu->limit)) {
+        ash_port_unpin();
+        ash__slab_free_slow(cache, object, site);
+        return;
+    }
+    cpu->loaded->objects[count] = object;
+    ash_store_relaxed(&cpu->count, count + 1);
+    ash_port_unpin();
+}
+
+static inline ASH_MUST_CHECK void *ash_slab_alloc_inline(struct ash_slab_cache *cache) {
+    return ash__slab_alloc_fast(cache, NULL);
+}
+
+static inline void ash_slab_free_inline(struct ash_slab_cache *cache, void *object) {
+    ash__slab_free_fast(cache, object, NULL);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

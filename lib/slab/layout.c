@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* layout.c: how large a slab is and where its objects lie. */
+#include "slab_internal.h"
+
+/* Objects that fit behind the header, a bitmap with a bit for each, and their side bytes. */
+static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_bytes,
+                           const struct ash__store_config *config, uint32_t *first) {
+    uint32_t rest = slab_bytes - (uint32_t)sizeof(struct ash__slab);
+    uint32_t count = rest / (store->stride + config->side_bytes);
+    if (count > OBJECTS_MAX)
+        count = OBJECTS_MAX;
+    for (;; count--) {
+        uint32_t words = (count + 63) / 64;
+        uint32_t header = (uint32_t)sizeof(struct ash__slab) + words * (uint32_t)sizeof(uint64_t) +
+                          count * config->side_bytes;
+        *first = (uint32_t)ash_align_up(header, config->align_bytes);
+        if (*first + count * store->stride <= slab_bytes)
+            return count;
+    }
+}
+
+/* True where a slab of this order wastes at most 1/8 of itself. */
+static bool fits(struct ash__slab_store *store, const struct ash__store_config *config,
+                 uint32_t order) {
+    uint32_t slab_bytes = (uint32_t)ASH_PAGE_SIZE << order;
+    if (store->stride > slab_bytes - sizeof(struct ash__slab))
+        return false;
+    store->order = order;
+    store->mask = slab_bytes - 1;
+    store->objects = objects_in(store, slab_bytes, config, &store->first);
+    return slab_bytes - store->objects * store->stride <= slab_bytes / 8;
+}
+
+/*
+ * The order wished for, else the next larger one that fits, else (objects of 8 bytes in 64 KiB,
+ * more than the summary can cover) the next smaller. The largest order fits every stride from 16
+ * bytes up, so the search ends; the tests try every size at every alignment.
+ */
+void ash__store_layout(struct ash__slab_store *store, const struct ash__store_config *config) {
+    const uint32_t order_max = ash_log2_floor(ASH_SLAB_BYTES_MAX / ASH_PAGE_SIZE);
+    uint32_t wish = ash_log2_floor(config->slab_bytes / ASH_PAGE_SIZE);
+    store->stride = (uint32_t)ash_align_up(config->size_bytes, config->align_bytes);
+    uint32_t order = wish;
+    while (order <= order_max && !fits(store, config, order))
+        order++;
+    for (order = order <= order_max ? order : wish; !fits(store, config, order); order--)
+        ;
+    store->half = store->objects / 2;
+    store->relist = store->objects / 16 + 1;
+    store->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + store->stride - 1) / store->stride);
+    store->side = config->side_bytes == 0
+                      ? 0
+                      : (uint32_t)sizeof(struct ash__slab) + (store->objects + 63) / 64 * 8;
+}
