@@ -9,6 +9,7 @@
 #include <sys/sysinfo.h>
 
 #include "purge.h"
+#include "slots.h"
 
 #define RANGE_STEP   (UINT64_C(1) << 24)
 #define RANGE_WANTED (UINT64_C(1) << 36)
@@ -158,7 +159,8 @@ static void source_free(void *context, void *base, uint32_t order) {
     (void)context;
     ash_pfn_t first = ((uintptr_t)base - arena_base) >> ASH_PAGE_SHIFT;
     arena_put(first, order);
-    purge_note_free(first, order);
+    if (purge_note_free(first, order))
+        slots_ask_reap(); /* it has had less to do for a while */
 }
 
 const struct ash_page_source_ops arena_source_ops = {.alloc = source_alloc, .free = source_free};

@@ -65,10 +65,14 @@ static void *alloc_aligned(size_t size, size_t align) {
     return pointer != NULL ? pointer : alloc_beyond_heap(rounded, align);
 }
 
+static inline void *alloc_from_heap(size_t size) {
+    if (ASH_UNLIKELY(size > ARENA_BLOCK_BYTES_MAX))
+        return NULL; /* and the heap need not look for it */
+    return ash_kmalloc_inline(&memory_heap, size);
+}
+
 static void *alloc(size_t size) {
-    void *pointer = NULL;
-    if (ASH_LIKELY(size <= ARENA_BLOCK_BYTES_MAX))
-        pointer = ash_kmalloc_inline(&memory_heap, size);
+    void *pointer = alloc_from_heap(size);
     return ASH_LIKELY(pointer != NULL) ? pointer : alloc_beyond_heap(size, ASH_PAGE_SIZE);
 }
 
@@ -90,13 +94,16 @@ static size_t usable(void *pointer) {
     return size;
 }
 
-static void release(void *pointer) {
-    if (ASH_LIKELY(arena_holds(pointer))) {
-        ash_kfree_inline(&memory_heap, pointer);
-        return;
-    }
+static __attribute__((noinline)) void release_mapping(void *pointer) {
     bool was_large = large_free(pointer);
     ASH_REQUIRE(was_large, "free of %p: it is no block of this allocator", pointer);
+}
+
+static inline void release(void *pointer) {
+    if (ASH_LIKELY(arena_holds(pointer)))
+        ash_kfree_inline(&memory_heap, pointer);
+    else
+        release_mapping(pointer);
 }
 
 /* Into memory that reads as zeros: pages of zeros are left as they are. Most of what was never
@@ -144,19 +151,41 @@ static void *resize(void *pointer, size_t size) {
 
 /* The exported functions */
 
-void *malloc(size_t size) {
+static __attribute__((noinline)) void *malloc_out_of_line(size_t size) {
     if (!slots_enter())
         return no_memory();
     void *pointer = alloc(size);
     slots_leave();
-    return ASH_LIKELY(pointer != NULL) ? pointer : no_memory();
+    return pointer != NULL ? pointer : no_memory();
 }
 
-void free(void *pointer) {
-    if (pointer == NULL || !slots_enter())
+void *malloc(size_t size) {
+    struct slot *own;
+    void *pointer = NULL;
+    if (ASH_LIKELY(slots_enter_own(&own))) {
+        pointer = alloc_from_heap(size);
+        slots_leave_own(own);
+    }
+    return ASH_LIKELY(pointer != NULL) ? pointer : malloc_out_of_line(size);
+}
+
+static __attribute__((noinline)) void free_out_of_line(void *pointer) {
+    if (!slots_enter())
         return;
     release(pointer);
     slots_leave();
+}
+
+void free(void *pointer) {
+    struct slot *own;
+    if (pointer == NULL)
+        return;
+    if (ASH_UNLIKELY(!slots_enter_own(&own))) {
+        free_out_of_line(pointer);
+        return;
+    }
+    release(pointer);
+    slots_leave_own(own);
 }
 
 void *calloc(size_t count, size_t size) {

@@ -28,9 +28,13 @@ bool memory_start(void) {
 }
 
 void memory_flush(void) {
+    for (uint32_t i = 0; i < ash_heap_class_count(&memory_heap); i++)
+        ash_slab_cache_flush(ash_heap_cache(&memory_heap, i));
 }
 
 void memory_reap(void) {
+    for (uint32_t i = 0; i < ash_heap_class_count(&memory_heap); i++)
+        (void)ash_slab_cache_reap(ash_heap_cache(&memory_heap, i));
 }
 
 bool memory_trim(void) {

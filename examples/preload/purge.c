@@ -121,7 +121,7 @@ static uint64_t limit_pages(void) {
     return ash_max_u64(KEPT_PAGES, used_pages / KEPT_SHARE);
 }
 
-void purge_note_free(ash_pfn_t first, uint32_t order) {
+bool purge_note_free(ash_pfn_t first, uint32_t order) {
     struct chunk *chunk = &chunks[first >> CHUNK_ORDER];
     uint32_t pages = pages_in_chunk(order);
     ash_spin_lock(&lock);
@@ -136,6 +136,7 @@ void purge_note_free(ash_pfn_t first, uint32_t order) {
         purge_down_to(limit / 2);
         ash_store_release(&purging, false);
     }
+    return due;
 }
 
 bool purge_all(void) {

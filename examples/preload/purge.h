@@ -21,8 +21,8 @@ bool purge_start(uint64_t len_pages);
 /* The block is handed out; true: it lies in chunks that nothing has been in. */
 bool purge_note_alloc(ash_pfn_t first, uint32_t order);
 
-/* The block is free again in its buddy. Purges when it is time. */
-void purge_note_free(ash_pfn_t first, uint32_t order);
+/* The block is free again in its buddy. Purges when it is time; true: it did. */
+bool purge_note_free(ash_pfn_t first, uint32_t order);
 
 /* Gives back what there is; true: there was something. */
 bool purge_all(void);

@@ -168,7 +168,9 @@ static bool start_locked(void) {
         pthread_mutex_init(&shared[i].mutex, NULL);
     for (uint32_t i = 0; i < SLOTS_OWN; i++)
         slots[i].index = i;
-    slots_free = UINT64_MAX >> (64 - SLOTS_OWN);
+    ash_port_fence_heavy(); /* registers the process with Linux */
+    if (hosted_fences_are_asymmetric != 0)
+        slots_free = UINT64_MAX >> (64 - SLOTS_OWN);
     ash_store_release(&started, true);
     return true;
 }
@@ -184,12 +186,12 @@ static bool start(void) {
     return done;
 }
 
-bool slots_enter_slow(void) {
+bool slots_enter(void) {
     int error = errno;
     for (;;) {
         struct slot *self = slots_self;
         ash_store_relaxed(&self->inside, 1u);
-        ash_port_fence_light();
+        ash_port_compiler_fence();
         uint32_t attention = ash_load_relaxed(&self->attention);
         if ((attention & ~(uint32_t)SLOTS_REAP) == 0)
             break;
@@ -218,7 +220,7 @@ void slots_ask_reap(void) {
         __atomic_fetch_or(&slots_self->attention, SLOTS_REAP, __ATOMIC_RELAXED);
 }
 
-void slots_leave_slow(void) {
+void slots_leave(void) {
     struct slot *self = slots_self;
     if (reap_asked) {
         memory_reap();

@@ -6,16 +6,17 @@
  * and gives it back when it ends. When all are taken, threads share the last few, each of which has
  * a mutex that is held for the length of an operation.
  *
- * Every operation stands between slots_enter and slots_leave. Who owns a slot pays two stores and
- * three tests for that; `attention` is what brings it out of line:
+ * Every operation stands between an enter and a leave. Who owns a slot pays two stores and a test
+ * for that; `attention` is what brings it out of line:
  *
  *     thread                              fork
  *     inside = 1                          attention |= STOP, of every slot that has an owner
- *     light fence                         heavy fence
+ *     (compiler barrier)                  heavy fence
  *     attention != 0 ?  out of line       inside == 0 ?  else wait
  *
  * Either the thread sees STOP, or fork sees that it is inside. The full fence that this takes is
- * paid by fork alone (the port's asymmetric fence: membarrier(2), Linux 4.14).
+ * paid by fork alone (the port's asymmetric fence: membarrier(2), Linux 4.14). Where Linux has it
+ * not, no thread owns a slot: all share.
  *
  * Hence fork runs while nobody is inside an operation: no lock of a part is held, no magazine is
  * half exchanged, and the child goes on with what it has. The slots of the threads that it does
@@ -50,28 +51,24 @@ struct slot {
 /* This thread's, or one of two that stand for a thread without its own slot. */
 extern __thread struct slot *slots_self __attribute__((tls_model("initial-exec")));
 
-bool slots_enter_slow(void);
-void slots_leave_slow(void);
+/* For any thread. False: there is no memory to start with; then slots_leave is not called. */
+bool slots_enter(void);
+void slots_leave(void);
 
-/* False: there is no memory to start with; then slots_leave is not called. */
-static inline bool slots_enter(void) {
-    struct slot *self = slots_self;
+/* The same for a thread that owns a slot and has no other business: false sends the others to
+ * slots_enter. */
+static inline bool slots_enter_own(struct slot **own) {
+    struct slot *self = *own = slots_self;
     ash_store_relaxed(&self->inside, 1u);
-    ash_port_fence_light();
-    if (ASH_LIKELY(ash_load_relaxed(&self->attention) == 0))
-        return true;
-    return slots_enter_slow();
+    ash_port_compiler_fence();
+    return ASH_LIKELY(ash_load_relaxed(&self->attention) == 0);
 }
 
-static inline void slots_leave(void) {
-    struct slot *self = slots_self;
-    if (ASH_UNLIKELY(ash_load_relaxed(&self->attention) != 0))
-        slots_leave_slow();
-    else
-        ash_store_release(&self->inside, 0u);
+static inline void slots_leave_own(struct slot *own) {
+    ash_store_release(&own->inside, 0u);
 }
 
-/* Have the caches reaped as this operation ends. */
+/* Have the caches reaped at the end of one of this thread's next operations. */
 void slots_ask_reap(void);
 
 #endif

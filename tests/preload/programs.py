@@ -92,6 +92,7 @@ for name, title in {
     'passers': 'threads_that_end_leave_nothing_behind',
     'destructors': 'destructors_of_other_keys_still_allocate',
     'fork': 'fork_while_threads_churn',
+    'lost': 'slots_of_threads_without_a_proper_end_are_no_harm',
     'fork_crowd': 'fork_while_more_threads_churn_than_there_are_slots',
 }.items():
     stress_case(name, title)

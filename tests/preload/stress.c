@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -515,7 +516,22 @@ static void case_fork(void) {
 
 /* More threads than there are slots: some of them are inside a shared one. */
 static void case_fork_crowd(void) {
-    storm_and_forks(80, 20);
+    storm_and_forks(80, 10);
+}
+
+/* Threads that end without their destructors: nobody gives their slots back. */
+static void *lost(void *argument) {
+    free(seen(malloc(1000)));
+    syscall(SYS_exit, 0);
+    return argument;
+}
+
+static void case_lost(void) {
+    for (unsigned round = 0; round < 3; round++) {
+        run_threads(100, lost);
+        run_threads(4, churn_thread);
+        storm_and_forks(4, 4);
+    }
 }
 
 /* Run with a small RLIMIT_AS: everything that fits, then ENOMEM, then everything again. */
@@ -600,6 +616,7 @@ static const struct {
     {"fork", case_fork},
     {"fork_crowd", case_fork_crowd},
     {"limit", case_limit},
+    {"lost", case_lost},
     {"double_free", case_double_free},
     {"foreign_free", case_foreign_free},
     {"inner_free", case_inner_free},
