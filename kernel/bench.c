@@ -72,6 +72,23 @@ static bool cache_batch(struct work *work) {
     return count == BATCH;
 }
 
+static bool inline_pairs(struct work *work) {
+    for (uint32_t i = 0; i < BATCH; i++) {
+        void *object = ash_slab_alloc_inline(&work->cache);
+        if (object == NULL)
+            return false;
+        ash_slab_free_inline(&work->cache, object);
+    }
+    return true;
+}
+
+static bool cache_bulk(struct work *work) {
+    if (ash_slab_alloc_bulk(&work->cache, work->objects, BATCH) != 0)
+        return false;
+    ash_slab_free_bulk(&work->cache, work->objects, BATCH);
+    return true;
+}
+
 static bool heap_pairs(struct work *work) {
     for (uint32_t i = 0; i < BATCH; i++) {
         void *object = ash_kmalloc(&work->memory->heap, work->size_bytes);
@@ -137,24 +154,28 @@ static const char *column(char text[24], uint64_t hundredths) {
     return text;
 }
 
-static int slab_row(struct work *work, const struct bench_report *report, uint64_t frame_pair,
-                    uint64_t frame_batch) {
-    char text[6][24];
+/* Against frames: the cost of a frame and its free, 64 of each in a row. */
+static int slab_row(struct work *work, const struct bench_report *report, uint64_t frame) {
+    static work_fn *const columns[] = {cache_pairs, inline_pairs, cache_batch,
+                                       cache_bulk,  heap_pairs,   heap_batch};
+    enum { COLUMNS = sizeof(columns) / sizeof(columns[0]), CACHE_BATCH = 2 };
+    char text[COLUMNS][24], ratio[24];
+    uint64_t cost[COLUMNS];
+    bool failed = frame == UINT64_MAX;
     const struct ash_slab_config config = {
         .name = "bench", .size_bytes = work->size_bytes, .source = &work->memory->source};
     int error = ash_slab_cache_init(&work->cache, &config);
     if (error != 0)
         return error;
-    uint64_t pair = cost_of(work, cache_pairs), batch = cost_of(work, cache_batch);
-    uint64_t heap_pair = cost_of(work, heap_pairs), heap_of_64 = cost_of(work, heap_batch);
-    bool known = batch != UINT64_MAX && frame_batch != UINT64_MAX && batch != 0;
-    uint64_t ratio = known ? frame_batch * 100 / batch : UINT64_MAX;
-    say(report, "%6zu %s %s %s %s %s", work->size_bytes, column(text[0], pair),
-        column(text[1], batch), column(text[2], heap_pair), column(text[3], heap_of_64),
-        column(text[4], ratio));
+    for (uint32_t i = 0; i < COLUMNS; i++) {
+        cost[i] = cost_of(work, columns[i]);
+        failed |= cost[i] == UINT64_MAX;
+        (void)column(text[i], cost[i]);
+    }
+    bool known = !failed && cost[CACHE_BATCH] != 0;
+    say(report, "%6zu %s %s %s %s %s %s %s", work->size_bytes, text[0], text[1], text[2], text[3],
+        text[4], text[5], column(ratio, known ? frame * 100 / cost[CACHE_BATCH] : UINT64_MAX));
     error = ash_slab_cache_fini(&work->cache);
-    bool failed = pair == UINT64_MAX || batch == UINT64_MAX || heap_pair == UINT64_MAX ||
-                  heap_of_64 == UINT64_MAX || frame_pair == UINT64_MAX || frame_batch == UINT64_MAX;
     return error != 0 ? error : failed ? -ASH_ENOMEM : 0;
 }
 
@@ -167,14 +188,16 @@ int bench_slab(struct kernel_memory *memory, const struct bench_report *report) 
         return -ASH_ENOMEM;
     work->memory = memory;
     uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
-    say(report, "An allocation and its free: one after the other (pair), and 64 of each in a row.");
-    say(report, "%6s %10s %10s %10s %10s %10s", "bytes", "cache pair", "of 64", "heap pair",
-        "of 64", "buddy/slab");
+    say(report, "An allocation and its free: one after the other (pair), or 64 of each in a row.");
+    say(report, "%6s %10s %10s %10s %10s %10s %10s %10s", "", "cache", "cache", "cache", "cache",
+        "heap", "heap", "buddy /");
+    say(report, "%6s %10s %10s %10s %10s %10s %10s %10s", "bytes", "pair", "inline", "of 64",
+        "bulk", "pair", "of 64", "cache");
     for (uint32_t i = 0; (cache = ash_heap_cache(&memory->heap, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
         work->size_bytes = stats.size_bytes;
-        int error = slab_row(work, report, pair, batch);
+        int error = slab_row(work, report, batch);
         result = result != 0 ? result : error;
     }
     say(report, "buddy, one frame: pair %s, of 64 %s", column(text[0], pair) + 2,

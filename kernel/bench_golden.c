@@ -17,17 +17,18 @@
 enum {
     ARENA_ORDER = 11,
     OBJECTS = 64,
+    MANY = 512,    /* fill several magazines */
     WARM_RUNS = 8, /* before what is counted: caches are filled, slabs are made */
     RUNS = 64,
 };
 
 /* Allocators of the sequence's own: nobody else has used them. */
 struct rig {
-    struct kernel_memory memory; /* over the arena alone */
-    struct ash_slab_cache cache; /* of 64 bytes */
-    uint32_t overhead;           /* of counting nothing */
+    struct kernel_memory memory;             /* over the arena alone */
+    struct ash_slab_cache cache, interrupts; /* of 64 bytes */
+    uint32_t overhead;                       /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
-    void *objects[OBJECTS];
+    void *objects[OBJECTS], *many[MANY];
 };
 
 /* Returns what was counted, overhead included. */
@@ -53,11 +54,26 @@ static uint32_t two_calls(struct rig *rig) {
 
 /* Slab */
 
-static uint32_t slab_pair(struct rig *rig) {
+static uint32_t slab_pair_of(struct ash_slab_cache *cache) {
     uint32_t start = platform_cost();
-    void *object = ash_slab_alloc(&rig->cache);
-    ash_slab_free(&rig->cache, object);
+    void *object = ash_slab_alloc(cache);
+    ash_slab_free(cache, object);
     return platform_cost() - start;
+}
+
+static uint32_t slab_pair(struct rig *rig) {
+    return slab_pair_of(&rig->cache);
+}
+
+static uint32_t slab_pair_inline(struct rig *rig) {
+    uint32_t start = platform_cost();
+    void *object = ash_slab_alloc_inline(&rig->cache);
+    ash_slab_free_inline(&rig->cache, object);
+    return platform_cost() - start;
+}
+
+static uint32_t slab_pair_interrupts(struct rig *rig) {
+    return slab_pair_of(&rig->interrupts);
 }
 
 static uint32_t slab_batch(struct rig *rig) {
@@ -66,6 +82,73 @@ static uint32_t slab_batch(struct rig *rig) {
         rig->objects[i] = ash_slab_alloc(&rig->cache);
     for (uint32_t i = 0; i < OBJECTS; i++)
         ash_slab_free(&rig->cache, rig->objects[i]);
+    return platform_cost() - start;
+}
+
+static uint32_t slab_bulk(struct rig *rig) {
+    uint32_t start = platform_cost();
+    if (ash_slab_alloc_bulk(&rig->cache, rig->objects, OBJECTS) == 0)
+        ash_slab_free_bulk(&rig->cache, rig->objects, OBJECTS);
+    return platform_cost() - start;
+}
+
+static uint64_t exchanges_of(struct rig *rig) {
+    struct ash_slab_cpu_stats stats;
+    ash_slab_cache_get_cpu_stats(&rig->cache, 0, &stats);
+    return stats.exchanges;
+}
+
+/* Of enough objects for several magazines, the allocation and the free, each the last of them, that
+ * swapped a whole magazine with the depot. */
+static uint32_t exchange(struct rig *rig, bool of_free) {
+    uint32_t cost = rig->overhead;
+    for (uint32_t i = 0; i < MANY; i++)
+        rig->many[i] = ash_slab_alloc(&rig->cache);
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint64_t before = exchanges_of(rig);
+        uint32_t start = platform_cost();
+        ash_slab_free(&rig->cache, rig->many[i]);
+        uint32_t end = platform_cost();
+        if (of_free && exchanges_of(rig) != before)
+            cost = end - start;
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint64_t before = exchanges_of(rig);
+        uint32_t start = platform_cost();
+        rig->many[i] = ash_slab_alloc(&rig->cache);
+        uint32_t end = platform_cost();
+        if (!of_free && exchanges_of(rig) != before)
+            cost = end - start;
+    }
+    for (uint32_t i = 0; i < MANY; i++)
+        ash_slab_free(&rig->cache, rig->many[i]);
+    return cost;
+}
+
+static uint32_t slab_alloc_exchange(struct rig *rig) {
+    return exchange(rig, false);
+}
+
+static uint32_t slab_free_exchange(struct rig *rig) {
+    return exchange(rig, true);
+}
+
+/* All magazines are emptied, but one object that is out keeps its slab. */
+static uint32_t slab_refill(struct rig *rig) {
+    void *keeper = ash_slab_alloc(&rig->cache);
+    (void)ash_slab_cache_shrink(&rig->cache);
+    uint32_t start = platform_cost();
+    void *object = ash_slab_alloc(&rig->cache);
+    uint32_t cost = platform_cost() - start;
+    ash_slab_free(&rig->cache, object);
+    ash_slab_free(&rig->cache, keeper);
+    return cost;
+}
+
+static uint32_t slab_flush(struct rig *rig) {
+    ash_slab_free(&rig->cache, ash_slab_alloc(&rig->cache));
+    uint32_t start = platform_cost();
+    ash_slab_cache_flush(&rig->cache);
     return platform_cost() - start;
 }
 
@@ -148,7 +231,14 @@ static const struct operation {
 } operations[] = {
     {"calls.two_empty", two_calls, 1},
     {"slab.pair", slab_pair, 1},
+    {"slab.pair_inline", slab_pair_inline, 1},
+    {"slab.pair_interrupts", slab_pair_interrupts, 1},
     {"slab.batch", slab_batch, OBJECTS},
+    {"slab.bulk", slab_bulk, OBJECTS},
+    {"slab.alloc_exchange", slab_alloc_exchange, 1},
+    {"slab.free_exchange", slab_free_exchange, 1},
+    {"slab.refill", slab_refill, 1},
+    {"slab.flush", slab_flush, 1},
     {"slab.new_slab", slab_new_slab, 1},
     {"slab.shrink", slab_shrink, 1},
     {"heap.pair", heap_pair, 1},
@@ -197,12 +287,18 @@ static void report_all(struct rig *rig, const struct bench_report *report) {
     }
 }
 
+static int start_cache(struct rig *rig, struct ash_slab_cache *cache, uint32_t flags) {
+    const struct ash_slab_config config = {
+        .name = "golden", .size_bytes = 64, .flags = flags, .source = &rig->memory.source};
+    return ash_slab_cache_init(cache, &config);
+}
+
 static int start(struct rig *rig, const struct kernel_memory *memory, const void *arena) {
     const struct platform_range range = {memory->view.address(arena), ASH_PAGE_SIZE << ARENA_ORDER};
     int error = memory_init(&rig->memory, &range, 1, &memory->view);
-    const struct ash_slab_config config = {
-        .name = "golden", .size_bytes = 64, .source = &rig->memory.source};
-    return error != 0 ? error : ash_slab_cache_init(&rig->cache, &config);
+    if (error == 0)
+        error = start_cache(rig, &rig->cache, 0);
+    return error != 0 ? error : start_cache(rig, &rig->interrupts, ASH_SLAB_INTERRUPTS);
 }
 
 int bench_golden(struct kernel_memory *memory, const struct bench_report *report) {

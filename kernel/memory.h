@@ -17,7 +17,7 @@
 enum {
     MEMORY_RANGES_MAX = 32,
     /* Below this the kernel does not start: heap, disk queue, file window and shell want it. */
-    MEMORY_MIN_BYTES = 1 << 20,
+    MEMORY_MIN_BYTES = 768 << 10,
 };
 
 /* Owner tags. */
@@ -82,7 +82,10 @@ int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, 
 /* Every slab cache of the kernel, those of the heap first, from 0 on; NULL beyond the last. */
 struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t index);
 
-/* Gives back what is kept for speed alone: nothing has happened for a while. */
+/*
+ * For a CPU that has had nothing to do for a while: its magazines go to where all CPUs find them,
+ * and what nobody has needed since the last time goes back to the page frames.
+ */
 void memory_idle(struct kernel_memory *memory);
 
 /* The first broken invariant of the heap or a cache, or NULL; memory_check: or of the buddy. */

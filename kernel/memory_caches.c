@@ -48,8 +48,10 @@ struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t 
 
 void memory_idle(struct kernel_memory *memory) {
     struct ash_slab_cache *cache;
-    for (uint32_t i = 0; (cache = memory_slab_cache(memory, i)) != NULL; i++)
-        (void)ash_slab_cache_shrink(cache);
+    for (uint32_t i = 0; (cache = memory_slab_cache(memory, i)) != NULL; i++) {
+        ash_slab_cache_flush(cache);
+        (void)ash_slab_cache_reap(cache);
+    }
 }
 
 const char *memory_caches_check(struct kernel_memory *memory) {

@@ -47,19 +47,53 @@ TEST_CASE(shell_machine, slab_counts_objects) {
     for (uint32_t i = 0; i < 3; i++)
         CHECK((objects[i] = ash_kmalloc(&kernel->memory.heap, 64)) != NULL);
     CHECK_EQ(script_run(script, "slab\n"), 0);
-    check_contains(script->output, "\nkmalloc-64           64         3         3 ");
+    check_contains(script->output, "\nkmalloc-64         64        3        3 ");
     ash_kfree(&kernel->memory.heap, objects[1]);
     CHECK_EQ(script_run(script, "slab\n"), 0);
-    check_contains(script->output, "\nkmalloc-64           64         2         3 ");
+    check_contains(script->output, "\nkmalloc-64         64        2        3 ");
     check_contains(script->output, " KiB in slabs, ");
     CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
-    check_contains(script->output, "objects    2 used, 3 at most\n");
+    check_contains(script->output, "objects    2 used, 3 at most; ");
     check_contains(script->output, "calls      3 allocations, 1 frees, 0 without memory\n");
     CHECK_EQ(script_run(script, "slab nosuch\n"), 1);
     CHECK_STR_EQ(script->output,
                  "slab: nosuch: no such cache; there are:\n  kmalloc-16\n  kmalloc-32\n"
                  "  kmalloc-64\n  kmalloc-128\n  kmalloc-256\n  kmalloc-512\n");
     CHECK_EQ(script_run(script, "slab a b\n"), SHELL_STATUS_USAGE);
+}
+
+TEST_CASE(shell_machine, slab_shows_each_cpu) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    for (uint32_t i = 0; i < 1000; i++)
+        ash_kfree(&kernel->memory.heap, ash_kmalloc(&kernel->memory.heap, 64));
+    CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
+    check_contains(script->output, "magazines  99.9% of the allocations hit, ");
+    check_contains(script->output, "\n    0         1000   99.9% ");
+    CHECK_EQ(script_run(script, "slab kmalloc-128\n"), 0);
+    check_contains(script->output, "magazines  - of the allocations hit, 0 exchanges");
+    check_contains(script->output, "\n    0            0       -          0        0\n");
+}
+
+TEST_CASE(shell_machine, slab_draws_where_the_objects_lie) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    struct memory_cache *large = test_alloc(sizeof(*large), ASH_PORT_CACHE_LINE);
+    CHECK_EQ(memory_cache_init(large, &kernel->memory, "large", 8000), 0);
+    char *object = ash_slab_alloc(&large->slabs);
+    struct ash_slab_stats stats;
+    ash_slab_cache_get_stats(&large->slabs, &stats);
+    unsigned first = (unsigned)stats.first_bytes, objects = (unsigned)stats.objects_per_slab;
+    CHECK(objects > 3);
+    CHECK_EQ((uintptr_t)object % stats.slab_bytes % 8000, first % 8000);
+    char edges[160];
+    snprintf(edges, sizeof(edges), "\n0           %-12u%-12u            %-12u%-12u%u\n", first,
+             first + 8000, first + (objects - 1) * 8000, first + objects * 8000,
+             (unsigned)stats.slab_bytes);
+    CHECK_EQ(script_run(script, "slab large\n"), 0);
+    check_contains(script->output, edges);
+    check_contains(script->output, "|header, map| 0         | 1         |    ...    | ");
+    check_contains(script->output, "| tail      |\n");
 }
 
 TEST_CASE(shell_machine, buddy_shows_every_order) {

@@ -215,7 +215,7 @@ def _():
     out = answer('slab\nslab file-node\nbuddy\nbench slab\nbench buddy\ncheck\n').decode()
     # A node for each name, the directories among them, and the root.
     nodes = len(FILES) + 1
-    tap.contains(out, f'\nfile-node           144 {nodes:9} {nodes:9} ')
+    tap.contains(out, f'\nfile-node         144 {nodes:8} {nodes:8} ')
     for part in ('cache file-node: objects of 144 bytes', 'order  block KiB', 'unit: ',
                  '\nbuddy, one frame: pair ', '\nheap     ok\n'):
         tap.contains(out, part)
