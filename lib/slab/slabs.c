@@ -91,11 +91,11 @@ uint32_t ash__store_release(struct ash__slab_store *store, struct ash_list *surp
     return count;
 }
 
-/* Lists; lock held */
+/* Lists; lock held. The counts of slabs and of objects that are out are read without it. */
 
 static void attach(struct ash__slab_store *store, struct ash__slab *slab) {
     ash_list_push_back(&store->all, &slab->all);
-    store->slab_count++;
+    ash_store_relaxed(&store->slab_count, store->slab_count + 1);
     store->refills++;
     ash__source_mark(store->source, slab, store->order, (uint16_t)store->id);
 }
@@ -104,7 +104,7 @@ static void attach(struct ash__slab_store *store, struct ash__slab *slab) {
 static void detach(struct ash__slab_store *store, struct ash__slab *slab,
                    struct ash_list *surplus) {
     ash_list_remove(&slab->all);
-    store->slab_count--;
+    ash_store_relaxed(&store->slab_count, store->slab_count - 1);
     store->releases++;
     ash__source_mark(store->source, slab, store->order, 0);
     slab->store = NULL;
@@ -180,7 +180,7 @@ static uint32_t take_from(struct ash__slab_store *store, struct ash__slab *slab,
         slab->summary ^= (uint64_t)(bits == 0) << word;
     }
     slab->free -= taken;
-    store->out += taken;
+    ash_store_relaxed(&store->out, store->out + taken);
     return taken;
 }
 
@@ -302,7 +302,7 @@ uint32_t ash__store_put(struct ash__slab_store *store, void *const *objects, uin
         if (good < ahead)
             break;
     }
-    store->out -= done;
+    ash_store_relaxed(&store->out, store->out - done);
     ash__store_unlock(store, irq);
     return done;
 }

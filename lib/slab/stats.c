@@ -57,6 +57,7 @@ static void add_cpus(struct ash_slab_cache *cache, struct ash_slab_stats *stats)
     }
     uint64_t undelivered = ash_load_relaxed(&cache->undelivered);
     stats->allocations -= ash_min_u64(undelivered, stats->allocations);
+    stats->hits = ash_min_u64(stats->hits, stats->allocations); /* some of them undelivered */
     stats->frees = stats->allocations - ash_min_u64(stats->used, stats->allocations);
 }
 

@@ -50,6 +50,8 @@ static struct {
     char broken[300];
 } explorer = {.current = NOBODY};
 
+uint32_t explore_more;
+
 static char stacks[EXPLORE_CONTEXTS_MAX][STACK_BYTES] __attribute__((aligned(64)));
 
 static bool is_running(void) {
@@ -144,7 +146,7 @@ static uint32_t decide(uint32_t ways) {
 
 /* A way that costs a preemption: rarely taken by chance, else no run would get far. */
 static uint32_t decide_to_preempt(uint32_t ways) {
-    if (explorer.preemptions == explorer.scenario->preemptions)
+    if (explorer.preemptions == explorer.scenario->preemptions + explore_more)
         return 0;
     if (explorer.scenario->random_runs != 0 && test_random_below(&explorer.random, 8) != 0)
         return 0;

@@ -29,9 +29,12 @@ struct explore_scenario {
     void (*bodies[EXPLORE_CONTEXTS_MAX])(void); /* NULL: fewer contexts */
     void (*interrupt)(void);                    /* or NULL */
     void (*finish)(void);                       /* when all have ended: is the world whole? */
-    uint32_t preemptions;                       /* at most, in a run */
+    uint32_t preemptions;                       /* at most, in a run; and explore_more */
     uint32_t random_runs; /* 0: all orders; else so many drawn from the seed */
 };
+
+/* Preemptions more than the cases ask for (ASHLAR_PREEMPTIONS). One makes fifty times the runs. */
+extern uint32_t explore_more;
 
 /* Fails the case at the first run that breaks. Returns how many runs there were. */
 uint64_t explore(const struct explore_scenario *scenario);

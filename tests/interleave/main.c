@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explore.h"
 #include "harness/tap.h"
 #include "harness/test_case.h"
 #include "platform.h"
@@ -37,9 +38,11 @@ static void print(const char *format, ...) {
 
 int main(int argc, char **argv) {
     static char arena[ARENA_BYTES] __attribute__((aligned(65536)));
-    const char *seed = getenv("ASHLAR_SEED");
+    const char *seed = getenv("ASHLAR_SEED"), *more = getenv("ASHLAR_PREEMPTIONS");
     if (seed != NULL)
         test_set_seed(strtoull(seed, NULL, 0));
+    if (more != NULL)
+        explore_more = (uint32_t)strtoul(more, NULL, 0);
     test_set_arena(arena, sizeof(arena));
     struct tap_totals totals = tap_run(argc > 1 ? argv[1] : "", print);
     return totals.passed + totals.failed + totals.skipped == 0 ? 99 : 0;

@@ -18,6 +18,7 @@ static struct {
     struct ash_page_source source;
     uint64_t storage[64];
     struct ash_slab_cache caches[2];
+    uint32_t flags, magazine_objects;
 } world;
 
 static void *page_alloc(void *context, uint32_t order) {
@@ -51,7 +52,14 @@ static void page_free(void *context, void *base, uint32_t order) {
 
 static void make_cache(uint32_t which) {
     const struct ash_slab_config config = {
-        .name = "explored", .size_bytes = SIZE, .slab_bytes = 4096, .source = &world.source};
+        .name = "explored",
+        .size_bytes = SIZE,
+        .slab_bytes = 4096,
+        .flags = world.flags,
+        .magazine_objects = world.magazine_objects,
+        .depot_magazines = 1,
+        .source = &world.source,
+    };
     EXPLORE_CHECK(ash_slab_cache_init(&world.caches[which], &config) == 0);
 }
 
@@ -75,6 +83,11 @@ static void setup(void) {
 /* One slab: whoever wants more must meet the others' objects. */
 static void setup_one_page(void) {
     setup_pages(1);
+    make_cache(0);
+}
+
+static void setup_two_pages(void) {
+    setup_pages(2);
     make_cache(0);
 }
 
@@ -139,6 +152,45 @@ static void shrink(void) {
     (void)ash_slab_cache_shrink(&world.caches[0]);
 }
 
+static void reap_twice(void) {
+    (void)ash_slab_cache_reap(&world.caches[0]);
+    (void)ash_slab_cache_reap(&world.caches[0]);
+}
+
+static void flush(void) {
+    ash_slab_cache_flush(&world.caches[0]);
+}
+
+static void take_and_give_bulk(void) {
+    void *objects[5];
+    if (ash_slab_alloc_bulk(&world.caches[0], objects, 5) != 0)
+        return;
+    for (uint32_t i = 0; i < 5; i++)
+        ((uint64_t *)objects[i])[0] = 1 + explore_context();
+    interleave_point();
+    for (uint32_t i = 0; i < 5; i++)
+        EXPLORE_CHECK(((uint64_t *)objects[i])[0] == 1 + explore_context());
+    ash_slab_free_bulk(&world.caches[0], objects, 5);
+}
+
+static void set_aside_and_use(void) {
+    struct ash_slab_reserve reserve = {0};
+    if (ash_slab_prefill(&world.caches[0], &reserve, 3) == 0) {
+        uint64_t *object = ash_slab_alloc_reserved(&world.caches[0], &reserve);
+        object[0] = 77;
+        interleave_point();
+        EXPLORE_CHECK(object[0] == 77);
+        ash_slab_free(&world.caches[0], object);
+    }
+    ash_slab_unreserve(&world.caches[0], &reserve);
+}
+
+static void ask(void) {
+    struct ash_slab_stats stats;
+    ash_slab_cache_get_stats(&world.caches[0], &stats);
+    EXPLORE_CHECK(stats.used <= 8 && stats.peak <= 8 && stats.hits <= stats.allocations);
+}
+
 static void reclaim(void) {
     (void)ash_page_source_reclaim(&world.source);
 }
@@ -175,22 +227,24 @@ static void consume(void) {
     }
 }
 
+/* With magazines that are full and empty at each call, and a depot that has room for one. */
 static void explore_slab(struct explore_scenario scenario) {
     if (scenario.setup == NULL)
         scenario.setup = setup;
     if (scenario.finish == NULL)
         scenario.finish = finish;
-    CHECK(explore(&scenario) > 1);
+    for (world.magazine_objects = 1; world.magazine_objects <= 2; world.magazine_objects++)
+        CHECK(explore(&scenario) > 1);
 }
 
 TEST_CASE(slab_orders, two_contexts_take_and_give) {
     explore_slab(
-        (struct explore_scenario){.bodies = {take_and_give, take_and_give}, .preemptions = 3});
+        (struct explore_scenario){.bodies = {take_and_give, take_and_give}, .preemptions = 2});
 }
 
 TEST_CASE(slab_orders, three_contexts_take_and_give) {
     explore_slab((struct explore_scenario){.bodies = {take_and_give, take_and_give, take_and_give},
-                                           .preemptions = 2});
+                                           .preemptions = 1});
 }
 
 TEST_CASE(slab_orders, slabs_run_full_and_empty) {
@@ -201,12 +255,12 @@ TEST_CASE(slab_orders, slabs_run_full_and_empty) {
 TEST_CASE(slab_orders, no_page_is_left) {
     explore_slab((struct explore_scenario){.setup = setup_one_page,
                                            .bodies = {take_four_and_give, take_four_and_give},
-                                           .preemptions = 2});
+                                           .preemptions = 1});
 }
 
 TEST_CASE(slab_orders, shrink_comes_between) {
     explore_slab((struct explore_scenario){.bodies = {take_four_and_give, take_and_give, shrink},
-                                           .preemptions = 2});
+                                           .preemptions = 1});
 }
 
 TEST_CASE(slab_orders, one_produces_and_one_consumes) {
@@ -215,19 +269,67 @@ TEST_CASE(slab_orders, one_produces_and_one_consumes) {
 
 TEST_CASE(slab_orders, cache_lives_and_dies_under_reclaim) {
     explore_slab((struct explore_scenario){.bodies = {live_and_die, reclaim, take_and_give},
-                                           .preemptions = 2});
+                                           .preemptions = 1});
 }
 
 TEST_CASE(slab_orders, reclaim_takes_from_both_caches) {
     explore_slab((struct explore_scenario){.setup = setup_two,
                                            .bodies = {take_and_give, reclaim, reclaim},
                                            .finish = finish_two,
+                                           .preemptions = 1});
+}
+
+TEST_CASE(slab_orders, cpu_goes_idle) {
+    explore_slab((struct explore_scenario){.bodies = {take_and_give, flush, take_four_and_give},
+                                           .preemptions = 1});
+}
+
+TEST_CASE(slab_orders, depot_is_reaped) {
+    explore_slab((struct explore_scenario){
+        .bodies = {take_four_and_give, reap_twice, take_and_give}, .preemptions = 1});
+}
+
+TEST_CASE(slab_orders, bulk_and_single_calls) {
+    explore_slab((struct explore_scenario){.bodies = {take_and_give_bulk, take_four_and_give},
                                            .preemptions = 2});
+}
+
+TEST_CASE(slab_orders, bulk_without_pages) {
+    explore_slab((struct explore_scenario){.setup = setup_two_pages,
+                                           .bodies = {take_and_give_bulk, take_and_give_bulk},
+                                           .preemptions = 2});
+}
+
+TEST_CASE(slab_orders, objects_are_set_aside) {
+    explore_slab((struct explore_scenario){.bodies = {set_aside_and_use, take_four_and_give},
+                                           .preemptions = 2});
+}
+
+TEST_CASE(slab_orders, statistics_are_asked_for) {
+    explore_slab((struct explore_scenario){.bodies = {take_four_and_give, take_and_give, ask},
+                                           .preemptions = 1});
+}
+
+static void interrupt(void) {
+    give(&world.caches[0], take(&world.caches[0]));
+}
+
+TEST_CASE(slab_orders, interrupt_uses_the_cache) {
+    world.flags = ASH_SLAB_INTERRUPTS;
+    explore_slab((struct explore_scenario){
+        .bodies = {take_four_and_give}, .interrupt = interrupt, .preemptions = 2});
+    explore_slab((struct explore_scenario){
+        .bodies = {take_and_give, take_and_give}, .interrupt = interrupt, .preemptions = 2});
+    world.flags = 0;
 }
 
 TEST_CASE(slab_orders, long_runs_by_chance) {
     explore_slab(
         (struct explore_scenario){.bodies = {take_four_and_give, take_four_and_give, reclaim},
                                   .preemptions = 50,
-                                  .random_runs = 3000});
+                                  .random_runs = 2000});
+    explore_slab((struct explore_scenario){
+        .bodies = {take_and_give_bulk, set_aside_and_use, take_four_and_give},
+        .preemptions = 50,
+        .random_runs = 2000});
 }

@@ -63,6 +63,7 @@ static void step_live_and_die(struct hand *hand, uint32_t cpu) {
         if (objects[i] != NULL)
             objects[i][0] = objects[i][SMALL_WORDS - 1] = hand->mark;
     }
+    ash_slab_cache_flush(cache);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(objects); i++) {
         if (objects[i] != NULL) {
             CHECK_EQ(objects[i][0], hand->mark);
@@ -73,19 +74,80 @@ static void step_live_and_die(struct hand *hand, uint32_t cpu) {
     CHECK_EQ(ash_slab_cache_fini(cache), 0);
 }
 
+static void step_bulk(struct hand *hand) {
+    void *objects[7];
+    uint32_t count = 1 + (uint32_t)test_random_below(&hand->random, ASH_ARRAY_LEN(objects));
+    if (ash_slab_alloc_bulk(&hand->churn->cache, objects, count) != 0)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        sign(objects[i], hand->mark + (uint64_t)i * 256);
+    for (uint32_t i = 0; i < count; i++)
+        verify(objects[i], hand->mark + (uint64_t)i * 256);
+    ash_slab_free_bulk(&hand->churn->cache, objects, count);
+}
+
+static void step_reserve(struct hand *hand) {
+    struct ash_slab_cache *cache = &hand->churn->cache;
+    struct ash_slab_reserve reserve = {0};
+    (void)!ash_slab_prefill(cache, &reserve, 1 + (uint32_t)test_random_below(&hand->random, 6));
+    if (reserve.count != 0) {
+        uint64_t *object = ash_slab_alloc_reserved(cache, &reserve);
+        sign(object, hand->mark);
+        verify(object, hand->mark);
+        ash_slab_free(cache, object);
+    }
+    ash_slab_unreserve(cache, &reserve);
+}
+
+static void step_ask(const struct hand *hand) {
+    struct ash_slab_stats stats;
+    ash_slab_cache_get_stats(&hand->churn->cache, &stats);
+    CHECK(stats.hits <= stats.allocations && stats.frees <= stats.allocations);
+}
+
+static void step_rare(struct hand *hand, uint32_t cpu) {
+    struct ash_slab_cache *cache = &hand->churn->cache;
+    switch (test_random_below(&hand->random, 16)) {
+    case 0:
+        (void)ash_slab_cache_shrink(cache);
+        break;
+    case 1:
+        (void)ash_page_source_reclaim(&hand->churn->pages->source);
+        break;
+    case 2:
+    case 3:
+        (void)ash_slab_cache_reap(cache);
+        break;
+    case 4:
+    case 5:
+        step_live_and_die(hand, cpu);
+        break;
+    case 6:
+        step_ask(hand);
+        break;
+    case 7:
+        step_reserve(hand);
+        break;
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+        step_bulk(hand);
+        break;
+    default:
+        ash_slab_cache_flush(cache); /* it goes idle */
+    }
+}
+
 static void step(struct hand *hand, uint32_t cpu) {
     struct churn *churn = hand->churn;
     uint64_t kind = test_random_below(&hand->random, 256);
     if (kind < 180)
         step_alloc_or_free(hand);
-    else if (kind < 245)
+    else if (kind < 240)
         step_hand_over(hand);
-    else if (kind < 250)
-        step_live_and_die(hand, cpu);
-    else if (kind < 253)
-        (void)ash_slab_cache_shrink(&churn->cache);
-    else if (kind < 254)
-        (void)ash_page_source_reclaim(&churn->pages->source);
+    else
+        step_rare(hand, cpu);
     if (churn->turns && kind % 2 == 0)
         ash_port_relax();
 }
@@ -109,13 +171,19 @@ void churn_begin(struct churn *churn) {
     const struct ash_slab_config config = {.name = "churned",
                                            .size_bytes = WORDS * 8,
                                            .slab_bytes = ASH_PAGE_SIZE,
+                                           .flags = churn->flags,
+                                           .magazine_objects = churn->magazine_objects,
+                                           .depot_magazines = 3,
                                            .empty_max = 1,
                                            .source = &churn->pages->source};
     CHECK_EQ(ash_slab_cache_init(&churn->cache, &config), 0);
 }
 
-struct churn *churn_new(uint32_t page_count, uint32_t steps) {
+struct churn *churn_new(uint32_t page_count, uint32_t steps, uint32_t magazine_objects,
+                        uint32_t flags) {
     struct churn *churn = test_alloc(sizeof(*churn), 64);
+    churn->magazine_objects = magazine_objects;
+    churn->flags = flags;
     churn->pages = fake_pages_new(page_count);
     churn->steps = steps;
     churn->seed = test_seed();
@@ -140,15 +208,28 @@ void churn_finish(struct churn *churn) {
     CHECK_EQ(churn->pages->used, 0);
 }
 
-TEST_CASE(slab_churn, four_cpus_do_everything_at_once) {
-    struct churn *churn = churn_new(64, 30000);
+static void churn_on_four_cpus(struct churn *churn) {
     test_run_on_cpus(churn_body, churn, CHURN_CPUS);
     churn_finish(churn);
 }
 
+TEST_CASE(slab_churn, four_cpus_do_everything_at_once) {
+    churn_on_four_cpus(churn_new(64, 20000, 4, 0));
+}
+
+TEST_CASE(slab_churn, four_cpus_with_magazines_of_one) {
+    churn_on_four_cpus(churn_new(64, 10000, 1, 0));
+}
+
+TEST_CASE(slab_churn, four_cpus_with_large_magazines) {
+    churn_on_four_cpus(churn_new(64, 20000, 0, 0));
+}
+
+TEST_CASE(slab_churn, four_cpus_that_mask_interrupts) {
+    churn_on_four_cpus(churn_new(64, 10000, 4, ASH_SLAB_INTERRUPTS));
+}
+
 /* Most allocations find nothing, and each of these reclaims. */
 TEST_CASE(slab_churn, four_cpus_share_two_pages) {
-    struct churn *churn = churn_new(2, 8000);
-    test_run_on_cpus(churn_body, churn, CHURN_CPUS);
-    churn_finish(churn);
+    churn_on_four_cpus(churn_new(2, 5000, 2, 0));
 }

@@ -18,11 +18,12 @@ struct churn {
     struct ash_slab_cache short_lived[CHURN_CPUS]; /* each CPU makes and unmakes its own */
     uint64_t *ring[CHURN_RING];                    /* given away, to be taken by anybody */
     uint64_t seed;
-    uint32_t steps;
+    uint32_t steps, magazine_objects, flags;
     bool turns; /* gives its turn away between steps: for the deterministic machine */
 };
 
-struct churn *churn_new(uint32_t page_count, uint32_t steps);
+struct churn *churn_new(uint32_t page_count, uint32_t steps, uint32_t magazine_objects,
+                        uint32_t flags);
 void churn_begin(struct churn *churn); /* makes the cache: once by churn_new, again after finish */
 void churn_body(void *churn, uint32_t cpu);
 

@@ -17,7 +17,7 @@ static void run_by_seed(uint64_t seed, struct churn *churn) {
 }
 
 TEST_CASE(slab_churn, hundreds_of_orders_of_turns) {
-    struct churn *churn = churn_new(12, 250);
+    struct churn *churn = churn_new(12, 250, 2, 0);
     churn->turns = true;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         run_by_seed(test_seed() + seed, churn);
