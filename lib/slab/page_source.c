@@ -74,16 +74,6 @@ void ash__source_mark_large(struct ash_page_source *source, const void *base, ui
                      (uint16_t)(ASH__SOURCE_LARGE | tag << ASH__SOURCE_TAG_SHIFT | order));
 }
 
-/* Under the lock, not by an atomic exchange: of 16 bits that is a library call on some machines. */
-bool ash__source_unmark_large(struct ash_page_source *source, const void *base, uint16_t entry) {
-    lock_source(source);
-    bool is_marked = ash__source_entry(source, base) == entry;
-    if (is_marked)
-        ash__source_mark(source, base, 0, 0);
-    unlock_source(source);
-    return is_marked;
-}
-
 /* A block is aligned to its size, so its head is one of the 41 numbers that begin a block with this
  * page in it. */
 const void *ash__source_large_around(const struct ash_page_source *source, const void *pointer) {

@@ -8,7 +8,7 @@
 
 #include <ashlar/bits.h>
 #include <ashlar/check.h>
-#include <ashlar/slab.h>
+#include <ashlar/heap.h>
 
 /* page_source.c: the page map and the numbers of caches */
 
@@ -55,12 +55,10 @@ void ash__source_free(struct ash_page_source *source, void *block, uint32_t orde
 void ash__source_mark(struct ash_page_source *source, const void *base, uint32_t order,
                       uint16_t entry);
 
-/* The same for a large block, in its first page alone. tag: below ASH__SOURCE_TAGS. */
+/* The same for a large block, in its first page alone; ash__source_mark of that one page takes it
+ * away. tag: below ASH__SOURCE_TAGS. */
 void ash__source_mark_large(struct ash_page_source *source, const void *base, uint32_t order,
                             uint32_t tag);
-
-/* Takes the mark away, if it still is `entry`: of several at the same time one succeeds. */
-bool ash__source_unmark_large(struct ash_page_source *source, const void *base, uint16_t entry);
 
 /* The head of the large block that the pointer is in, or NULL. O(log pages); for messages. */
 const void *ash__source_large_around(const struct ash_page_source *source, const void *pointer);
@@ -293,5 +291,10 @@ void ash__slab_refuse_object(struct ash_slab_cache *cache, const void *pointer)
 /* What a pointer is that is in no slab of the cache or heap with that name. */
 void ash__slab_refuse(struct ash_page_source *source, const char *name, const void *pointer)
     __attribute__((noreturn, cold));
+
+/* heap.c */
+
+/* Takes a large block's mark away, if it still is `entry`: of several at the same time one does. */
+bool ash__heap_unmark(struct ash_heap *heap, const void *block, uint16_t entry);
 
 #endif

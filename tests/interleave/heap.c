@@ -52,17 +52,26 @@ static void page_free(void *context, void *base, uint32_t order) {
     interleave_point();
 }
 
-static void setup(void) {
+static void setup_with(uint32_t flags) {
     static const struct ash_page_source_ops ops = {.alloc = page_alloc, .free = page_free};
     const struct ash_page_source_config config = {
         .ops = &ops, .base = world.pages, .len_pages = PAGES, .caches_max = ASH_HEAP_CLASSES_SIX};
-    const struct ash_heap_config heap = {.source = &world.source, .classes = ASH_HEAP_SIX};
+    const struct ash_heap_config heap = {
+        .source = &world.source, .classes = ASH_HEAP_SIX, .flags = flags};
     memset(world.used, 0, sizeof(world.used));
     world.through = 0;
     EXPLORE_CHECK(ash_page_source_storage_size(&config) <= sizeof(world.storage));
     EXPLORE_CHECK(
         ash_page_source_init(&world.source, &config, world.storage, sizeof(world.storage)) == 0);
     EXPLORE_CHECK(ash_heap_init(&world.heap, &heap, world.caches, sizeof(world.caches)) == 0);
+}
+
+static void setup(void) {
+    setup_with(0);
+}
+
+static void setup_interrupts(void) {
+    setup_with(ASH_SLAB_INTERRUPTS);
 }
 
 static void setup_shared(void) {
@@ -117,7 +126,7 @@ static void grow_and_shrink(void) {
 /* What a free of the shared block does first, from two contexts at once. */
 static void unmark_shared(void) {
     uint16_t entry = ash__source_entry(&world.source, world.shared);
-    if (ash__source_is_large(entry) && ash__source_unmark_large(&world.source, world.shared, entry))
+    if (ash__source_is_large(entry) && ash__heap_unmark(&world.heap, world.shared, entry))
         world.through++;
 }
 
@@ -155,4 +164,11 @@ TEST_CASE(heap_orders, of_two_frees_of_a_block_one_goes_through) {
                                            .bodies = {unmark_shared, unmark_shared, one_page},
                                            .finish = finish_shared,
                                            .preemptions = 3});
+}
+
+TEST_CASE(heap_orders, handler_takes_large_blocks_too) {
+    explore_heap((struct explore_scenario){.setup = setup_interrupts,
+                                           .bodies = {one_page, two_pages},
+                                           .interrupt = one_page,
+                                           .preemptions = 1});
 }

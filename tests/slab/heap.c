@@ -17,6 +17,8 @@ TEST_CASE(heap, init_refuses_a_bad_config_or_storage) {
         (struct ash_heap_config){.source = &pages->source, .classes = (enum ash_heap_classes)2};
     CHECK_EQ(ash_heap_storage_size(&config), 0);
     CHECK_EQ(ash_heap_init(heap, &config, storage, bytes), -ASH_EINVAL);
+    config = (struct ash_heap_config){.source = &pages->source, .flags = 1u << 31};
+    CHECK_EQ(ash_heap_init(heap, &config, storage, bytes), -ASH_EINVAL);
 }
 
 TEST_CASE(heap, storage_is_one_cache_a_class) {
@@ -411,6 +413,22 @@ TEST_CASE(heap, shrink_gives_all_empty_slabs_back) {
     CHECK_EQ(stats.small_bytes, 256);
     CHECK_EQ(stats.slab_bytes, 32768);
     ash_kfree(heap, kept);
+    CHECK_EQ(ash_heap_fini(heap), 0);
+    CHECK_EQ(pages->used, 0);
+}
+
+/* What this CPU held goes to the depot, what the depot did not need to the page source. */
+TEST_CASE(heap, flush_and_reap_give_idle_memory_back) {
+    struct fake_pages *pages = fake_pages_new(128);
+    struct ash_heap *heap = new_heap(pages, ASH_HEAP_SIX);
+    for (uint32_t i = 0; i < ASH_HEAP_CLASSES_SIX; i++)
+        ash_kfree(heap, ash_kmalloc(heap, (size_t)16 << i));
+    ash_heap_flush(heap);
+    uint32_t before = pages->used, slabs = ash_heap_reap(heap);
+    slabs += ash_heap_reap(heap);
+    CHECK_EQ(slabs, ASH_HEAP_CLASSES_SIX);
+    CHECK(pages->used + ASH_HEAP_CLASSES_SIX * 8 <= before);
+    CHECK_HEAP_SOUND(heap);
     CHECK_EQ(ash_heap_fini(heap), 0);
     CHECK_EQ(pages->used, 0);
 }

@@ -9,12 +9,17 @@
 #include "fake_pages.h"
 #include "harness/test.h"
 
-static inline struct ash_heap *new_heap(struct fake_pages *pages, enum ash_heap_classes classes) {
-    struct ash_heap_config config = {.source = &pages->source, .classes = classes};
+static inline struct ash_heap *new_heap_with(struct fake_pages *pages,
+                                             enum ash_heap_classes classes, uint32_t flags) {
+    struct ash_heap_config config = {.source = &pages->source, .classes = classes, .flags = flags};
     struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
     size_t bytes = ash_heap_storage_size(&config);
     CHECK_EQ(ash_heap_init(heap, &config, test_alloc(bytes, ASH_PORT_CACHE_LINE), bytes), 0);
     return heap;
+}
+
+static inline struct ash_heap *new_heap(struct fake_pages *pages, enum ash_heap_classes classes) {
+    return new_heap_with(pages, classes, 0);
 }
 
 #define CHECK_HEAP_SOUND(heap)                            \

@@ -142,12 +142,17 @@ static void step_any(struct model *model, uint32_t step) {
     model->pages->fail_at = 0;
     if (test_random_chance(&model->random, 1))
         (void)ash_heap_shrink(model->heap);
+    if (test_random_chance(&model->random, 1))
+        ash_heap_flush(model->heap);
+    if (test_random_chance(&model->random, 1))
+        (void)ash_heap_reap(model->heap);
 }
 
-static void run(struct fake_pages *pages, enum ash_heap_classes classes, uint64_t seed) {
+static void run(struct fake_pages *pages, enum ash_heap_classes classes, uint32_t flags,
+                uint64_t seed) {
     struct model *model = test_alloc(sizeof(*model), 8);
     *model = (struct model){.pages = pages,
-                            .heap = new_heap(pages, classes),
+                            .heap = new_heap_with(pages, classes, flags),
                             .classes = classes,
                             .random = test_random_from(seed)};
     for (uint32_t step = 0; step < STEPS; step++) {
@@ -164,11 +169,17 @@ static void run(struct fake_pages *pages, enum ash_heap_classes classes, uint64_
 TEST_CASE(heap, agrees_with_a_model_over_random_sizes) {
     struct fake_pages *pages = fake_pages_new(256);
     for (uint32_t i = 0; i < 6; i++)
-        run(pages, ASH_HEAP_SIX, test_seed() + i);
+        run(pages, ASH_HEAP_SIX, 0, test_seed() + i);
 }
 
 TEST_CASE(heap, of_32_classes_agrees_with_a_model_over_random_sizes) {
     struct fake_pages *pages = fake_pages_new(256);
     for (uint32_t i = 0; i < 3; i++)
-        run(pages, ASH_HEAP_FINE, test_seed() + 100 + i);
+        run(pages, ASH_HEAP_FINE, 0, test_seed() + 100 + i);
+}
+
+TEST_CASE(heap, for_interrupt_handlers_agrees_with_a_model) {
+    struct fake_pages *pages = fake_pages_new(256);
+    for (uint32_t i = 0; i < 3; i++)
+        run(pages, ASH_HEAP_SIX, ASH_SLAB_INTERRUPTS, test_seed() + 200 + i);
 }

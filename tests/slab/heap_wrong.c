@@ -189,8 +189,8 @@ TEST_CASE(heap, map_lets_one_free_of_a_large_block_through) {
     struct ash_heap *heap = checked_heap(pages);
     void *block = ash_kmalloc(heap, 5000);
     uint16_t entry = ash__source_entry(&pages->source, block);
-    CHECK(ash__source_unmark_large(&pages->source, block, entry));
-    CHECK(!ash__source_unmark_large(&pages->source, block, entry));
+    CHECK(ash__heap_unmark(heap, block, entry));
+    CHECK(!ash__heap_unmark(heap, block, entry));
     CHECK_PANICS(ash_kfree(heap, block), "foreign pointer");
 }
 

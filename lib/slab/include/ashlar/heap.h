@@ -69,10 +69,12 @@ struct ash_heap {
     uint32_t first_id; /* class n is cache number first_id + n of the source */
     size_t small_max;  /* bytes of the largest class */
     struct ash_page_source *source;
-    uint8_t class_of[ASH_HEAP_FINE_MAX / 16 + 1]; /* by size / 16, rounded up */
+    bool interrupts;
+    struct ash_slab_cache *cache_for[ASH_HEAP_FINE_MAX / 16 + 1]; /* by size / 16, rounded up */
 
-    /* Large blocks: atomic, each for itself. */
-    uint64_t large_allocations __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+    /* Large blocks. The counts are atomic, each for itself. */
+    struct ash_spinlock large_lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+    uint64_t large_allocations;
     uint64_t large_frees, large_failures;
     uint64_t large_bytes, large_peak_bytes;
 };
@@ -137,8 +139,10 @@ size_t ash_ksize(struct ash_heap *heap, const void *pointer) ASH_MUST_CHECK;
 static inline void *ash_kmalloc_inline(struct ash_heap *heap, size_t size) ASH_MUST_CHECK;
 static inline void ash_kfree_inline(struct ash_heap *heap, void *pointer);
 
-/* ash_slab_cache_shrink on every class; the number of slabs that went back. */
+/* ash_slab_cache_flush, _shrink and _reap on every class; the number of slabs that went back. */
+void ash_heap_flush(struct ash_heap *heap);
 uint32_t ash_heap_shrink(struct ash_heap *heap);
+uint32_t ash_heap_reap(struct ash_heap *heap);
 
 /* 6 or 32. */
 uint32_t ash_heap_class_count(const struct ash_heap *heap);
@@ -170,22 +174,43 @@ void *ash__heap_alloc_large(struct ash_heap *heap, size_t size);
 /* What is in no slab of the heap: NULL, a large block, or wrong. */
 void ash__heap_free_other(struct ash_heap *heap, void *pointer);
 
+/* site: as in slab.h's fast paths. */
+static inline ASH_MUST_CHECK void *ash__heap_alloc_fast(struct ash_heap *heap, size_t size,
+                                                        const void *site) {
+    if (ASH_UNLIKELY(size > heap->small_max))
+        return ash__heap_alloc_large(heap, size);
+    return ash__slab_alloc_fast(heap->cache_for[(size + 15) / 16], site);
+}
+
+/*
+ * Where the time goes: the next allocation of the class waits for the address that this free stores
+ * to, which is known only after pointer, map, class, CPU's line. So what does not depend on the
+ * pointer is added up beside that chain: the CPU's line of class 0, to which the distance of the
+ * class is added last. The empty assembly keeps the compiler from another order.
+ */
+static inline void ash__heap_free_fast(struct ash_heap *heap, void *pointer, const void *site) {
+    uint64_t page = ((uintptr_t)pointer - heap->base) >> ASH_PAGE_SHIFT;
+    uint32_t index = UINT32_MAX, cpu;
+    if (ASH_LIKELY(page < heap->len_pages))
+        index = ash_load_relaxed(&heap->map[page]) - heap->first_id;
+    if (ASH_UNLIKELY(index >= heap->class_count)) {
+        ash__heap_free_other(heap, pointer);
+        return;
+    }
+    ash_port_pin(&cpu);
+    char *line = (char *)&heap->caches->cpus[cpu];
+    __asm__("" : "+r"(line));
+    line += index * sizeof(struct ash_slab_cache);
+    ash__slab_free_pinned(&heap->caches[index], (struct ash__slab_cpu *)(void *)line, pointer,
+                          site);
+}
+
 static inline void *ash_kmalloc_inline(struct ash_heap *heap, size_t size) {
-    if (ASH_LIKELY(size <= heap->small_max))
-        return ash_slab_alloc_inline(&heap->caches[heap->class_of[(size + 15) / 16]]);
-    return ash__heap_alloc_large(heap, size);
+    return ash__heap_alloc_fast(heap, size, NULL);
 }
 
 static inline void ash_kfree_inline(struct ash_heap *heap, void *pointer) {
-    uint64_t page = ((uintptr_t)pointer - heap->base) >> ASH_PAGE_SHIFT;
-    if (ASH_LIKELY(page < heap->len_pages)) {
-        uint32_t index = ash_load_relaxed(&heap->map[page]) - heap->first_id;
-        if (ASH_LIKELY(index < heap->class_count)) {
-            ash_slab_free_inline(&heap->caches[index], pointer);
-            return;
-        }
-    }
-    ash__heap_free_other(heap, pointer);
+    ash__heap_free_fast(heap, pointer, NULL);
 }
 
 #ifdef __cplusplus

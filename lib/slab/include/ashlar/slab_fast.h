@@ -148,11 +148,9 @@ static inline ASH_MUST_CHECK void *ash__slab_alloc_fast(struct ash_slab_cache *c
     return object;
 }
 
-static inline void ash__slab_free_fast(struct ash_slab_cache *cache, void *object,
-                                       const void *site) {
-    uint32_t index;
-    ash_port_pin(&index);
-    struct ash__slab_cpu *cpu = &cache->cpus[index];
+/* Called pinned, with this CPU's line of the cache; unpins. */
+static inline void ash__slab_free_pinned(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
+                                         void *object, const void *site) {
     uint32_t count = cpu->count;
     if (ASH_UNLIKELY(count == cpu->limit)) {
         ash_port_unpin();
@@ -162,6 +160,13 @@ static inline void ash__slab_free_fast(struct ash_slab_cache *cache, void *objec
     cpu->loaded->objects[count] = object;
     ash_store_relaxed(&cpu->count, count + 1);
     ash_port_unpin();
+}
+
+static inline void ash__slab_free_fast(struct ash_slab_cache *cache, void *object,
+                                       const void *site) {
+    uint32_t index;
+    ash_port_pin(&index);
+    ash__slab_free_pinned(cache, &cache->cpus[index], object, site);
 }
 
 static inline ASH_MUST_CHECK void *ash_slab_alloc_inline(struct ash_slab_cache *cache) {
