@@ -12,14 +12,16 @@ class Frames {
 
     explicit Frames(uint64_t frames) {
         struct ash_buddy_region region = {0x40000, frames};
-        struct ash_buddy_config config = {&region, 1};
+        struct ash_buddy_config config = {};
+        config.regions = &region;
+        config.region_count = 1;
         storage_.resize(ash_buddy_storage_size(&config) / 8 + 1);
         if (ash_buddy_init(&buddy_, &config, storage_.data(), bytes()) != 0)
             std::abort();
     }
     static void enter(size_t n);
     bool alloc(uint32_t order, uint64_t *first) {
-        return ash_buddy_alloc(&buddy_, order, 0, first) == 0;
+        return ash_buddy_alloc(&buddy_, order, ASH_BUDDY_MOVABLE, first) == 0;
     }
     void free(uint64_t first, uint32_t order) {
         ash_buddy_free(&buddy_, first, order);

@@ -7,7 +7,9 @@ struct ash_buddy bench_buddy;
 
 static void *pages_alloc(void *, uint32_t order) {
     ash_pfn_t first;
-    return ash_buddy_alloc(&bench_buddy, order, 0, &first) == 0 ? bench_pointer(first) : nullptr;
+    return ash_buddy_alloc(&bench_buddy, order, ASH_BUDDY_UNMOVABLE, &first) == 0
+               ? bench_pointer(first)
+               : nullptr;
 }
 
 static void pages_free(void *, void *base, uint32_t order) {
@@ -28,7 +30,9 @@ void bench_pages_init() {
         std::abort();
     auto base = (reinterpret_cast<uintptr_t>(arena) + align - 1) / align * align;
     struct ash_buddy_region region = {base >> ASH_PAGE_SHIFT, bytes >> ASH_PAGE_SHIFT};
-    struct ash_buddy_config config = {&region, 1};
+    struct ash_buddy_config config = {};
+    config.regions = &region;
+    config.region_count = 1;
     size_t storage_bytes = ash_buddy_storage_size(&config);
     void *storage = std::malloc(storage_bytes);
     if (storage == nullptr || ash_buddy_init(&bench_buddy, &config, storage, storage_bytes) != 0)

@@ -11,7 +11,7 @@ struct Peer : OwnDefaults {
     }
     static void *alloc(size_t) {
         ash_pfn_t first;
-        if (ash_buddy_alloc(&bench_buddy, 0, 0, &first) != 0)
+        if (ash_buddy_alloc(&bench_buddy, 0, ASH_BUDDY_MOVABLE, &first) != 0)
             std::abort();
         return bench_pointer(first);
     }

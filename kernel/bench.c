@@ -110,7 +110,7 @@ static bool heap_batch(struct work *work) {
 }
 
 static bool take_frames(struct work *work, ash_pfn_t *first) {
-    return ash_buddy_alloc(&work->memory->buddy, work->order, MEMORY_FOREIGN, first) == 0;
+    return ash_buddy_alloc(&work->memory->buddy, work->order, ASH_BUDDY_UNMOVABLE, first) == 0;
 }
 
 static bool buddy_pairs(struct work *work) {

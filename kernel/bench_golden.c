@@ -189,7 +189,7 @@ static uint32_t heap_pair_large(struct rig *rig) {
 
 static ash_pfn_t take_frames(struct rig *rig, uint32_t order) {
     ash_pfn_t first = 0;
-    int error = ash_buddy_alloc(&rig->memory.buddy, order, MEMORY_FOREIGN, &first);
+    int error = ash_buddy_alloc(&rig->memory.buddy, order, ASH_BUDDY_UNMOVABLE, &first);
     ASH_REQUIRE(error == 0, "bench: order %u of an arena that is free: %d", order, error);
     return first;
 }
@@ -197,7 +197,7 @@ static ash_pfn_t take_frames(struct rig *rig, uint32_t order) {
 static uint32_t buddy_pair_of(struct rig *rig, uint32_t order) {
     uint32_t start = platform_cost();
     ash_pfn_t first = 0;
-    int error = ash_buddy_alloc(&rig->memory.buddy, order, MEMORY_FOREIGN, &first);
+    int error = ash_buddy_alloc(&rig->memory.buddy, order, ASH_BUDDY_UNMOVABLE, &first);
     if (error == 0)
         ash_buddy_free(&rig->memory.buddy, first, order);
     return platform_cost() - start;
@@ -303,7 +303,7 @@ static int start(struct rig *rig, const struct kernel_memory *memory, const void
 
 int bench_golden(struct kernel_memory *memory, const struct bench_report *report) {
     struct rig *rig = ash_kzalloc(&memory->heap, sizeof(*rig));
-    void *arena = memory_pages_alloc(memory, ARENA_ORDER, MEMORY_TESTS);
+    void *arena = memory_pages_alloc(memory, ARENA_ORDER);
     int error = -ASH_ENOMEM;
     if (rig != NULL && arena != NULL)
         error = start(rig, memory, arena);

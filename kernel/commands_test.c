@@ -31,7 +31,7 @@ SHELL_COMMAND(
     const uint32_t order = ash_log2_ceil(SELFTEST_ARENA_BYTES >> ASH_PAGE_SHIFT);
     if (!join(words, argc, argv))
         return shell_usage(shell, "test", "too many words");
-    void *arena = memory_pages_alloc(&shell->kernel->memory, order, MEMORY_TESTS);
+    void *arena = memory_pages_alloc(&shell->kernel->memory, order);
     if (arena == NULL)
         return shell_error(shell, "test", NULL,
                            "the cases need 32 MiB in one piece; start the machine with more");

@@ -25,8 +25,8 @@ static int start_driver(struct disk *disk) {
                                            .in_flight_max = DISK_IN_FLIGHT_MAX};
     size_t size = ash_virtio_blk_storage_size(&config);
     disk->storage_order = order_of(size);
-    disk->storage = memory_pages_alloc(disk->memory, disk->storage_order, MEMORY_FOREIGN);
-    disk->bounce = memory_pages_alloc(disk->memory, DISK_BOUNCE_ORDER, MEMORY_FOREIGN);
+    disk->storage = memory_pages_alloc(disk->memory, disk->storage_order);
+    disk->bounce = memory_pages_alloc(disk->memory, DISK_BOUNCE_ORDER);
     if (disk->storage == NULL || disk->bounce == NULL)
         return -ASH_ENOMEM;
     return ash_virtio_blk_init(&disk->blk, &config, disk->storage, size);

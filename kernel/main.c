@@ -143,7 +143,7 @@ static void greet(struct shell *shell) {
 /* Before the archive is mounted: an index may take all memory that is left. NULL: there is none. */
 static struct shell *make_shell(void) {
     struct shell *shell = ash_kzalloc(&kernel.memory.heap, sizeof(*shell));
-    void *chunk = memory_pages_alloc(&kernel.memory, CHUNK_ORDER, MEMORY_FOREIGN);
+    void *chunk = memory_pages_alloc(&kernel.memory, CHUNK_ORDER);
     if (shell == NULL || chunk == NULL) {
         kernel_print("ashlar: no memory for the shell; start the machine with more\n");
         return NULL;
@@ -176,8 +176,7 @@ static int run_shell(struct shell *shell) {
 /* Tests, without a shell: the arena is the machine's memory itself. */
 
 static int run_tests(const char *words) {
-    void *arena =
-        memory_pages_alloc(&kernel.memory, ash_log2_ceil(SELFTEST_ARENA_BYTES >> 12), MEMORY_TESTS);
+    void *arena = memory_pages_alloc(&kernel.memory, ash_log2_ceil(SELFTEST_ARENA_BYTES >> 12));
     if (arena == NULL) {
         kernel_print("test: the cases need %d MiB in one piece; start the machine with more\n",
                      SELFTEST_ARENA_BYTES >> 20);

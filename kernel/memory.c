@@ -7,10 +7,11 @@
 
 /* Pages */
 
-void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order, enum memory_owner owner) {
+/* Who has pages of the kernel has pointers into them: nothing here can be moved. */
+void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) {
     ash_pfn_t first;
     if (order > ASH_BUDDY_ORDER_MAX ||
-        ash_buddy_alloc(&memory->buddy, order, (uint8_t)owner, &first) != 0)
+        ash_buddy_alloc(&memory->buddy, order, ASH_BUDDY_UNMOVABLE, &first) != 0)
         return NULL;
     return memory->view.pointer(first << ASH_PAGE_SHIFT);
 }
@@ -40,7 +41,7 @@ ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *p
 /* The heap's page source */
 
 static void *source_alloc(void *context, uint32_t order) {
-    return memory_pages_alloc(context, order, MEMORY_HEAP);
+    return memory_pages_alloc(context, order);
 }
 
 static void source_free(void *context, void *base, uint32_t order) {
@@ -101,7 +102,8 @@ static uint32_t regions_of(const struct kernel_memory *memory, uint32_t cut_rang
 static int pages_start(struct kernel_memory *memory) {
     struct ash_buddy_region regions[MEMORY_RANGES_MAX];
     uint32_t range = largest_range(memory);
-    struct ash_buddy_config config = {regions, regions_of(memory, range, 0, regions)};
+    struct ash_buddy_config config = {.regions = regions,
+                                      .region_count = regions_of(memory, range, 0, regions)};
     const struct ash_page_source_config source = source_config(memory);
     uint64_t map = ash_page_source_storage_size(&source);
     uint64_t cut = 0, notes = ash_buddy_storage_size(&config);

@@ -20,13 +20,6 @@ enum {
     MEMORY_MIN_BYTES = 768 << 10,
 };
 
-/* Owner tags. */
-enum memory_owner {
-    MEMORY_FOREIGN, /* the kernel's own pages: buffers, rings */
-    MEMORY_HEAP,
-    MEMORY_TESTS, /* what `test` lends to the cases */
-};
-
 /* How the CPU sees the frames: platform_pointer and platform_address, or a test's. */
 struct memory_view {
     void *(*pointer)(ash_paddr_t address);
@@ -64,8 +57,7 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
                 const struct memory_view *view) ASH_MUST_CHECK;
 
 /* 2^order pages, or NULL. */
-void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order,
-                         enum memory_owner owner) ASH_MUST_CHECK;
+void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) ASH_MUST_CHECK;
 void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order);
 
 /* The address at which a device sees [pointer, pointer + len); UINT64_MAX if it is not one piece of

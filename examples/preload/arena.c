@@ -127,7 +127,7 @@ bool arena_start(void) {
 /* Blocks */
 
 bool arena_take(ash_pfn_t first, uint32_t order) {
-    return ash_buddy_alloc_at(&buddies[arena_of(first)], first, order, 0) == 0;
+    return ash_buddy_alloc_at(&buddies[arena_of(first)], first, order) == 0;
 }
 
 void arena_put(ash_pfn_t first, uint32_t order) {
@@ -139,7 +139,7 @@ static bool find_block(uint32_t order, ash_pfn_t *first) {
     uint32_t arena = 0;
     do {
         for (uint32_t count = ash_load_acquire(&ready); arena < count; arena++) {
-            if (ash_buddy_alloc(&buddies[arena], order, 0, first) == 0)
+            if (ash_buddy_alloc(&buddies[arena], order, ASH_BUDDY_MOVABLE, first) == 0)
                 return true;
         }
     } while (grow(arena));

@@ -1,202 +1,208 @@
 /* SPDX-License-Identifier: MIT */
-/* buddy.c: single blocks: split on allocation, merge on free, look up. */
+/* buddy.c: single blocks: allocation and free, fast and slow. */
 #include "buddy_internal.h"
 
 ASH_EVENT_DEFINE(event_exhausted, "buddy.exhausted", "order,free_pages");
 
-/*
- * Puts a block that is in nobody's hands among the free ones, merged as far as it goes.
- * The buddy of a block of order o is the block whose index differs in bit o alone. Blocks of order
- * order_max have no buddy inside their span, unless they are of the largest order there is.
- */
-static void insert(struct ash_buddy *buddy, const struct ash_buddy_span *span, uint64_t index,
-                   uint32_t order) {
-    uint32_t emptied = 0;
-    for (; order < span->order_max; order++) {
-        uint64_t other = index ^ UINT64_C(1) << order; /* its bits below `order` do not count */
-        if (!is_free(buddy, order, other))
-            break;
-        emptied |= free_take(buddy, order, other);
-    }
-    buddy->orders_free &= ~emptied;
-    free_insert(buddy, order, index);
-}
+/* Allocation */
 
-void ash__buddy_insert_range(struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                             uint64_t index, uint64_t end) {
-    while (index < end) {
-        uint32_t order = ash_log2_floor(end - index), aligned = ash_ctz64(index);
-        order = (uint32_t)ash_min_u64(order, ash_min_u64(aligned, span->order_max));
-        insert(buddy, span, index, order);
-        index += UINT64_C(1) << order;
-    }
-}
-
-int ash__buddy_free_order(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                          uint64_t index) {
-    for (uint32_t order = 0; order <= span->order_max; order++) {
-        if (is_free(buddy, order, index))
-            return (int)order;
-    }
-    return -1;
-}
-
-/*
- * Splits a block that was just taken from the free ones down to the block of order `order` that
- * holds `index`; the other halves become free. Their buddies are being split: nothing to merge.
- */
-static void split(struct ash_buddy *buddy, uint64_t index, uint32_t from, uint32_t order) {
-    uint32_t halves = (1u << from) - (1u << order); /* a bit for each order from there to here */
-    if (ASH_LIKELY((buddy->orders_free & halves) == 0)) {
-        buddy->orders_free |= halves;
-        for (; order < from; order++) {
-            buddy->lone[order] = index >> order ^ 1;
-            buddy->free_blocks[order] = 1;
-        }
-        return;
-    }
-    for (; order < from; order++)
-        free_insert(buddy, order, index ^ UINT64_C(1) << order);
-}
-
-static void mark_allocated(struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                           uint64_t index, uint32_t order, uint8_t owner) {
-    ash_store_relaxed(state_at(span, index), state_of(order, owner));
-    buddy->free_pages -= UINT64_C(1) << order;
-    uint64_t used = buddy->total_pages - buddy->reserved_pages - buddy->free_pages;
-    buddy->peak_used_pages = ash_max_u64(buddy->peak_used_pages, used);
-}
-
-int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, uint8_t owner, ash_pfn_t *first) {
-    if (order > ASH_BUDDY_ORDER_MAX || owner > ASH_BUDDY_OWNER_MAX)
-        return -ASH_EINVAL;
-    buddy_lock(buddy);
-    uint32_t fitting = buddy->orders_free >> order;
-    if (ASH_UNLIKELY(fitting == 0)) {
-        buddy->failed_allocs++;
-        uint64_t free_pages = buddy->free_pages;
-        buddy_unlock(buddy);
-        ASH_EVENT(event_exhausted, order, free_pages);
-        (void)free_pages; /* a port's hook may be empty */
-        return -ASH_ENOMEM;
-    }
-    uint32_t from = order + ash_ctz64(fitting);
-    uint64_t index = free_lowest(buddy, from);
-    const struct ash_buddy_span *span = span_of_index(buddy, index);
-    free_remove(buddy, from, index);
-    split(buddy, index, from, order);
-    mark_allocated(buddy, span, index, order, owner);
-    *first = span_pfn(span, index);
-    buddy_unlock(buddy);
-    return 0;
-}
-
-int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order, uint8_t owner) {
-    if (order > ASH_BUDDY_ORDER_MAX || owner > ASH_BUDDY_OWNER_MAX ||
-        !ash_is_aligned(first, UINT64_C(1) << order))
-        return -ASH_EINVAL;
-    const struct ash_buddy_span *span = span_of(buddy, first, UINT64_C(1) << order);
-    if (span == NULL)
-        return -ASH_EINVAL;
-    uint64_t index = span_index(span, first);
-    buddy_lock(buddy);
-    int from = ash__buddy_free_order(buddy, span, index);
-    if (from < (int)order) {
-        buddy_unlock(buddy);
-        return -ASH_EBUSY;
-    }
-    free_remove(buddy, (uint32_t)from, index);
-    split(buddy, index, (uint32_t)from, order);
-    mark_allocated(buddy, span, index, order, owner);
-    buddy_unlock(buddy);
-    return 0;
-}
-
-/* The head of a block of order o that holds the frame can only be the frame's number, cleared below
- * bit o; frames inside a block have no state, so the first head found is the right one. */
-static bool find_in(const struct ash_buddy_span *span, ash_pfn_t frame,
-                    struct ash_buddy_block *block) {
-    for (uint32_t order = 0; order <= span->order_max; order++) {
-        ash_pfn_t head = ash_align_down(frame, UINT64_C(1) << order);
-        if (head < span->first)
+/* Takes a frame out of this CPU's cache. */
+static bool pop(struct ash_buddy_cpu *cpu, uint32_t hint, ash_pfn_t *first) {
+    struct ash_buddy_spot *spot = &cpu->spots[hint];
+    while (spot->held == 0) {
+        if (!ash__buddy_next_claim(cpu, hint))
             return false;
-        uint8_t state = ash_load_relaxed(&span->state[head - span->first]);
-        if (state_is_head(state) && state_order(state) >= order) {
-            *block = (struct ash_buddy_block){head, state_order(state), state_owner(state)};
-            return true;
-        }
     }
-    return false;
-}
-
-bool ash_buddy_find(const struct ash_buddy *buddy, ash_pfn_t frame, struct ash_buddy_block *block) {
-    struct ash_buddy_block found;
-    const struct ash_buddy_span *span = span_of(buddy, frame, 1);
-    if (span == NULL || !find_in(span, frame, &found))
-        return false;
-    if (block != NULL)
-        *block = found;
+    *first = spot_pop(spot, spot->held);
     return true;
 }
 
-/* Says why a free names no allocated block. Without the lock, for a panic must not hold it: if
- * another CPU has changed the state since the refusal, the reason is the one of this moment. */
+static bool refill_and_pop(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint,
+                           ash_pfn_t *first) {
+    if (!ash__buddy_refill(buddy, cpu, hint)) {
+        ash__buddy_return_all(buddy, cpu);
+        if (!ash__buddy_refill(buddy, cpu, hint))
+            return false;
+    }
+    return pop(cpu, hint, first);
+}
+
+static bool alloc_frame(struct ash_buddy *buddy, uint32_t hint, ash_pfn_t *first) {
+    struct section section = section_enter(buddy);
+    bool found = cache_enter(section.cpu, CLOSED_BY_TAKER) && pop(section.cpu, hint, first);
+    cache_leave(section.cpu);
+    if (found) {
+        section_leave(buddy, section);
+        return true;
+    }
+    ash_spin_lock(&buddy->lock);
+    found = refill_and_pop(buddy, section.cpu, hint, first);
+    buddy->failed_allocs += !found;
+    ash__buddy_unlock(buddy, section);
+    return found;
+}
+
+static bool alloc_block(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
+    struct section section = section_enter(buddy);
+    ash_spin_lock(&buddy->lock);
+    uint64_t place = ash__buddy_take(buddy, order, hint);
+    if (ASH_UNLIKELY(place == NOWHERE)) {
+        ash__buddy_return_all(buddy, section.cpu);
+        place = ash__buddy_take(buddy, order, hint);
+        buddy->failed_allocs += place == NOWHERE;
+    }
+    note_peak(buddy);
+    ash__buddy_unlock(buddy, section);
+    if (place != NOWHERE)
+        *first = pfn_of(buddy, place);
+    return place != NOWHERE;
+}
+
+static void __attribute__((noinline)) note_failure(struct ash_buddy *buddy, uint32_t order) {
+    uint64_t free_pages = ash_buddy_free_pages(buddy);
+    ASH_EVENT(event_exhausted, order, free_pages);
+    (void)free_pages; /* a port's hook may be empty */
+    (void)order;
+}
+
+static int __attribute__((noinline))
+alloc_slow(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
+    if (order > ASH_BUDDY_ORDER_MAX || hint > ASH_BUDDY_UNMOVABLE)
+        return -ASH_EINVAL;
+    bool found =
+        order == 0 ? alloc_frame(buddy, hint, first) : alloc_block(buddy, order, hint, first);
+    if (ASH_UNLIKELY(!found)) {
+        note_failure(buddy, order);
+        return -ASH_ENOMEM;
+    }
+    if (buddy->state != NULL)
+        ash__buddy_state_set(buddy, place_of(span_of(buddy, *first, 1), *first), 1,
+                             (uint8_t)(order + 1));
+    return 0;
+}
+
+int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
+                    ash_pfn_t *first) {
+    uint32_t which = (uint32_t)hint, index;
+    if (order == 0 && which <= ASH_BUDDY_UNMOVABLE) {
+        ash_port_pin(&index);
+        struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+        struct ash_buddy_spot *spot = &cpu->spots[which];
+        uint64_t held = 0;
+        if (cache_enter(cpu, UINT32_MAX) && ASH_LIKELY((held = spot->held) != 0))
+            *first = spot_pop(spot, held);
+        cache_leave(cpu);
+        ash_port_unpin();
+        if (ASH_LIKELY(held != 0))
+            return 0;
+    }
+    return alloc_slow(buddy, order, which, first);
+}
+
+/* Free */
+
+/*
+ * Says why a free names no allocated block; NULL span: where no block can be. Without the lock,
+ * for a panic must not hold it: if another CPU has changed the state since the refusal, the reason
+ * is the one of this moment.
+ */
 static void __attribute__((cold, noinline))
-refuse_free(const struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
-    if (!ASH_ENABLED(ASH_CHECKS >= 1))
-        return;
-    const struct ash_buddy_span *span = span_of(buddy, first, 1);
+refuse_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     unsigned long long pfn = first;
-    struct ash_buddy_block block;
     ASH_REQUIRE(order <= ASH_BUDDY_ORDER_MAX, "buddy: free of frame 0x%llx: order %u is above %u",
                 pfn, order, ASH_BUDDY_ORDER_MAX);
+    if (order > ASH_BUDDY_ORDER_MAX)
+        return;
+    const struct ash_buddy_span *span = span_of(buddy, first, UINT64_C(1) << order);
     ASH_REQUIRE(span != NULL, "buddy: free of frame 0x%llx, order %u: in no region", pfn, order);
-    bool found = find_in(span, first, &block);
-    ASH_REQUIRE(!found || block.first != first,
-                "buddy: free of frame 0x%llx with order %u: it was allocated with order %u", pfn,
-                order, block.order);
-    ASH_REQUIRE(!found,
-                "buddy: free of frame 0x%llx, order %u: it is inside the block 0x%llx, order %u",
-                pfn, order, (unsigned long long)block.first, block.order);
-    ASH_REQUIRE(ash_load_relaxed(&span->state[first - span->first]) != STATE_RESERVED,
-                "buddy: free of frame 0x%llx, order %u: it is reserved, not allocated", pfn, order);
-    ASH_REQUIRE(false, "buddy: double free of frame 0x%llx, order %u: it is free", pfn, order);
+    ASH_REQUIRE(ash_is_aligned(first, UINT64_C(1) << order),
+                "buddy: free of frame 0x%llx, order %u: no block of that order starts there", pfn,
+                order);
+    if (span == NULL || !ash_is_aligned(first, UINT64_C(1) << order))
+        return;
+    ash__buddy_explain_state(buddy, span, first, order);
+    uint64_t place = place_of(span, first), end = place + (UINT64_C(1) << order);
+    uint64_t wrong = ash__buddy_find(buddy, place, end, true);
+    ASH_REQUIRE(wrong == end,
+                "buddy: double free of frame 0x%llx, order %u: frame 0x%llx of it is free", pfn,
+                order, (unsigned long long)(first + (wrong - place)));
+    ASH_REQUIRE(false, "buddy: double free of frame 0x%llx, order %u: it is free, in a CPU's cache",
+                pfn, order);
+}
+
+/* A frame that this CPU could hand out itself. */
+static bool own_cache_holds(const struct ash_buddy_cpu *cpu, ash_pfn_t pfn) {
+    bool held = false;
+    for (uint32_t s = 0; s <= SPOT_FREED; s++) {
+        uint64_t offset = pfn - cpu->spots[s].first;
+        held |= offset < WORD_FRAMES && (cpu->spots[s].held >> offset & 1) != 0;
+    }
+    return held;
+}
+
+/*
+ * In the cache: a frame goes to the word that the last ones came from or went to, or begins another
+ * one. False: it needs a closer look.
+ */
+static inline bool free_to_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
+                                 ash_pfn_t first) {
+    if (spot_push(&cpu->spots[ASH_BUDDY_MOVABLE], first) ||
+        spot_push(&cpu->spots[SPOT_FREED], first) ||
+        spot_push(&cpu->spots[ASH_BUDDY_UNMOVABLE], first))
+        return true;
+    const struct ash_buddy_span *span = span_of(buddy, first, 1);
+    if (span == NULL || own_cache_holds(cpu, first))
+        return false;
+    uint64_t place = place_of(span, first);
+    return !is_free_in_map(buddy, place) && ash__buddy_collect(buddy, cpu, place);
+}
+
+/* False: the frame is free already, or in no region. */
+static bool free_frame(struct ash_buddy *buddy, ash_pfn_t first) {
+    struct section section = section_enter(buddy);
+    bool done =
+        cache_enter(section.cpu, CLOSED_BY_TAKER) && free_to_cache(buddy, section.cpu, first);
+    cache_leave(section.cpu);
+    if (done) {
+        section_leave(buddy, section);
+        return true;
+    }
+    ash_spin_lock(&buddy->lock);
+    ash__buddy_flush(buddy, section.cpu);
+    done = free_to_cache(buddy, section.cpu, first);
+    ash__buddy_unlock(buddy, section);
+    return done;
+}
+
+static bool free_block(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
+    const struct ash_buddy_span *span = span_of(buddy, first, UINT64_C(1) << order);
+    if (span == NULL || !ash_is_aligned(first, UINT64_C(1) << order))
+        return false;
+    struct section section = section_enter(buddy);
+    ash_spin_lock(&buddy->lock);
+    bool done = ash__buddy_give(buddy, place_of(span, first), order);
+    ash__buddy_unlock(buddy, section);
+    return done;
+}
+
+static void __attribute__((noinline))
+free_slow(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
+    bool done = order <= ASH_BUDDY_ORDER_MAX && ash__buddy_state_forget(buddy, first, order) &&
+                (order == 0 ? free_frame(buddy, first) : free_block(buddy, first, order));
+    if (ASH_UNLIKELY(!done))
+        refuse_free(buddy, first, order);
 }
 
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
-    const struct ash_buddy_span *span = span_of(buddy, first, 1);
-    if (ASH_UNLIKELY(span == NULL)) {
-        refuse_free(buddy, first, order);
-        return;
+    if (order == 0) {
+        uint32_t index;
+        ash_port_pin(&index);
+        struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+        bool done = cache_enter(cpu, UINT32_MAX) && free_to_cache(buddy, cpu, first);
+        cache_leave(cpu);
+        ash_port_unpin();
+        if (ASH_LIKELY(done))
+            return;
     }
-    uint64_t index = span_index(span, first);
-    buddy_lock(buddy);
-    uint8_t state = *state_at(span, index);
-    if (ASH_UNLIKELY(!state_is_head(state) || state_order(state) != order)) {
-        buddy_unlock(buddy);
-        refuse_free(buddy, first, order);
-        return;
-    }
-    ash_store_relaxed(state_at(span, index), (uint8_t)STATE_NONE);
-    buddy->free_pages += UINT64_C(1) << order;
-    insert(buddy, span, index, order);
-    buddy_unlock(buddy);
-}
-
-void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats) {
-    buddy_lock(buddy);
-    *stats = (struct ash_buddy_stats){
-        .total_pages = buddy->total_pages,
-        .free_pages = buddy->free_pages,
-        .used_pages = buddy->total_pages - buddy->free_pages - buddy->reserved_pages,
-        .reserved_pages = buddy->reserved_pages,
-        .peak_used_pages = buddy->peak_used_pages,
-        .failed_allocs = buddy->failed_allocs,
-        .largest_free_order = -1,
-    };
-    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++)
-        stats->free_blocks[order] = buddy->free_blocks[order];
-    if (buddy->orders_free != 0)
-        stats->largest_free_order = (int32_t)ash_log2_floor(buddy->orders_free);
-    buddy_unlock(buddy);
+    free_slow(buddy, first, order);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy_internal.h: what the files of lib/buddy share: the bitmaps of free blocks, the state bytes,
- * and the way from a frame number to both. DESIGN.md has the picture.
+ * buddy_internal.h: what the files of lib/buddy share. DESIGN.md has the picture.
  *
- * Words: a frame is named by its number (pfn) outside and by its index inside; the index runs
- * through all spans, with gaps, and has the same low bits as the number.
+ * Words: a frame has a number (pfn) outside and a place inside; places run through all regions,
+ * chunk by chunk. A *word* is 64 frames, a bit each in `words` (1: free); a *chunk* is 8 words, the
+ * 512 frames of an order-9 block. `orders[chunk]` notes which words hold a free block of which
+ * order, `classes[chunk]` the largest of those, and a *set* the chunks of one class.
  */
 #ifndef ASHLAR_BUDDY_INTERNAL_H
 #define ASHLAR_BUDDY_INTERNAL_H
@@ -13,118 +14,135 @@
 #include <ashlar/buddy.h>
 #include <ashlar/check.h>
 
-/*
- * A state byte: 0 for a frame that heads no allocated block; order + 1 in bits 0..4 and the owner
- * in bits 5..7 for one that does; STATE_RESERVED for each reserved frame.
- */
-enum { STATE_NONE = 0, STATE_RESERVED = 31, STATE_ORDER_MASK = 31, STATE_OWNER_SHIFT = 5 };
+#define NOWHERE UINT64_MAX /* no place, no frame, no chunk */
 
-static inline uint8_t state_of(uint32_t order, uint8_t owner) {
-    return (uint8_t)((uint32_t)owner << STATE_OWNER_SHIFT | (order + 1));
-}
-
-/* Is this a head of an allocated block? */
-static inline bool state_is_head(uint8_t state) {
-    uint32_t code = state & STATE_ORDER_MASK;
-    return code != 0 && code <= ASH_BUDDY_ORDERS;
-}
-
-static inline uint32_t state_order(uint8_t state) {
-    return (uint32_t)(state & STATE_ORDER_MASK) - 1;
-}
-
-static inline uint8_t state_owner(uint8_t state) {
-    return (uint8_t)(state >> STATE_OWNER_SHIFT);
-}
-
-/* Bitmaps: level 0 has a bit per block, each level above a bit per word below (I1). */
-
-static inline void bitmap_set(struct ash_buddy_bitmap *map, uint64_t bit) {
-    for (uint64_t l = 0; l < map->level_count; l++) {
-        uint64_t *word = &map->level[l][bit / 64], old = *word;
-        *word = old | UINT64_C(1) << bit % 64;
-        if (old != 0)
-            return;
-        bit /= 64;
-    }
-}
-
-static inline void bitmap_clear(struct ash_buddy_bitmap *map, uint64_t bit) {
-    for (uint64_t l = 0; l < map->level_count; l++) {
-        uint64_t *word = &map->level[l][bit / 64];
-        *word &= ~(UINT64_C(1) << bit % 64);
-        if (*word != 0)
-            return;
-        bit /= 64;
-    }
-}
-
-static inline bool bitmap_test(const struct ash_buddy_bitmap *map, uint64_t bit) {
-    return (map->level[0][bit / 64] >> bit % 64 & 1) != 0;
-}
-
-/* The lowest bit set; there must be one. */
-static inline uint64_t bitmap_first(const struct ash_buddy_bitmap *map) {
-    uint64_t bit = 0;
-    for (uint64_t l = map->level_count; l-- != 0;)
-        bit = bit * 64 + ash_ctz64(map->level[l][bit]);
-    return bit;
-}
+enum {
+    WORD_FRAMES = 64,
+    CHUNK_WORDS = 8,
+    CHUNK_FRAMES = 512,
+    CHUNK_ORDER = 9,
+    WORD_ORDER = 6,
+    SPOT_FREED = 2,      /* of cpu->spots; 0 and 1 are the hints */
+    CLAIM_FRAMES = 128,  /* a CPU's cache is filled up to this */
+    CLOSED_BY_TAKER = 1, /* of cpu->closed */
+    CLOSED_ALWAYS = 2,   /* the instance has no fast path: hardened, interrupts */
+};
 
 /*
- * The free blocks of an order: those of its bitmap and the lone one, a register in front of it. An
- * order that holds one block at most, as most do after a split, so costs one store and no bitmap.
- * Pages are counted by the callers.
+ * A chunk's class: 0 nothing free (that is known of), else one more than the order of its largest
+ * free block. One set a class and hint; chunks that are wholly free have no hint yet: set 0.
  */
-#define LONE_NONE UINT64_MAX
+enum {
+    CLASS_NONE = 0,
+    CLASS_BREAK = 9, /* from here on an allocation looks twice before it breaks a block */
+    CLASS_EMPTY = 10,
+    CLASS_MASK = 15,
+    HINT_SHIFT = 7, /* of classes[]: the hint that the chunk serves */
+    SET_COUNT = 19,
+};
 
-static inline void free_insert(struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    if (buddy->lone[order] == LONE_NONE)
-        buddy->lone[order] = index >> order;
-    else
-        bitmap_set(&buddy->free_map[order], index >> order);
-    buddy->free_blocks[order]++;
-    buddy->orders_free |= 1u << order;
+/* orders[]: byte k, bit w: word w holds an aligned free block of order k. Byte 7, bit w: a CPU has
+ * claimed word w. */
+#define ROWS  UINT64_C(0x0001010101010101)
+#define CLAIM UINT64_C(0x0100000000000000)
+
+static inline uint32_t row_of(uint64_t orders, uint32_t order) {
+    return order > WORD_ORDER ? 0 : (uint32_t)(orders >> 8 * order) & 0xff;
 }
 
-/* Returns the mask of `order` if that was its last one, else 0: the caller clears orders_free. */
-static inline uint32_t free_take(struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    if (buddy->lone[order] == index >> order)
-        buddy->lone[order] = LONE_NONE;
-    else
-        bitmap_clear(&buddy->free_map[order], index >> order);
-    return (uint32_t)(--buddy->free_blocks[order] == 0) << order;
+/* Starts of the aligned runs of 2^order bits set, order 0..6, given those of 2^known. */
+static inline uint64_t runs_of(uint64_t starts, uint32_t known, uint32_t order) {
+    static const uint64_t aligned[] = {
+        UINT64_MAX,
+        UINT64_C(0x5555555555555555),
+        UINT64_C(0x1111111111111111),
+        UINT64_C(0x0101010101010101),
+        UINT64_C(0x0001000100010001),
+        UINT64_C(0x0000000100000001),
+        UINT64_C(0x0000000000000001),
+    };
+    for (; known < order; known++)
+        starts &= starts >> (1u << known) & aligned[known + 1];
+    return starts;
 }
 
-static inline void free_remove(struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    buddy->orders_free &= ~free_take(buddy, order, index);
+/* A word's bits of `orders`, as those of word 0. */
+static inline uint64_t column_of(uint64_t word) {
+    uint64_t run = word, column = word != 0;
+    run &= run >> 1 & UINT64_C(0x5555555555555555);
+    column |= (uint64_t)(run != 0) << 8;
+    run &= run >> 2 & UINT64_C(0x1111111111111111);
+    column |= (uint64_t)(run != 0) << 16;
+    run &= run >> 4 & UINT64_C(0x0101010101010101);
+    column |= (uint64_t)(run != 0) << 24;
+    run &= run >> 8 & UINT64_C(0x0001000100010001);
+    column |= (uint64_t)(run != 0) << 32;
+    run &= run >> 16 & UINT64_C(0x0000000100000001);
+    column |= (uint64_t)(run != 0) << 40;
+    return column | (run & run >> 32) << 48;
 }
 
-static inline bool is_free(const struct ash_buddy *buddy, uint32_t order, uint64_t index) {
-    return buddy->lone[order] == index >> order ||
-           bitmap_test(&buddy->free_map[order], index >> order);
+/* Starts of the aligned groups of 1, 2, 4, 8 words (orders 6..9) among the wholly free ones. */
+static inline uint32_t groups_of(uint32_t whole_words, uint32_t order) {
+    if (order > 6)
+        whole_words &= whole_words >> 1 & 0x55;
+    if (order > 7)
+        whole_words &= whole_words >> 2 & 0x11;
+    if (order > 8)
+        whole_words &= whole_words >> 4 & 0x01;
+    return whole_words;
 }
 
-/* The lowest index of a free block; the order must have one. */
-static inline uint64_t free_lowest(const struct ash_buddy *buddy, uint32_t order) {
-    uint64_t lowest = buddy->lone[order];
-    if (buddy->free_blocks[order] != (lowest != LONE_NONE))
-        lowest = ash_min_u64(lowest, bitmap_first(&buddy->free_map[order]));
-    return lowest << order;
+static inline uint32_t class_of_orders(uint64_t orders) {
+    uint32_t whole = row_of(orders, WORD_ORDER);
+    if (whole != 0)
+        return 7u + (groups_of(whole, 7) != 0) + (groups_of(whole, 8) != 0) +
+               (groups_of(whole, 9) != 0);
+    orders &= ~(0xff * CLAIM);
+    return orders == 0 ? (uint32_t)CLASS_NONE : (71 - ash_clz64(orders)) >> 3;
 }
 
-static inline uint64_t span_index(const struct ash_buddy_span *span, ash_pfn_t pfn) {
-    return pfn - span->first + span->index_first;
+/* Words that a block has frames in, and which frames of each. */
+static inline uint64_t words_in(uint32_t order) {
+    return order <= WORD_ORDER ? 1 : UINT64_C(1) << (order - WORD_ORDER);
 }
 
-static inline ash_pfn_t span_pfn(const struct ash_buddy_span *span, uint64_t index) {
-    return index - span->index_first + span->first;
+static inline uint64_t word_mask(uint32_t order) {
+    return order >= WORD_ORDER ? UINT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
 }
+
+/* The map's words are written under the lock alone, but read without it by frees and statistics. */
+static inline uint64_t word_load(const struct ash_buddy *buddy, uint64_t word) {
+    return ash_load_relaxed(&buddy->words[word]);
+}
+
+static inline void word_store(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+    ash_store_relaxed(&buddy->words[word], bits);
+}
+
+/* Read without the lock by ash_buddy_free_pages. */
+static inline void map_pages_add(struct ash_buddy *buddy, uint64_t pages) {
+    ash_store_relaxed(&buddy->map_pages, buddy->map_pages + pages);
+}
+
+static inline void map_pages_take(struct ash_buddy *buddy, uint64_t pages) {
+    ash_store_relaxed(&buddy->map_pages, buddy->map_pages - pages);
+}
+
+/* Under the lock. What CPUs took from their caches since their last exchange is not seen. */
+static inline void note_peak(struct ash_buddy *buddy) {
+    uint64_t elsewhere = buddy->map_pages + buddy->claimed_pages + buddy->reserved_pages;
+    uint64_t used = buddy->total_pages - elsewhere;
+    if (elsewhere <= buddy->total_pages && used > buddy->peak_used_pages)
+        buddy->peak_used_pages = used;
+}
+
+/* Places */
 
 /* The span that holds the whole range, or NULL; len_pages at least 1. */
-static inline struct ash_buddy_span *span_of(const struct ash_buddy *buddy, ash_pfn_t first,
-                                             uint64_t len_pages) {
-    struct ash_buddy_span *spans = buddy->spans;
+static inline const struct ash_buddy_span *span_of(const struct ash_buddy *buddy, ash_pfn_t first,
+                                                   uint64_t len_pages) {
+    const struct ash_buddy_span *spans = buddy->spans;
     uint32_t low = 0, count = buddy->span_count;
     while (count > 1) {
         uint32_t half = count / 2;
@@ -138,44 +156,168 @@ static inline struct ash_buddy_span *span_of(const struct ash_buddy *buddy, ash_
     return &spans[low];
 }
 
-/* The span of an index that a free bit named. */
-static inline struct ash_buddy_span *span_of_index(const struct ash_buddy *buddy, uint64_t index) {
-    struct ash_buddy_span *spans = buddy->spans;
+static inline const struct ash_buddy_span *span_of_place(const struct ash_buddy *buddy,
+                                                         uint64_t place) {
+    const struct ash_buddy_span *spans = buddy->spans;
     uint32_t low = 0, count = buddy->span_count;
     while (count > 1) {
         uint32_t half = count / 2;
-        if (spans[low + half].index_first <= index)
+        if (spans[low + half].chunk_first <= place / CHUNK_FRAMES)
             low += half;
         count -= half;
     }
     return &spans[low];
 }
 
-/* A state byte's address. Written under the lock, read also without it (ash_buddy_find). */
-static inline uint8_t *state_at(const struct ash_buddy_span *span, uint64_t index) {
-    return &span->state[index - span->index_first];
+static inline uint64_t place_of(const struct ash_buddy_span *span, ash_pfn_t pfn) {
+    return pfn - span->word_bias * WORD_FRAMES;
 }
 
-/* Pinned: nobody on this CPU can run into a lock whose holder waits to run again. */
-static inline void buddy_lock(struct ash_buddy *buddy) {
+static inline ash_pfn_t pfn_of(const struct ash_buddy *buddy, uint64_t place) {
+    return place + span_of_place(buddy, place)->word_bias * WORD_FRAMES;
+}
+
+/* Chunks of a span: [chunk_first, span_chunk_end). */
+static inline uint64_t span_chunk_end(const struct ash_buddy_span *span) {
+    return (place_of(span, span->first + span->len_pages - 1)) / CHUNK_FRAMES + 1;
+}
+
+static inline bool is_free_in_map(const struct ash_buddy *buddy, uint64_t place) {
+    return (word_load(buddy, place / WORD_FRAMES) >> place % WORD_FRAMES & 1) != 0;
+}
+
+/* Sections: from here to section_leave nothing else of this CPU uses the instance. */
+
+struct section {
+    struct ash_buddy_cpu *cpu;
+    ash_irq_t irq; /* of an instance with interrupts */
+};
+
+static inline struct section section_enter(struct ash_buddy *buddy) {
+    struct section section = {.cpu = NULL};
     uint32_t cpu;
+    if (buddy->interrupts)
+        section.irq = ash_port_irq_save();
     ash_port_pin(&cpu);
-    (void)cpu;
-    ash_spin_lock(&buddy->lock);
+    section.cpu = &buddy->cpus[cpu];
+    return section;
 }
 
-static inline void buddy_unlock(struct ash_buddy *buddy) {
-    ash_spin_unlock(&buddy->lock);
+static inline void section_leave(struct ash_buddy *buddy, struct section section) {
     ash_port_unpin();
+    if (buddy->interrupts)
+        ash_port_irq_restore(section.irq);
 }
 
-/* Puts a range that is in nobody's hands among the free blocks, cut into the largest aligned ones,
- * each merged as far as it goes. */
-void ash__buddy_insert_range(struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                             uint64_t index, uint64_t end);
+/*
+ * This CPU's cache, between enter and leave, with no lock. Dekker's protocol, its rare side heavy:
+ * who takes from other CPUs' caches (cpu.c) closes them, fences heavily, and waits while they are
+ * busy. False: closed; go by the lock.
+ */
+static inline bool cache_enter(struct ash_buddy_cpu *cpu, uint32_t closed_mask) {
+    ash_store_relaxed(&cpu->busy, 1u);
+    ash_port_fence_light();
+    return ASH_LIKELY((ash_load_acquire(&cpu->closed) & closed_mask) == 0);
+}
 
-/* The order of the free block that holds the frame, or -1. */
-int ash__buddy_free_order(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                          uint64_t index);
+static inline void cache_leave(struct ash_buddy_cpu *cpu) {
+    ash_store_release(&cpu->busy, 0u);
+}
+
+/* Takes a frame; the spot must hold one. */
+static inline ash_pfn_t spot_pop(struct ash_buddy_spot *spot, uint64_t held) {
+    ash_store_relaxed(&spot->held, held & (held - 1));
+    return spot->first + ash_ctz64(held);
+}
+
+/* Puts a freed frame; false if it is none of the spot's frames, or one that is free already. */
+static inline bool spot_push(struct ash_buddy_spot *spot, ash_pfn_t pfn) {
+    uint64_t offset = pfn - spot->first;
+    if (offset >= WORD_FRAMES)
+        return false;
+    uint64_t bit = UINT64_C(1) << offset, held = spot->held;
+    if (ASH_UNLIKELY(((held | spot->edge | ash_load_relaxed(spot->word)) & bit) != 0))
+        return false;
+    ash_store_relaxed(&spot->held, held | bit);
+    return true;
+}
+
+/* map.c: the index over the words. All under the lock. */
+
+void ash__buddy_set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t orders);
+
+/* `orders` of the word's chunk as they should be; a claimed word has nothing. */
+static inline uint64_t orders_with(const struct ash_buddy *buddy, uint64_t orders, uint64_t word) {
+    uint64_t w = word % CHUNK_WORDS;
+    if ((orders & CLAIM << w) != 0)
+        return orders;
+    return (orders & ~(ROWS << w)) | column_of(buddy->words[word]) << w;
+}
+
+/* Makes the index say what the word holds. */
+static inline void reindex(struct ash_buddy *buddy, uint64_t word) {
+    uint64_t orders = buddy->orders[word / CHUNK_WORDS], now = orders_with(buddy, orders, word);
+    if (now != orders)
+        ash__buddy_set_orders(buddy, word / CHUNK_WORDS, now);
+}
+void ash__buddy_reindex_block(struct ash_buddy *buddy, uint64_t place, uint32_t order);
+void ash__buddy_set_hint(struct ash_buddy *buddy, uint64_t chunk, uint32_t hint);
+
+/* The first wholly free chunk of [chunk, end), as the index knows it, or `end`. */
+uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, uint64_t end);
+
+/* Indexes every block that was freed and not indexed yet. */
+void ash__buddy_index_hot(struct ash_buddy *buddy);
+
+/* The chunk that an allocation from a chunk of `class` or more should use, or NOWHERE. */
+uint64_t ash__buddy_choose(struct ash_buddy *buddy, uint32_t class, uint32_t hint);
+
+/* blocks.c: blocks of the map, by place. All under the lock. */
+
+uint64_t ash__buddy_take(struct ash_buddy *buddy, uint32_t order, uint32_t hint);
+/* False, and nothing is changed: some of its frames are free already. */
+bool ash__buddy_give(struct ash_buddy *buddy, uint64_t place, uint32_t order);
+
+/* range.c: runs of any length of the map, by place. All under the lock. */
+
+/* The first place of [place, end) that is free (or, free false, is not), or `end`. */
+uint64_t ash__buddy_find(const struct ash_buddy *buddy, uint64_t place, uint64_t end, bool free);
+void ash__buddy_set_range(struct ash_buddy *buddy, uint64_t place, uint64_t end, bool free);
+
+/* cpu.c: what CPUs' caches hold. */
+
+/* Leaves a section that has the lock. Reports a double free that came to light, calls low(). */
+void ash__buddy_unlock(struct ash_buddy *buddy, struct section section);
+
+/* Under the lock: fills the cache of this CPU from the map. False: nothing is free there. */
+bool ash__buddy_refill(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint);
+/* Under the lock: puts the frees that this CPU's cache collected into the map. */
+void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);
+/* Under the lock: gives back what this CPU's cache, or every one, holds. */
+void ash__buddy_return_own(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);
+void ash__buddy_return_all(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);
+bool ash__buddy_close_others(struct ash_buddy *buddy, const struct ash_buddy_cpu *self, bool all);
+void ash__buddy_open_others(struct ash_buddy *buddy);
+/* In the cache: the next claimed word becomes the one to allocate from. False: none is left. */
+bool ash__buddy_next_claim(struct ash_buddy_cpu *cpu, uint32_t hint);
+/* In the cache: collects the free of a frame that is in none of its spots. False: no room. */
+bool ash__buddy_collect(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place);
+/* Under the lock: which of these frames of a word lie in CPUs' caches to be allocated from. */
+uint64_t ash__buddy_claimed_bits(const struct ash_buddy *buddy, uint64_t word, uint64_t bits);
+void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed);
+uint64_t ash__buddy_cached_pages(const struct ash_buddy *buddy);
+
+/*
+ * state.c: a byte a frame, of a hardened instance: one more than the order of the allocated block
+ * that starts there, STATE_RESERVED, or 0. Changed by who allocates or frees the frame; that is
+ * one at a time, or a broken contract.
+ */
+enum { STATE_NONE = 0, STATE_RESERVED = 31 };
+void ash__buddy_state_set(struct ash_buddy *buddy, uint64_t place, uint64_t len, uint8_t state);
+/* False: no block of this order is allocated there. */
+bool ash__buddy_state_forget(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
+/* Panics if the state bytes know why a free of the block is wrong. */
+void ash__buddy_explain_state(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
+                              ash_pfn_t first, uint32_t order);
 
 #endif

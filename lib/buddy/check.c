@@ -1,130 +1,282 @@
 /* SPDX-License-Identifier: MIT */
-/* check.c: the audit of the invariants that DESIGN.md numbers. */
+/* check.c: the audit of the invariants that DESIGN.md numbers. All other CPUs are kept out. */
 #include "buddy_internal.h"
 
-/* I1: a bit above is set exactly if the word below is not 0. */
-static bool summaries_are_true(const struct ash_buddy_bitmap *map, uint64_t bits) {
-    for (uint64_t l = 0; l + 1 < map->level_count; l++) {
-        uint64_t words = (bits + 63) / 64;
-        for (uint64_t w = 0; w < ash_align_up(words, 64); w++) {
-            bool expected = w < words && map->level[l][w] != 0;
-            if ((map->level[l + 1][w / 64] >> w % 64 & 1) != expected)
-                return false;
+/* Map and index */
+
+static uint64_t frames_of_word(const struct ash_buddy_span *span, uint64_t word) {
+    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES, end = span->first + span->len_pages;
+    uint64_t frames = UINT64_MAX;
+    if (first < span->first)
+        frames = span->first - first >= WORD_FRAMES ? 0 : frames << (span->first - first);
+    if (end < first + WORD_FRAMES)
+        frames = end <= first ? 0 : frames & (UINT64_MAX >> (WORD_FRAMES - (end - first)));
+    return frames;
+}
+
+static bool hot_covers(const struct ash_buddy *buddy, uint64_t word) {
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(buddy->hot); i++) {
+        const struct ash_buddy_hot *hot = &buddy->hot[i];
+        for (uint32_t b = 0; b < hot->count; b++) {
+            if (word - hot->blocks[b] / WORD_FRAMES < words_in(i % 16))
+                return true;
         }
-        bits = words;
     }
+    return false;
+}
+
+static const char *check_word(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
+                              uint64_t word) {
+    uint64_t bits = buddy->words[word], frames = frames_of_word(span, word);
+    uint64_t known = buddy->orders[word / CHUNK_WORDS] >> word % CHUNK_WORDS;
+    if ((bits & ~frames) != 0)
+        return "I1: a frame outside the regions is free";
+    if ((known & CLAIM) != 0)
+        return (known & ROWS) == 0 ? NULL : "I4: the index knows of free blocks in a claimed word";
+    if ((column_of(bits) & ~known) != 0 && !hot_covers(buddy, word))
+        return "I2: a free block is neither indexed nor hot";
+    return NULL;
+}
+
+static const char *check_chunk(const struct ash_buddy *buddy, uint64_t chunk) {
+    uint32_t class = buddy->classes[chunk] & CLASS_MASK, hint = buddy->classes[chunk] >> HINT_SHIFT;
+    if ((buddy->classes[chunk] & ~(1u << HINT_SHIFT)) != class ||
+        class != class_of_orders(buddy->orders[chunk]))
+        return "I3: a chunk's class is not that of its largest free block";
+    uint32_t own = class == CLASS_EMPTY ? 0 : hint * 9 + class;
+    for (uint32_t set = 0; set < SET_COUNT; set++) {
+        uint64_t word = buddy->sets[chunk / 64 * SET_COUNT + set];
+        if ((word >> chunk % 64 & 1) != (class != CLASS_NONE && set == own))
+            return "I3: a chunk is not in the set of its class alone";
+    }
+    return NULL;
+}
+
+/* A bit above is set exactly if the word below is not 0. */
+static const char *check_summaries(const struct ash_buddy *buddy) {
+    uint64_t words = (buddy->chunk_count + 63) / 64;
+    uint64_t past = buddy->chunk_count % 64 == 0 ? 0 : UINT64_MAX << buddy->chunk_count % 64;
+    for (uint32_t set = 0; set < SET_COUNT; set++) {
+        if ((buddy->sets[(words - 1) * SET_COUNT + set] & past) != 0)
+            return "I3: a set has a chunk that does not exist";
+    }
+    for (uint64_t l = 0; l < buddy->level_count; l++, words = (words + 63) / 64) {
+        uint64_t limit = l + 1 < buddy->level_count ? ash_align_up(words, 64) : 1;
+        for (uint64_t i = 0; i < limit * SET_COUNT; i++) {
+            uint64_t w = i / SET_COUNT, set = i % SET_COUNT;
+            bool full = w < words && buddy->sets[buddy->level_at[l] + i] != 0;
+            uint64_t above =
+                l + 1 == buddy->level_count
+                    ? buddy->nonempty >> set
+                    : buddy->sets[buddy->level_at[l + 1] + w / 64 * SET_COUNT + set] >> w % 64;
+            if ((above & 1) != full)
+                return "I3: a summary bit and the word that it stands for differ";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_hot(const struct ash_buddy *buddy) {
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(buddy->hot); i++) {
+        const struct ash_buddy_hot *hot = &buddy->hot[i];
+        if (hot->count > ASH_BUDDY__HOT_MAX || (buddy->hot_any >> i & 1) != (hot->count != 0) ||
+            ((i % 16 == 0 || i % 16 >= CHUNK_ORDER) && hot->count != 0))
+            return "I5: a list of hot blocks and its count or mask differ";
+        for (uint32_t b = 0; b < hot->count; b++) {
+            if (!ash_is_aligned(hot->blocks[b], UINT64_C(1) << i % 16) ||
+                hot->blocks[b] / CHUNK_FRAMES >= buddy->chunk_count)
+                return "I5: a hot block is nowhere";
+        }
+    }
+    return NULL;
+}
+
+/* Caches */
+
+/* Frames of one word that a cache holds. */
+struct piece {
+    uint64_t word, bits;
+};
+
+/* Number `i` of a CPU's pieces: spots, claims, collected frames; bits 0 where nothing is held.
+ * False: there are no more. */
+static bool piece_of(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu, uint32_t i,
+                     struct piece *piece) {
+    enum { CLAIMS = 3, FREED = CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX };
+    const struct ash_buddy_spot *spot = NULL;
+    if (i >= FREED + ASH_BUDDY__SPOTS_MAX)
+        return false;
+    if (i < CLAIMS) {
+        spot = &cpu->spots[i];
+    } else if (i < FREED) {
+        uint32_t hint = (i - CLAIMS) / ASH_BUDDY__CLAIMS_MAX;
+        uint32_t at = (i - CLAIMS) % ASH_BUDDY__CLAIMS_MAX;
+        spot = at < cpu->claim_count[hint] ? &cpu->claims[hint][at] : NULL;
+    } else {
+        spot = i - FREED < cpu->freed_count ? &cpu->freed[i - FREED] : NULL;
+    }
+    *piece = (struct piece){0, 0};
+    if (spot != NULL && spot->held != 0)
+        *piece = (struct piece){(uint64_t)(spot->word - buddy->words), spot->held};
     return true;
 }
 
-static uint64_t bits_set(const struct ash_buddy_bitmap *map, uint64_t bits) {
-    uint64_t count = 0;
-    for (uint64_t w = 0; w < (bits + 63) / 64; w++)
-        count += ash_popcount64(map->level[0][w]);
-    return count;
-}
-
-static uint64_t index_end(const struct ash_buddy *buddy) {
-    const struct ash_buddy_span *last = &buddy->spans[buddy->span_count - 1];
-    return ash_align_up(last->index_first + last->len_pages, UINT64_C(1) << last->order_max);
-}
-
-/* I1 and I2, order by order. */
-static const char *check_orders(const struct ash_buddy *buddy) {
-    uint64_t end = index_end(buddy), pages = 0;
-    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
-        const struct ash_buddy_bitmap *map = &buddy->free_map[order];
-        uint64_t bits = ash_align_up(end, UINT64_C(1) << order) >> order;
-        if (!summaries_are_true(map, bits))
-            return "I1: a summary bit and the word that it stands for differ";
-        uint64_t lone = buddy->lone[order];
-        if (lone != LONE_NONE && (lone >= bits || bitmap_test(map, lone)))
-            return "I2: an order's lone free block is in its bitmap too, or nowhere";
-        uint64_t blocks = bits_set(map, bits) + (lone != LONE_NONE);
-        if (blocks != buddy->free_blocks[order])
-            return "I2: the count of an order's free blocks is not how many it holds";
-        if ((blocks != 0) != ((buddy->orders_free >> order & 1) != 0))
-            return "I2: the mask of orders with free blocks is wrong";
-        pages += blocks << order;
-    }
-    return pages == buddy->free_pages ? NULL : "I2: the count of free pages is wrong";
-}
-
-/* What a walk over the frames counted. */
-struct census {
-    uint64_t free_blocks[ASH_BUDDY_ORDERS];
-    uint64_t used_pages, reserved_pages;
-};
-
-/* What starts at `index`, as the state byte and the free bits say; *len is its length. */
-static const char *check_at(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                            uint64_t index, struct census *census, uint64_t *len) {
-    uint64_t rest = span->index_first + span->len_pages - index;
-    uint8_t state = *state_at(span, index);
-    uint32_t claims = state != STATE_NONE;
-    *len = 1;
-    if (state == STATE_RESERVED) {
-        census->reserved_pages++;
-    } else if (state != STATE_NONE) {
-        uint32_t order = state_order(state);
-        if (!state_is_head(state) || order > span->order_max)
-            return "I5: a state byte that no allocation writes";
-        *len = UINT64_C(1) << order;
-        if (!ash_is_aligned(index, *len) || *len > rest)
-            return "I5: an allocated block is not aligned, or crosses the end of its region";
-        census->used_pages += *len;
-    }
-    for (uint32_t order = 0; order <= span->order_max; order++) {
-        if (!ash_is_aligned(index, UINT64_C(1) << order) || !is_free(buddy, order, index))
-            continue;
-        *len = UINT64_C(1) << order;
-        if (++claims > 1)
-            return "I6: a frame is in two blocks";
-        if (*len > rest)
-            return "I3: a free block crosses the end of its region";
-        if (order < span->order_max && is_free(buddy, order, index ^ *len))
-            return "I4: two buddies are both free";
-        census->free_blocks[order]++;
-    }
-    return claims == 0 ? "I6: a frame is in no block" : NULL;
-}
-
-/* I3 to I6: the blocks of a span follow each other without gap or overlap. */
-static const char *check_span(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                              struct census *census) {
-    uint64_t end = span->index_first + span->len_pages, len;
-    for (uint64_t index = span->index_first; index < end; index += len) {
-        const char *broken = check_at(buddy, span, index, census, &len);
-        if (broken != NULL)
-            return broken;
-        for (uint64_t i = index + 1; i < index + len; i++) {
-            if (*state_at(span, i) != STATE_NONE)
-                return "I6: a frame inside a block has a state of its own";
+static bool piece_is_elsewhere(const struct ash_buddy *buddy, const struct piece *piece,
+                               uint32_t cpu, uint32_t at) {
+    struct piece other;
+    for (uint32_t c = 0; c <= cpu; c++) {
+        for (uint32_t i = 0; (c < cpu || i < at) && piece_of(buddy, &buddy->cpus[c], i, &other);
+             i++) {
+            if (other.word == piece->word && (other.bits & piece->bits) != 0)
+                return true;
         }
     }
+    return false;
+}
+
+static const char *check_pieces(const struct ash_buddy *buddy, uint32_t cpu) {
+    struct piece piece;
+    for (uint32_t i = 0; piece_of(buddy, &buddy->cpus[cpu], i, &piece); i++) {
+        if (piece.bits == 0)
+            continue;
+        if (piece.word >= buddy->chunk_count * CHUNK_WORDS)
+            return "I6: a cache holds frames that are nowhere";
+        const struct ash_buddy_span *span = span_of_place(buddy, piece.word * WORD_FRAMES);
+        if ((piece.bits & ~frames_of_word(span, piece.word)) != 0)
+            return "I6: a cache holds frames that are nowhere";
+        if ((piece.bits & buddy->words[piece.word]) != 0)
+            return "I6: a frame is in a cache and in the map";
+        if (piece_is_elsewhere(buddy, &piece, cpu, i))
+            return "I6: a frame is in caches twice";
+    }
     return NULL;
 }
 
-static const char *check_locked(const struct ash_buddy *buddy) {
-    const char *broken = check_orders(buddy);
-    struct census census = {.used_pages = 0};
-    for (uint32_t i = 0; i < buddy->span_count && broken == NULL; i++)
-        broken = check_span(buddy, &buddy->spans[i], &census);
+/* Each claim's word is marked; the count of marks shows the other way round (I4). */
+static const char *check_claims(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu,
+                                uint64_t *claims, uint64_t *pages) {
+    for (uint32_t hint = 0; hint < 2; hint++) {
+        if (cpu->claim_count[hint] > ASH_BUDDY__CLAIMS_MAX ||
+            cpu->claim_at[hint] > cpu->claim_count[hint])
+            return "I4: more claims than there is room for";
+        for (uint32_t i = 0; i < cpu->claim_count[hint]; i++) {
+            uint64_t word = (uint64_t)(cpu->claims[hint][i].word - buddy->words);
+            if (word >= buddy->chunk_count * CHUNK_WORDS ||
+                (buddy->orders[word / CHUNK_WORDS] & CLAIM << word % CHUNK_WORDS) == 0)
+                return "I4: a claimed word is not marked as claimed";
+        }
+        *claims += cpu->claim_count[hint];
+        *pages += cpu->claimed_pages[hint];
+    }
+    if (cpu->freed_count > ASH_BUDDY__SPOTS_MAX)
+        return "I6: more collected frees than there is room for";
+    return NULL;
+}
+
+static const char *check_caches(const struct ash_buddy *buddy) {
+    uint64_t claims = 0, marks = 0, pages = 0;
+    const char *broken = NULL;
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX && broken == NULL; cpu++)
+        broken = check_claims(buddy, &buddy->cpus[cpu], &claims, &pages);
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX && broken == NULL; cpu++)
+        broken = check_pieces(buddy, cpu);
     if (broken != NULL)
         return broken;
-    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
-        if (census.free_blocks[order] != buddy->free_blocks[order])
-            return "I3: a free bit inside another block, or outside every region";
-    }
-    if (census.reserved_pages != buddy->reserved_pages ||
-        census.used_pages != buddy->total_pages - buddy->free_pages - buddy->reserved_pages ||
-        census.used_pages > buddy->peak_used_pages)
-        return "I7: the counts of used, reserved or peak pages are wrong";
+    for (uint64_t chunk = 0; chunk < buddy->chunk_count; chunk++)
+        marks += ash_popcount64(buddy->orders[chunk] & 0xff * CLAIM);
+    if (marks != claims)
+        return "I4: a word is marked as claimed and no cache claims it";
+    return pages == buddy->claimed_pages ? NULL : "I7: the count of claimed pages is wrong";
+}
+
+/* Counts, and a hardened instance's state bytes */
+
+static const char *check_counts(const struct ash_buddy *buddy) {
+    uint64_t free_pages = 0;
+    for (uint64_t word = 0; word < buddy->chunk_count * CHUNK_WORDS; word++)
+        free_pages += ash_popcount64(buddy->words[word]);
+    if (free_pages != buddy->map_pages)
+        return "I7: the count of the map's free pages is wrong";
+    free_pages += ash__buddy_cached_pages(buddy);
+    if (free_pages > buddy->total_pages || buddy->reserved_pages > buddy->total_pages - free_pages)
+        return "I7: more pages are free or reserved than there are";
     return NULL;
+}
+
+/* What starts at `place`; *len is how far it goes, *cached and *reserved count. */
+static const char *check_state_at(const struct ash_buddy *buddy, uint64_t place, uint64_t rest,
+                                  uint64_t *len, uint64_t *cached, uint64_t *reserved) {
+    uint8_t state = buddy->state[place];
+    bool is_free = (buddy->words[place / WORD_FRAMES] >> place % WORD_FRAMES & 1) != 0;
+    *len = 1;
+    *reserved += state == STATE_RESERVED;
+    *cached += state == STATE_NONE && !is_free;
+    if (state == STATE_NONE)
+        return NULL;
+    if (is_free)
+        return "I8: a free frame has a state";
+    if (state == STATE_RESERVED)
+        return NULL;
+    if (state > ASH_BUDDY_ORDERS)
+        return "I8: a state byte that nobody writes";
+    *len = UINT64_C(1) << (state - 1);
+    if (*len > rest || !ash_is_aligned(pfn_of(buddy, place), *len))
+        return "I8: an allocated block is not aligned, or crosses the end of its region";
+    if (ash__buddy_find(buddy, place, place + *len, true) != place + *len)
+        return "I8: a frame inside an allocated block is free";
+    for (uint64_t i = 1; i < *len; i++) {
+        if (buddy->state[place + i] != STATE_NONE)
+            return "I8: a frame inside a block has a state of its own";
+    }
+    return NULL;
+}
+
+static const char *check_state(const struct ash_buddy *buddy) {
+    uint64_t cached = 0, reserved = 0, len;
+    for (uint32_t i = 0; i < buddy->span_count && buddy->state != NULL; i++) {
+        const struct ash_buddy_span *span = &buddy->spans[i];
+        uint64_t place = place_of(span, span->first), end = place + span->len_pages;
+        for (; place < end; place += len) {
+            const char *broken =
+                check_state_at(buddy, place, end - place, &len, &cached, &reserved);
+            if (broken != NULL)
+                return broken;
+        }
+    }
+    if (buddy->state == NULL)
+        return NULL;
+    if (cached != ash__buddy_cached_pages(buddy))
+        return "I8: a frame is neither free nor in a cache, a block or reserved, or twice";
+    return reserved == buddy->reserved_pages ? NULL : "I8: the count of reserved pages is wrong";
+}
+
+static const char *check_closed(const struct ash_buddy *buddy) {
+    const char *broken = check_hot(buddy);
+    for (uint32_t i = 0; i < buddy->span_count && broken == NULL; i++) {
+        const struct ash_buddy_span *span = &buddy->spans[i];
+        for (uint64_t chunk = span->chunk_first; chunk < span_chunk_end(span); chunk++) {
+            for (uint32_t w = 0; w < CHUNK_WORDS && broken == NULL; w++)
+                broken = check_word(buddy, span, chunk * CHUNK_WORDS + w);
+            if (broken == NULL)
+                broken = check_chunk(buddy, chunk);
+        }
+    }
+    if (broken == NULL)
+        broken = check_summaries(buddy);
+    if (broken == NULL)
+        broken = check_caches(buddy);
+    if (broken == NULL)
+        broken = check_counts(buddy);
+    return broken != NULL ? broken : check_state(buddy);
 }
 
 const char *ash_buddy_check(struct ash_buddy *buddy) {
-    buddy_lock(buddy);
-    const char *broken = check_locked(buddy);
-    buddy_unlock(buddy);
+    struct section section = section_enter(buddy);
+    ash_spin_lock(&buddy->lock);
+    ash__buddy_close_others(buddy, section.cpu, true);
+    const char *broken = check_closed(buddy);
+    ash__buddy_open_others(buddy);
+    ash_spin_unlock(&buddy->lock);
+    section_leave(buddy, section);
     return broken;
 }

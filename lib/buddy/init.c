@@ -1,54 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * init.c: lays the buddy's notes out in the caller's storage, in this order: the spans, the bitmaps
- * (order by order, level by level), the state bytes.
- */
-#include "buddy_internal.h"
-
+/* init.c: sizes, and a buddy whose frames are all free. */
 #include <ashlar/checked.h>
 
-/* Plain arithmetic below cannot overflow: at most 2^32 spans of 40 bytes, 2^42 indices. */
+#include "buddy_internal.h"
+
+/* Where the tables lie in the storage, in bytes from its first multiple of a chunk's line. */
 struct layout {
-    uint64_t index_end;
-    uint64_t total_pages;
-    uint64_t spans_bytes, words, bytes;
+    uint64_t total_pages, chunk_count, level_count, set_words;
+    uint64_t orders_at, sets_at, spans_at, classes_at, state_at, bytes;
 };
 
-/* The largest order of which the region holds an aligned block. */
-static uint32_t region_order_max(const struct ash_buddy_region *region) {
-    uint32_t order = ASH_BUDDY_ORDER_MAX;
-    uint64_t end = region->first + region->len_pages;
-    while (ash_align_up(region->first, UINT64_C(1) << order) + (UINT64_C(1) << order) > end)
-        order--;
-    return order;
-}
-
-/*
- * Gives the region its indices, from the next multiple of 2^order_max: so a block and its buddy, up
- * to that order, are neighbours that no other region shares. The gaps add up to less than three
- * times 2^order_max, so to less than three times the region.
- */
-static struct ash_buddy_span span_place(const struct ash_buddy_region *region, uint64_t *index) {
-    struct ash_buddy_span span = {.first = region->first, .len_pages = region->len_pages};
-    span.order_max = region_order_max(region);
-    uint64_t align = UINT64_C(1) << span.order_max;
-    span.index_first = ash_align_up(*index, align) + (region->first & (align - 1));
-    *index = ash_align_up(span.index_first + region->len_pages, align);
-    return span;
-}
-
-static uint64_t level_words(uint64_t bits) {
-    return (bits + 63) / 64;
-}
-
-static uint64_t order_bits(uint64_t index_end, uint32_t order) {
-    return ash_align_up(index_end, UINT64_C(1) << order) >> order;
-}
+enum { LINE = 64 };
 
 static bool config_is_valid(const struct ash_buddy_config *config) {
-    if (config == NULL || config->regions == NULL || config->region_count == 0)
-        return false;
     uint64_t previous_end = 0, total_pages = 0;
+    if (config == NULL || config->regions == NULL || config->region_count == 0 ||
+        config->high_pages < config->low_pages || (config->low_pages != 0 && config->low == NULL))
+        return false;
     for (uint32_t i = 0; i < config->region_count; i++) {
         const struct ash_buddy_region *region = &config->regions[i];
         if (region->len_pages == 0 || region->first < previous_end ||
@@ -61,24 +29,36 @@ static bool config_is_valid(const struct ash_buddy_config *config) {
     return true;
 }
 
+/* Chunks that a region begins, at most 2^31 + 2. */
+static uint64_t chunks_of(const struct ash_buddy_region *region) {
+    return (region->first + region->len_pages - 1) / CHUNK_FRAMES - region->first / CHUNK_FRAMES +
+           1;
+}
+
 static bool layout_of(const struct ash_buddy_config *config, struct layout *layout) {
     if (!config_is_valid(config))
         return false;
-    *layout = (struct layout){.index_end = 0};
+    *layout = (struct layout){.total_pages = 0};
     for (uint32_t i = 0; i < config->region_count; i++) {
         layout->total_pages += config->regions[i].len_pages;
-        span_place(&config->regions[i], &layout->index_end);
+        layout->chunk_count += chunks_of(&config->regions[i]);
     }
-    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
-        uint64_t bits = order_bits(layout->index_end, order);
-        do {
-            bits = level_words(bits);
-            layout->words += bits;
-        } while (bits > 1);
-    }
-    layout->spans_bytes = (uint64_t)config->region_count * sizeof(struct ash_buddy_span);
-    layout->bytes = layout->spans_bytes + layout->words * 8 + layout->total_pages;
-    return layout->bytes <= SIZE_MAX;
+    uint64_t bits = layout->chunk_count;
+    do {
+        bits = (bits + 63) / 64;
+        layout->set_words += bits * SET_COUNT;
+        layout->level_count++;
+    } while (bits > 1);
+    layout->orders_at = layout->chunk_count * CHUNK_WORDS * 8;
+    layout->sets_at = layout->orders_at + layout->chunk_count * 8;
+    layout->spans_at = layout->sets_at + layout->set_words * 8;
+    layout->classes_at =
+        layout->spans_at + (uint64_t)config->region_count * sizeof(struct ash_buddy_span);
+    layout->state_at = layout->classes_at + layout->chunk_count;
+    layout->bytes = layout->state_at + LINE - ASH_BUDDY_STORAGE_ALIGN;
+    if (config->hardened)
+        layout->bytes += layout->chunk_count * CHUNK_FRAMES;
+    return layout->level_count <= ASH_BUDDY__LEVELS_MAX;
 }
 
 size_t ash_buddy_storage_size(const struct ash_buddy_config *config) {
@@ -86,28 +66,44 @@ size_t ash_buddy_storage_size(const struct ash_buddy_config *config) {
     return layout_of(config, &layout) ? (size_t)layout.bytes : 0;
 }
 
-static void carve_bitmaps(struct ash_buddy *buddy, uint64_t *words, uint64_t index_end) {
-    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
-        struct ash_buddy_bitmap *map = &buddy->free_map[order];
-        buddy->lone[order] = LONE_NONE;
-        uint64_t bits = order_bits(index_end, order);
-        do {
-            bits = level_words(bits);
-            map->level[map->level_count++] = words;
-            words += bits;
-        } while (bits > 1);
+static void carve(struct ash_buddy *buddy, const struct layout *layout, uint8_t *base,
+                  bool hardened) {
+    buddy->words = (uint64_t *)(void *)base;
+    buddy->orders = (uint64_t *)(void *)(base + layout->orders_at);
+    buddy->sets = (uint64_t *)(void *)(base + layout->sets_at);
+    buddy->spans = (struct ash_buddy_span *)(void *)(base + layout->spans_at);
+    buddy->classes = base + layout->classes_at;
+    buddy->state = hardened ? base + layout->state_at : NULL;
+    uint64_t bits = buddy->chunk_count = layout->chunk_count, at = 0;
+    do {
+        bits = (bits + 63) / 64;
+        buddy->level_at[buddy->level_count++] = at;
+        at += bits * SET_COUNT;
+    } while (bits > 1);
+}
+
+static void add_spans(struct ash_buddy *buddy, const struct ash_buddy_config *config) {
+    uint64_t chunk = 0;
+    buddy->span_count = config->region_count;
+    for (uint32_t i = 0; i < config->region_count; i++) {
+        const struct ash_buddy_region *region = &config->regions[i];
+        struct ash_buddy_span *span = &buddy->spans[i];
+        span->first = region->first;
+        span->len_pages = region->len_pages;
+        span->chunk_first = chunk;
+        span->word_bias = (region->first / CHUNK_FRAMES - chunk) * CHUNK_WORDS;
+        chunk += chunks_of(region);
     }
 }
 
-static void carve_spans(struct ash_buddy *buddy, const struct ash_buddy_config *config,
-                        uint8_t *state) {
-    uint64_t index = 0;
-    for (uint32_t i = 0; i < config->region_count; i++) {
-        struct ash_buddy_span *span = &buddy->spans[i];
-        *span = span_place(&config->regions[i], &index);
-        span->state = state;
-        state += span->len_pages;
-    }
+/* Chunks at a region's ends that can never be whole serve what cannot be moved. */
+static void free_span(struct ash_buddy *buddy, const struct ash_buddy_span *span) {
+    uint64_t place = place_of(span, span->first), end = place + span->len_pages;
+    if (place % CHUNK_FRAMES != 0)
+        buddy->classes[place / CHUNK_FRAMES] = ASH_BUDDY_UNMOVABLE << HINT_SHIFT;
+    if (end % CHUNK_FRAMES != 0)
+        buddy->classes[end / CHUNK_FRAMES] = ASH_BUDDY_UNMOVABLE << HINT_SHIFT;
+    ash__buddy_set_range(buddy, place, end, true);
 }
 
 int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *config, void *storage,
@@ -118,18 +114,21 @@ int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *confi
         storage_bytes < layout.bytes)
         return -ASH_EINVAL;
     __builtin_memset(storage, 0, (size_t)layout.bytes);
-    *buddy = (struct ash_buddy){.spans = storage,
-                                .span_count = config->region_count,
-                                .total_pages = layout.total_pages,
-                                .free_pages = layout.total_pages};
+    __builtin_memset(buddy, 0, sizeof(*buddy));
     ash_spin_init(&buddy->lock);
-    uint8_t *bytes = storage;
-    carve_bitmaps(buddy, (uint64_t *)(void *)(bytes + layout.spans_bytes), layout.index_end);
-    carve_spans(buddy, config, bytes + layout.spans_bytes + layout.words * 8);
-    for (uint32_t i = 0; i < buddy->span_count; i++) {
-        const struct ash_buddy_span *span = &buddy->spans[i];
-        ash__buddy_insert_range(buddy, span, span->index_first,
-                                span->index_first + span->len_pages);
-    }
+    buddy->total_pages = layout.total_pages;
+    buddy->low_pages = config->low_pages;
+    buddy->high_pages = config->high_pages;
+    buddy->low = config->low;
+    buddy->context = config->context;
+    buddy->interrupts = config->interrupts;
+    buddy->low_armed = true;
+    buddy->clash = NOWHERE;
+    uintptr_t skip = (0 - (uintptr_t)storage) % LINE; /* a chunk's words share a line */
+    carve(buddy, &layout, (uint8_t *)storage + skip, config->hardened);
+    add_spans(buddy, config);
+    for (uint32_t i = 0; i < buddy->span_count; i++)
+        free_span(buddy, &buddy->spans[i]);
+    ash__buddy_cpus_init(buddy, config->hardened || config->interrupts);
     return 0;
 }

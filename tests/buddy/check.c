@@ -10,135 +10,146 @@
         CHECK_STR_EQ(number, (invariant));           \
     } while (0)
 
-/* Of 60 frames: 0 and 30 allocated, 16..19 too, as one block; 40..42 reserved. */
-static void scene(struct ash_buddy *buddy) {
-    buddy_over_one(buddy, 0, 60);
-    CHECK_EQ(ash_buddy_alloc_at(buddy, 16, 2, 5), 0);
-    CHECK_EQ(ash_buddy_alloc_at(buddy, 0, 0, 0), 0);
-    CHECK_EQ(ash_buddy_alloc_at(buddy, 30, 0, 7), 0);
-    CHECK_EQ(ash_buddy_reserve(buddy, 40, 3), 0);
+/* Of 1500 frames from 60 on: some blocks allocated, some reserved, some freed and hot; the CPU's
+ * cache has claims and collected frees. */
+static const uint8_t *scene(struct ash_buddy *buddy, bool hardened) {
+    struct ash_buddy_region region = {60, 1500};
+    struct ash_buddy_config config = {.regions = &region, .region_count = 1, .hardened = hardened};
+    const uint8_t *end = buddy_by(buddy, &config);
+    CHECK_EQ(ash_buddy_alloc_at(buddy, 64, 2), 0);
+    CHECK_EQ(ash_buddy_alloc_at(buddy, 130, 0), 0);
+    CHECK_EQ(ash_buddy_reserve(buddy, 600, 70), 0);
+    ash_buddy_free(buddy, 130, 0);
+    (void)frame_of(buddy, 0);
+    CHECK_EQ(ash_buddy_alloc_at(buddy, 900, 0), 0);
+    ash_buddy_free(buddy, 900, 0);
+    CHECK_EQ(ash_buddy_alloc_at(buddy, 1280, 5), 0);
+    ash_buddy_free(buddy, 1280, 5);
     CHECK(ash_buddy_check(buddy) == NULL);
+    return end;
 }
 
-/* As the buddy itself would, but whatever the state. */
-static void force_free(struct ash_buddy *buddy, uint32_t order, uint64_t block) {
-    buddy->free_map[order].level[0][0] |= UINT64_C(1) << block;
-    buddy->free_blocks[order]++;
-    buddy->free_pages += UINT64_C(1) << order;
-    buddy->orders_free |= 1u << order;
-}
-
+/* All but orders[], which may say more than there is. */
 TEST_CASE(buddy_check, each_flipped_bit_of_storage_is_found) {
     struct ash_buddy buddy;
-    struct ash_buddy_region regions[] = {{5, 90}, {130, 33}};
-    const uint8_t *end = buddy_over(&buddy, regions, 2);
-    CHECK_EQ(ash_buddy_alloc_at(&buddy, 16, 2, 5), 0);
-    CHECK_EQ(ash_buddy_alloc_at(&buddy, 33, 0, 0), 0);
-    CHECK_EQ(ash_buddy_alloc_at(&buddy, 60, 0, 7), 0);
-    CHECK_EQ(ash_buddy_reserve(&buddy, 140, 9), 0);
-    CHECK(ash_buddy_check(&buddy) == NULL);
-    uint8_t *state = buddy.spans[0].state;
-    for (uint8_t *byte = (uint8_t *)(buddy.spans + 2); byte < end; byte++) {
-        bool is_head = byte >= state && (*byte & 31) != 0 && (*byte & 31) != 31;
-        for (uint32_t bit = 0; bit < (is_head ? 5u : 8u); bit++) { /* an owner may be any */
+    const uint8_t *end = scene(&buddy, true);
+    for (uint8_t *byte = (uint8_t *)buddy.words; byte < end; byte++) {
+        bool is_lazy = byte >= (uint8_t *)buddy.orders && byte < (uint8_t *)buddy.sets;
+        bool is_span = byte >= (uint8_t *)buddy.spans && byte < buddy.classes;
+        bool is_class = byte >= buddy.classes && byte < buddy.classes + buddy.chunk_count;
+        bool is_slack = byte >= buddy.state + buddy.chunk_count * 512 ||
+                        (byte >= buddy.state && byte < buddy.state + 60) ||
+                        (byte >= buddy.state + 1560);
+        for (uint32_t bit = 0; bit < 8 && !is_lazy && !is_span && !is_slack; bit++) {
+            if (is_class && bit == 7 && ((*byte & 15) == 0 || (*byte & 15) == 10))
+                continue; /* nothing is free, or all is: no hint yet */
             *byte ^= (uint8_t)(1u << bit);
-            CHECK(ash_buddy_check(&buddy) != NULL);
+            if (ash_buddy_check(&buddy) == NULL)
+                test_fail(__FILE__, __LINE__, "bit %u of byte %u is not missed", bit,
+                          (uint32_t)(byte - (uint8_t *)buddy.words));
             *byte ^= (uint8_t)(1u << bit);
         }
     }
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
-TEST_CASE(buddy_check, false_summary_is_invariant_1) {
+TEST_CASE(buddy_check, free_frame_outside_the_regions_is_invariant_1) {
     struct ash_buddy buddy;
-    buddy_over_one(&buddy, 0, 1000);
-    CHECK(buddy.free_map[0].level_count > 1);
-    buddy.free_map[0].level[1][0] ^= 1;
+    scene(&buddy, false);
+    buddy.words[0] |= 1;
+    CHECK_BROKEN(&buddy, "I1");
+    buddy.words[0] &= ~UINT64_C(1);
+    buddy.words[1560 / 64] |= UINT64_C(1) << 1560 % 64;
     CHECK_BROKEN(&buddy, "I1");
 }
 
-TEST_CASE(buddy_check, wrong_free_counts_are_invariant_2) {
+TEST_CASE(buddy_check, free_block_that_nobody_knows_of_is_invariant_2) {
     struct ash_buddy buddy;
-    scene(&buddy);
-    buddy.free_blocks[2]++;
-    CHECK_BROKEN(&buddy, "I2");
-    buddy.free_blocks[2]--;
-    buddy.free_pages++;
-    CHECK_BROKEN(&buddy, "I2");
-    buddy.free_pages--;
-    buddy.orders_free ^= 1u << 18;
-    CHECK_BROKEN(&buddy, "I2");
-    buddy.orders_free ^= 1u << 18;
-    CHECK(buddy.lone[0] != UINT64_MAX);
-    force_free(&buddy, 0, buddy.lone[0]);
+    scene(&buddy, false);
+    buddy.orders[2] &= ~(UINT64_C(1) << 6);
     CHECK_BROKEN(&buddy, "I2");
 }
 
-TEST_CASE(buddy_check, free_bit_outside_the_regions_is_invariant_3) {
+TEST_CASE(buddy_check, wrong_class_set_or_summary_is_invariant_3) {
     struct ash_buddy buddy;
-    scene(&buddy);
-    force_free(&buddy, 0, 61);
+    scene(&buddy, false);
+    buddy.classes[2]--;
+    CHECK_BROKEN(&buddy, "I3");
+    buddy.classes[2]++;
+    buddy.sets[3] ^= 1;
+    CHECK_BROKEN(&buddy, "I3");
+    buddy.sets[3] ^= 1;
+    buddy.nonempty ^= 1u << 18;
     CHECK_BROKEN(&buddy, "I3");
 }
 
-TEST_CASE(buddy_check, free_block_across_the_end_is_invariant_3) {
+TEST_CASE(buddy_check, claim_and_mark_that_differ_are_invariant_4) {
     struct ash_buddy buddy;
-    scene(&buddy);
-    CHECK_EQ(ash_buddy_alloc_at(&buddy, 48, 3, 0), 0); /* or it would be an unmerged buddy too */
-    CHECK_EQ(ash_buddy_alloc_at(&buddy, 56, 2, 0), 0);
-    buddy.spans[0].state[56] = 0;
-    force_free(&buddy, 3, 7); /* 56..63, of 60 */
-    CHECK_BROKEN(&buddy, "I3");
-}
-
-TEST_CASE(buddy_check, unmerged_buddies_are_invariant_4) {
-    struct ash_buddy buddy;
-    scene(&buddy);
-    buddy.spans[0].state[16] = 0;
-    force_free(&buddy, 2, 4); /* its buddy, block 5, is free */
+    scene(&buddy, false);
+    CHECK(buddy.cpus[0].claim_count[0] != 0);
+    uint64_t word = (uint64_t)(buddy.cpus[0].claims[0][0].word - buddy.words);
+    uint64_t mark = UINT64_C(1) << (56 + word % 8);
+    buddy.orders[word / 8] ^= mark;
+    CHECK_BROKEN(&buddy, "I4");
+    buddy.orders[word / 8] ^= mark;
+    buddy.orders[3] |= UINT64_C(1) << 63; /* a word that nobody claims */
     CHECK_BROKEN(&buddy, "I4");
 }
 
-TEST_CASE(buddy_check, impossible_state_bytes_are_invariant_5) {
+TEST_CASE(buddy_check, hot_block_that_is_none_is_invariant_5) {
     struct ash_buddy buddy;
-    scene(&buddy);
-    uint8_t *state = buddy.spans[0].state;
-    state[0] = 25;
+    scene(&buddy, false);
+    CHECK(buddy.hot[5].count == 1);
+    buddy.hot[5].blocks[0]++;
     CHECK_BROKEN(&buddy, "I5");
-    state[0] = 19; /* order 18, in a region of 60 frames */
+    buddy.hot[5].blocks[0] = UINT64_C(1) << 40;
     CHECK_BROKEN(&buddy, "I5");
-    state[0] = 1;
-    state[30] = 4; /* order 3 at 30 */
-    CHECK_BROKEN(&buddy, "I5");
-    state[30] = 0;
-    state[56] = 4; /* 56..63, of 60 */
-    state[30] = 1;
+    buddy.hot[5].count = 0;
     CHECK_BROKEN(&buddy, "I5");
 }
 
-TEST_CASE(buddy_check, gaps_and_overlaps_are_invariant_6) {
+TEST_CASE(buddy_check, frame_in_two_places_is_invariant_6) {
     struct ash_buddy buddy;
-    scene(&buddy);
-    uint8_t *state = buddy.spans[0].state;
-    state[0] = 0;
+    scene(&buddy, false);
+    struct ash_buddy_spot *spot = &buddy.cpus[0].spots[2];
+    CHECK(spot->held != 0);
+    buddy.cpus[3].spots[2] = *spot;
     CHECK_BROKEN(&buddy, "I6");
-    state[0] = 1;
-    state[18] = 1; /* inside the block at 16 */
-    CHECK_BROKEN(&buddy, "I6");
-    state[18] = 0;
-    state[50] = 1; /* inside a free block */
-    CHECK_BROKEN(&buddy, "I6");
-    state[50] = 0;
-    force_free(&buddy, 0, 30);
+    buddy.cpus[3].spots[2].held = 0;
+    spot->held |= spot->held << 1 | spot->held >> 1; /* and its neighbours, free in the map */
     CHECK_BROKEN(&buddy, "I6");
 }
 
 TEST_CASE(buddy_check, wrong_page_counts_are_invariant_7) {
     struct ash_buddy buddy;
-    scene(&buddy);
-    buddy.reserved_pages++;
+    scene(&buddy, false);
+    buddy.map_pages++;
     CHECK_BROKEN(&buddy, "I7");
-    buddy.reserved_pages--;
-    buddy.peak_used_pages = 5;
+    buddy.map_pages--;
+    buddy.claimed_pages++;
     CHECK_BROKEN(&buddy, "I7");
+    buddy.claimed_pages--;
+    buddy.reserved_pages += 1000;
+    buddy.reserved_pages += 500;
+    CHECK_BROKEN(&buddy, "I7");
+}
+
+TEST_CASE(buddy_check, impossible_state_bytes_are_invariant_8) {
+    struct ash_buddy buddy;
+    scene(&buddy, true);
+    CHECK_EQ(buddy.state[64], 3);
+    static const uint8_t wrong[] = {0, 1, 4, 12, 19, 20, 31, 255};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(wrong); i++) {
+        buddy.state[64] = wrong[i];
+        CHECK_BROKEN(&buddy, "I8");
+    }
+    buddy.state[64] = 3;
+    buddy.state[66] = 1; /* inside */
+    CHECK_BROKEN(&buddy, "I8");
+    buddy.state[66] = 0;
+    buddy.state[1200] = 1; /* free */
+    CHECK_BROKEN(&buddy, "I8");
+    buddy.state[1200] = 0;
+    buddy.state[600] = 0; /* reserved */
+    CHECK_BROKEN(&buddy, "I8");
 }

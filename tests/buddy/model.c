@@ -4,22 +4,28 @@
  * random calls, the answer to each foretold. The model knows nothing of how blocks are found.
  */
 #include "buddy/fixture.h"
+#include "harness/as_cpu.h"
 
-enum { FRAMES = 512, BLOCKS = FRAMES, REGIONS = 5, FREE = -1, RESERVED = -2 };
+enum { FRAMES = 1200, BLOCKS = FRAMES, REGIONS = 5, CPUS = 4, FREE = -1, RESERVED = -2 };
+
+struct block {
+    ash_pfn_t first;
+    uint32_t order;
+};
 
 struct model {
     ash_pfn_t base;         /* of frames 0..FRAMES - 1 of the arrays */
     int16_t region[FRAMES]; /* -1: a hole */
     int16_t block[FRAMES];  /* an index of `blocks`, or FREE or RESERVED */
-    struct ash_buddy_block blocks[BLOCKS];
+    struct block blocks[BLOCKS];
     uint32_t block_count;
-    uint64_t peak_pages;
 };
 
 struct world {
     struct ash_buddy buddy;
     struct model model;
     struct test_random random;
+    bool hardened;
     const uint8_t *canary;
 };
 
@@ -67,17 +73,13 @@ static bool has_room(const struct model *model, uint32_t order) {
     return false;
 }
 
-static void model_allocate(struct model *model, ash_pfn_t first, uint32_t order, uint8_t owner) {
+static void model_allocate(struct model *model, ash_pfn_t first, uint32_t order) {
     uint64_t len = UINT64_C(1) << order;
     CHECK(ash_is_aligned(first, len));
     CHECK(is_one_region(model, first, len));
     CHECK(is_all(model, first, len, FREE));
     fill(model, first, len, (int16_t)model->block_count);
-    model->blocks[model->block_count++] = (struct ash_buddy_block){first, order, owner};
-    uint64_t used = 0;
-    for (uint32_t i = 0; i < model->block_count; i++)
-        used += UINT64_C(1) << model->blocks[i].order;
-    model->peak_pages = ash_max_u64(model->peak_pages, used);
+    model->blocks[model->block_count++] = (struct block){first, order};
 }
 
 /* Random regions between frame 0 and FRAMES - 1, with holes or touching. */
@@ -109,14 +111,21 @@ static void build(struct world *world) {
         model->region[0] = 0;
     }
     memset(model->block, 0xff, sizeof(model->block)); /* FREE */
-    world->canary = buddy_over(&world->buddy, regions, count);
+    world->hardened = test_random_chance(&world->random, 50);
+    struct ash_buddy_config config = {.regions = regions,
+                                      .region_count = count,
+                                      .hardened = world->hardened,
+                                      .interrupts = test_random_chance(&world->random, 20)};
+    world->canary = buddy_by(&world->buddy, &config);
 }
 
 /* Small orders mostly; sometimes one that never fits or does not exist. */
 static uint32_t any_order(struct test_random *random) {
     if (test_random_chance(random, 5))
-        return 8 + (uint32_t)test_random_below(random, 12);
-    uint32_t high = (uint32_t)test_random_below(random, 8);
+        return 9 + (uint32_t)test_random_below(random, 12);
+    uint32_t high = (uint32_t)test_random_below(random, 11);
+    if (test_random_chance(random, 40))
+        return 0;
     return (uint32_t)test_random_below(random, high + 1);
 }
 
@@ -126,16 +135,17 @@ static ash_pfn_t any_frame(struct world *world) {
 
 static void step_alloc(struct world *world) {
     uint32_t order = any_order(&world->random);
-    uint8_t owner = (uint8_t)test_random_below(&world->random, 8);
+    enum ash_buddy_hint hint =
+        test_random_chance(&world->random, 30) ? ASH_BUDDY_UNMOVABLE : ASH_BUDDY_MOVABLE;
     ash_pfn_t first;
-    int result = ash_buddy_alloc(&world->buddy, order, owner, &first);
+    int result = ash_buddy_alloc(&world->buddy, order, hint, &first);
     if (order > ASH_BUDDY_ORDER_MAX) {
         CHECK_EQ(result, -ASH_EINVAL);
     } else if (!has_room(&world->model, order)) {
         CHECK_EQ(result, -ASH_ENOMEM);
     } else {
         CHECK_EQ(result, 0);
-        model_allocate(&world->model, first, order, owner);
+        model_allocate(&world->model, first, order);
     }
 }
 
@@ -144,7 +154,7 @@ static void step_alloc_at(struct world *world) {
     ash_pfn_t first = any_frame(world);
     if (order <= ASH_BUDDY_ORDER_MAX && test_random_chance(&world->random, 90))
         first = ash_align_down(first, UINT64_C(1) << order);
-    int result = ash_buddy_alloc_at(&world->buddy, first, order, 6);
+    int result = ash_buddy_alloc_at(&world->buddy, first, order);
     if (order > ASH_BUDDY_ORDER_MAX || !ash_is_aligned(first, UINT64_C(1) << order) ||
         !is_one_region(&world->model, first, UINT64_C(1) << order)) {
         CHECK_EQ(result, -ASH_EINVAL);
@@ -152,7 +162,7 @@ static void step_alloc_at(struct world *world) {
         CHECK_EQ(result, -ASH_EBUSY);
     } else {
         CHECK_EQ(result, 0);
-        model_allocate(&world->model, first, order, 6);
+        model_allocate(&world->model, first, order);
     }
 }
 
@@ -161,7 +171,7 @@ static void step_free(struct world *world) {
     if (model->block_count == 0)
         return;
     uint32_t which = (uint32_t)test_random_below(&world->random, model->block_count);
-    struct ash_buddy_block block = model->blocks[which];
+    struct block block = model->blocks[which];
     ash_buddy_free(&world->buddy, block.first, block.order);
     fill(model, block.first, UINT64_C(1) << block.order, FREE);
     model->blocks[which] = model->blocks[--model->block_count];
@@ -198,31 +208,71 @@ static void step_release(struct world *world) {
     fill(model, first, len, FREE);
 }
 
-/* A free that names no block: in a hole, inside a block, of another order, of a free frame. */
-static void step_bad_free(struct world *world) {
+/* The lowest aligned block of the order at or above `from` that is free, outside all caches. */
+static void step_alloc_from(struct world *world) {
     struct model *model = &world->model;
-    ash_pfn_t first = any_frame(world);
     uint32_t order = any_order(&world->random);
-    if (is_one_region(model, first, 1)) {
-        int16_t block = model->block[first - model->base];
-        if (block >= 0 && model->blocks[block].first == first &&
-            model->blocks[block].order == order)
-            return;
+    ash_pfn_t from = any_frame(world), first;
+    uint64_t len = UINT64_C(1) << order % 32;
+    ash_buddy_drain_all(&world->buddy);
+    int result = ash_buddy_alloc_from(&world->buddy, from, order, &first);
+    if (order > ASH_BUDDY_ORDER_MAX) {
+        CHECK_EQ(result, -ASH_EINVAL);
+        return;
     }
-    CHECK_REFUSED(ash_buddy_free(&world->buddy, first, order), "free of frame");
+    ash_pfn_t lowest = ash_align_up(ash_max_u64(from, model->base), len);
+    while (lowest < model->base + FRAMES &&
+           !(is_one_region(model, lowest, len) && is_all(model, lowest, len, FREE)))
+        lowest += len;
+    if (from > model->base + FRAMES || lowest >= model->base + FRAMES) {
+        CHECK_EQ(result, -ASH_ENOENT);
+    } else {
+        CHECK_EQ(result, 0);
+        CHECK(first == lowest);
+        model_allocate(model, first, order);
+    }
 }
 
-static void compare_find(struct world *world) {
+static void step_reserve_run(struct world *world) {
     struct model *model = &world->model;
-    ash_pfn_t frame = any_frame(world);
-    struct ash_buddy_block found;
-    int16_t block = is_one_region(model, frame, 1) ? model->block[frame - model->base] : FREE;
-    CHECK(ash_buddy_find(&world->buddy, frame, &found) == (block >= 0));
-    if (block >= 0) {
-        CHECK(found.first == model->blocks[block].first);
-        CHECK_EQ(found.order, model->blocks[block].order);
-        CHECK_EQ(found.owner, model->blocks[block].owner);
+    uint64_t len = 1 + test_random_below(&world->random, 60), fitting = 0;
+    uint64_t align = UINT64_C(1) << test_random_below(&world->random, 7);
+    ash_pfn_t first;
+    int result = ash_buddy_reserve_run(&world->buddy, len, align, &first);
+    for (ash_pfn_t at = ash_align_up(model->base, align); at < model->base + FRAMES; at += align)
+        fitting += is_one_region(model, at, len) && is_all(model, at, len, FREE);
+    CHECK_EQ(result, fitting != 0 ? 0 : -ASH_ENOMEM);
+    if (result == 0) {
+        CHECK(ash_is_aligned(first, align));
+        CHECK(is_one_region(model, first, len) && is_all(model, first, len, FREE));
+        fill(model, first, len, RESERVED);
     }
+}
+
+/* Must this free be refused? Hardened: if it names no block. Else: if a frame of it is free. */
+static bool is_wrong(struct world *world, ash_pfn_t first, uint32_t order) {
+    struct model *model = &world->model;
+    if (order > ASH_BUDDY_ORDER_MAX || !ash_is_aligned(first, UINT64_C(1) << order) ||
+        !is_one_region(model, first, UINT64_C(1) << order))
+        return true;
+    int16_t block = model->block[first - model->base];
+    if (world->hardened)
+        return block < 0 || model->blocks[block].first != first ||
+               model->blocks[block].order != order;
+    bool some_free = false;
+    for (uint64_t i = 0; i < UINT64_C(1) << order; i++)
+        some_free |= model->block[first - model->base + i] == FREE;
+    return some_free;
+}
+
+static void step_bad_free(struct world *world) {
+    ash_pfn_t first = any_frame(world);
+    uint32_t order = any_order(&world->random);
+    if (!is_wrong(world, first, order))
+        return;
+    if (!world->hardened)
+        ash_buddy_drain_all(&world->buddy); /* at once, if the first free is in no cache */
+    CHECK_REFUSED(ash_buddy_free(&world->buddy, first, order), "free of frame");
 }
 
 static void compare_stats(struct world *world) {
@@ -232,25 +282,37 @@ static void compare_stats(struct world *world) {
     CHECK_EQ(stats.free_pages, free_pages);
     CHECK_EQ(stats.reserved_pages, reserved);
     CHECK_EQ(stats.used_pages, stats.total_pages - free_pages - reserved);
-    CHECK_EQ(stats.peak_used_pages, model->peak_pages);
+    CHECK(stats.peak_used_pages >= stats.used_pages);
+    CHECK_EQ(ash_buddy_free_pages(&world->buddy), free_pages);
     int32_t largest = ASH_BUDDY_ORDER_MAX;
     while (largest >= 0 && !has_room(model, (uint32_t)largest))
         largest--;
+    CHECK(stats.largest_free_order <= largest);
+    ash_buddy_drain_all(&world->buddy);
+    stats = stats_of(&world->buddy);
     CHECK_EQ(stats.largest_free_order, largest);
+    CHECK_EQ(stats.free_pages, free_pages);
+    CHECK_EQ(stats.cached_pages, 0);
 }
 
 static void step(struct world *world) {
     uint64_t kind = test_random_below(&world->random, 100);
-    if (kind < 40)
+    if (kind < 38)
         step_alloc(world);
-    else if (kind < 75)
+    else if (kind < 73)
         step_free(world);
-    else if (kind < 85)
+    else if (kind < 79)
         step_alloc_at(world);
-    else if (kind < 90)
+    else if (kind < 82)
+        step_alloc_from(world);
+    else if (kind < 85)
         step_reserve(world);
-    else if (kind < 97)
+    else if (kind < 87)
+        step_reserve_run(world);
+    else if (kind < 94)
         step_release(world);
+    else if (kind < 96)
+        ash_buddy_drain(&world->buddy);
     else
         step_bad_free(world);
 }
@@ -265,42 +327,51 @@ static void give_all_back(struct world *world) {
     }
 }
 
-TEST_CASE(buddy_model, random_calls_match_a_map_of_frames) {
-    static struct world world;
-    for (uint64_t round = 0; round < 120; round++) {
-        world.random = test_random_from(test_seed() + round);
-        build(&world);
-        struct ash_buddy_stats before = stats_of(&world.buddy);
-        for (uint32_t i = 0; i < 150; i++) {
-            step(&world);
-            compare_find(&world);
-            CHECK(ash_buddy_check(&world.buddy) == NULL);
-            if (i % 16 == 0)
-                compare_stats(&world);
+static void compare_free_blocks(struct world *world, const struct ash_buddy_stats *before) {
+    ash_buddy_drain_all(&world->buddy);
+    struct ash_buddy_stats after = stats_of(&world->buddy);
+    CHECK_MEM_EQ(after.free_blocks, before->free_blocks, sizeof(after.free_blocks));
+    CHECK(ash_buddy_check(&world->buddy) == NULL);
+    CHECK(canary_is_alive(world->canary));
+}
+
+TEST_CASE(buddy_model, random_calls_of_four_cpus_match_a_map_of_frames) {
+    struct world *world = test_alloc(sizeof(*world), 64);
+    for (uint64_t round = 0; round < 60; round++) {
+        world->random = test_random_from(test_seed() + round);
+        build(world);
+        struct ash_buddy_stats before = stats_of(&world->buddy);
+        for (uint32_t i = 0; i < 200; i++) {
+            as_cpu((uint32_t)test_random_below(&world->random, CPUS));
+            step(world);
+            const char *broken = ash_buddy_check(&world->buddy);
+            if (broken != NULL)
+                test_fail(__FILE__, __LINE__, "%s", broken);
+            if (i % 32 == 0)
+                compare_stats(world);
         }
-        give_all_back(&world);
-        CHECK(ash_buddy_check(&world.buddy) == NULL);
-        struct ash_buddy_stats after = stats_of(&world.buddy);
-        CHECK_MEM_EQ(after.free_blocks, before.free_blocks, sizeof(after.free_blocks));
-        CHECK(canary_is_alive(world.canary));
+        give_all_back(world);
+        compare_free_blocks(world, &before);
     }
 }
 
 /* Fills with random orders until nothing at all fits, then frees in random order. */
 TEST_CASE(buddy_model, exhausted_and_emptied_it_is_as_new) {
-    static struct world world;
+    struct world *world = test_alloc(sizeof(*world), 64);
     for (uint64_t round = 0; round < 10; round++) {
-        world.random = test_random_from(test_seed() + 1000 + round);
-        build(&world);
-        struct ash_buddy_stats before = stats_of(&world.buddy);
-        while (stats_of(&world.buddy).free_pages != 0)
-            step_alloc(&world);
-        CHECK(ash_buddy_check(&world.buddy) == NULL);
-        while (world.model.block_count != 0)
-            step_free(&world);
-        CHECK(ash_buddy_check(&world.buddy) == NULL);
-        struct ash_buddy_stats after = stats_of(&world.buddy);
-        CHECK_MEM_EQ(after.free_blocks, before.free_blocks, sizeof(after.free_blocks));
-        CHECK_EQ(after.peak_used_pages, after.total_pages);
+        world->random = test_random_from(test_seed() + 1000 + round);
+        build(world);
+        struct ash_buddy_stats before = stats_of(&world->buddy);
+        while (ash_buddy_free_pages(&world->buddy) != 0) {
+            as_cpu((uint32_t)test_random_below(&world->random, CPUS));
+            step_alloc(world);
+        }
+        CHECK(ash_buddy_check(&world->buddy) == NULL);
+        CHECK_EQ(stats_of(&world->buddy).peak_used_pages, before.total_pages);
+        while (world->model.block_count != 0) {
+            as_cpu((uint32_t)test_random_below(&world->random, CPUS));
+            step_free(world);
+        }
+        compare_free_blocks(world, &before);
     }
 }

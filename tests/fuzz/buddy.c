@@ -27,6 +27,7 @@ struct world {
     struct block blocks[BLOCKS];
     uint32_t block_count;
     uint64_t free_pages, reserved_pages, total_pages;
+    bool hardened;
 };
 
 static uint32_t pick(struct world *world, uint32_t limit) {
@@ -49,7 +50,11 @@ static void make_buddy(struct world *world) {
         at += len;
     }
     world->free_pages = world->total_pages;
-    struct ash_buddy_config config = {.regions = regions, .region_count = count};
+    world->hardened = pick(world, 2) != 0;
+    struct ash_buddy_config config = {.regions = regions,
+                                      .region_count = count,
+                                      .hardened = world->hardened,
+                                      .interrupts = pick(world, 4) == 0};
     size_t bytes = ash_buddy_storage_size(&config);
     void *storage = test_alloc(bytes, 64);
     memset(storage, 0xff, bytes); /* init may not count on zeroes */
@@ -102,11 +107,15 @@ static void note_block(struct world *world, ash_pfn_t first, uint32_t order) {
     world->blocks[world->block_count++] = (struct block){first, order};
 }
 
+static enum ash_buddy_hint any_hint(struct world *world) {
+    return pick(world, 3) == 0 ? ASH_BUDDY_UNMOVABLE : ASH_BUDDY_MOVABLE;
+}
+
 static void step_alloc(struct world *world, uint32_t order) {
     ash_pfn_t first;
     if (world->block_count == BLOCKS)
         return;
-    if (ash_buddy_alloc(&world->buddy, order, 0, &first) == 0) {
+    if (ash_buddy_alloc(&world->buddy, order, any_hint(world), &first) == 0) {
         note_block(world, first, order);
         return;
     }
@@ -140,7 +149,7 @@ static void step_alloc_at(struct world *world) {
     ash_pfn_t first = ash_align_down(any_frame(world), len);
     if (world->block_count == BLOCKS)
         return;
-    int result = ash_buddy_alloc_at(&world->buddy, first, order, 0);
+    int result = ash_buddy_alloc_at(&world->buddy, first, order);
     if (!is_in_one_region(world, first, len))
         CHECK_EQ(result, -ASH_EINVAL);
     else if (!is_all(world, first, len, FREE))
@@ -189,11 +198,12 @@ static bool is_block(const struct world *world, ash_pfn_t first, uint32_t order)
     return false;
 }
 
-/* A free of what is no block: most often a frame that is free, for a double free is that. */
+/* A free of what is no block: most often a frame that is free, for a double free is that. Only a
+ * hardened instance sees through all of them at once. */
 static void step_wrong_free(struct world *world) {
     ash_pfn_t first = any_frame(world);
     uint32_t order = pick(world, 4) == 0 ? pick(world, ORDERS + 10) : 0;
-    if (!ASH_ENABLED(ASH_CHECKS >= 1) || is_block(world, first, order))
+    if (!ASH_ENABLED(ASH_CHECKS >= 1) || !world->hardened || is_block(world, first, order))
         return;
     CHECK_PANICS(ash_buddy_free(&world->buddy, first, order), "free of frame");
 }

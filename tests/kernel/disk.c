@@ -7,7 +7,7 @@
 enum { BUFFER_ORDER = 9, BUFFER_BYTES = 4096 << BUFFER_ORDER };
 
 static uint8_t *lent_buffer(struct disk_bench *bench) {
-    uint8_t *buffer = memory_pages_alloc(bench->memory, BUFFER_ORDER, MEMORY_FOREIGN);
+    uint8_t *buffer = memory_pages_alloc(bench->memory, BUFFER_ORDER);
     CHECK(buffer != NULL);
     disk_lend(&bench->disk, buffer, BUFFER_BYTES);
     return buffer;
@@ -108,7 +108,7 @@ TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up) {
 TEST_CASE(disk, a_device_that_cannot_be_reset_writes_to_no_buffer_of_a_caller) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = memory_pages_alloc(bench->memory, 0, MEMORY_FOREIGN);
+    uint8_t *buffer = memory_pages_alloc(bench->memory, 0);
     memset(buffer, 0xee, 4096);
     bench->wrong_used = 1;
     bench->device.never_resets = true;
@@ -163,6 +163,6 @@ TEST_CASE(disk, refuses_blocks_larger_than_its_buffer) {
 
 TEST_CASE(disk, says_that_there_is_no_memory) {
     struct disk_bench *bench = disk_bench_new();
-    while (memory_pages_alloc(bench->memory, 0, MEMORY_FOREIGN) != NULL) {}
+    while (memory_pages_alloc(bench->memory, 0) != NULL) {}
     check_init_fails(bench, -ASH_ENOMEM, "no memory");
 }

@@ -10,7 +10,7 @@
 TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = memory_pages_alloc(bench->memory, 5, MEMORY_FOREIGN);
+    uint8_t *buffer = memory_pages_alloc(bench->memory, 5);
     disk_lend(&bench->disk, buffer, 4096 << 5);
     hosted_clock_set_manual(1000);
     bench->silent = true;
@@ -38,7 +38,7 @@ static void complete_one(void *context) {
 TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    uint8_t *buffer = memory_pages_alloc(bench->memory, 9, MEMORY_FOREIGN);
+    uint8_t *buffer = memory_pages_alloc(bench->memory, 9);
     disk_lend(&bench->disk, buffer, 4096 << 9);
     hosted_clock_set_manual(1000);
     bench->fetches = true;

@@ -77,7 +77,7 @@ TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back) {
     struct kernel_memory *memory = test_kernel_memory(2 << 20);
     void *pages[512], *object;
     uint32_t count = 0;
-    while ((pages[count] = memory_pages_alloc(memory, 0, MEMORY_FOREIGN)) != NULL)
+    while ((pages[count] = memory_pages_alloc(memory, 0)) != NULL)
         count++;
     CHECK(count > 500);
     CHECK(ash_kmalloc(&memory->heap, 32) == NULL);
@@ -88,15 +88,15 @@ TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back) {
     CHECK(object != NULL);
     ash_kfree(&memory->heap, object);
     CHECK(memory_check(memory) == NULL);
-    CHECK(memory_pages_alloc(memory, 63, MEMORY_FOREIGN) == NULL);
+    CHECK(memory_pages_alloc(memory, 63) == NULL);
 }
 
 TEST_CASE(kernel_memory, knows_whose_every_pointer_is) {
     struct kernel_memory *memory = test_kernel_memory(2 << 20);
     strict_base = memory->view.pointer(memory->ranges[0].base);
     memory->view.address = strict_address;
-    while (memory_pages_alloc(memory, 0, MEMORY_FOREIGN) != strict_base) {}
-    void *foreign = memory_pages_alloc(memory, 1, MEMORY_FOREIGN);
+    while (memory_pages_alloc(memory, 0) != strict_base) {}
+    void *foreign = memory_pages_alloc(memory, 1);
     char *large = ash_kmalloc(&memory->heap, 5000), *small = ash_kmalloc(&memory->heap, 50);
     CHECK_EQ(ash_ksize(&memory->heap, large), 8192);
     CHECK_EQ(ash_ksize(&memory->heap, small), 64);

@@ -43,7 +43,7 @@ static struct parcel *take(struct storm *storm, struct test_random *random, enum
         parcel = ash_slab_alloc(&storm->cache.slabs);
     } else {
         size = ASH_PAGE_SIZE;
-        parcel = memory_pages_alloc(memory, 0, MEMORY_FOREIGN);
+        parcel = memory_pages_alloc(memory, 0);
     }
     if (parcel == NULL)
         return NULL;

@@ -33,7 +33,7 @@ static void check_contains(const char *text, const char *part) {
 TEST_CASE(shell_machine, mem_adds_up) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
-    CHECK(memory_pages_alloc(&kernel->memory, 3, MEMORY_FOREIGN) != NULL);
+    CHECK(memory_pages_alloc(&kernel->memory, 3) != NULL);
     CHECK_EQ(script_run(script, "mem\n"), 0);
     check_contains(script->output, "total              4096 KiB       1024 pages\n");
     check_contains(script->output, "used                 32 KiB          8 pages\n");
@@ -100,7 +100,7 @@ TEST_CASE(shell_machine, buddy_shows_every_order) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     struct ash_buddy_stats stats;
-    CHECK(memory_pages_alloc(&kernel->memory, 3, MEMORY_FOREIGN) != NULL);
+    CHECK(memory_pages_alloc(&kernel->memory, 3) != NULL);
     ash_buddy_get_stats(&kernel->memory.buddy, &stats);
     CHECK_EQ(script_run(script, "buddy\n"), 0);
     char line[128];
@@ -116,7 +116,7 @@ TEST_CASE(shell_machine, buddy_shows_every_order) {
 TEST_CASE(shell_machine, buddy_of_a_machine_that_is_all_used) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
-    while (memory_pages_alloc(&kernel->memory, 0, MEMORY_FOREIGN) != NULL) {}
+    while (memory_pages_alloc(&kernel->memory, 0) != NULL) {}
     CHECK_EQ(script_run(script, "buddy\n"), 0);
     check_contains(script->output, "largest    nothing is free\n");
     check_contains(script->output, "\n    0          4            0            0       0.0%\n");
@@ -141,7 +141,7 @@ TEST_CASE(shell_machine, check_names_the_part_that_is_broken) {
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "check\n"), 0);
     CHECK_STR_EQ(script->output, "buddy    ok\nheap     ok\n");
-    kernel->memory.buddy.free_pages--;
+    kernel->memory.buddy.map_pages--;
     CHECK_EQ(script_run(script, "check\n"), 1);
     check_contains(script->output, "buddy    I");
     check_contains(script->output, "heap     ok\n");
@@ -164,7 +164,7 @@ TEST_CASE(shell_machine, bench_leaves_nothing_allocated) {
 TEST_CASE(shell_machine, bench_without_memory_says_so) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
-    while (memory_pages_alloc(&kernel->memory, 0, MEMORY_FOREIGN) != NULL) {}
+    while (memory_pages_alloc(&kernel->memory, 0) != NULL) {}
     CHECK_EQ(script_run(script, "bench\n"), 1);
     check_contains(script->output, "bench: slab: something found no memory\n");
     check_contains(script->output, "bench: buddy: something found no memory\n");

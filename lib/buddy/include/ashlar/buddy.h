@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * buddy.h: hands out page frames in naturally aligned power-of-two blocks, over one or several
- * ranges of physical memory, and keeps every note about them out of line.
+ * ranges of physical memory, and keeps every note about them out of line: one bit a frame and an
+ * index over it.
  *
  * Rules
  *  - The pages themselves are never touched: they may be unmapped, or not exist yet.
  *  - A block of order n is 2^n frames and starts at a frame number divisible by 2^n. It never
  *    crosses the end of a region; regions that touch stay apart (give one region instead).
- *  - Nothing is allocated: the caller hands over `storage`, about 1.3 bytes a frame.
- *  - Locking: one port spinlock per instance, taken pinned, for the time of one call. Not for
- *    interrupt handlers. ash_buddy_find takes no lock. Operations on several instances are
- *    independent.
- *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted. A free that does not name an
- *    allocated block exactly (double, foreign, wrong order, inside a block) always ends in
- *    ash_panic, before anything has changed and with the lock dropped; where ASH_REQUIRE is
- *    compiled out it is ignored.
- *  - An allocation fails only if no aligned block of its order is wholly free: free buddies are
- *    merged at once.
- *  - Which of several fitting blocks is handed out is not part of the contract.
- *  - Port primitives: pin, spinlock, relaxed load and store, event.
+ *  - Nothing is allocated: the caller hands over `storage`, at most 0.15 byte a frame and 4 KiB.
+ *  - Contexts: any but interrupt handlers; those too with `interrupts`. No call sleeps.
+ *  - Locking: one port spinlock per instance. Single frames (order 0) come from and go to the CPU's
+ *    own cache, without it, most of the time.
+ *  - A cache hides nothing: a call that would fail first takes back what the caches of all CPUs
+ *    hold, idle ones included (ash_port_fence_heavy makes that sound). So an allocation fails only
+ *    if no aligned block of its order is wholly free, frames in caches counted as free; what other
+ *    CPUs free while the call runs it may miss.
+ *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted.
+ *  - A free of frames that are free already always ends in ash_panic, with the lock dropped and
+ *    nothing changed: at once, or, while the first free lies in another CPU's cache or among this
+ *    CPU's collected ones, when those reach the map. So does every free of a block that is
+ *    misaligned or in no region. `hardened`: every free that does not name an allocated block
+ *    exactly, at once. Where ASH_REQUIRE is compiled out, such a free is ignored.
+ *  - Which of several fitting blocks is handed out is not part of the contract; the policy is to
+ *    fill up what is nearly full, so that what is nearly empty becomes whole.
+ *  - Port primitives: pin, interrupt masks, spinlock, light and heavy fence, relax, relaxed,
+ *    acquire and release accesses, event.
  *
- * Source: Knowlton 1965 and Knuth, TAOCP 1, 2.5 (the buddy system).
+ * Source: Knowlton 1965 (buddies); Wrenger et al., LLFree, USENIX ATC 2023 (fullest first).
  *
  *   region   first                                                      first + len_pages
  *            |                                                          |
@@ -42,11 +49,10 @@ extern "C" {
 
 #define ASH_BUDDY_ORDER_MAX     18u                 /* 2^18 frames: 1 GiB */
 #define ASH_BUDDY_ORDERS        19u                 /* 0..18 */
-#define ASH_BUDDY_OWNER_MAX     7u                  /* owner tags 0..7 */
 #define ASH_BUDDY_FRAME_LIMIT   (UINT64_C(1) << 52) /* frame numbers are below this */
 #define ASH_BUDDY_PAGES_MAX     (UINT64_C(1) << 40) /* frames of all regions together: 4 PiB */
 #define ASH_BUDDY_STORAGE_ALIGN 8u                  /* bytes; what `storage` must be aligned to */
-#define ASH_BUDDY_LEVELS_MAX    7u                  /* of a bitmap: 64^7 = 4 * PAGES_MAX bits */
+#define ASH_BUDDY_CACHED_MAX    4096u               /* frames that a CPU's cache holds at most */
 
 /* Types */
 
@@ -55,67 +61,105 @@ struct ash_buddy_region {
     uint64_t len_pages; /* at least 1 */
 };
 
+/* A wish where a block should lie. Blocks that nobody can move are kept together, so that the rest
+ * of memory can become whole again. */
+enum ash_buddy_hint {
+    ASH_BUDDY_MOVABLE = 0,   /* user pages, caches: whoever holds it could move or drop it */
+    ASH_BUDDY_UNMOVABLE = 1, /* slabs, page tables, DMA buffers */
+};
+
 /* Read by storage_size and init alone; need not live longer. */
 struct ash_buddy_config {
     const struct ash_buddy_region *regions; /* sorted by `first`, not overlapping */
     uint32_t region_count;                  /* at least 1 */
-};
-
-/* An allocated block, as ash_buddy_find sees it. */
-struct ash_buddy_block {
-    ash_pfn_t first;
-    uint32_t order;
-    uint8_t owner;
+    bool hardened;   /* a byte more a frame, about twice the time; see Rules */
+    bool interrupts; /* callable from interrupt handlers: masks them for each call */
+    /* Low-memory call, from within an allocation, no lock held, not pinned; it may use this buddy.
+     * Once when fewer than low_pages are free, again after more than high_pages were. Frames in
+     * other CPUs' caches count as used here. high_pages >= low_pages; low_pages 0: never. */
+    uint64_t low_pages, high_pages;
+    void (*low)(void *context, uint64_t free_pages);
+    void *context;
 };
 
 struct ash_buddy_stats {
     uint64_t total_pages;
-    uint64_t free_pages;
-    uint64_t used_pages;     /* in allocated blocks */
-    uint64_t reserved_pages; /* in reserved ranges; total = free + used + reserved */
-    uint64_t peak_used_pages;
-    uint64_t failed_allocs;                 /* calls that returned -ASH_ENOMEM */
-    uint64_t free_blocks[ASH_BUDDY_ORDERS]; /* by order */
-    int32_t largest_free_order;             /* -1: nothing is free */
+    uint64_t free_pages;      /* frames in CPUs' caches included */
+    uint64_t cached_pages;    /* of these, in CPUs' caches */
+    uint64_t used_pages;      /* in allocated blocks */
+    uint64_t reserved_pages;  /* in reserved ranges; total = free + used + reserved */
+    uint64_t peak_used_pages; /* seen at exchanges with caches: may miss as much as they hold */
+    uint64_t failed_allocs;   /* calls that returned -ASH_ENOMEM */
+    uint64_t free_blocks[ASH_BUDDY_ORDERS]; /* by order, largest first; caches aside */
+    int32_t largest_free_order;             /* -1: nothing is free outside caches */
+    /* By order, 0..1000: the share of free_pages that lies in no free block of that order, in
+     * thousandths; 0 if nothing is free. */
+    uint32_t fragmentation_permille[ASH_BUDDY_ORDERS];
 };
 
 /* Private to lib/buddy; here for sizeof. */
-struct ash_buddy_bitmap {
-    uint64_t *level[ASH_BUDDY_LEVELS_MAX];
-    uint64_t level_count;
+#define ASH_BUDDY__HOT_MAX    15u
+#define ASH_BUDDY__CLAIMS_MAX 16u
+#define ASH_BUDDY__SPOTS_MAX  16u
+#define ASH_BUDDY__LEVELS_MAX 6u
+struct ash_buddy_spot { /* an aligned run of 64 frames, some of which a CPU's cache holds */
+    uint64_t held;      /* these; a bit a frame */
+    ash_pfn_t first;
+    uint64_t *word; /* of the map */
+    uint64_t edge;  /* frames outside the region */
+};
+struct ash_buddy_cpu {
+    uint32_t busy;   /* its CPU is inside */
+    uint32_t closed; /* not 0: go to the slow path */
+    uint32_t freed_count;
+    uint32_t claim_count[2], claim_at[2], claimed_pages[2];
+    struct ash_buddy_spot spots[3]; /* allocate from (by hint); collect frees in */
+    struct ash_buddy_spot claims[2][ASH_BUDDY__CLAIMS_MAX];
+    struct ash_buddy_spot freed[ASH_BUDDY__SPOTS_MAX];
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+struct ash_buddy_hot {
+    uint64_t count;
+    uint64_t blocks[ASH_BUDDY__HOT_MAX];
 };
 struct ash_buddy_span {
     ash_pfn_t first;
     uint64_t len_pages;
-    uint64_t index_first; /* of the bitmaps: congruent to `first` modulo 2^order_max */
-    uint8_t *state;       /* one byte per frame */
-    uint32_t order_max;   /* largest aligned block inside */
+    uint64_t word_bias;   /* first / 64 of a word's frames, less its place in the map */
+    uint64_t chunk_first; /* place of its first chunk */
 };
 struct ash_buddy {
+    struct ash_buddy_cpu cpus[ASH_PORT_CPUS_MAX];
     struct ash_spinlock lock;
-    uint32_t orders_free; /* bit o: free_blocks[o] != 0 */
+    uint32_t nonempty; /* a bit a set of chunks */
+    uint32_t hot_any;  /* a bit an order and hint */
     uint32_t span_count;
     struct ash_buddy_span *spans;
-    uint64_t total_pages, free_pages, reserved_pages, peak_used_pages, failed_allocs;
-    uint64_t free_blocks[ASH_BUDDY_ORDERS];
-    uint64_t lone[ASH_BUDDY_ORDERS]; /* one free block's index >> order, kept out of the bitmap */
-    struct ash_buddy_bitmap free_map[ASH_BUDDY_ORDERS];
+    uint64_t *words, *orders, *sets;
+    uint8_t *classes, *state;
+    uint64_t clash; /* a place that was freed twice, to be reported */
+    uint64_t chunk_count, level_count, level_at[ASH_BUDDY__LEVELS_MAX];
+    uint64_t total_pages, map_pages, claimed_pages, reserved_pages, peak_used_pages, failed_allocs;
+    uint64_t low_pages, high_pages;
+    void (*low)(void *context, uint64_t free_pages);
+    void *context;
+    bool interrupts, low_armed;
+    struct ash_buddy_hot hot[32]; /* hint * 16 + order */
 };
 
 /* Life */
 
 /*
  * The bytes of storage that `config` needs; 0 for an invalid one: NULL or no region, a region that
- * is empty, not above its predecessor's end, or past ASH_BUDDY_FRAME_LIMIT, or more than
- * ASH_BUDDY_PAGES_MAX frames in all. 1.26 bytes a frame for regions whose ends are aligned to their
- * largest block, never more than 2.1, plus 64 bytes a region and at most 400. O(regions).
+ * is empty, not above its predecessor's end, or past ASH_BUDDY_FRAME_LIMIT, more than
+ * ASH_BUDDY_PAGES_MAX frames in all, high_pages below low_pages, low_pages without low(). For each
+ * region and 512 frames begun 75.5 bytes, 38.7 KB a GiB; hardened a byte a frame more; O(regions).
  */
 size_t ash_buddy_storage_size(const struct ash_buddy_config *config) ASH_MUST_CHECK;
 
 /*
  * Makes all frames of all regions free. `storage` is the buddy's for as long as it is used; there
  * is nothing to undo. -ASH_EINVAL: invalid config, or storage NULL, misaligned or too small;
- * nothing has been written then. O(frames).
+ * nothing has been written then. O(frames), a few stores for 512.
  */
 int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *config, void *storage,
                    size_t storage_bytes) ASH_MUST_CHECK;
@@ -124,62 +168,77 @@ int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *confi
 
 /*
  * Allocates a block of 2^order frames, order 0..18, and stores its first frame number in *first.
- * The owner tag, 0..7, is kept with the block for ash_buddy_find and has no meaning here.
- * -ASH_ENOMEM: no such block is free; -ASH_EINVAL: order or owner out of range. O(1): at most 18
- * splits, each a few words.
+ * -ASH_ENOMEM: no such block is free; -ASH_EINVAL: order or hint out of range. Order 0: a few
+ * loads and stores, else under the lock. Orders above 9 look through a bit a 512 frames.
  */
-int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, uint8_t owner,
+int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
                     ash_pfn_t *first) ASH_MUST_CHECK;
 
 /*
- * Allocates the block that starts at `first`. -ASH_EBUSY: not all of its frames are free;
- * -ASH_EINVAL: order or owner out of range, `first` not aligned to it, or not inside one region.
- * O(1): at most 18 look-ups and 18 splits.
- */
-int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order,
-                       uint8_t owner) ASH_MUST_CHECK;
-
-/*
  * Frees an allocated block; `first` and `order` are what the allocation gave and took. Anything
- * else is a broken contract: ash_panic says what the frame is. O(1): at most 18 merges, each a few
- * words.
+ * else is a broken contract, see Rules. (Without `hardened`, parts of a block may be freed as
+ * blocks, and neighbours together.)
  */
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
 
 /*
- * The allocated block that holds `frame`, in *block (may be NULL). False: the frame is free,
- * reserved, or in no region. Any number is a valid argument. Takes no lock and may be called in any
- * context: exact for a frame whose block the caller holds; for any other, the answer was true at
- * some moment of the call. At most 19 bytes are read, and region_count is searched by halves.
+ * Allocates the block that starts at `first`. -ASH_EBUSY: not all of its frames are free;
+ * -ASH_EINVAL: order out of range, `first` not aligned to it, or not inside one region.
  */
-bool ash_buddy_find(const struct ash_buddy *buddy, ash_pfn_t frame, struct ash_buddy_block *block);
+int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) ASH_MUST_CHECK;
+
+/*
+ * Allocates the lowest free block of 2^order frames that starts at `from` or above, caches left
+ * alone. To walk over all of free memory in pieces (to give it back to a host, to scrub it), start
+ * with 0 and go on behind each piece. -ASH_ENOENT: there is none; -ASH_EINVAL: order out of range.
+ * Looks through the map from there, O(frames / 64), under the lock.
+ */
+int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, uint32_t order,
+                         ash_pfn_t *first) ASH_MUST_CHECK;
 
 /* Ranges */
 
 /*
  * Takes the frames [first, first + len_pages) out of use: a kernel image, a boot table, a bad DIMM.
  * -ASH_EBUSY: not all are free; nothing has changed then. -ASH_EINVAL: len_pages is 0 or the range
- * is not inside one region. O(len_pages), under the lock.
+ * is not inside one region. O(len_pages / 64), under the lock.
  */
 int ash_buddy_reserve(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pages) ASH_MUST_CHECK;
 
 /*
- * Makes reserved frames free; the range may be a part of what was reserved, or several reserved
- * ranges that touch. A frame in it that is not reserved is a broken contract: ash_panic.
- * O(len_pages), under the lock.
+ * Reserves some run of len_pages free frames, in one region, that starts at a multiple of
+ * align_pages (a power of two), and stores its start in *first. -ASH_ENOMEM: there is none;
+ * -ASH_EINVAL: len_pages 0, align_pages not a power of two. O(frames / 64), under the lock.
+ */
+int ash_buddy_reserve_run(struct ash_buddy *buddy, uint64_t len_pages, uint64_t align_pages,
+                          ash_pfn_t *first) ASH_MUST_CHECK;
+
+/*
+ * Makes reserved frames free: a part of a range, or several that touch. One that is free, in no
+ * region, or (hardened) not reserved is a broken contract: ash_panic. O(len_pages / 64), locked.
  */
 void ash_buddy_release(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pages);
 
+/* Caches */
+
+/* Gives back what this CPU's cache holds: before a CPU idles or goes offline. */
+void ash_buddy_drain(struct ash_buddy *buddy);
+/* Gives back what all CPUs' caches hold, whatever those do meanwhile. Costs a heavy fence. */
+void ash_buddy_drain_all(struct ash_buddy *buddy);
+
 /* Statistics */
 
-/* A consistent snapshot. O(orders). */
+/* Frames that are free now, caches included. O(CPUs), no lock: exact while nobody else is busy. */
+uint64_t ash_buddy_free_pages(const struct ash_buddy *buddy);
+
+/* Walks the map without the lock, O(frames / 64): exact while nobody else is busy. */
 void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats);
 
 /* Checker */
 
 /*
- * NULL, or the first invariant of DESIGN.md that does not hold, as "I4: ...". O(frames), under the
- * lock. Reads nothing outside the storage, whatever the state bytes and bitmaps hold.
+ * NULL, or the first invariant of DESIGN.md that does not hold, as "I4: ...". Keeps all CPUs out,
+ * for O(frames). Reads nothing outside the storage, whatever that holds.
  */
 const char *ash_buddy_check(struct ash_buddy *buddy) ASH_MUST_CHECK;
 

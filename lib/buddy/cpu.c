@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu.c: the CPUs' caches. A cache is its CPU's alone while that is inside it (cache_enter), and
+ * everybody's who holds the lock and has closed it. What it holds:
+ *
+ *   claims   words whose free frames it took out of the map, to allocate from: one by one into
+ *            spots[hint]. A claimed word is nobody else's to claim (I4).
+ *   freed    words with frames that were freed, to go to the map; the last one is spots[2].
+ */
+#include "buddy_internal.h"
+
+#define EMPTY_FIRST (UINT64_MAX - 63) /* of a spot: no valid frame is in it */
+
+static void spot_clear(struct ash_buddy *buddy, struct ash_buddy_spot *spot) {
+    ash_store_relaxed(&spot->held, UINT64_C(0));
+    ash_store_relaxed(&spot->first, EMPTY_FIRST);
+    spot->word = buddy->words;
+    spot->edge = UINT64_MAX;
+}
+
+static void spot_copy(struct ash_buddy_spot *spot, const struct ash_buddy_spot *from) {
+    ash_store_relaxed(&spot->first, from->first);
+    spot->word = from->word;
+    spot->edge = from->edge;
+    ash_store_release(&spot->held, from->held); /* after `first`: see claim_held */
+}
+
+static void spot_over(struct ash_buddy *buddy, struct ash_buddy_spot *spot, uint64_t word,
+                      uint64_t held) {
+    const struct ash_buddy_span *span = span_of_place(buddy, word * WORD_FRAMES);
+    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES, end = span->first + span->len_pages;
+    uint64_t edge = 0;
+    if (first < span->first)
+        edge = (UINT64_C(1) << (span->first - first)) - 1;
+    if (end - first < WORD_FRAMES)
+        edge |= UINT64_MAX << (end - first);
+    ash_store_relaxed(&spot->first, first);
+    spot->word = &buddy->words[word];
+    spot->edge = edge;
+    ash_store_relaxed(&spot->held, held);
+}
+
+void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed) {
+    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
+        buddy->cpus[i].closed = always_closed ? CLOSED_ALWAYS : 0;
+        for (uint32_t s = 0; s <= SPOT_FREED; s++)
+            spot_clear(buddy, &buddy->cpus[i].spots[s]);
+    }
+}
+
+/* Frees, into the cache */
+
+bool ash__buddy_collect(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place) {
+    struct ash_buddy_spot *spot = &cpu->spots[SPOT_FREED];
+    if (spot->held != 0) {
+        if (cpu->freed_count == ASH_BUDDY__SPOTS_MAX)
+            return false;
+        spot_copy(&cpu->freed[cpu->freed_count], spot);
+        ash_store_relaxed(&cpu->freed_count, cpu->freed_count + 1);
+    }
+    spot_over(buddy, spot, place / WORD_FRAMES, UINT64_C(1) << place % WORD_FRAMES);
+    return true;
+}
+
+/* From the cache into the map. Under the lock. */
+
+/*
+ * What is left of a claim, whose CPU may be inside its cache. Its frames are in the claim, then in
+ * the spot; the spot goes on to other claims, but does not come back to this one while the lock is
+ * held: so it was this one's all the time if it is before and after.
+ */
+static uint64_t claim_held(const struct ash_buddy_spot *spot, const struct ash_buddy_spot *claim) {
+    uint64_t held = ash_load_acquire(&claim->held);
+    if (ash_load_acquire(&spot->first) == claim->first) {
+        uint64_t more = ash_load_acquire(&spot->held);
+        if (ash_load_relaxed(&spot->first) == claim->first)
+            held |= more;
+    }
+    return held;
+}
+
+uint64_t ash__buddy_claimed_bits(const struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+    if ((buddy->orders[word / CHUNK_WORDS] & CLAIM << word % CHUNK_WORDS) == 0)
+        return 0;
+    for (uint32_t i = 0; i < 2 * ASH_PORT_CPUS_MAX; i++) {
+        const struct ash_buddy_cpu *cpu = &buddy->cpus[i / 2];
+        for (uint32_t c = 0; c < ash_load_relaxed(&cpu->claim_count[i % 2]); c++) {
+            const struct ash_buddy_spot *claim = &cpu->claims[i % 2][c];
+            if (claim->word == &buddy->words[word])
+                return claim_held(&cpu->spots[i % 2], claim) & bits;
+        }
+    }
+    return 0;
+}
+
+/* Frames of a word become free in the map. Those that are free already are a caller's fault, to be
+ * reported when the lock is dropped. */
+static void give_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+    uint64_t old = buddy->words[word];
+    uint64_t clash = bits & (old | ash__buddy_claimed_bits(buddy, word, bits));
+    if (ASH_UNLIKELY(clash != 0)) {
+        buddy->clash = word * WORD_FRAMES + ash_ctz64(clash);
+        bits &= ~clash;
+    }
+    word_store(buddy, word, old | bits);
+    map_pages_add(buddy, ash_popcount64(bits));
+    reindex(buddy, word);
+}
+
+static void give_spot(struct ash_buddy *buddy, const struct ash_buddy_spot *spot) {
+    give_bits(buddy, (uint64_t)(spot->word - buddy->words), spot->held);
+}
+
+void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
+    for (uint32_t i = 0; i < cpu->freed_count; i++)
+        give_spot(buddy, &cpu->freed[i]);
+    ash_store_relaxed(&cpu->freed_count, 0u);
+    if (cpu->spots[SPOT_FREED].held != 0) {
+        give_spot(buddy, &cpu->spots[SPOT_FREED]);
+        spot_clear(buddy, &cpu->spots[SPOT_FREED]);
+    }
+}
+
+/* The hint's claims end; what is left of them goes back. */
+static void unclaim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
+    struct ash_buddy_spot *spot = &cpu->spots[hint], *claims = cpu->claims[hint];
+    uint32_t count = cpu->claim_count[hint];
+    if (cpu->claim_at[hint] != 0)
+        ash_store_relaxed(&claims[cpu->claim_at[hint] - 1].held, spot->held);
+    ash_store_relaxed(&cpu->claim_count[hint], 0u);
+    spot_clear(buddy, spot);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t word = (uint64_t)(claims[i].word - buddy->words), chunk = word / CHUNK_WORDS;
+        buddy->orders[chunk] &= ~(CLAIM << word % CHUNK_WORDS);
+        if ((buddy->words[word] | claims[i].held) != 0)
+            give_bits(buddy, word, claims[i].held);
+    }
+    cpu->claim_at[hint] = 0;
+    buddy->claimed_pages -= cpu->claimed_pages[hint];
+    cpu->claimed_pages[hint] = 0;
+}
+
+void ash__buddy_return_own(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
+    ash__buddy_flush(buddy, cpu);
+    unclaim(buddy, cpu, ASH_BUDDY_MOVABLE);
+    unclaim(buddy, cpu, ASH_BUDDY_UNMOVABLE);
+}
+
+/* Other CPUs' caches. Under the lock. */
+
+static bool has_something(const struct ash_buddy_cpu *cpu) {
+    return (ash_load_relaxed(&cpu->claim_count[0]) | ash_load_relaxed(&cpu->claim_count[1]) |
+            ash_load_relaxed(&cpu->freed_count)) != 0 ||
+           ash_load_relaxed(&cpu->spots[SPOT_FREED].held) != 0;
+}
+
+static bool is_closed(const struct ash_buddy_cpu *cpu) {
+    return (cpu->closed & CLOSED_BY_TAKER) != 0;
+}
+
+/* Keeps out the other CPUs (or of these, those whose caches are not empty), and waits until the one
+ * that is inside has left: a few instructions, for nothing waits in there. */
+bool ash__buddy_close_others(struct ash_buddy *buddy, const struct ash_buddy_cpu *self, bool all) {
+    bool some = false;
+    for (struct ash_buddy_cpu *cpu = buddy->cpus; cpu < buddy->cpus + ASH_PORT_CPUS_MAX; cpu++) {
+        if (cpu == self || !(all || has_something(cpu)))
+            continue;
+        ash_store_relaxed(&cpu->closed, cpu->closed | CLOSED_BY_TAKER);
+        some = true;
+    }
+    if (!some)
+        return false;
+    ash_port_fence_heavy();
+    for (struct ash_buddy_cpu *cpu = buddy->cpus; cpu < buddy->cpus + ASH_PORT_CPUS_MAX; cpu++) {
+        while (is_closed(cpu) && ash_load_acquire(&cpu->busy) != 0)
+            ash_port_relax();
+    }
+    return true;
+}
+
+void ash__buddy_open_others(struct ash_buddy *buddy) {
+    for (struct ash_buddy_cpu *cpu = buddy->cpus; cpu < buddy->cpus + ASH_PORT_CPUS_MAX; cpu++) {
+        if (is_closed(cpu))
+            ash_store_release(&cpu->closed, cpu->closed & ~(uint32_t)CLOSED_BY_TAKER);
+    }
+}
+
+void ash__buddy_return_all(struct ash_buddy *buddy, struct ash_buddy_cpu *self) {
+    ash__buddy_return_own(buddy, self);
+    if (!ash__buddy_close_others(buddy, self, false))
+        return;
+    for (struct ash_buddy_cpu *cpu = buddy->cpus; cpu < buddy->cpus + ASH_PORT_CPUS_MAX; cpu++) {
+        if (is_closed(cpu))
+            ash__buddy_return_own(buddy, cpu);
+    }
+    ash__buddy_open_others(buddy);
+}
+
+/* Claims. Under the lock. */
+
+struct refill {
+    struct ash_buddy_spot *claims;
+    uint32_t count, pages;
+};
+
+/* Takes the free frames of some of the chunk's words, the most broken ones first. */
+static void claim_in(struct ash_buddy *buddy, uint64_t chunk, struct refill *refill) {
+    uint64_t orders = buddy->orders[chunk];
+    for (uint32_t k = 0; k <= WORD_ORDER; k++) {
+        uint32_t fitting = row_of(orders, k) & ~row_of(orders, k + 1);
+        for (; fitting != 0; fitting &= fitting - 1) {
+            if (refill->count == ASH_BUDDY__CLAIMS_MAX || refill->pages >= CLAIM_FRAMES)
+                break;
+            uint32_t w = ash_ctz64(fitting);
+            uint64_t word = chunk * CHUNK_WORDS + w, bits = buddy->words[word];
+            orders &= ~(ROWS << w);
+            if (bits == 0) /* hot blocks that were taken since */
+                continue;
+            orders |= CLAIM << w;
+            spot_over(buddy, &refill->claims[refill->count++], word, bits);
+            word_store(buddy, word, 0);
+            refill->pages += ash_popcount64(bits);
+        }
+    }
+    ash__buddy_set_orders(buddy, chunk, orders);
+}
+
+bool ash__buddy_refill(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
+    struct refill refill = {cpu->claims[hint], 0, 0};
+    ash__buddy_flush(buddy, cpu);
+    unclaim(buddy, cpu, hint);
+    note_peak(buddy);
+    while (refill.count < ASH_BUDDY__CLAIMS_MAX && refill.pages < CLAIM_FRAMES) {
+        uint64_t chunk = ash__buddy_choose(buddy, 1, hint);
+        if (chunk == NOWHERE)
+            break;
+        claim_in(buddy, chunk, &refill);
+    }
+    ash_store_relaxed(&cpu->claim_count[hint], refill.count);
+    cpu->claimed_pages[hint] = refill.pages;
+    buddy->claimed_pages += refill.pages;
+    map_pages_take(buddy, refill.pages);
+    return refill.count != 0;
+}
+
+bool ash__buddy_next_claim(struct ash_buddy_cpu *cpu, uint32_t hint) {
+    uint32_t at = cpu->claim_at[hint];
+    if (at == cpu->claim_count[hint])
+        return false;
+    spot_copy(&cpu->spots[hint], &cpu->claims[hint][at]);
+    ash_store_relaxed(&cpu->claims[hint][at].held, UINT64_C(0));
+    cpu->claim_at[hint] = at + 1;
+    return true;
+}
+
+uint64_t ash__buddy_cached_pages(const struct ash_buddy *buddy) {
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
+        const struct ash_buddy_cpu *cpu = &buddy->cpus[i];
+        for (uint32_t s = 0; s <= SPOT_FREED; s++)
+            pages += ash_popcount64(ash_load_relaxed(&cpu->spots[s].held));
+        for (uint32_t f = 0; f < ash_load_relaxed(&cpu->freed_count); f++)
+            pages += ash_popcount64(ash_load_relaxed(&cpu->freed[f].held));
+        for (uint32_t hint = 0; hint < 2; hint++) {
+            for (uint32_t c = 0; c < ash_load_relaxed(&cpu->claim_count[hint]); c++)
+                pages += ash_popcount64(ash_load_relaxed(&cpu->claims[hint][c].held));
+        }
+    }
+    return pages;
+}
+
+/* The lock */
+
+/* Watermarks are compared with the map alone: looking into all caches would cost each call. */
+static bool is_low_now(struct ash_buddy *buddy) {
+    if (buddy->map_pages > buddy->high_pages)
+        buddy->low_armed = true;
+    bool low = buddy->low_armed && buddy->map_pages < buddy->low_pages;
+    if (low)
+        buddy->low_armed = false;
+    return low;
+}
+
+void ash__buddy_unlock(struct ash_buddy *buddy, struct section section) {
+    bool low = buddy->low_pages != 0 && is_low_now(buddy);
+    uint64_t clash = buddy->clash, map_pages = buddy->map_pages;
+    buddy->clash = NOWHERE;
+    ash_spin_unlock(&buddy->lock);
+    section_leave(buddy, section);
+    ASH_REQUIRE(clash == NOWHERE,
+                "buddy: double free of frame 0x%llx, found as frees collected by a CPU reached "
+                "the map: it is free there, or in a cache",
+                (unsigned long long)(pfn_of(buddy, clash)));
+    if (low)
+        buddy->low(buddy->context, map_pages);
+}
+
+void ash_buddy_drain(struct ash_buddy *buddy) {
+    struct section section = section_enter(buddy);
+    ash_spin_lock(&buddy->lock);
+    ash__buddy_return_own(buddy, section.cpu);
+    ash__buddy_unlock(buddy, section);
+}
+
+void ash_buddy_drain_all(struct ash_buddy *buddy) {
+    struct section section = section_enter(buddy);
+    ash_spin_lock(&buddy->lock);
+    ash__buddy_return_all(buddy, section.cpu);
+    ash__buddy_unlock(buddy, section);
+}

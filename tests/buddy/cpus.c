@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Cases of the CPUs' caches: what one CPU's cache holds, another gets before anything fails. */
+#include "buddy/fixture.h"
+#include "harness/as_cpu.h"
+
+enum { CPUS = 4 };
+
+TEST_CASE(buddy_cpus, frame_freed_is_reused_without_an_exchange) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 1024);
+    ash_pfn_t frame = frame_of(&buddy, 0);
+    uint64_t map_pages = buddy.map_pages;
+    for (uint32_t i = 0; i < 100; i++) {
+        ash_buddy_free(&buddy, frame, 0);
+        CHECK_EQ(frame_of(&buddy, 0), frame);
+    }
+    CHECK(buddy.map_pages == map_pages);
+}
+
+TEST_CASE(buddy_cpus, last_frame_is_found_in_an_idle_cpus_cache) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 128);
+    for (uint32_t cpu = 1; cpu < CPUS; cpu++) {
+        as_cpu(cpu); /* takes one, and with it claims the rest, or steals what is left of it */
+        (void)frame_of(&buddy, 0);
+    }
+    as_cpu(0);
+    for (uint32_t i = CPUS - 1; i < 128; i++)
+        (void)frame_of(&buddy, 0);
+    ash_pfn_t none;
+    CHECK_EQ(ash_buddy_alloc(&buddy, 0, ASH_BUDDY_UNMOVABLE, &none), -ASH_ENOMEM);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* Each CPU has a frame that it freed and kept: together they are the block that is asked for. */
+TEST_CASE(buddy_cpus, block_is_put_together_from_all_caches) {
+    for (uint32_t order = 1; order <= 10; order++) {
+        struct ash_buddy buddy;
+        ash_pfn_t first, frames = UINT64_C(1) << order;
+        buddy_over_one(&buddy, 0, frames);
+        for (ash_pfn_t frame = 0; frame < frames; frame++) {
+            CHECK_EQ(ash_buddy_alloc_at(&buddy, frame, 0), 0);
+        }
+        for (ash_pfn_t frame = 0; frame < frames; frame++) {
+            as_cpu((uint32_t)(frame * 7 % CPUS));
+            ash_buddy_free(&buddy, frame, 0);
+        }
+        as_cpu((uint32_t)(order % CPUS));
+        CHECK_EQ(ash_buddy_alloc(&buddy, order, ASH_BUDDY_MOVABLE, &first), 0);
+        CHECK_EQ(first, 0);
+        CHECK_EQ(stats_of(&buddy).cached_pages, 0);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+}
+
+TEST_CASE(buddy_cpus, ranges_are_taken_out_of_all_caches) {
+    struct ash_buddy buddy;
+    ash_pfn_t first;
+    buddy_over_one(&buddy, 0, 256);
+    for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
+        as_cpu(cpu);
+        ash_pfn_t frame = frame_of(&buddy, 0);
+        ash_buddy_free(&buddy, frame, 0);
+    }
+    CHECK(stats_of(&buddy).cached_pages >= 128);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 0, 8), 0);
+    ash_buddy_free(&buddy, 0, 8);
+    as_cpu(1);
+    ash_buddy_free(&buddy, frame_of(&buddy, 0), 0);
+    as_cpu(2);
+    CHECK_EQ(ash_buddy_reserve(&buddy, 3, 253), 0);
+    ash_buddy_release(&buddy, 3, 253);
+    as_cpu(3);
+    ash_buddy_free(&buddy, frame_of(&buddy, 0), 0);
+    as_cpu(0);
+    CHECK_EQ(ash_buddy_reserve_run(&buddy, 256, 1, &first), 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_cpus, drained_cache_is_empty) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 2048);
+    ash_pfn_t frames[100];
+    for (uint32_t i = 0; i < 100; i++)
+        frames[i] = frame_of(&buddy, 0);
+    for (uint32_t i = 0; i < 100; i += 2)
+        ash_buddy_free(&buddy, frames[i], 0);
+    as_cpu(1);
+    CHECK_EQ(ash_buddy_alloc(&buddy, 0, ASH_BUDDY_UNMOVABLE, &frames[0]), 0);
+    ash_buddy_drain(&buddy);
+    uint64_t others = stats_of(&buddy).cached_pages;
+    CHECK(others != 0);
+    as_cpu(0);
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(stats_of(&buddy).cached_pages, 0);
+    CHECK_EQ(stats_of(&buddy).used_pages, 51);
+    as_cpu(1);
+    (void)frame_of(&buddy, 0);
+    as_cpu(2);
+    ash_buddy_drain_all(&buddy);
+    CHECK_EQ(stats_of(&buddy).cached_pages, 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_cpus, what_a_cache_holds_is_bounded) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 16384);
+    ash_pfn_t *live = test_alloc(16384 * sizeof(*live), 8);
+    for (uint32_t i = 0; i < 16384; i++)
+        live[i] = frame_of(&buddy, 0);
+    for (uint32_t i = 0; i < 16384; i++) {
+        ash_buddy_free(&buddy, live[i], 0);
+        if (i % 64 == 0)
+            CHECK(stats_of(&buddy).cached_pages <= ASH_BUDDY_CACHED_MAX);
+    }
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(stats_of(&buddy).free_blocks[14], 1);
+}
+
+/* The first free lies in the caches of another CPU, in one way or another. */
+TEST_CASE(buddy_cpus, double_free_by_another_cpu_is_found_when_it_reaches_the_map) {
+    for (uint32_t claimed = 0; claimed < 2; claimed++) {
+        struct ash_buddy buddy;
+        buddy_over_one(&buddy, 0, 256);
+        ash_pfn_t frame = frame_of(&buddy, 0), fill;
+        while (claimed == 0 && ash_buddy_alloc(&buddy, 0, ASH_BUDDY_MOVABLE, &fill) == 0)
+            continue;
+        ash_buddy_free(&buddy, frame, 0);
+        as_cpu(1);
+        ash_buddy_free(&buddy, frame, 0);
+        if (claimed != 0) {
+            CHECK_REFUSED(ash_buddy_drain(&buddy), "double free of frame 0x0");
+        } else {
+            ash_buddy_drain(&buddy);
+            as_cpu(0);
+            CHECK_REFUSED(ash_buddy_drain(&buddy), "double free of frame 0x0");
+        }
+        ash_buddy_drain_all(&buddy);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+        CHECK_EQ(stats_of(&buddy).free_pages, claimed != 0 ? 256 : 1);
+        CHECK_REFUSED(ash_buddy_free(&buddy, frame, 0), "double free of frame 0x0");
+    }
+}
+
+TEST_CASE(buddy_cpus, double_free_by_another_cpu_is_found_at_once_if_hardened) {
+    struct ash_buddy buddy;
+    buddy_hardened(&buddy, 0, 256);
+    ash_pfn_t frame = frame_of(&buddy, 0);
+    ash_buddy_free(&buddy, frame, 0);
+    as_cpu(1);
+    CHECK_REFUSED(ash_buddy_free(&buddy, frame, 0), "in a CPU's cache");
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* An interrupt handler that frees what the interrupted allocation's CPU has in its hands. */
+TEST_CASE(buddy_cpus, instance_with_interrupts_works_the_same) {
+    struct ash_buddy buddy;
+    struct ash_buddy_region region = {0, 512};
+    struct ash_buddy_config config = {.regions = &region, .region_count = 1, .interrupts = true};
+    buddy_by(&buddy, &config);
+    ash_pfn_t frame = frame_of(&buddy, 0), block = frame_of(&buddy, 5);
+    ash_buddy_free(&buddy, frame, 0);
+    CHECK_REFUSED(ash_buddy_free(&buddy, frame, 0), "double free");
+    ash_buddy_free(&buddy, block, 5);
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(stats_of(&buddy).free_blocks[9], 1);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* Watermarks */
+
+struct listener {
+    struct ash_buddy buddy;
+    uint32_t calls;
+    uint64_t free_pages;
+    ash_pfn_t spare;
+};
+
+static void on_low(void *context, uint64_t free_pages) {
+    struct listener *listener = context;
+    listener->calls++;
+    listener->free_pages = free_pages;
+    if (listener->spare != UINT64_MAX)
+        ash_buddy_free(&listener->buddy, listener->spare, 5); /* no lock is held */
+    listener->spare = UINT64_MAX;
+}
+
+TEST_CASE(buddy_cpus, low_memory_is_told_once_until_there_is_enough_again) {
+    struct listener *listener = test_alloc(sizeof(*listener), 64);
+    struct ash_buddy_region region = {0, 256};
+    struct ash_buddy_config config = {.regions = &region,
+                                      .region_count = 1,
+                                      .low_pages = 100,
+                                      .high_pages = 200,
+                                      .low = on_low,
+                                      .context = listener};
+    buddy_by(&listener->buddy, &config);
+    ash_pfn_t blocks[8];
+    listener->spare = frame_of(&listener->buddy, 5);
+    for (uint32_t i = 0; i < 4; i++)
+        blocks[i] = frame_of(&listener->buddy, 5);
+    CHECK_EQ(listener->calls, 1);
+    CHECK_EQ(listener->free_pages, 96);
+    blocks[4] = frame_of(&listener->buddy, 5);
+    CHECK_EQ(listener->calls, 1);
+    for (uint32_t i = 0; i < 4; i++)
+        ash_buddy_free(&listener->buddy, blocks[i], 5);
+    for (uint32_t i = 0; i < 4; i++)
+        blocks[i] = frame_of(&listener->buddy, 5);
+    CHECK_EQ(listener->calls, 2);
+    CHECK(ash_buddy_check(&listener->buddy) == NULL);
+}
