@@ -353,7 +353,7 @@ static const char *count_large(const struct ash_heap *heap, struct large_census 
         if (!ash__source_is_large(entry) || ash__source_tag(entry) != tag_of(heap))
             continue;
         uint32_t order = ash__source_order(entry);
-        if (order >= 64 || !ash_range_fits(page, UINT64_C(1) << order, heap->len_pages) ||
+        if (!ash_range_fits(page, UINT64_C(1) << order, heap->len_pages) ||
             !ash_is_aligned(heap->base + (page << ASH_PAGE_SHIFT), block_bytes(entry)))
             return "H2: a large block is not aligned to its size, or sticks out of the range";
         census->blocks++;

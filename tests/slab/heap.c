@@ -75,6 +75,7 @@ static void check_classes(enum ash_heap_classes classes, const uint16_t *sizes, 
     struct ash_slab_stats stats;
     uint64_t small_bytes = 0, slab_bytes = 0;
     CHECK_EQ(ash_heap_class_count(heap), count);
+    CHECK_EQ(sizes[count - 1], classes == ASH_HEAP_SIX ? ASH_HEAP_SIX_MAX : ASH_HEAP_FINE_MAX);
     for (uint32_t i = 0; i < count; i++) {
         void *pointer = ash_kmalloc(heap, sizes[i]);
         CHECK(pointer != NULL);

@@ -20,10 +20,10 @@
  *
  * Classes
  *
- *     ASH_HEAP_SIX     16 32 64 128 256 512                                    up to 1/2 is waste
- *     ASH_HEAP_FINE    16 32 48 64 80 96 112 128, then four a doubling:        up to 1/5, but for
- *                      160 192 224 256, 320 384 448 512 ... 5120 6144 7168 8192     1..64 bytes
- *     larger           4096 << order: whole pages, a power of two of them
+ *     ASH_HEAP_SIX    16 32 64 128 256 512; up to half of an object is rounding
+ *     ASH_HEAP_FINE   16 32 48 64 80 96 112 128, then four a doubling: 160 192 224 256, 320 384
+ *                     448 512 ... 5120 6144 7168 8192; above 64 bytes less than a fifth is
+ *     larger          whole pages, a power of two of them; so with SIX 513 bytes take a page
  *
  * Two heaps may share a source. The page map's entry of a large block has room for 9 bits of the
  * heap that it belongs to: one heap takes another's block for its own only where their first
@@ -45,9 +45,9 @@ enum ash_heap_classes {
 
 #define ASH_HEAP_CLASSES_SIX  6u
 #define ASH_HEAP_CLASSES_FINE 32u
-#define ASH_HEAP_CLASSES_MAX  32u
-#define ASH_HEAP_SIX_MAX      512u  /* bytes of the largest class */
-#define ASH_HEAP_FINE_MAX     8192u /* bytes of the largest class */
+/* Bytes of the largest class. */
+#define ASH_HEAP_SIX_MAX  512u
+#define ASH_HEAP_FINE_MAX 8192u
 
 /* Empty slabs that each class keeps. */
 #define ASH_HEAP_EMPTY_MAX 2u
