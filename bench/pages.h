@@ -17,7 +17,7 @@ extern struct ash_page_source bench_pages;
 /* Before all else; again: nothing. */
 void bench_pages_init();
 
-/* Bytes of the pages that are out. */
+/* Bytes of the pages that are out, and of their entries in the page map. */
 size_t bench_pages_held();
 
 static inline void *bench_pointer(ash_pfn_t frame) {

@@ -6,6 +6,7 @@
 
 struct Peer : OwnDefaults {
     static constexpr const char *name = "kmalloc";
+    static constexpr bool counts = true;
     static inline struct ash_heap heap;
     alignas(ASH_PORT_CACHE_LINE) static inline char storage[ASH_HEAP_STORAGE_SIX];
 
@@ -25,5 +26,16 @@ struct Peer : OwnDefaults {
     }
     static void reap() {
         ash_heap_shrink(&heap);
+        OwnDefaults::reap();
+    }
+    static Calls calls() {
+        Calls sum = {};
+        for (uint32_t i = 0; i < ash_heap_class_count(&heap); i++) {
+            struct ash_slab_stats stats;
+            ash_slab_cache_get_stats(ash_heap_cache(&heap, i), &stats);
+            sum.allocations += stats.allocations;
+            sum.hits += stats.hits;
+        }
+        return sum;
     }
 };

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """plot.py: the slab allocator against the page allocator, drawn as SVG."""
 
-import math
 from html import escape
 
 from results import SIZES, Row
@@ -32,24 +31,18 @@ def text(x, y, words, kind='ink', anchor='middle', more=''):
 
 
 class Scale:
-    """Logarithmic: the figures lie two decades apart."""
+    """Linear, from 0: a bar is as long as the time."""
 
     def __init__(self, values):
-        self.low = 10 ** math.floor(math.log10(min(values)))
-        self.high = max(values) * 1.25
-        self.height = HEIGHT - TOP - BOTTOM
+        self.step = next(step for decade in range(-1, 9) for step in (10.0 ** decade,
+                         2 * 10.0 ** decade, 5 * 10.0 ** decade) if step * 7 >= max(values))
+        self.high = max(values) * 1.05
 
     def y(self, value):
-        share = math.log(value / self.low) / math.log(self.high / self.low)
-        return HEIGHT - BOTTOM - share * self.height
+        return HEIGHT - BOTTOM - value / self.high * (HEIGHT - TOP - BOTTOM)
 
     def ticks(self):
-        decade = self.low
-        while decade <= self.high:
-            for step in (1, 2, 5):
-                if decade * step <= self.high:
-                    yield decade * step
-            decade *= 10
+        return [index * self.step for index in range(int(self.high / self.step) + 1)]
 
 
 def legend(peers):
@@ -117,7 +110,7 @@ def slab_against_buddy(results, machine):
                      'class="grid"/>')
         parts.append(text(LEFT - 6, y + 4, f'{tick:g}', 'faint', 'end'))
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(text(16, middle, 'ns, logarithmic', 'faint',
+    parts.append(text(16, middle, 'ns', 'faint',
                       more=f' transform="rotate(-90 16 {middle:.0f})"'))
     for index, (title, rows) in enumerate(panels):
         parts += panel(LEFT + index * (width + GAP), width, scale, title, rows, peers)

@@ -53,9 +53,9 @@ class Results:
 
     def spread(self, row, peer):
         """Between the quartiles, as a share of the median: what a difference must exceed."""
-        values = sorted(self.values(row, peer))
-        median = statistics.median(values)
-        if len(values) < 2 or median == 0:
+        values = self.values(row, peer)
+        median = statistics.median(values) if len(values) > 1 else 0
+        if median == 0:
             return 0.0
         low, _, high = statistics.quantiles(values, n=4, method='inclusive')
         return (high - low) / abs(median)
