@@ -24,12 +24,16 @@ class Bar:
         return self.text(self.measured)
 
     def limit_text(self):
+        if self.limit is None:
+            return ''
         return ('>= ' if self.at_least else '<= ') + self.text(self.limit)
 
     def met(self, limit):
         return self.measured >= limit if self.at_least else self.measured <= limit
 
     def verdict(self):
+        if self.limit is None:
+            return '(to compare with)'
         if self.met(self.limit):
             return 'met'
         if self.unit == '%' or self.at_least:
@@ -43,7 +47,8 @@ class Bar:
 
     def as_dict(self):
         return {'label': self.label, 'measured': self.measured, 'limit': self.limit,
-                'unit': self.unit, 'at_least': self.at_least, 'met': self.met(self.limit)}
+                'unit': self.unit, 'at_least': self.at_least,
+                'met': None if self.limit is None else self.met(self.limit)}
 
 
 class Bars:
@@ -54,7 +59,7 @@ class Bars:
         calls = results.geomean('pair', 'calls')
         self.scale = calls / CALLS_NS if calls else None
 
-    def add(self, label, measured, limit, unit='', at_least=False):
+    def add(self, label, measured, limit=None, unit='', at_least=False):
         if measured is not None:
             self.bars.append(Bar(label, measured, limit, unit, at_least, self.scale))
 
@@ -85,7 +90,11 @@ def objects(b):
     b.add('hot pair: glibc / inline', b.over('pair', 'glibc', 'inline'), 2.9, 'x', True)
     b.add(f'hot pair: best peer ({who}) / inline', b.ratio(best, b.mean('pair', 'inline')), 1.0,
           'x', True)
+    b.add('  inline / the stack, which only pops and pushes', b.over('pair', 'inline', 'stack'),
+          unit='x')
     b.add('ring of 1000: glibc / slab', b.over('fifo1000', 'glibc', 'slab'), 2.4, 'x', True)
+    b.add("  the tutorial's loop, no ring: glibc / slab", b.over('literal', 'glibc', 'slab'),
+          unit='x')
     for workload, figure, words, glibc, peer in (
             ('replace10k', 'ns', '10k live', 2.8, 1.35),
             ('million', 'replace', '1M live', 3.8, 1.5)):
@@ -102,12 +111,13 @@ def threads(b):
         b.add(f'hand over, {size} bytes: glibc / slab',
               b.ratio(b.one(name, 'glibc'), b.one(name, 'slab')), 15, 'x', True)
         b.add(f'hand over, {size} bytes', b.one(name, 'slab'), 1.2 * limit, 'ns')
+        b.add('  the ring between them alone', b.one(name, 'calls'), unit='ns')
     for size in (64, 256):
         name = f'apart/{size}'
-        for peer in ('slab', 'calls'):
-            what = 'empty calls, for comparison' if peer == 'calls' else f'{size} bytes'
-            b.add(f'two threads / one: {what}',
-                  b.ratio(b.one(name, peer), b.one(name, peer, 'alone')), 1.15, 'x')
+        b.add(f'two threads / one: {size} bytes',
+              b.ratio(b.one(name, 'slab'), b.one(name, 'slab', 'alone')), 1.15, 'x')
+        b.add('  the CPUs themselves (empty calls)',
+              b.ratio(b.one(name, 'calls'), b.one(name, 'calls', 'alone')), unit='x')
 
 
 def memory(b):
