@@ -268,6 +268,7 @@ TEST_CASE(slab_orders, one_produces_and_one_consumes) {
 }
 
 TEST_CASE(slab_orders, cache_lives_and_dies_under_reclaim) {
+    explore_slab((struct explore_scenario){.bodies = {live_and_die, reclaim}, .preemptions = 2});
     explore_slab((struct explore_scenario){.bodies = {live_and_die, reclaim, take_and_give},
                                            .preemptions = 1});
 }
