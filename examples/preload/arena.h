@@ -24,10 +24,6 @@ extern uint64_t arena_bytes;
 /* False: not even a small range can be reserved. */
 bool arena_start(void);
 
-static inline bool arena_holds(const void *pointer) {
-    return (uintptr_t)pointer - arena_base < arena_bytes;
-}
-
 extern const struct ash_page_source_ops arena_source_ops;
 
 /* True if the last block that the source gave this thread reads as zeros. */

@@ -81,13 +81,13 @@ static void *alloc_zeroed(size_t size) {
     if (size <= ASH_HEAP_FINE_MAX)
         return ash_kzalloc(&memory_heap, size);
     void *pointer = alloc(size);
-    if (pointer != NULL && arena_holds(pointer) && !arena_last_block_is_zero())
+    if (pointer != NULL && ash_heap_spans(&memory_heap, pointer) && !arena_last_block_is_zero())
         memset(pointer, 0, size);
     return pointer;
 }
 
 static size_t usable(void *pointer) {
-    if (arena_holds(pointer))
+    if (ash_heap_spans(&memory_heap, pointer))
         return ash_ksize(&memory_heap, pointer);
     size_t size = large_size(pointer);
     ASH_REQUIRE(size != 0, "%p is no block of this allocator", pointer);
@@ -100,7 +100,7 @@ static __attribute__((noinline)) void release_mapping(void *pointer) {
 }
 
 static inline void release(void *pointer) {
-    if (ASH_LIKELY(arena_holds(pointer)))
+    if (ASH_LIKELY(ash_heap_spans(&memory_heap, pointer)))
         ash_kfree_inline(&memory_heap, pointer);
     else
         release_mapping(pointer);
@@ -138,7 +138,7 @@ static void *shrink_mapping(void *pointer, size_t size) {
 }
 
 static void *resize(void *pointer, size_t size) {
-    if (ASH_LIKELY(arena_holds(pointer))) {
+    if (ASH_LIKELY(ash_heap_spans(&memory_heap, pointer))) {
         size_t before = size < REMAPPED_BYTES ? 0 : usable(pointer);
         if (ASH_LIKELY(size < REMAPPED_BYTES || size <= before))
             return ash_krealloc(&memory_heap, pointer, size);

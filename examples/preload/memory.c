@@ -28,13 +28,11 @@ bool memory_start(void) {
 }
 
 void memory_flush(void) {
-    for (uint32_t i = 0; i < ash_heap_class_count(&memory_heap); i++)
-        ash_slab_cache_flush(ash_heap_cache(&memory_heap, i));
+    ash_heap_flush(&memory_heap);
 }
 
 void memory_reap(void) {
-    for (uint32_t i = 0; i < ash_heap_class_count(&memory_heap); i++)
-        (void)ash_slab_cache_reap(ash_heap_cache(&memory_heap, i));
+    (void)ash_heap_reap(&memory_heap);
 }
 
 bool memory_trim(void) {

@@ -132,6 +132,11 @@ void ash_kfree(struct ash_heap *heap, void *pointer);
  * where ash_kfree would, on a misaligned pointer in any profile. */
 size_t ash_ksize(struct ash_heap *heap, const void *pointer) ASH_MUST_CHECK;
 
+/* False: no allocation of this heap, for it lies outside of the source's range. Any pointer. */
+static inline bool ash_heap_spans(const struct ash_heap *heap, const void *pointer) {
+    return ((uintptr_t)pointer - heap->base) >> ASH_PAGE_SHIFT < heap->len_pages;
+}
+
 /*
  * ash_kmalloc and ash_kfree compiled into the caller, same behaviour; for a size that is constant
  * the class is one load. They tie the caller to this version's structs.
