@@ -16,10 +16,19 @@
 #define RANGE_MAX    (UINT64_C(1) << 42)
 #define ARENAS_MAX   13u /* 1 GiB << 12 = RANGE_MAX */
 
+#define SLAB_ORDER_MAX 4u /* 64 KiB */
+
+/* Freed in an arena that had nothing, before it is asked again: 16 MiB. */
+#define REOPENING_PAGES UINT64_C(4096)
+
 uintptr_t arena_base;
 uint64_t arena_bytes;
 
-static struct ash_buddy buddies[ARENAS_MAX];
+static struct arena {
+    struct ash_buddy buddy;
+    uint32_t closed_order; /* it had no block of this order lately; a hint */
+    uint64_t freed_pages;  /* since then */
+} arenas[ARENAS_MAX];
 static uint32_t ready; /* arenas made; grows under the lock, read without it */
 static struct ash_spinlock growing;
 static __thread bool last_block_is_zero;
@@ -100,10 +109,11 @@ static bool make_arena(uint32_t arena) {
     if (notes == NULL)
         return false;
     if (mprotect((void *)(arena_base + from), to - from, PROT_READ | PROT_WRITE) != 0 ||
-        ash_buddy_init(&buddies[arena], &config, notes, notes_bytes) != 0) {
+        ash_buddy_init(&arenas[arena].buddy, &config, notes, notes_bytes) != 0) {
         munmap(notes, notes_bytes);
         return false;
     }
+    arenas[arena].closed_order = ASH_BUDDY_ORDERS;
     ash_store_release(&ready, arena + 1);
     return true;
 }
@@ -126,24 +136,52 @@ bool arena_start(void) {
 
 /* Blocks */
 
-bool arena_take(ash_pfn_t first, uint32_t order) {
-    return ash_buddy_alloc_at(&buddies[arena_of(first)], first, order) == 0;
+bool arena_take(ash_pfn_t from, ash_pfn_t end, uint32_t order, ash_pfn_t *first) {
+    return ash_buddy_alloc_from(&arenas[arena_of(from)].buddy, from, end, order, first) == 0;
 }
 
 void arena_put(ash_pfn_t first, uint32_t order) {
-    ash_buddy_free(&buddies[arena_of(first)], first, order);
+    struct arena *arena = &arenas[arena_of(first)];
+    ash_buddy_free(&arena->buddy, first, order);
+    if (ash_load_relaxed(&arena->closed_order) <= ASH_BUDDY_ORDER_MAX &&
+        ash_fetch_add(&arena->freed_pages, UINT64_C(1) << order) >= REOPENING_PAGES)
+        ash_store_relaxed(&arena->closed_order, ASH_BUDDY_ORDERS);
 }
 
-/* The lowest arena that has one: what is in use stays together. */
-static bool find_block(uint32_t order, ash_pfn_t *first) {
-    uint32_t arena = 0;
-    do {
-        for (uint32_t count = ash_load_acquire(&ready); arena < count; arena++) {
-            if (ash_buddy_alloc(&buddies[arena], order, ASH_BUDDY_MOVABLE, first) == 0)
-                return true;
-        }
-    } while (grow(arena));
+/* Blocks up to a slab's size are kept apart from larger ones. */
+static enum ash_buddy_hint hint_for(uint32_t order) {
+    return order <= SLAB_ORDER_MAX ? ASH_BUDDY_UNMOVABLE : ASH_BUDDY_MOVABLE;
+}
+
+/* A buddy that has nothing says so after it has asked the caches of all CPUs. So it is left alone
+ * for a while, unless nobody else has anything either. */
+static bool alloc_in(struct arena *arena, uint32_t order, bool closed_too, ash_pfn_t *first) {
+    if (order >= ash_load_relaxed(&arena->closed_order) && !closed_too)
+        return false;
+    if (ash_buddy_alloc(&arena->buddy, order, hint_for(order), first) == 0)
+        return true;
+    ash_store_relaxed(&arena->freed_pages, UINT64_C(0));
+    ash_store_relaxed(&arena->closed_order, order);
     return false;
+}
+
+static bool alloc_in_any(uint32_t count, uint32_t order, bool closed_too, ash_pfn_t *first) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (alloc_in(&arenas[i], order, closed_too, first))
+            return true;
+    }
+    return false;
+}
+
+/* From the lowest arena that has one: what is in use stays together. */
+static bool find_block(uint32_t order, ash_pfn_t *first) {
+    uint32_t count;
+    do {
+        count = ash_load_acquire(&ready);
+        if (alloc_in_any(count, order, false, first))
+            return true;
+    } while (grow(count));
+    return alloc_in_any(count, order, true, first);
 }
 
 static void *source_alloc(void *context, uint32_t order) {

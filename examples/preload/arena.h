@@ -29,8 +29,9 @@ extern const struct ash_page_source_ops arena_source_ops;
 /* True if the last block that the source gave this thread reads as zeros. */
 bool arena_last_block_is_zero(void);
 
-/* What purge.c needs: takes the block if all of it is free; puts it back. */
-bool arena_take(ash_pfn_t first, uint32_t order);
+/* What purge.c needs. Takes the lowest free block of an order in [from, end), which lies in one
+ * arena; puts it back. */
+bool arena_take(ash_pfn_t from, ash_pfn_t end, uint32_t order, ash_pfn_t *first);
 void arena_put(ash_pfn_t first, uint32_t order);
 
 /* Pages, zero-filled, for the allocator's own notes; NULL: none. Never given back. */

@@ -13,8 +13,10 @@
 #define KEPT_PAGES  (UINT64_C(32) << 20 >> ASH_PAGE_SHIFT)
 #define KEPT_SHARE  8u /* of what is in use */
 
+#define SMALLEST_ORDER 2u
+
 /* Orders of blocks that are looked for in a chunk, largest first. */
-static const uint32_t orders[] = {CHUNK_ORDER, 6, 4, 2};
+static const uint32_t orders[] = {CHUNK_ORDER, 6, 4, SMALLEST_ORDER};
 
 struct chunk {
     uint16_t freed;   /* pages freed and, as far as one can count, not handed out again */
@@ -69,27 +71,32 @@ static void drop(ash_pfn_t first, uint32_t order) {
             MADV_DONTNEED);
 }
 
-/* The free block of the largest order that begins here, or the smallest order: dropped. Returns how
- * many pages to go on. */
-static uint32_t purge_at(ash_pfn_t first) {
-    uint32_t order = orders[0];
+struct piece {
+    ash_pfn_t first;
+    uint32_t order;
+};
+
+/* All free blocks of the chunk, the larger first, so that none is part of another. */
+static uint32_t take_pieces(uint64_t chunk, struct piece *pieces) {
+    ash_pfn_t begin = chunk << CHUNK_ORDER, end = begin + CHUNK_PAGES, first;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(orders); i++) {
-        order = orders[i];
-        if (!ash_is_aligned(first, UINT64_C(1) << order) || !arena_take(first, order))
-            continue;
-        drop(first, order);
-        if (order == CHUNK_ORDER)
-            ash_store_relaxed(&chunks[first >> CHUNK_ORDER].touched, (uint16_t)0);
-        arena_put(first, order);
-        break;
+        for (ash_pfn_t from = begin; arena_take(from, end, orders[i], &first);
+             from = first + (UINT64_C(1) << orders[i]))
+            pieces[count++] = (struct piece){first, orders[i]};
     }
-    return 1u << order;
+    return count;
 }
 
 static void purge_chunk(uint64_t chunk) {
-    ash_pfn_t first = chunk << CHUNK_ORDER;
-    for (uint32_t page = 0; page < CHUNK_PAGES;)
-        page += purge_at(first + page);
+    struct piece pieces[CHUNK_PAGES >> SMALLEST_ORDER];
+    uint32_t count = take_pieces(chunk, pieces);
+    for (uint32_t i = 0; i < count; i++) {
+        drop(pieces[i].first, pieces[i].order);
+        if (pieces[i].order == CHUNK_ORDER)
+            ash_store_relaxed(&chunks[chunk].touched, (uint16_t)0);
+        arena_put(pieces[i].first, pieces[i].order);
+    }
 }
 
 /* The next chunk with freed pages, which are taken off the books; chunk_count: none, or few enough

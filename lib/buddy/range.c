@@ -79,10 +79,11 @@ int ash_buddy_reserve(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pag
     return taken ? 0 : -ASH_EBUSY;
 }
 
-/* The first free run in the span's frames from `from` on, by frame number; NOWHERE: none. */
+/* The first free run in the span's frames inside [from, end), by frame number; NOWHERE: none. */
 static ash_pfn_t find_run(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
-                          ash_pfn_t from, uint64_t len, uint64_t align) {
-    ash_pfn_t end = span->first + span->len_pages, pfn = ash_max_u64(from, span->first);
+                          ash_pfn_t from, ash_pfn_t end, uint64_t len, uint64_t align) {
+    ash_pfn_t pfn = ash_max_u64(from, span->first);
+    end = ash_min_u64(end, span->first + span->len_pages);
     uint64_t shift = span->word_bias * WORD_FRAMES, end_place = end - shift;
     while (pfn < end) {
         pfn = ash__buddy_find(buddy, pfn - shift, end_place, true) + shift;
@@ -96,10 +97,11 @@ static ash_pfn_t find_run(const struct ash_buddy *buddy, const struct ash_buddy_
     return NOWHERE;
 }
 
-static ash_pfn_t take_run(struct ash_buddy *buddy, ash_pfn_t from, uint64_t len, uint64_t align) {
+static ash_pfn_t take_run(struct ash_buddy *buddy, ash_pfn_t from, ash_pfn_t end, uint64_t len,
+                          uint64_t align) {
     for (uint32_t i = 0; i < buddy->span_count; i++) {
         const struct ash_buddy_span *span = &buddy->spans[i];
-        ash_pfn_t pfn = find_run(buddy, span, from, len, align);
+        ash_pfn_t pfn = find_run(buddy, span, from, end, len, align);
         if (pfn == NOWHERE)
             continue;
         ash__buddy_set_range(buddy, place_of(span, pfn), place_of(span, pfn) + len, false);
@@ -108,14 +110,14 @@ static ash_pfn_t take_run(struct ash_buddy *buddy, ash_pfn_t from, uint64_t len,
     return NOWHERE;
 }
 
-int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, uint32_t order,
+int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, ash_pfn_t end, uint32_t order,
                          ash_pfn_t *first) {
     if (order > ASH_BUDDY_ORDER_MAX)
         return -ASH_EINVAL;
     uint64_t len = UINT64_C(1) << order;
     struct section section = section_enter(buddy);
     ash_spin_lock(&buddy->lock);
-    ash_pfn_t pfn = take_run(buddy, from, len, len);
+    ash_pfn_t pfn = take_run(buddy, from, end, len, len);
     if (pfn != NOWHERE)
         ash__buddy_state_set(buddy, place_of(span_of(buddy, pfn, 1), pfn), 1, (uint8_t)(order + 1));
     ash__buddy_unlock(buddy, section);
@@ -131,10 +133,10 @@ int ash_buddy_reserve_run(struct ash_buddy *buddy, uint64_t len_pages, uint64_t 
         return -ASH_EINVAL;
     struct section section = section_enter(buddy);
     ash_spin_lock(&buddy->lock);
-    ash_pfn_t pfn = take_run(buddy, 0, len_pages, align_pages);
+    ash_pfn_t pfn = take_run(buddy, 0, NOWHERE, len_pages, align_pages);
     if (pfn == NOWHERE) {
         ash__buddy_return_all(buddy, section.cpu);
-        pfn = take_run(buddy, 0, len_pages, align_pages);
+        pfn = take_run(buddy, 0, NOWHERE, len_pages, align_pages);
     }
     if (pfn != NOWHERE) {
         buddy->reserved_pages += len_pages;

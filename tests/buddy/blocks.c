@@ -91,7 +91,7 @@ TEST_CASE(buddy, orders_and_hints_out_of_range_are_refused) {
     CHECK_EQ(ash_buddy_alloc(&buddy, 0, (enum ash_buddy_hint)2, &first), -ASH_EINVAL);
     CHECK_EQ(ash_buddy_alloc(&buddy, 1, (enum ash_buddy_hint)2, &first), -ASH_EINVAL);
     CHECK_EQ(ash_buddy_alloc_at(&buddy, 0, 64), -ASH_EINVAL);
-    CHECK_EQ(ash_buddy_alloc_from(&buddy, 0, 19, &first), -ASH_EINVAL);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 0, UINT64_MAX, 19, &first), -ASH_EINVAL);
     CHECK_EQ(first, 77);
     CHECK_EQ(stats_of(&buddy).free_pages, 64);
 }
@@ -121,16 +121,33 @@ TEST_CASE(buddy, alloc_from_walks_over_all_free_blocks) {
     static const ash_pfn_t expected[] = {16, 48, 64, 128, 144, 160, 176};
     ash_pfn_t from = 0, first = 0;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(expected); i++, from = first + 16) {
-        CHECK_EQ(ash_buddy_alloc_from(&buddy, from, 4, &first), 0);
+        CHECK_EQ(ash_buddy_alloc_from(&buddy, from, UINT64_MAX, 4, &first), 0);
         CHECK_EQ(first, expected[i]);
         ash_buddy_free(&buddy, first, 4);
         CHECK(ash_buddy_check(&buddy) == NULL);
     }
-    CHECK_EQ(ash_buddy_alloc_from(&buddy, from, 4, &first), -ASH_ENOENT);
-    CHECK_EQ(ash_buddy_alloc_from(&buddy, 177, 4, &first), -ASH_ENOENT);
-    CHECK_EQ(ash_buddy_alloc_from(&buddy, UINT64_MAX, 0, &first), -ASH_ENOENT);
-    CHECK_EQ(ash_buddy_alloc_from(&buddy, 0, 6, &first), 0);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, from, UINT64_MAX, 4, &first), -ASH_ENOENT);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 177, UINT64_MAX, 4, &first), -ASH_ENOENT);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, UINT64_MAX, UINT64_MAX, 0, &first), -ASH_ENOENT);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 0, UINT64_MAX, 6, &first), 0);
     CHECK_EQ(first, 128);
+}
+
+TEST_CASE(buddy, alloc_from_keeps_below_its_end) {
+    struct ash_buddy buddy;
+    struct ash_buddy_region regions[] = {{5, 90}, {128, 64}};
+    buddy_over(&buddy, regions, 2);
+    ash_pfn_t first = 0;
+    static const ash_pfn_t too_low[] = {0, 5, 16, 31};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(too_low); i++)
+        CHECK_EQ(ash_buddy_alloc_from(&buddy, 0, too_low[i], 4, &first), -ASH_ENOENT);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 80, 143, 4, &first), -ASH_ENOENT);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 90, 20, 0, &first), -ASH_ENOENT);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 80, 144, 4, &first), 0);
+    CHECK_EQ(first, 128);
+    CHECK_EQ(ash_buddy_alloc_from(&buddy, 0, 32, 4, &first), 0);
+    CHECK_EQ(first, 16);
 }
 
 TEST_CASE(buddy, double_free_panics_and_changes_nothing) {

@@ -208,14 +208,15 @@ static void step_release(struct world *world) {
     fill(model, first, len, FREE);
 }
 
-/* The lowest aligned block of the order at or above `from` that is free, outside all caches. */
+/* The lowest aligned block of the order inside [from, end) that is free, outside all caches. */
 static void step_alloc_from(struct world *world) {
     struct model *model = &world->model;
     uint32_t order = any_order(&world->random);
     ash_pfn_t from = any_frame(world), first;
+    ash_pfn_t end = test_random_below(&world->random, 2) == 0 ? UINT64_MAX : any_frame(world);
     uint64_t len = UINT64_C(1) << order % 32;
     ash_buddy_drain_all(&world->buddy);
-    int result = ash_buddy_alloc_from(&world->buddy, from, order, &first);
+    int result = ash_buddy_alloc_from(&world->buddy, from, end, order, &first);
     if (order > ASH_BUDDY_ORDER_MAX) {
         CHECK_EQ(result, -ASH_EINVAL);
         return;
@@ -224,7 +225,7 @@ static void step_alloc_from(struct world *world) {
     while (lowest < model->base + FRAMES &&
            !(is_one_region(model, lowest, len) && is_all(model, lowest, len, FREE)))
         lowest += len;
-    if (from > model->base + FRAMES || lowest >= model->base + FRAMES) {
+    if (from > model->base + FRAMES || lowest >= model->base + FRAMES || lowest + len > end) {
         CHECK_EQ(result, -ASH_ENOENT);
     } else {
         CHECK_EQ(result, 0);

@@ -84,6 +84,7 @@ for name, title in {
     'zero': 'calloc_gives_zeros_also_where_others_wrote',
     'realloc': 'realloc_keeps_contents_over_every_boundary',
     'huge': 'blocks_beyond_a_gib_come_and_go',
+    'many': 'many_gib_of_blocks_below_a_gib_come_and_go',
     'model': 'random_calls_agree_with_the_model',
     'burst': 'memory_goes_back_after_a_burst',
     'threads': 'threads_churn_side_by_side',

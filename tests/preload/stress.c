@@ -289,6 +289,28 @@ static void case_huge(void) {
     }
 }
 
+/* More addresses than the machine has memory, page by page: 5 GiB, of which little is touched. */
+static void case_many(void) {
+    enum { BLOCKS = 80 };
+    static unsigned char *blocks[BLOCKS];
+    for (unsigned round = 0; round < 3; round++) {
+        for (size_t i = 0; i < BLOCKS; i++) {
+            size_t size = i % 10 == 0 ? GIB / 4 * 3 : 50 * MIB;
+            blocks[i] = malloc(size);
+            CHECK(blocks[i] != NULL);
+            blocks[i][0] = blocks[i][size - 1] = (unsigned char)i;
+        }
+        static struct block small[200];
+        churn(small, 200, 20000, round);
+        for (size_t i = 0; i < BLOCKS; i++) {
+            size_t j = i * 37 % BLOCKS;
+            CHECK(blocks[j][0] == j);
+            CHECK(blocks[j][(j % 10 == 0 ? GIB / 4 * 3 : 50 * MIB) - 1] == j);
+            free(blocks[j]);
+        }
+    }
+}
+
 /* Memory goes back */
 
 static void burst(size_t size, size_t total) {
@@ -606,6 +628,7 @@ static const struct {
     {"zero", case_zero},
     {"realloc", case_realloc},
     {"huge", case_huge},
+    {"many", case_many},
     {"model", case_model},
     {"burst", case_burst},
     {"threads", case_threads},

@@ -188,12 +188,12 @@ void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
 int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) ASH_MUST_CHECK;
 
 /*
- * Allocates the lowest free block of 2^order frames that starts at `from` or above, caches left
- * alone. To walk over all of free memory in pieces (to give it back to a host, to scrub it), start
- * with 0 and go on behind each piece. -ASH_ENOENT: there is none; -ASH_EINVAL: order out of range.
- * Looks through the map from there, O(frames / 64), under the lock.
+ * Allocates the lowest free block of 2^order frames inside [from, end), caches left alone. To walk
+ * over free memory in pieces (to give it back to a host, to scrub it), go on behind each piece.
+ * -ASH_ENOENT: there is none; -ASH_EINVAL: order out of range. Looks through the map from `from`
+ * on, O((end - from) / 64), under the lock.
  */
-int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, uint32_t order,
+int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, ash_pfn_t end, uint32_t order,
                          ash_pfn_t *first) ASH_MUST_CHECK;
 
 /* Ranges */
