@@ -12,17 +12,15 @@
  * unusable free space index).
  */
 static void print_orders(struct shell *shell, const struct ash_buddy_stats *stats) {
-    uint64_t smaller_pages = 0;
     shell_print(shell, "%5s %10s %12s %12s %10s\n", "order", "block KiB", "free blocks",
                 "free pages", "unusable");
     for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
         uint64_t blocks = stats->free_blocks[order];
-        uint64_t share = stats->free_pages == 0 ? 0 : smaller_pages * 1000 / stats->free_pages;
+        uint32_t share = stats->fragmentation_permille[order];
         shell_print(shell,
-                    "%5" PRIu32 " %10" PRIu64 " %12" PRIu64 " %12" PRIu64 " %7" PRIu64 ".%" PRIu64
+                    "%5" PRIu32 " %10" PRIu64 " %12" PRIu64 " %12" PRIu64 " %7" PRIu32 ".%" PRIu32
                     "%%\n",
                     order, UINT64_C(4) << order, blocks, blocks << order, share / 10, share % 10);
-        smaller_pages += blocks << order;
     }
 }
 
@@ -51,6 +49,8 @@ SHELL_COMMAND(buddy, "",
                 "pages      %" PRIu64 " free, %" PRIu64 " used, %" PRIu64 " reserved, of %" PRIu64
                 "\n",
                 stats.free_pages, stats.used_pages, stats.reserved_pages, stats.total_pages);
+    shell_print(shell, "cached     %" PRIu64 " of the free pages are in CPUs' caches\n",
+                stats.cached_pages);
     print_largest(shell, &stats);
     print_orders(shell, &stats);
     return 0;

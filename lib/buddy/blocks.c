@@ -45,7 +45,7 @@ static inline bool four_overlap(const struct ash_buddy *buddy, const struct four
     uint64_t first = (uint64_t)(four->word - buddy->words);
     if (ASH_UNLIKELY((buddy->orders[first / CHUNK_WORDS] & 0xff * CLAIM) != 0)) {
         for (uint64_t i = 0; i <= four->last; i++)
-            bits |= ash__buddy_claimed_bits(buddy, first + i, four->mask);
+            bits |= claimed_bits(buddy, first + i, four->mask);
     }
     return (bits & four->mask) != 0;
 }
@@ -56,11 +56,11 @@ static inline bool four_overlap(const struct ash_buddy *buddy, const struct four
  * part by then (the index knew its frames from before), so the map is asked first.
  */
 static uint64_t pop_hot(struct ash_buddy *buddy, uint32_t order, uint32_t hint) {
-    struct ash_buddy_hot *hot = &buddy->hot[hint * 16 + order];
+    struct ash_buddy_hot *hot = &buddy->hot[hot_list(hint, order)];
     while (hot->count != 0) {
         uint64_t place = hot->blocks[--hot->count];
         if (hot->count == 0)
-            buddy->hot_any &= ~(1u << (hint * 16 + order));
+            buddy->hot_any &= ~(1u << hot_list(hint, order));
         struct four four = four_load(buddy, place, order);
         if (ASH_LIKELY(four_are_whole(&four))) {
             four_flip(&four);
@@ -74,7 +74,7 @@ static uint64_t pop_hot(struct ash_buddy *buddy, uint32_t order, uint32_t hint) 
 static void push_hot(struct ash_buddy *buddy, uint64_t place, uint32_t order) {
     enum { OLDEST = ASH_BUDDY__HOT_MAX / 2 };
     uint32_t hint = buddy->classes[place / CHUNK_FRAMES] >> HINT_SHIFT;
-    struct ash_buddy_hot *hot = &buddy->hot[hint * 16 + order];
+    struct ash_buddy_hot *hot = &buddy->hot[hot_list(hint, order)];
     if (hot->count == ASH_BUDDY__HOT_MAX) {
         for (uint32_t i = 0; i < OLDEST; i++)
             ash__buddy_reindex_block(buddy, hot->blocks[i], order);
@@ -82,7 +82,7 @@ static void push_hot(struct ash_buddy *buddy, uint64_t place, uint32_t order) {
         __builtin_memmove(hot->blocks, &hot->blocks[OLDEST], hot->count * sizeof(uint64_t));
     }
     hot->blocks[hot->count++] = place;
-    buddy->hot_any |= 1u << (hint * 16 + order);
+    buddy->hot_any |= 1u << hot_list(hint, order);
 }
 
 /*
@@ -160,7 +160,7 @@ static bool chunks_overlap(const struct ash_buddy *buddy, uint64_t chunk, uint32
     uint64_t bits = 0;
     for (uint64_t i = 0; i < words_in(order); i++) {
         uint64_t word = chunk * CHUNK_WORDS + i;
-        bits |= buddy->words[word] | ash__buddy_claimed_bits(buddy, word, UINT64_MAX);
+        bits |= buddy->words[word] | claimed_bits(buddy, word, UINT64_MAX);
     }
     return bits != 0;
 }
@@ -186,8 +186,14 @@ static uint64_t find_chunks(struct ash_buddy *buddy, const struct ash_buddy_span
 
 static uint64_t take_chunks(struct ash_buddy *buddy, uint32_t order, uint32_t hint) {
     uint64_t len = UINT64_C(1) << (order - CHUNK_ORDER), chunk = NOWHERE;
-    for (uint32_t i = 0; i < buddy->span_count && chunk == NOWHERE; i++)
-        chunk = find_chunks(buddy, &buddy->spans[i], len);
+    if (len == 1) {
+        do
+            chunk = ash__buddy_first_empty(buddy);
+        while (chunk != NOWHERE && !is_empty(buddy, chunk));
+    } else {
+        for (uint32_t i = 0; i < buddy->span_count && chunk == NOWHERE; i++)
+            chunk = find_chunks(buddy, &buddy->spans[i], len);
+    }
     if (chunk == NOWHERE)
         return NOWHERE;
     for (uint64_t c = chunk; c < chunk + len; c++)

@@ -130,6 +130,19 @@ refuse_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
                 pfn, order);
 }
 
+/* Begins another word of collected frees; false: there is no room. */
+static bool collect(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place) {
+    struct ash_buddy_spot *spot = &cpu->spots[SPOT_FREED];
+    if (spot->held != 0) {
+        if (cpu->freed_count == ASH_BUDDY__SPOTS_MAX)
+            return false;
+        spot_copy(&cpu->freed[cpu->freed_count], spot);
+        ash_store_relaxed(&cpu->freed_count, cpu->freed_count + 1);
+    }
+    spot_over(buddy, spot, place / WORD_FRAMES, UINT64_C(1) << place % WORD_FRAMES);
+    return true;
+}
+
 /* A frame that this CPU could hand out itself. */
 static bool own_cache_holds(const struct ash_buddy_cpu *cpu, ash_pfn_t pfn) {
     bool held = false;
@@ -146,15 +159,15 @@ static bool own_cache_holds(const struct ash_buddy_cpu *cpu, ash_pfn_t pfn) {
  */
 static inline bool free_to_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
                                  ash_pfn_t first) {
-    if (spot_push(&cpu->spots[ASH_BUDDY_MOVABLE], first) ||
-        spot_push(&cpu->spots[SPOT_FREED], first) ||
-        spot_push(&cpu->spots[ASH_BUDDY_UNMOVABLE], first))
+    if (spot_push(&cpu->spots[SPOT_FREED], first) ||
+        spot_push(&cpu->spots[ASH_BUDDY_UNMOVABLE], first) ||
+        spot_push(&cpu->spots[ASH_BUDDY_MOVABLE], first))
         return true;
     const struct ash_buddy_span *span = span_of(buddy, first, 1);
     if (span == NULL || own_cache_holds(cpu, first))
         return false;
     uint64_t place = place_of(span, first);
-    return !is_free_in_map(buddy, place) && ash__buddy_collect(buddy, cpu, place);
+    return !is_free_in_map(buddy, place) && collect(buddy, cpu, place);
 }
 
 /* False: the frame is free already, or in no region. */
@@ -187,10 +200,22 @@ static bool free_block(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order)
 
 static void __attribute__((noinline))
 free_slow(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
-    bool done = order <= ASH_BUDDY_ORDER_MAX && ash__buddy_state_forget(buddy, first, order) &&
+    bool known = buddy->state == NULL || ash__buddy_state_forget(buddy, first, order);
+    bool done = order <= ASH_BUDDY_ORDER_MAX && known &&
                 (order == 0 ? free_frame(buddy, first) : free_block(buddy, first, order));
     if (ASH_UNLIKELY(!done))
         refuse_free(buddy, first, order);
+}
+
+/* The rest of ash_buddy_free, inside the cache already: kept out of it, so that it saves no
+ * registers. */
+static void __attribute__((noinline))
+free_in_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t first) {
+    bool done = free_to_cache(buddy, cpu, first);
+    cache_leave(cpu);
+    ash_port_unpin();
+    if (ASH_UNLIKELY(!done))
+        free_slow(buddy, first, 0);
 }
 
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
@@ -198,10 +223,14 @@ void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
         uint32_t index;
         ash_port_pin(&index);
         struct ash_buddy_cpu *cpu = &buddy->cpus[index];
-        bool done = cache_enter(cpu, UINT32_MAX) && free_to_cache(buddy, cpu, first);
+        bool open = cache_enter(cpu, UINT32_MAX);
+        if (ASH_LIKELY(open) && !spot_push(&cpu->spots[ASH_BUDDY_MOVABLE], first)) {
+            free_in_cache(buddy, cpu, first);
+            return;
+        }
         cache_leave(cpu);
         ash_port_unpin();
-        if (ASH_LIKELY(done))
+        if (ASH_LIKELY(open))
             return;
     }
     free_slow(buddy, first, order);

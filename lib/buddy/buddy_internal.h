@@ -23,7 +23,7 @@ enum {
     CHUNK_ORDER = 9,
     WORD_ORDER = 6,
     SPOT_FREED = 2,      /* of cpu->spots; 0 and 1 are the hints */
-    CLAIM_FRAMES = 128,  /* a CPU's cache is filled up to this */
+    CLAIM_FRAMES = 64,  /* a CPU's cache is filled up to this */
     CLOSED_BY_TAKER = 1, /* of cpu->closed */
     CLOSED_ALWAYS = 2,   /* the instance has no fast path: hardened, interrupts */
 };
@@ -137,6 +137,15 @@ static inline void note_peak(struct ash_buddy *buddy) {
         buddy->peak_used_pages = used;
 }
 
+/* Lists of hot blocks: one for each hint and order 1..8. */
+static inline uint32_t hot_list(uint32_t hint, uint32_t order) {
+    return hint * 8 + order - 1;
+}
+
+static inline uint32_t hot_order(uint32_t list) {
+    return list % 8 + 1;
+}
+
 /* Places */
 
 /* The span that holds the whole range, or NULL; len_pages at least 1. */
@@ -242,6 +251,28 @@ static inline bool spot_push(struct ash_buddy_spot *spot, ash_pfn_t pfn) {
     return true;
 }
 
+static inline void spot_over(struct ash_buddy *buddy, struct ash_buddy_spot *spot, uint64_t word,
+                             uint64_t held) {
+    const struct ash_buddy_span *span = span_of_place(buddy, word * WORD_FRAMES);
+    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES, end = span->first + span->len_pages;
+    uint64_t edge = 0;
+    if (first < span->first)
+        edge = (UINT64_C(1) << (span->first - first)) - 1;
+    if (end - first < WORD_FRAMES)
+        edge |= UINT64_MAX << (end - first);
+    ash_store_relaxed(&spot->first, first);
+    spot->word = &buddy->words[word];
+    spot->edge = edge;
+    ash_store_relaxed(&spot->held, held);
+}
+
+static inline void spot_copy(struct ash_buddy_spot *spot, const struct ash_buddy_spot *from) {
+    ash_store_relaxed(&spot->first, from->first);
+    spot->word = from->word;
+    spot->edge = from->edge;
+    ash_store_release(&spot->held, from->held); /* after `first`: see claim_held */
+}
+
 /* map.c: the index over the words. All under the lock. */
 
 void ash__buddy_set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t orders);
@@ -263,7 +294,8 @@ static inline void reindex(struct ash_buddy *buddy, uint64_t word) {
 void ash__buddy_reindex_block(struct ash_buddy *buddy, uint64_t place, uint32_t order);
 void ash__buddy_set_hint(struct ash_buddy *buddy, uint64_t chunk, uint32_t hint);
 
-/* The first wholly free chunk of [chunk, end), as the index knows it, or `end`. */
+/* The first wholly free chunk, as the index knows it, or NOWHERE; of [chunk, end), or `end`. */
+uint64_t ash__buddy_first_empty(const struct ash_buddy *buddy);
 uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, uint64_t end);
 
 /* Indexes every block that was freed and not indexed yet. */
@@ -287,7 +319,15 @@ void ash__buddy_set_range(struct ash_buddy *buddy, uint64_t place, uint64_t end,
 /* cpu.c: what CPUs' caches hold. */
 
 /* Leaves a section that has the lock. Reports a double free that came to light, calls low(). */
-void ash__buddy_unlock(struct ash_buddy *buddy, struct section section);
+void ash__buddy_unlock_and_tell(struct ash_buddy *buddy, struct section section);
+static inline void ash__buddy_unlock(struct ash_buddy *buddy, struct section section) {
+    if (ASH_UNLIKELY(buddy->clash != NOWHERE || buddy->low_pages != 0)) {
+        ash__buddy_unlock_and_tell(buddy, section);
+        return;
+    }
+    ash_spin_unlock(&buddy->lock);
+    section_leave(buddy, section);
+}
 
 /* Under the lock: fills the cache of this CPU from the map. False: nothing is free there. */
 bool ash__buddy_refill(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint);
@@ -300,10 +340,12 @@ bool ash__buddy_close_others(struct ash_buddy *buddy, const struct ash_buddy_cpu
 void ash__buddy_open_others(struct ash_buddy *buddy);
 /* In the cache: the next claimed word becomes the one to allocate from. False: none is left. */
 bool ash__buddy_next_claim(struct ash_buddy_cpu *cpu, uint32_t hint);
-/* In the cache: collects the free of a frame that is in none of its spots. False: no room. */
-bool ash__buddy_collect(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place);
 /* Under the lock: which of these frames of a word lie in CPUs' caches to be allocated from. */
-uint64_t ash__buddy_claimed_bits(const struct ash_buddy *buddy, uint64_t word, uint64_t bits);
+uint64_t ash__buddy_claims_of(const struct ash_buddy *buddy, uint64_t word, uint64_t bits);
+static inline uint64_t claimed_bits(const struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+    bool marked = (buddy->orders[word / CHUNK_WORDS] & CLAIM << word % CHUNK_WORDS) != 0;
+    return ASH_UNLIKELY(marked) ? ash__buddy_claims_of(buddy, word, bits) : 0;
+}
 void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed);
 uint64_t ash__buddy_cached_pages(const struct ash_buddy *buddy);
 
@@ -314,7 +356,7 @@ uint64_t ash__buddy_cached_pages(const struct ash_buddy *buddy);
  */
 enum { STATE_NONE = 0, STATE_RESERVED = 31 };
 void ash__buddy_state_set(struct ash_buddy *buddy, uint64_t place, uint64_t len, uint8_t state);
-/* False: no block of this order is allocated there. */
+/* Hardened. False: no block of this order is allocated there. */
 bool ash__buddy_state_forget(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
 /* Panics if the state bytes know why a free of the block is wrong. */
 void ash__buddy_explain_state(const struct ash_buddy *buddy, const struct ash_buddy_span *span,

@@ -18,7 +18,7 @@ static bool hot_covers(const struct ash_buddy *buddy, uint64_t word) {
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(buddy->hot); i++) {
         const struct ash_buddy_hot *hot = &buddy->hot[i];
         for (uint32_t b = 0; b < hot->count; b++) {
-            if (word - hot->blocks[b] / WORD_FRAMES < words_in(i % 16))
+            if (word - hot->blocks[b] / WORD_FRAMES < words_in(hot_order(i)))
                 return true;
         }
     }
@@ -79,11 +79,10 @@ static const char *check_summaries(const struct ash_buddy *buddy) {
 static const char *check_hot(const struct ash_buddy *buddy) {
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(buddy->hot); i++) {
         const struct ash_buddy_hot *hot = &buddy->hot[i];
-        if (hot->count > ASH_BUDDY__HOT_MAX || (buddy->hot_any >> i & 1) != (hot->count != 0) ||
-            ((i % 16 == 0 || i % 16 >= CHUNK_ORDER) && hot->count != 0))
+        if (hot->count > ASH_BUDDY__HOT_MAX || (buddy->hot_any >> i & 1) != (hot->count != 0))
             return "I5: a list of hot blocks and its count or mask differ";
         for (uint32_t b = 0; b < hot->count; b++) {
-            if (!ash_is_aligned(hot->blocks[b], UINT64_C(1) << i % 16) ||
+            if (!ash_is_aligned(hot->blocks[b], UINT64_C(1) << hot_order(i)) ||
                 hot->blocks[b] / CHUNK_FRAMES >= buddy->chunk_count)
                 return "I5: a hot block is nowhere";
         }

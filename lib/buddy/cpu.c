@@ -18,48 +18,12 @@ static void spot_clear(struct ash_buddy *buddy, struct ash_buddy_spot *spot) {
     spot->edge = UINT64_MAX;
 }
 
-static void spot_copy(struct ash_buddy_spot *spot, const struct ash_buddy_spot *from) {
-    ash_store_relaxed(&spot->first, from->first);
-    spot->word = from->word;
-    spot->edge = from->edge;
-    ash_store_release(&spot->held, from->held); /* after `first`: see claim_held */
-}
-
-static void spot_over(struct ash_buddy *buddy, struct ash_buddy_spot *spot, uint64_t word,
-                      uint64_t held) {
-    const struct ash_buddy_span *span = span_of_place(buddy, word * WORD_FRAMES);
-    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES, end = span->first + span->len_pages;
-    uint64_t edge = 0;
-    if (first < span->first)
-        edge = (UINT64_C(1) << (span->first - first)) - 1;
-    if (end - first < WORD_FRAMES)
-        edge |= UINT64_MAX << (end - first);
-    ash_store_relaxed(&spot->first, first);
-    spot->word = &buddy->words[word];
-    spot->edge = edge;
-    ash_store_relaxed(&spot->held, held);
-}
-
 void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed) {
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
         buddy->cpus[i].closed = always_closed ? CLOSED_ALWAYS : 0;
         for (uint32_t s = 0; s <= SPOT_FREED; s++)
             spot_clear(buddy, &buddy->cpus[i].spots[s]);
     }
-}
-
-/* Frees, into the cache */
-
-bool ash__buddy_collect(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place) {
-    struct ash_buddy_spot *spot = &cpu->spots[SPOT_FREED];
-    if (spot->held != 0) {
-        if (cpu->freed_count == ASH_BUDDY__SPOTS_MAX)
-            return false;
-        spot_copy(&cpu->freed[cpu->freed_count], spot);
-        ash_store_relaxed(&cpu->freed_count, cpu->freed_count + 1);
-    }
-    spot_over(buddy, spot, place / WORD_FRAMES, UINT64_C(1) << place % WORD_FRAMES);
-    return true;
 }
 
 /* From the cache into the map. Under the lock. */
@@ -79,9 +43,7 @@ static uint64_t claim_held(const struct ash_buddy_spot *spot, const struct ash_b
     return held;
 }
 
-uint64_t ash__buddy_claimed_bits(const struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
-    if ((buddy->orders[word / CHUNK_WORDS] & CLAIM << word % CHUNK_WORDS) == 0)
-        return 0;
+uint64_t ash__buddy_claims_of(const struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
     for (uint32_t i = 0; i < 2 * ASH_PORT_CPUS_MAX; i++) {
         const struct ash_buddy_cpu *cpu = &buddy->cpus[i / 2];
         for (uint32_t c = 0; c < ash_load_relaxed(&cpu->claim_count[i % 2]); c++) {
@@ -97,13 +59,13 @@ uint64_t ash__buddy_claimed_bits(const struct ash_buddy *buddy, uint64_t word, u
  * reported when the lock is dropped. */
 static void give_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
     uint64_t old = buddy->words[word];
-    uint64_t clash = bits & (old | ash__buddy_claimed_bits(buddy, word, bits));
+    uint64_t clash = bits & (old | claimed_bits(buddy, word, bits));
     if (ASH_UNLIKELY(clash != 0)) {
         buddy->clash = word * WORD_FRAMES + ash_ctz64(clash);
         bits &= ~clash;
     }
     word_store(buddy, word, old | bits);
-    map_pages_add(buddy, ash_popcount64(bits));
+    map_pages_add(buddy, (bits & (bits - 1)) == 0 ? bits != 0 : ash_popcount64(bits));
     reindex(buddy, word);
 }
 
@@ -281,7 +243,7 @@ static bool is_low_now(struct ash_buddy *buddy) {
     return low;
 }
 
-void ash__buddy_unlock(struct ash_buddy *buddy, struct section section) {
+void ash__buddy_unlock_and_tell(struct ash_buddy *buddy, struct section section) {
     bool low = buddy->low_pages != 0 && is_low_now(buddy);
     uint64_t clash = buddy->clash, map_pages = buddy->map_pages;
     buddy->clash = NOWHERE;

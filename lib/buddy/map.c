@@ -77,6 +77,10 @@ static uint64_t chunk_of(const struct ash_buddy *buddy, uint32_t class, uint32_t
     return sets == 0 ? NOWHERE : set_first(buddy, hint * 9 + ash_ctz64(sets));
 }
 
+uint64_t ash__buddy_first_empty(const struct ash_buddy *buddy) {
+    return (buddy->nonempty & 1) == 0 ? NOWHERE : set_first(buddy, 0);
+}
+
 /* The first wholly free chunk of [chunk, end), or `end`. */
 uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, uint64_t end) {
     while (chunk < end) {
@@ -90,7 +94,7 @@ uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, ui
 
 void ash__buddy_index_hot(struct ash_buddy *buddy) {
     while (buddy->hot_any != 0) {
-        uint32_t list = ash_ctz64(buddy->hot_any), order = list % 16;
+        uint32_t list = ash_ctz64(buddy->hot_any), order = hot_order(list);
         struct ash_buddy_hot *hot = &buddy->hot[list];
         for (uint32_t i = 0; i < hot->count; i++) {
             ash__buddy_reindex_block(buddy, hot->blocks[i], order);

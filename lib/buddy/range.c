@@ -162,7 +162,7 @@ static uint64_t reserved_until(const struct ash_buddy *buddy, uint64_t place, ui
     uint64_t wrong = ash__buddy_find(buddy, place, end, true);
     for (uint64_t word = place / WORD_FRAMES; word <= (end - 1) / WORD_FRAMES; word++) {
         uint64_t from = ash_max_u64(place, word * WORD_FRAMES);
-        uint64_t bits = ash__buddy_claimed_bits(buddy, word, bits_from(from, end));
+        uint64_t bits = claimed_bits(buddy, word, bits_from(from, end));
         if (bits != 0)
             wrong = ash_min_u64(wrong, word * WORD_FRAMES + ash_ctz64(bits));
     }

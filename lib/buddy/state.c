@@ -11,8 +11,8 @@ void ash__buddy_state_set(struct ash_buddy *buddy, uint64_t place, uint64_t len,
 
 /* Two CPUs that free the same block at the same time must not both find it allocated. */
 bool ash__buddy_state_forget(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
-    if (buddy->state == NULL)
-        return true;
+    if (order > ASH_BUDDY_ORDER_MAX)
+        return false;
     const struct ash_buddy_span *span = span_of(buddy, first, 1);
     uint8_t expected = (uint8_t)(order + 1);
     return span != NULL && ash_compare_exchange(&buddy->state[place_of(span, first)], &expected,

@@ -99,12 +99,12 @@ TEST_CASE(buddy_check, claim_and_mark_that_differ_are_invariant_4) {
 TEST_CASE(buddy_check, hot_block_that_is_none_is_invariant_5) {
     struct ash_buddy buddy;
     scene(&buddy, false);
-    CHECK(buddy.hot[5].count == 1);
-    buddy.hot[5].blocks[0]++;
+    CHECK(buddy.hot[4].count == 1);
+    buddy.hot[4].blocks[0]++;
     CHECK_BROKEN(&buddy, "I5");
-    buddy.hot[5].blocks[0] = UINT64_C(1) << 40;
+    buddy.hot[4].blocks[0] = UINT64_C(1) << 40;
     CHECK_BROKEN(&buddy, "I5");
-    buddy.hot[5].count = 0;
+    buddy.hot[4].count = 0;
     CHECK_BROKEN(&buddy, "I5");
 }
 

@@ -98,7 +98,7 @@ struct ash_buddy_stats {
 };
 
 /* Private to lib/buddy; here for sizeof. */
-#define ASH_BUDDY__HOT_MAX    15u
+#define ASH_BUDDY__HOT_MAX    31u
 #define ASH_BUDDY__CLAIMS_MAX 16u
 #define ASH_BUDDY__SPOTS_MAX  16u
 #define ASH_BUDDY__LEVELS_MAX 6u
@@ -131,7 +131,7 @@ struct ash_buddy {
     struct ash_buddy_cpu cpus[ASH_PORT_CPUS_MAX];
     struct ash_spinlock lock;
     uint32_t nonempty; /* a bit a set of chunks */
-    uint32_t hot_any;  /* a bit an order and hint */
+    uint32_t hot_any;  /* a bit a list of `hot` */
     uint32_t span_count;
     struct ash_buddy_span *spans;
     uint64_t *words, *orders, *sets;
@@ -143,7 +143,7 @@ struct ash_buddy {
     void (*low)(void *context, uint64_t free_pages);
     void *context;
     bool interrupts, low_armed;
-    struct ash_buddy_hot hot[32]; /* hint * 16 + order */
+    struct ash_buddy_hot hot[16]; /* by hint, then order 1..8 */
 };
 
 /* Life */
