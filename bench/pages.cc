@@ -22,10 +22,10 @@ struct ash_page_source bench_pages;
 void bench_pages_init() {
     if (bench_buddy.total_pages != 0)
         return;
-    /* Linux gives a page on its first touch, as it does to every malloc; none of them is huge. */
+    /* All there from the start, as a kernel's memory is; no page of it is huge. */
     constexpr size_t bytes = size_t{1} << 30, align = size_t{2} << 20;
     void *arena = mmap(nullptr, bytes + align, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (arena == MAP_FAILED)
         std::abort();
     auto base = (reinterpret_cast<uintptr_t>(arena) + align - 1) / align * align;

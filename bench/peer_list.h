@@ -21,7 +21,7 @@ struct Peer : PeerDefaults {
         if (arena != nullptr)
             return;
         arena = static_cast<char *>(mmap(nullptr, frames * page, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
         if (arena == MAP_FAILED)
             std::abort();
     }
