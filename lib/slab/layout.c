@@ -2,9 +2,18 @@
 /* layout.c: how large a slab is and where its objects lie. */
 #include "slab_internal.h"
 
+/* What object 0 is aligned to: the configuration's wish, and as much as the stride allows up to a
+ * cache line, so that no object lies on more lines than it must. */
+static uint32_t align_of(uint32_t stride, size_t wish) {
+    uint32_t natural = stride & (0 - stride);
+    uint32_t most = natural < ASH_PORT_CACHE_LINE ? natural : ASH_PORT_CACHE_LINE;
+    return most > wish ? most : (uint32_t)wish;
+}
+
 /* Objects that fit behind the header, a bitmap with a bit for each, and their side bytes. */
 static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_bytes,
                            const struct ash__store_config *config, uint32_t *first) {
+    uint32_t align = align_of(store->stride, config->align_bytes);
     uint32_t rest = slab_bytes - (uint32_t)sizeof(struct ash__slab);
     uint32_t count = rest / (store->stride + config->side_bytes);
     if (count > OBJECTS_MAX)
@@ -13,7 +22,7 @@ static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_by
         uint32_t words = (count + 63) / 64;
         uint32_t header = (uint32_t)sizeof(struct ash__slab) + words * (uint32_t)sizeof(uint64_t) +
                           count * config->side_bytes;
-        *first = (uint32_t)ash_align_up(header, config->align_bytes);
+        *first = (uint32_t)ash_align_up(header, align);
         if (*first + count * store->stride <= slab_bytes)
             return count;
     }
