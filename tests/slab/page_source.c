@@ -125,6 +125,24 @@ TEST_CASE(page_source, no_page_left_is_met_with_the_other_caches_spare_ones) {
     CHECK_EQ(pages->used, 0);
 }
 
+/* A cache that is being taken down is left alone, and one that stayed, busy, is not. */
+TEST_CASE(page_source, reclaim_passes_by_a_cache_that_is_closed) {
+    struct fake_pages *pages = fake_pages_new(16);
+    struct ash_slab_cache *cache = new_cache(pages);
+    void *object = ash_slab_alloc(cache);
+    ash_slab_free(cache, ash_slab_alloc(cache));
+    ash__source_close(&pages->source, cache);
+    uint32_t used = pages->used;
+    CHECK_EQ(ash_page_source_reclaim(&pages->source), 0);
+    CHECK_EQ(pages->used, used);
+    ash__source_open(&pages->source, cache);
+    CHECK_EQ(ash_slab_cache_fini(cache), -ASH_EBUSY);
+    ash_slab_free(cache, object);
+    CHECK(ash_page_source_reclaim(&pages->source) != 0);
+    CHECK_EQ(pages->used, 0);
+    CHECK_EQ(ash_slab_cache_fini(cache), 0);
+}
+
 static struct fake_pages *owner_of_pages;
 static void *spare;
 

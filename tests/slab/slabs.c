@@ -48,6 +48,9 @@ static void check_layout(const struct ash__slab_store *store,
     CHECK(store->stride >= config->size_bytes);
     CHECK(ash_is_aligned(store->stride, config->align_bytes));
     CHECK(ash_is_aligned(store->first, config->align_bytes));
+    /* No object lies on more cache lines than it must. */
+    uint32_t natural = store->stride & (0 - store->stride);
+    CHECK(ash_is_aligned(store->first, ash_min_u64(natural, ASH_PORT_CACHE_LINE)));
     CHECK(store->objects >= 1 && store->objects <= OBJECTS_MAX);
     CHECK(store->first >= header);
     CHECK(store->first + store->objects * store->stride <= slab_bytes);
