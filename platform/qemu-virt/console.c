@@ -17,7 +17,7 @@
 #include "timer.h"
 #include "uart.h"
 
-enum { ESCAPE = 0x10, NOTHING = 0x00, NONE = -1, TERMINAL_WAIT_MS = 50 };
+enum { ESCAPE = 0x10, NOTHING = 0x00, NONE = -1, TERMINAL_WAIT_MS = 250 };
 
 static struct {
     bool is_begun;   /* a byte has come */
