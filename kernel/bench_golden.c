@@ -224,6 +224,26 @@ static uint32_t buddy_batch_0(struct rig *rig) {
     return platform_cost() - start;
 }
 
+/* The first frame after the CPU's cache has been emptied. */
+static uint32_t buddy_refill(struct rig *rig) {
+    ash_buddy_drain(&rig->memory.buddy);
+    uint32_t start = platform_cost();
+    ash_pfn_t first = take_frames(rig, 0);
+    uint32_t cost = platform_cost() - start;
+    ash_buddy_free(&rig->memory.buddy, first, 0);
+    return cost;
+}
+
+static uint32_t buddy_drain(struct rig *rig) {
+    for (uint32_t i = 0; i < OBJECTS; i++)
+        rig->frames[i] = take_frames(rig, 0);
+    for (uint32_t i = 0; i < OBJECTS; i++)
+        ash_buddy_free(&rig->memory.buddy, rig->frames[i], 0);
+    uint32_t start = platform_cost();
+    ash_buddy_drain(&rig->memory.buddy);
+    return platform_cost() - start;
+}
+
 static const struct operation {
     const char *name;
     operation_fn *run;
@@ -245,6 +265,8 @@ static const struct operation {
     {"heap.pair_large", heap_pair_large, 1},
     {"buddy.pair_order_0", buddy_pair_0, 1},
     {"buddy.batch_order_0", buddy_batch_0, OBJECTS},
+    {"buddy.refill", buddy_refill, 1},
+    {"buddy.drain", buddy_drain, 1},
     {"buddy.pair_order_3", buddy_pair_3, 1},
     {"buddy.pair_order_9", buddy_pair_9, 1},
 };

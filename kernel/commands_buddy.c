@@ -4,13 +4,9 @@
 #include "kernel.h"
 #include "shell.h"
 
+#include <ashlar/atomic.h>
 #include <inttypes.h>
 
-/*
- * Of an order: the share of the free frames that lie in smaller blocks and so cannot serve it, in
- * tenths of a percent (Gorman and Whitcroft, "Measuring External Fragmentation", 2005: the
- * unusable free space index).
- */
 static void print_orders(struct shell *shell, const struct ash_buddy_stats *stats) {
     shell_print(shell, "%5s %10s %12s %12s %10s\n", "order", "block KiB", "free blocks",
                 "free pages", "unusable");
@@ -32,9 +28,18 @@ static void print_largest(struct shell *shell, const struct ash_buddy_stats *sta
                     stats->largest_free_order, UINT64_C(4) << stats->largest_free_order);
 }
 
+static void print_low(struct shell *shell, const struct memory_low *low) {
+    shell_print(shell,
+                "low        below %" PRIu64 " free pages, until above %" PRIu64 ": %" PRIu64
+                " times, %" PRIu64 " pages taken back from caches\n",
+                low->low_pages, low->high_pages, ash_load_relaxed(&low->calls),
+                ash_load_relaxed(&low->pages));
+}
+
 SHELL_COMMAND(buddy, "",
               "Shows the page frames: the free blocks of each order.\n"
-              "unusable: the share of free memory that is too scattered to serve the order.") {
+              "unusable: the share of free memory that is too scattered to serve the order\n"
+              "(Gorman and Whitcroft, 2005: the unusable free space index).") {
     struct ash_buddy_stats stats;
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -51,6 +56,7 @@ SHELL_COMMAND(buddy, "",
                 stats.free_pages, stats.used_pages, stats.reserved_pages, stats.total_pages);
     shell_print(shell, "cached     %" PRIu64 " of the free pages are in CPUs' caches\n",
                 stats.cached_pages);
+    print_low(shell, &memory->low);
     print_largest(shell, &stats);
     print_orders(shell, &stats);
     return 0;

@@ -123,6 +123,7 @@ static void print_event(void *context, const char *line) {
 }
 
 static void after_command(struct shell *shell) {
+    memory_relieve(&kernel.memory);
     if (events_enabled())
         events_print(print_event, shell);
 }

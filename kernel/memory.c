@@ -3,12 +3,15 @@
 #include "memory.h"
 
 #include <ashlar/checked.h>
+#include <ashlar/port.h>
 #include <string.h>
+
+enum { LOW_SHARE = 64 }; /* memory is low when less than one part in so many is free */
 
 /* Pages */
 
 /* Who has pages of the kernel has pointers into them: nothing here can be moved. */
-void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) {
+static void *take_pages(struct kernel_memory *memory, uint32_t order) {
     ash_pfn_t first;
     if (order > ASH_BUDDY_ORDER_MAX ||
         ash_buddy_alloc(&memory->buddy, order, ASH_BUDDY_UNMOVABLE, &first) != 0)
@@ -16,9 +19,37 @@ void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) {
     return memory->view.pointer(first << ASH_PAGE_SHIFT);
 }
 
+void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) {
+    void *pages = take_pages(memory, order);
+    if (pages == NULL && order <= ASH_BUDDY_ORDER_MAX &&
+        ash_page_source_reclaim(&memory->source) != 0)
+        pages = take_pages(memory, order);
+    memory_relieve(memory);
+    return pages;
+}
+
 void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order) {
     ash_buddy_free(&memory->buddy, memory->view.address(pages) >> ASH_PAGE_SHIFT, order);
 }
+
+/* Low memory */
+
+/* From within an allocation, on any CPU. */
+static void note_low(void *context, uint64_t free_pages) {
+    struct kernel_memory *memory = context;
+    (void)free_pages;
+    ash_fetch_add(&memory->low.calls, 1u);
+    ash_store_release(&memory->low.is_noted, 1u);
+}
+
+void memory_relieve(struct kernel_memory *memory) {
+    if (ash_load_relaxed(&memory->low.is_noted) == 0 ||
+        ash_exchange(&memory->low.is_noted, 0u) == 0)
+        return;
+    ash_fetch_add(&memory->low.pages, ash_page_source_reclaim(&memory->source));
+}
+
+/* Addresses */
 
 /* The range that holds all of [pointer, pointer + len), or NULL; any pointer is fine. */
 static const struct platform_range *range_of(const struct kernel_memory *memory,
@@ -41,7 +72,7 @@ ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *p
 /* The heap's page source */
 
 static void *source_alloc(void *context, uint32_t order) {
-    return memory_pages_alloc(context, order);
+    return take_pages(context, order);
 }
 
 static void source_free(void *context, void *base, uint32_t order) {
@@ -103,7 +134,11 @@ static int pages_start(struct kernel_memory *memory) {
     struct ash_buddy_region regions[MEMORY_RANGES_MAX];
     uint32_t range = largest_range(memory);
     struct ash_buddy_config config = {.regions = regions,
-                                      .region_count = regions_of(memory, range, 0, regions)};
+                                      .region_count = regions_of(memory, range, 0, regions),
+                                      .low_pages = memory->low.low_pages,
+                                      .high_pages = memory->low.high_pages,
+                                      .low = note_low,
+                                      .context = memory};
     const struct ash_page_source_config source = source_config(memory);
     uint64_t map = ash_page_source_storage_size(&source);
     uint64_t cut = 0, notes = ash_buddy_storage_size(&config);
@@ -139,6 +174,8 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
     memory->range_count = count;
     if (memory->total_bytes < MEMORY_MIN_BYTES)
         return -ASH_ENOMEM;
+    memory->low.low_pages = (memory->total_bytes >> ASH_PAGE_SHIFT) / LOW_SHARE;
+    memory->low.high_pages = 2 * memory->low.low_pages;
     int error = pages_start(memory);
     if (error != 0)
         return error;

@@ -35,6 +35,18 @@ struct memory_cache {
     struct memory_cache *next;
 };
 
+/*
+ * Low memory. The buddy tells once when fewer than low_pages are free, and again after more than
+ * high_pages were. That is from within some allocation, perhaps one that a slab cache makes, which
+ * must not be called again then: so it is only noted, and memory_relieve, called where no cache is
+ * at work, takes back what the caches do not need.
+ */
+struct memory_low {
+    uint64_t low_pages, high_pages; /* the watermarks */
+    uint32_t is_noted;
+    uint64_t calls, pages; /* of the buddy; that went back */
+};
+
 struct kernel_memory {
     struct ash_buddy buddy;
     struct ash_page_source source;
@@ -42,6 +54,7 @@ struct kernel_memory {
     char heap_storage[ASH_HEAP_STORAGE_SIX] __attribute__((aligned(ASH_PORT_CACHE_LINE)));
     struct allocator allocator;  /* the heap as an interface */
     struct memory_cache *caches; /* of the kernel's objects */
+    struct memory_low low;
     struct memory_view view;
     struct platform_range ranges[MEMORY_RANGES_MAX];
     uint32_t range_count;
@@ -56,7 +69,7 @@ struct kernel_memory {
 int memory_init(struct kernel_memory *memory, const struct platform_range *ranges, uint32_t count,
                 const struct memory_view *view) ASH_MUST_CHECK;
 
-/* 2^order pages, or NULL. */
+/* 2^order pages, or NULL: also the caches have no more to give back. */
 void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) ASH_MUST_CHECK;
 void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order);
 
@@ -73,6 +86,9 @@ int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, 
 
 /* Every slab cache of the kernel, those of the heap first, from 0 on; NULL beyond the last. */
 struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t index);
+
+/* Low memory, if it has been noted: takes back what the caches do not need. Between commands. */
+void memory_relieve(struct kernel_memory *memory);
 
 /*
  * For a CPU that has had nothing to do for a while: its magazines go to where all CPUs find them,

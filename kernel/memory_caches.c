@@ -52,6 +52,8 @@ void memory_idle(struct kernel_memory *memory) {
         ash_slab_cache_flush(cache);
         (void)ash_slab_cache_reap(cache);
     }
+    memory_relieve(memory);
+    ash_buddy_drain(&memory->buddy);
 }
 
 const char *memory_caches_check(struct kernel_memory *memory) {

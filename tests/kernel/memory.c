@@ -176,3 +176,50 @@ TEST_CASE(kernel_memory, idle_gives_the_pages_back) {
     CHECK_EQ(after.free_pages, before.free_pages);
     CHECK(memory_check(memory) == NULL);
 }
+
+/* Objects that are free again: their slabs stay, for the next ones. */
+static void leave_slabs(struct kernel_memory *memory) {
+    void *objects[400];
+    for (uint32_t i = 0; i < 400; i++)
+        CHECK((objects[i] = ash_kmalloc(&memory->heap, 400)) != NULL);
+    for (uint32_t i = 0; i < 400; i++)
+        ash_kfree(&memory->heap, objects[i]);
+    CHECK(ash_kmalloc(&memory->heap, 16) != NULL); /* this one stays out */
+}
+
+static uint64_t slab_bytes(struct kernel_memory *memory) {
+    struct ash_heap_stats stats;
+    ash_heap_get_stats(&memory->heap, &stats);
+    return stats.slab_bytes;
+}
+
+TEST_CASE(kernel_memory, below_the_watermark_the_caches_give_back) {
+    struct kernel_memory *memory = test_kernel_memory(8 << 20);
+    struct ash_buddy_stats stats;
+    leave_slabs(memory);
+    uint64_t held = slab_bytes(memory);
+    do {
+        CHECK(memory_pages_alloc(memory, 0) != NULL);
+        ash_buddy_get_stats(&memory->buddy, &stats);
+    } while (memory->low.calls == 0 && stats.free_pages > 0);
+    CHECK_EQ(memory->low.calls, 1);
+    CHECK(stats.free_pages > memory->low.low_pages / 2);
+    CHECK(memory->low.pages > 0);
+    CHECK_EQ(slab_bytes(memory), held - memory->low.pages * ASH_PAGE_SIZE);
+    CHECK_EQ(slab_bytes(memory), ASH_SLAB_BYTES_DEFAULT);
+    CHECK(memory_check(memory) == NULL);
+}
+
+TEST_CASE(kernel_memory, the_last_pages_come_out_of_the_caches) {
+    struct kernel_memory *memory = test_kernel_memory(8 << 20);
+    struct ash_buddy_stats stats;
+    memory->low.is_noted = 0;
+    memory->buddy.low_pages = 0; /* nobody is warned */
+    leave_slabs(memory);
+    CHECK(slab_bytes(memory) > ASH_SLAB_BYTES_DEFAULT);
+    while (memory_pages_alloc(memory, 0) != NULL) {}
+    ash_buddy_get_stats(&memory->buddy, &stats);
+    CHECK_EQ(slab_bytes(memory), ASH_SLAB_BYTES_DEFAULT);
+    CHECK_EQ(stats.free_pages, 0);
+    CHECK_EQ(memory->low.calls, 0);
+}

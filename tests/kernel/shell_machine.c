@@ -119,6 +119,7 @@ TEST_CASE(shell_machine, buddy_of_a_machine_that_is_all_used) {
     while (memory_pages_alloc(&kernel->memory, 0) != NULL) {}
     CHECK_EQ(script_run(script, "buddy\n"), 0);
     check_contains(script->output, "largest    nothing is free\n");
+    check_contains(script->output, "low        below 16 free pages, until above 32: 1 times, ");
     check_contains(script->output, "\n    0          4            0            0       0.0%\n");
 }
 
