@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* bulk.c: many objects in one call, and objects set aside for a section that must not fail. */
-#include "slab_internal.h"
+#include "profiles.h"
 
 /* Each by itself: callbacks run on each. */
 static int alloc_each(struct ash_slab_cache *cache, void **objects, uint32_t count,
@@ -63,6 +63,8 @@ int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *rese
         uint32_t part = room < rest ? room : rest;
         if (alloc_bulk(cache, top->objects + top->count, part, __builtin_return_address(0)) != 0)
             return -ASH_ENOMEM;
+        for (uint32_t i = 0; i < part; i++)
+            ash__profile_set_aside(cache, top->objects[top->count + i]);
         top->count += part;
         reserve->count += part;
     }
@@ -83,12 +85,16 @@ void *ash_slab_alloc_reserved(struct ash_slab_cache *cache, struct ash_slab_rese
     while (reserve->magazines->count == 0)
         drop_top(cache, reserve);
     reserve->count--;
-    return reserve->magazines->objects[--reserve->magazines->count];
+    void *object = reserve->magazines->objects[--reserve->magazines->count];
+    ash__profile_hand_out(cache, object, __builtin_return_address(0));
+    return object;
 }
 
 void ash_slab_unreserve(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve) {
     while (reserve->magazines != NULL) {
         struct ash__slab_magazine *top = reserve->magazines;
+        for (uint32_t i = 0; i < top->count; i++)
+            ash__profile_hand_out(cache, top->objects[i], __builtin_return_address(0));
         free_bulk(cache, top->objects, top->count, __builtin_return_address(0));
         drop_top(cache, reserve);
     }

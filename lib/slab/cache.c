@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* cache.c: caches: their life, the out-of-line calls, and what gives memory back. */
-#include "slab_internal.h"
+#include "profiles.h"
 
 /* Life */
+
+enum { FLAGS_KNOWN = ASH_SLAB_HARDENED | ASH_SLAB_DEBUG | ASH_SLAB_INTERRUPTS };
 
 static bool config_is_valid(const struct ash_slab_config *config) {
     return config->name != NULL && config->size_bytes >= 1 &&
@@ -12,7 +14,7 @@ static bool config_is_valid(const struct ash_slab_config *config) {
            config->empty_max <= ASH_SLAB_EMPTY_MAX_LIMIT &&
            config->magazine_objects <= ASH_SLAB_MAGAZINE_MAX &&
            config->depot_magazines <= ASH_SLAB_DEPOT_MAX &&
-           (config->flags & ~(uint32_t)ASH_SLAB_INTERRUPTS) == 0 && config->source != NULL;
+           (config->flags & ~(uint32_t)FLAGS_KNOWN) == 0 && config->source != NULL;
 }
 
 /*
@@ -29,7 +31,7 @@ static uint32_t capacity_for(uint32_t stride) {
 }
 
 static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
-    const struct ash__store_config slabs = {
+    struct ash__store_config slabs = {
         .source = config->source,
         .size_bytes = config->size_bytes,
         .align_bytes = config->align_bytes,
@@ -41,6 +43,10 @@ static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_conf
         .context = config->context,
         .owner = cache,
     };
+    if (cache->kind == ASH__SLAB_DEBUG)
+        ash__debug_prepare(cache, config, &slabs);
+    else if ((config->flags & ASH_SLAB_HARDENED) != 0)
+        slabs.side_bytes = 1;
     ash__store_init(&cache->slabs, &slabs);
     cache->capacity = config->magazine_objects != 0 ? config->magazine_objects
                                                     : capacity_for(cache->slabs.stride);
@@ -55,6 +61,15 @@ static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_conf
     ash__store_init(&cache->magazines, &magazines);
 }
 
+static uint32_t kind_of(const struct ash_slab_config *config) {
+    if ((config->flags & ASH_SLAB_DEBUG) != 0)
+        return ASH__SLAB_DEBUG;
+    if (config->construct != NULL || config->destruct != NULL ||
+        (config->flags & ASH_SLAB_INTERRUPTS) != 0)
+        return ASH__SLAB_GUARDED;
+    return (config->flags & ASH_SLAB_HARDENED) != 0 ? ASH__SLAB_HARDENED : ASH__SLAB_PLAIN;
+}
+
 int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
     struct ash_slab_config chosen = *config;
     if (chosen.align_bytes == 0)
@@ -67,9 +82,8 @@ int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_
         return -ASH_EINVAL;
     if (chosen.align_bytes < ASH_SLAB_ALIGN_MIN)
         chosen.align_bytes = ASH_SLAB_ALIGN_MIN;
-    bool plain = chosen.construct == NULL && chosen.destruct == NULL && chosen.flags == 0;
     *cache = (struct ash_slab_cache){
-        .kind = plain ? ASH__SLAB_PLAIN : ASH__SLAB_GUARDED,
+        .kind = kind_of(&chosen),
         .flags = chosen.flags,
         .size_bytes = (uint32_t)chosen.size_bytes,
         .align_bytes = (uint32_t)chosen.align_bytes,
@@ -80,6 +94,8 @@ int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_
         .trace = chosen.trace,
     };
     init_stores(cache, &chosen);
+    if (cache->kind != ASH__SLAB_DEBUG && (chosen.flags & ASH_SLAB_HARDENED) != 0)
+        ash__hardened_prepare(cache, chosen.seed);
     ash__depot_init(&cache->depot, chosen.depot_magazines, cache->slabs.interrupts);
     return 0;
 }
@@ -103,6 +119,8 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) {
     ash__slab_cache_give_back(cache, &slabs);
     if (cache->slabs.out != 0 || cache->magazines.out != 0) {
         ash__source_open(source, cache);
+        if (cache->kind == ASH__SLAB_DEBUG)
+            ash__debug_report_leaks(cache);
         return -ASH_EBUSY;
     }
     ASH_ASSERT(cache->slabs.slab_count == 0 && cache->magazines.slab_count == 0);
@@ -112,27 +130,70 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) {
 
 /* Allocation and free. What a cache's kind asks for beyond the magazines is decided here. */
 
-void *ash__slab_alloc_slow(struct ash_slab_cache *cache, const void *site) {
-    (void)site;
+static __attribute__((noinline)) void *alloc_by_kind(struct ash_slab_cache *cache,
+                                                     const void *site) {
     if (ASH_LIKELY(cache->kind == ASH__SLAB_PLAIN))
         return ash__magazine_alloc(cache);
+    if (cache->kind == ASH__SLAB_DEBUG)
+        return ash__debug_alloc(cache, site);
     return ash__guarded_alloc(cache);
 }
 
-void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void *site) {
-    (void)site;
+static __attribute__((noinline)) void free_by_kind(struct ash_slab_cache *cache, void *object,
+                                                   const void *site) {
     if (ASH_LIKELY(cache->kind == ASH__SLAB_PLAIN))
         ash__magazine_free(cache, object);
+    else if (cache->kind == ASH__SLAB_DEBUG)
+        ash__debug_free(cache, object, site);
     else
         ash__guarded_free(cache, object);
 }
 
+void *ash__slab_alloc_slow(struct ash_slab_cache *cache, const void *site) {
+    uint32_t index;
+    if (cache->kind != ASH__SLAB_HARDENED)
+        return alloc_by_kind(cache, site != NULL ? site : __builtin_return_address(0));
+    ash_port_pin(&index);
+    return ash__hardened_alloc(cache, &cache->cpus[index]);
+}
+
+void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void *site) {
+    uint32_t index;
+    if (cache->kind != ASH__SLAB_HARDENED) {
+        free_by_kind(cache, object, site != NULL ? site : __builtin_return_address(0));
+        return;
+    }
+    ash_port_pin(&index);
+    ash__hardened_free(cache, &cache->cpus[index], object);
+}
+
+/* What the inline forms do; but a hardened cache is not left and entered once more. */
 void *ash_slab_alloc(struct ash_slab_cache *cache) {
-    return ash__slab_alloc_fast(cache, __builtin_return_address(0));
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash__slab_cpu *cpu = &cache->cpus[index];
+    if (ASH_LIKELY(cpu->count != 0))
+        return ash__slab_pop(cpu);
+    if (ASH_LIKELY(cache->kind == ASH__SLAB_HARDENED))
+        return ash__hardened_alloc(cache, cpu);
+    ash_port_unpin();
+    return alloc_by_kind(cache, __builtin_return_address(0));
 }
 
 void ash_slab_free(struct ash_slab_cache *cache, void *object) {
-    ash__slab_free_fast(cache, object, __builtin_return_address(0));
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash__slab_cpu *cpu = &cache->cpus[index];
+    if (ASH_LIKELY(cpu->count != cpu->limit)) {
+        ash__slab_push(cpu, object);
+        return;
+    }
+    if (ASH_LIKELY(cache->kind == ASH__SLAB_HARDENED)) {
+        ash__hardened_free(cache, cpu, object);
+        return;
+    }
+    ash_port_unpin();
+    free_by_kind(cache, object, __builtin_return_address(0));
 }
 
 /* Giving back */
@@ -175,6 +236,8 @@ uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, uint32_t *slabs
     ash__cpu_flush(cache, ash__slab_enter(cache, &irq), true, &chores);
     ash__slab_leave(cache, irq);
     dissolve(cache, ash__depot_empty_out(&cache->depot, false), &chores);
+    if (cache->kind == ASH__SLAB_DEBUG)
+        (void)ash__debug_drain(cache, &chores.slabs);
     return shrink_stores(cache, &chores, slabs);
 }
 

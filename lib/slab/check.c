@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* check.c: the audit. Each message begins with the invariant's number in DESIGN.md. */
-#include "slab_internal.h"
+#include "profiles.h"
 
 struct census {
     uint32_t slabs, free, dense, sparse, empty;
@@ -174,7 +174,11 @@ static const char *check_magazines(struct ash_slab_cache *cache) {
     if (magazines > cache->magazines.out)
         return "I8: there are more magazines than were taken from their slabs";
     bool sound = ash__slab_cache_mark_cached(cache, &marked);
+    if (sound && cache->hardened.side != 0)
+        broken = ash__hardened_check(cache);
     ash__slab_cache_unmark_cached(cache, marked);
+    if (broken != NULL)
+        return broken;
     return sound ? NULL : "I9: a magazine holds what is no object, or is free elsewhere too";
 }
 
@@ -182,5 +186,7 @@ const char *ash_slab_cache_check(struct ash_slab_cache *cache) {
     const char *broken = ash__store_check(&cache->slabs);
     if (broken == NULL)
         broken = ash__store_check(&cache->magazines);
+    if (broken == NULL && cache->kind == ASH__SLAB_DEBUG)
+        broken = ash__debug_check(cache);
     return broken != NULL ? broken : check_magazines(cache);
 }

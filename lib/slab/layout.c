@@ -10,7 +10,7 @@ static uint32_t align_of(uint32_t stride, size_t wish) {
     return most > wish ? most : (uint32_t)wish;
 }
 
-/* Objects that fit behind the header, a bitmap with a bit for each, and their side bytes. */
+/* Objects that fit behind the header, a bitmap with a bit and side bytes for each, and the lead. */
 static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_bytes,
                            const struct ash__store_config *config, uint32_t *first) {
     uint32_t align = align_of(store->stride, config->align_bytes);
@@ -21,7 +21,7 @@ static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_by
     for (;; count--) {
         uint32_t words = (count + 63) / 64;
         uint32_t header = (uint32_t)sizeof(struct ash__slab) + words * (uint32_t)sizeof(uint64_t) +
-                          count * config->side_bytes;
+                          count * config->side_bytes + config->lead_bytes;
         *first = (uint32_t)ash_align_up(header, align);
         if (*first + count * store->stride <= slab_bytes)
             return count;
@@ -37,13 +37,16 @@ static bool fits(struct ash__slab_store *store, const struct ash__store_config *
     store->order = order;
     store->mask = slab_bytes - 1;
     store->objects = objects_in(store, slab_bytes, config, &store->first);
-    return slab_bytes - store->objects * store->stride <= slab_bytes / 8;
+    uint32_t each = store->stride + config->side_bytes;
+    return slab_bytes - store->objects * each <= slab_bytes / 8;
 }
 
 /*
  * The order wished for, else the next larger one that fits, else (objects of 8 bytes in 64 KiB,
  * more than the summary can cover) the next smaller. The largest order fits every stride from 16
- * bytes up, so the search ends; the tests try every size at every alignment.
+ * bytes up, so the search ends; the tests try every size at every alignment. Only the red zones of
+ * large objects with a large alignment fit nowhere: the largest order then, which holds one at
+ * least.
  */
 void ash__store_layout(struct ash__slab_store *store, const struct ash__store_config *config) {
     const uint32_t order_max = ash_log2_floor(ASH_SLAB_BYTES_MAX / ASH_PAGE_SIZE);
@@ -52,8 +55,12 @@ void ash__store_layout(struct ash__slab_store *store, const struct ash__store_co
     uint32_t order = wish;
     while (order <= order_max && !fits(store, config, order))
         order++;
-    for (order = order <= order_max ? order : wish; !fits(store, config, order); order--)
-        ;
+    for (order = order <= order_max ? order : wish; !fits(store, config, order); order--) {
+        if (config->lead_bytes != 0) {
+            (void)fits(store, config, order_max);
+            break;
+        }
+    }
     store->half = store->objects / 2;
     store->relist = store->objects / 16 + 1;
     store->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + store->stride - 1) / store->stride);

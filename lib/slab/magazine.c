@@ -7,7 +7,7 @@
  * Each function works pinned, on this CPU's struct, and leaves for what may take long: slabs are
  * given back and magazines made unpinned, as ash__chores.
  */
-#include "slab_internal.h"
+#include "profiles.h"
 
 /* Memory of magazines */
 
@@ -69,7 +69,8 @@ static void set_loaded(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
                        struct ash__slab_magazine *magazine) {
     cpu->loaded = magazine;
     ash__cpu_set_count(cache, cpu, magazine == NULL ? 0 : magazine->count);
-    cpu->limit = cache->kind == ASH__SLAB_PLAIN && magazine != NULL ? cache->capacity : 0;
+    cpu->room = magazine != NULL ? cache->capacity : 0;
+    cpu->limit = cache->kind == ASH__SLAB_PLAIN ? cpu->room : 0;
 }
 
 static void set_previous(struct ash__slab_cpu *cpu, struct ash__slab_magazine *magazine) {
@@ -149,16 +150,24 @@ static void flush_if_wanted(struct ash_slab_cache *cache, struct ash__slab_cpu *
 
 /* Allocation */
 
+/* What allocations are about to come from; hardened caches give no hint of the order. */
+static void shuffle_loaded(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
+    if (cache->hardened.side != 0)
+        ash__hardened_shuffle(cache, cpu->loaded->objects, ash__cpu_count(cache, cpu));
+}
+
 /* Loads a magazine with objects: the previous one, or one of the depot's. */
 static bool load_whole(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
     if (cpu->previous_count != 0) {
         swap(cache, cpu);
-        return true;
-    }
-    struct ash__slab_magazine *full = ash__depot_take_full(&cache->depot, cpu->previous);
-    if (full != NULL)
+    } else {
+        struct ash__slab_magazine *full = ash__depot_take_full(&cache->depot, cpu->previous);
+        if (full == NULL)
+            return false;
         load(cache, cpu, full);
-    return full != NULL;
+    }
+    shuffle_loaded(cache, cpu);
+    return true;
 }
 
 /* Fills the loaded magazine from the slabs that there are. */
@@ -169,6 +178,7 @@ static bool refill(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
         return false;
     uint32_t count = ash__store_take(&cache->slabs, cpu->loaded->objects, cache->capacity);
     ash__cpu_set_count(cache, cpu, count);
+    shuffle_loaded(cache, cpu);
     return count != 0;
 }
 

@@ -134,6 +134,7 @@ int ash__source_register(struct ash_page_source *source, struct ash_slab_cache *
     uint32_t first = find_run(source, count);
     for (uint32_t i = 0; first != 0 && i < count; i++) {
         caches[i].slabs.id = first + i;
+        caches[i].hardened.id = first + i;
         ash_store_relaxed(&source->caches[first + i], &caches[i]);
     }
     unlock_source(source);

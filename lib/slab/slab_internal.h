@@ -83,7 +83,8 @@ struct ash__store_config {
     struct ash_page_source *source;
     size_t size_bytes, align_bytes, slab_bytes; /* valid */
     uint32_t empty_max;
-    uint32_t side_bytes; /* for each object, behind the bitmap */
+    uint32_t side_bytes; /* for each object, behind the bitmap: a profile's notes */
+    uint32_t lead_bytes; /* before object 0, at least */
     bool interrupts;
     int (*init)(void *object, void *context);
     void (*fini)(void *object, void *context);
@@ -286,6 +287,8 @@ void ash__slab_require_object(struct ash_slab_cache *cache, const void *pointer)
 
 /* A pointer that is not an object of the cache that is out. */
 void ash__slab_refuse_object(struct ash_slab_cache *cache, const void *pointer)
+    __attribute__((noreturn, cold));
+void ash__slab_refuse_with(struct ash_slab_cache *cache, const void *pointer, const char *more)
     __attribute__((noreturn, cold));
 
 /* What a pointer is that is in no slab of the cache or heap with that name. */

@@ -55,6 +55,8 @@ static struct ash__slab *make_slab(struct ash__slab_store *store, bool may_recla
     struct ash__slab *slab = ash__source_alloc(store->source, store->order, may_reclaim);
     if (slab == NULL)
         return NULL;
+    if (store->side != 0)
+        __builtin_memset((char *)slab + store->side, 0, store->first - store->side);
     if (!init_objects(store, slab)) {
         ash__source_free(store->source, slab, store->order);
         return NULL;
@@ -70,8 +72,6 @@ static struct ash__slab *make_slab(struct ash__slab_store *store, bool may_recla
     ash_list_init(&slab->link);
     ash_list_init(&slab->all);
     slab->store = store;
-    if (store->side != 0)
-        __builtin_memset((char *)slab + store->side, 0, store->first - store->side);
     if (store->owner != NULL)
         ASH_EVENT(event_refill, (uintptr_t)store->owner, store->objects);
     return slab;

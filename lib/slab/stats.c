@@ -10,9 +10,10 @@ static uint32_t cpu_objects(const struct ash_slab_cache *cache, const struct ash
     return ash_load_relaxed(count) + ash_load_relaxed(&cpu->previous_count);
 }
 
-/* Free objects in magazines. */
+/* Free objects in magazines and the quarantine. */
 static uint32_t cached_objects(struct ash_slab_cache *cache) {
-    uint32_t objects = ash_load_relaxed(&cache->depot.objects);
+    uint32_t objects =
+        ash_load_relaxed(&cache->depot.objects) + ash_load_relaxed(&cache->debug.quarantined);
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++)
         objects += cpu_objects(cache, &cache->cpus[i]);
     return objects;

@@ -4,9 +4,9 @@
  * magazines is marked in them for the time of a call, so that no memory is needed for it. Nobody
  * else may be at work on the cache.
  */
-#include "slab_internal.h"
+#include "profiles.h"
 
-/* Over the objects in magazines, in an order that is the same each time. */
+/* Over the objects in magazines and the quarantine, in an order that is the same each time. */
 struct walk {
     struct ash_slab_cache *cache;
     bool (*visit)(struct ash_slab_cache *cache, void *object); /* false: stop */
@@ -14,14 +14,17 @@ struct walk {
     bool stopped;
 };
 
+static void walk_object(struct walk *walk, void *object) {
+    if (walk->seen == walk->limit || !walk->visit(walk->cache, object))
+        walk->stopped = true;
+    else
+        walk->seen++;
+}
+
 static void walk_magazine(struct walk *walk, const struct ash__slab_magazine *magazine,
                           uint32_t count) {
-    for (uint32_t i = 0; i < count && !walk->stopped; i++) {
-        if (walk->seen == walk->limit || !walk->visit(walk->cache, magazine->objects[i]))
-            walk->stopped = true;
-        else
-            walk->seen++;
-    }
+    for (uint32_t i = 0; i < count && !walk->stopped; i++)
+        walk_object(walk, magazine->objects[i]);
 }
 
 static void walk_cached(struct walk *walk) {
@@ -34,6 +37,11 @@ static void walk_cached(struct walk *walk) {
     const struct ash__slab_magazine *magazine = cache->depot.full;
     for (uint32_t i = 0; i < cache->depot.full_count; i++, magazine = magazine->next)
         walk_magazine(walk, magazine, magazine->count);
+    void *object = cache->debug.oldest;
+    for (uint32_t i = 0; i < cache->debug.quarantined && !walk->stopped; i++) {
+        walk_object(walk, object);
+        object = ash__debug_next(cache, object);
+    }
 }
 
 static uint64_t *word_of(struct ash_slab_cache *cache, void *object, uint64_t *bit) {

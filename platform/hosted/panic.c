@@ -13,7 +13,7 @@
 void (*platform_panic_hook)(const char *file, uint32_t line, const char *message);
 
 void ash_panic(const char *file, uint32_t line, const char *format, ...) {
-    char message[256], report[400];
+    char message[512], report[700];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);

@@ -106,7 +106,7 @@ void panic_report(const char *title, const struct exception_frame *frame) {
 }
 
 void ash_panic(const char *file, uint32_t line, const char *format, ...) {
-    char message[256], title[400];
+    char message[512], title[700];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);

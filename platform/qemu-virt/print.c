@@ -11,7 +11,7 @@
 static bool is_unlocked;
 
 void print(const char *format, ...) {
-    char text[512];
+    char text[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);

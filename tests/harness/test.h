@@ -85,7 +85,7 @@ struct test_panic {
     jmp_buf jump;
     struct test_panic *outer;
     uint64_t irq_state; /* an ash_irq_t, which this header does not know */
-    char message[256];
+    char message[512];
 };
 jmp_buf *test_expect_panic(struct test_panic *panic);
 void test_no_panic(const char *file, int line, const char *statement) __attribute__((noreturn));

@@ -46,6 +46,7 @@
 
 #include <ashlar/error.h>
 #include <ashlar/slab_fast.h>
+#include <ashlar/slab_trace.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,6 +63,8 @@ extern "C" {
 #define ASH_SLAB_OBJECTS_MAX     (UINT32_C(1) << 31) /* of one cache; beyond it, no memory */
 
 enum ash_slab_flags {
+    ASH_SLAB_HARDENED = 1, /* every wrong free is refused by the free itself; random order */
+    ASH_SLAB_DEBUG = 2,    /* and poison, red zones, owners, call sites, quarantine; slow */
     ASH_SLAB_INTERRUPTS =
         4, /* used from interrupt handlers too: masks them instead of pinning; does
                               * not ask other caches for memory */
@@ -92,7 +95,9 @@ struct ash_slab_config {
     void (*destruct)(void *object, void *context);
     void *context; /* passed through */
 
-    const struct ash_slab_trace *trace; /* for a later profile; NULL */
+    uint64_t seed;                      /* hardened: of the order of objects; 0: from the name */
+    uint32_t quarantine_objects;        /* debug: freed ones kept; 0: ASH_SLAB_QUARANTINE_DEFAULT */
+    const struct ash_slab_trace *trace; /* debug: slab_trace.h; kept; NULL: only call sites */
     struct ash_page_source *source;     /* kept; not NULL; outlives the cache */
 };
 

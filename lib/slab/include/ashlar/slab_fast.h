@@ -47,6 +47,7 @@ struct ash__slab_cpu {
     uint64_t misses;     /* allocations that found nothing in these two magazines */
     uint64_t exchanges;  /* of magazines with the depot */
     uint32_t flush_done; /* the cache's flush_wanted when these were last flushed */
+    uint32_t room;       /* the true limit, as held is the true count; 0: none is loaded */
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
 /* Magazines at rest. */
@@ -85,7 +86,7 @@ struct ash__slab_store {
     uint32_t relist;     /* free objects at which a slab that was full is used again */
     uint32_t half;       /* free objects above which a slab is sparse */
     uint32_t reciprocal; /* ceil(2^32 / stride): offset * reciprocal >> 32 is offset / stride */
-    uint32_t side;       /* offset of the side bytes, one per object; 0: there are none */
+    uint32_t side;       /* offset of the side bytes; 0: there are none */
     uint32_t empty_max;
     bool interrupts; /* mask them while the lock is held */
     int (*init)(void *object, void *context);
@@ -97,7 +98,29 @@ struct ash__slab_store {
 /* What a cache's allocations and frees pass through beyond the magazines. */
 enum ash__slab_kind {
     ASH__SLAB_PLAIN,   /* nothing: the fast path is open */
-    ASH__SLAB_GUARDED, /* construct, destruct, masked interrupts */
+    ASH__SLAB_GUARDED, /* construct, destruct, masked interrupts; hardened ones too */
+    ASH__SLAB_HARDENED,
+    ASH__SLAB_DEBUG,
+};
+
+/* All that a hardened cache's free looks at before it looks at a slab; constant. */
+struct ash__slab_hardened {
+    const uint16_t *map; /* the page source's, and its range */
+    uintptr_t base;
+    uint64_t len_pages;
+    uintptr_t base_mask; /* a pointer to its slab's base */
+    uint32_t id;
+    uint32_t multiplier, addend, rotation; /* a pointer to its object's number: hardened.c */
+    uint32_t objects;
+    uint32_t side; /* offset of the states in a slab; 0: the cache is not hardened */
+};
+
+struct ash__slab_debug {
+    uint32_t quarantined; /* objects; under the store's lock, as the ends of the list are */
+    uint32_t quarantine_max;
+    void *oldest, *latest;
+    int (*init)(void *object, void *context); /* the cache's own: the store has debug.c's */
+    void (*fini)(void *object, void *context);
 };
 
 struct ash_slab_cache {
@@ -111,8 +134,11 @@ struct ash_slab_cache {
         undelivered;   /* objects that are counted as allocated but were not, for lack of memory */
     uint32_t visitors; /* reclaims that work on it; under the page source's lock */
     bool closed;       /* no reclaim may begin to; likewise */
+    uint64_t shuffle_state;
+    struct ash__slab_debug debug;
 
     /* Constant after init. */
+    struct ash__slab_hardened hardened __attribute__((aligned(ASH_PORT_CACHE_LINE)));
     uint32_t kind;     /* enum ash__slab_kind */
     uint32_t capacity; /* objects of a magazine */
     uint32_t flags;
@@ -130,36 +156,44 @@ void *ash__slab_alloc_slow(struct ash_slab_cache *cache, const void *site) ASH_M
 void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void *site);
 
 /* Two loads, two counts, one branch. Relaxed stores, since statistics read the counts from other
- * CPUs; they cost what plain ones do. The slow path is a tail call: no frame is built. */
+ * CPUs; they cost what plain ones do. Called pinned, return unpinned. */
+static inline void *ash__slab_pop(struct ash__slab_cpu *cpu) {
+    uint32_t count = cpu->count - 1;
+    ash_store_relaxed(&cpu->count, count);
+    ash_store_relaxed(&cpu->allocations, cpu->allocations + 1);
+    void *object = cpu->loaded->objects[count];
+    ash_port_unpin();
+    return object;
+}
+
+static inline void ash__slab_push(struct ash__slab_cpu *cpu, void *object) {
+    uint32_t count = cpu->count;
+    cpu->loaded->objects[count] = object;
+    ash_store_relaxed(&cpu->count, count + 1);
+    ash_port_unpin();
+}
+
+/* The slow path is a tail call: no frame is built. */
 static inline ASH_MUST_CHECK void *ash__slab_alloc_fast(struct ash_slab_cache *cache,
                                                         const void *site) {
     uint32_t index;
     ash_port_pin(&index);
     struct ash__slab_cpu *cpu = &cache->cpus[index];
-    uint32_t count = cpu->count;
-    if (ASH_UNLIKELY(count == 0)) {
-        ash_port_unpin();
-        return ash__slab_alloc_slow(cache, site);
-    }
-    ash_store_relaxed(&cpu->count, count - 1);
-    ash_store_relaxed(&cpu->allocations, cpu->allocations + 1);
-    void *object = cpu->loaded->objects[count - 1];
+    if (ASH_LIKELY(cpu->count != 0))
+        return ash__slab_pop(cpu);
     ash_port_unpin();
-    return object;
+    return ash__slab_alloc_slow(cache, site);
 }
 
 /* Called pinned, with this CPU's line of the cache; unpins. */
 static inline void ash__slab_free_pinned(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
                                          void *object, const void *site) {
-    uint32_t count = cpu->count;
-    if (ASH_UNLIKELY(count == cpu->limit)) {
-        ash_port_unpin();
-        ash__slab_free_slow(cache, object, site);
+    if (ASH_LIKELY(cpu->count != cpu->limit)) {
+        ash__slab_push(cpu, object);
         return;
     }
-    cpu->loaded->objects[count] = object;
-    ash_store_relaxed(&cpu->count, count + 1);
     ash_port_unpin();
+    ash__slab_free_slow(cache, object, site);
 }
 
 static inline void ash__slab_free_fast(struct ash_slab_cache *cache, void *object,
