@@ -115,6 +115,7 @@ static size_t pick_size(struct world *world) {
 
 static void make_cache(struct world *world, struct one *one) {
     static const uint16_t magazines[] = {0, 1, 2, 3, 7, ASH_SLAB_MAGAZINE_MAX};
+    static const uint32_t profiles[] = {0, 0, ASH_SLAB_HARDENED, ASH_SLAB_DEBUG};
     uint32_t callbacks = pick(world, 8);
     one->world = world;
     one->config = (struct ash_slab_config){
@@ -122,7 +123,9 @@ static void make_cache(struct world *world, struct one *one) {
         .size_bytes = pick_size(world),
         .align_bytes = pick(world, 4) != 0 ? 0 : (size_t)1 << pick(world, 14),
         .slab_bytes = pick(world, 2) != 0 ? 0 : ASH_PAGE_SIZE << pick(world, 5),
-        .flags = pick(world, 4) == 0 ? ASH_SLAB_INTERRUPTS : 0,
+        .flags = profiles[pick(world, ASH_ARRAY_LEN(profiles))] |
+                 (pick(world, 4) == 0 ? (uint32_t)ASH_SLAB_INTERRUPTS : 0),
+        .quarantine_objects = pick(world, 40),
         .magazine_objects = magazines[pick(world, ASH_ARRAY_LEN(magazines))],
         .depot_magazines = pick(world, 3),
         .empty_max = pick(world, 3),

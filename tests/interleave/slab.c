@@ -324,6 +324,22 @@ TEST_CASE(slab_orders, interrupt_uses_the_cache) {
     world.flags = 0;
 }
 
+TEST_CASE(slab_orders, profiles_look_at_every_object) {
+    static const uint32_t profiles[] = {ASH_SLAB_HARDENED, ASH_SLAB_DEBUG};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(profiles); i++) {
+        world.flags = profiles[i];
+        explore_slab((struct explore_scenario){.bodies = {take_four_and_give, take_and_give},
+                                               .preemptions = 2});
+        explore_slab((struct explore_scenario){.bodies = {set_aside_and_use, reclaim},
+                                               .preemptions = 2});
+        explore_slab(
+            (struct explore_scenario){.bodies = {take_four_and_give, take_four_and_give, reclaim},
+                                      .preemptions = 50,
+                                      .random_runs = 300});
+    }
+    world.flags = 0;
+}
+
 TEST_CASE(slab_orders, long_runs_by_chance) {
     explore_slab(
         (struct explore_scenario){.bodies = {take_four_and_give, take_four_and_give, reclaim},

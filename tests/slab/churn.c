@@ -229,6 +229,16 @@ TEST_CASE(slab_churn, four_cpus_that_mask_interrupts) {
     churn_on_four_cpus(churn_new(64, 10000, 4, ASH_SLAB_INTERRUPTS));
 }
 
+TEST_CASE(slab_churn, four_cpus_with_a_hardened_cache) {
+    churn_on_four_cpus(churn_new(64, 10000, 4, ASH_SLAB_HARDENED));
+    churn_on_four_cpus(churn_new(4, 3000, 2, ASH_SLAB_HARDENED | ASH_SLAB_INTERRUPTS));
+}
+
+TEST_CASE(slab_churn, four_cpus_with_a_debug_cache) {
+    churn_on_four_cpus(churn_new(64, 5000, 4, ASH_SLAB_DEBUG));
+    churn_on_four_cpus(churn_new(4, 2000, 4, ASH_SLAB_DEBUG | ASH_SLAB_INTERRUPTS));
+}
+
 /* Most allocations find nothing, and each of these reclaims. */
 TEST_CASE(slab_churn, four_cpus_share_two_pages) {
     churn_on_four_cpus(churn_new(2, 5000, 2, 0));
