@@ -183,3 +183,10 @@ TEST_CASE(heap, for_interrupt_handlers_agrees_with_a_model) {
     for (uint32_t i = 0; i < 3; i++)
         run(pages, ASH_HEAP_SIX, ASH_SLAB_INTERRUPTS, test_seed() + 200 + i);
 }
+
+TEST_CASE(heap, of_either_profile_agrees_with_a_model) {
+    struct fake_pages *pages = fake_pages_new(512);
+    run(pages, ASH_HEAP_FINE, ASH_SLAB_HARDENED, test_seed() + 300);
+    run(pages, ASH_HEAP_SIX, ASH_SLAB_DEBUG, test_seed() + 301);
+    run(pages, ASH_HEAP_FINE, ASH_SLAB_DEBUG, test_seed() + 302);
+}
