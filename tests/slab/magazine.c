@@ -4,6 +4,7 @@
 #include "fake_pages.h"
 #include "harness/as_cpu.h"
 #include "harness/test.h"
+#include "platform.h"
 
 #include "slab_internal.h"
 
@@ -251,6 +252,55 @@ TEST_CASE(magazine, interrupts_are_masked_only_on_caches_that_ask) {
     CHECK(stats_of(bench).hits >= 25);
     CHECK_EQ(ash_slab_alloc_bulk(&bench->cache, bench->objects, 30), 0);
     ash_slab_free_bulk(&bench->cache, bench->objects, 30);
+    end_bench(bench);
+}
+
+/* A handler that interrupts a call where it is open to it (no lock, nothing pinned) uses the same
+ * cache. */
+struct visit {
+    struct bench *bench;
+    uint32_t count, nulls;
+};
+
+static void use_in_handler(void *context) {
+    struct visit *visit = context;
+    void *objects[CAPACITY + 1];
+    for (uint32_t i = 0; i <= CAPACITY; i++) {
+        objects[i] = ash_slab_alloc(&visit->bench->cache);
+        visit->nulls += objects[i] == NULL;
+    }
+    for (uint32_t i = 0; i <= CAPACITY; i++) {
+        if (objects[i] != NULL)
+            ash_slab_free(&visit->bench->cache, objects[i]);
+    }
+    ash_store_relaxed(&visit->count, visit->count + 1);
+}
+
+static void be_interrupted(void *context) {
+    struct visit *visit = context;
+    uint32_t before = visit->count;
+    CHECK_EQ(platform_interrupt_self(use_in_handler, visit), 0);
+    for (uint32_t i = 0; i < 100000 && ash_load_relaxed(&visit->count) == before; i++)
+        ash_port_relax();
+    CHECK_EQ(visit->count, before + 1);
+}
+
+TEST_CASE(magazine, handler_uses_the_cache_that_it_interrupts) {
+    struct bench *bench = new_bench(16, 2, ASH_SLAB_INTERRUPTS);
+    struct visit visit = {.bench = bench};
+    bench->pages->meanwhile_context = &visit;
+    for (uint32_t round = 0; round < 20; round++) {
+        bench->pages->meanwhile = be_interrupted;
+        take(bench, 100);
+        be_interrupted(&visit);
+        bench->pages->meanwhile = be_interrupted;
+        give(bench, 100);
+        CHECK_EQ(stats_of(bench).used, 0);
+        ash_slab_cache_shrink(&bench->cache);
+    }
+    CHECK(visit.count >= 40);
+    CHECK_EQ(visit.nulls, 0);
+    bench->pages->meanwhile = NULL;
     end_bench(bench);
 }
 
