@@ -102,9 +102,8 @@ int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint
 /* Free */
 
 /*
- * Says why a free names no allocated block; NULL span: where no block can be. Without the lock,
- * for a panic must not hold it: if another CPU has changed the state since the refusal, the reason
- * is the one of this moment.
+ * Says why a free names no allocated block. Without the lock, for a panic must not hold it: if
+ * another CPU has changed the state since the refusal, the reason is the one of this moment.
  */
 static void __attribute__((cold, noinline))
 refuse_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {

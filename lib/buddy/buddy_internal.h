@@ -23,7 +23,7 @@ enum {
     CHUNK_ORDER = 9,
     WORD_ORDER = 6,
     SPOT_FREED = 2,      /* of cpu->spots; 0 and 1 are the hints */
-    CLAIM_FRAMES = 64,  /* a CPU's cache is filled up to this */
+    CLAIM_FRAMES = 64,   /* a CPU's cache is filled up to this */
     CLOSED_BY_TAKER = 1, /* of cpu->closed */
     CLOSED_ALWAYS = 2,   /* the instance has no fast path: hardened, interrupts */
 };

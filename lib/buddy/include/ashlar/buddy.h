@@ -74,9 +74,9 @@ struct ash_buddy_config {
     uint32_t region_count;                  /* at least 1 */
     bool hardened;   /* a byte more a frame, about twice the time; see Rules */
     bool interrupts; /* callable from interrupt handlers: masks them for each call */
-    /* Low-memory call, from within an allocation, no lock held, not pinned; it may use this buddy.
+    /* Low-memory call, at the end of an allocation, no lock held, not pinned; may use this buddy.
      * Once when fewer than low_pages are free, again after more than high_pages were. Frames in
-     * other CPUs' caches count as used here. high_pages >= low_pages; low_pages 0: never. */
+     * CPUs' caches count as used here. high_pages >= low_pages; low_pages 0: never. */
     uint64_t low_pages, high_pages;
     void (*low)(void *context, uint64_t free_pages);
     void *context;
@@ -238,7 +238,8 @@ void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats)
 
 /*
  * NULL, or the first invariant of DESIGN.md that does not hold, as "I4: ...". Keeps all CPUs out,
- * for O(frames). Reads nothing outside the storage, whatever that holds.
+ * for O(frames); hardened: only while no other call is under way. Reads nothing outside the
+ * storage, whatever that holds.
  */
 const char *ash_buddy_check(struct ash_buddy *buddy) ASH_MUST_CHECK;
 
