@@ -70,6 +70,16 @@ TEST_CASE(buddy, blocks_above_order_18_stay_apart) {
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
+TEST_CASE(buddy, blocks_of_chunks_are_aligned_by_frame_number) {
+    struct ash_buddy buddy;
+    struct ash_buddy_region regions[] = {{0x10001, 3}, {0x40200, 0xe00}};
+    buddy_over(&buddy, regions, 2);
+    CHECK_EQ(frame_of(&buddy, 11), 0x40800);
+    CHECK_EQ(frame_of(&buddy, 10), 0x40400);
+    CHECK_EQ(frame_of(&buddy, 9), 0x40200);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
 TEST_CASE(buddy, touching_regions_do_not_merge) {
     struct ash_buddy buddy;
     struct ash_buddy_region regions[] = {{0, 8}, {8, 8}, {16, 16}};
@@ -270,6 +280,35 @@ TEST_CASE(buddy, statistics_count_blocks_and_pages) {
     ash_buddy_drain(&buddy);
     CHECK_EQ(stats_of(&buddy).peak_used_pages, 1);
     CHECK_EQ(stats_of(&buddy).largest_free_order, 5);
+}
+
+TEST_CASE(buddy, peak_is_the_most_that_was_used_at_once) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 1024);
+    ash_pfn_t blocks[4];
+    for (uint32_t i = 0; i < 4; i++)
+        blocks[i] = frame_of(&buddy, 3);
+    for (uint32_t i = 0; i < 4; i++)
+        ash_buddy_free(&buddy, blocks[i], 3);
+    CHECK_EQ(stats_of(&buddy).used_pages, 0);
+    CHECK_EQ(stats_of(&buddy).peak_used_pages, 32);
+}
+
+/* The index has heard of a hot block: its word was indexed for a neighbour's sake. */
+TEST_CASE(buddy, chunk_that_the_index_takes_for_whole_is_looked_at) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 512);
+    ash_pfn_t block = frame_of(&buddy, 5), first;
+    ash_pfn_t neighbour = block ^ 32;
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, neighbour, 0), 0);
+    ash_buddy_free(&buddy, block, 5);
+    ash_buddy_free(&buddy, neighbour, 0);
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(frame_of(&buddy, 5), block);
+    CHECK_EQ(ash_buddy_alloc(&buddy, 9, ASH_BUDDY_MOVABLE, &first), -ASH_ENOMEM);
+    CHECK_EQ(ash_buddy_alloc(&buddy, 8, ASH_BUDDY_MOVABLE, &first), 0);
+    CHECK(first != (block & ~UINT64_C(255)));
+    CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
 TEST_CASE(buddy, statistics_count_large_runs) {

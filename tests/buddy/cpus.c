@@ -142,6 +142,21 @@ TEST_CASE(buddy_cpus, double_free_by_another_cpu_is_found_when_it_reaches_the_ma
     }
 }
 
+/* Freed by another CPU, and gone to the map; this CPU has the word at hand. */
+TEST_CASE(buddy_cpus, double_free_into_the_word_at_hand_is_found_at_once) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 256);
+    ash_pfn_t frame = frame_of(&buddy, 0);
+    (void)frame_of(&buddy, 0);
+    as_cpu(1);
+    ash_buddy_free(&buddy, frame, 0);
+    ash_buddy_drain(&buddy);
+    as_cpu(0);
+    CHECK_REFUSED(ash_buddy_free(&buddy, frame, 0), "frame 0x0 of it is free");
+    CHECK(ash_buddy_check(&buddy) == NULL);
+    CHECK_EQ(stats_of(&buddy).free_pages, 255);
+}
+
 TEST_CASE(buddy_cpus, double_free_by_another_cpu_is_found_at_once_if_hardened) {
     struct ash_buddy buddy;
     buddy_hardened(&buddy, 0, 256);
