@@ -24,9 +24,9 @@ enum {
 
 /* Allocators of the sequence's own: nobody else has used them. */
 struct rig {
-    struct kernel_memory memory;             /* over the arena alone */
-    struct ash_slab_cache cache, interrupts; /* of 64 bytes */
-    uint32_t overhead;                       /* of counting nothing */
+    struct kernel_memory memory;                              /* over the arena alone */
+    struct ash_slab_cache cache, interrupts, hardened, debug; /* of 64 bytes */
+    uint32_t overhead;                                        /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
     void *objects[OBJECTS], *many[MANY];
 };
@@ -74,6 +74,14 @@ static uint32_t slab_pair_inline(struct rig *rig) {
 
 static uint32_t slab_pair_interrupts(struct rig *rig) {
     return slab_pair_of(&rig->interrupts);
+}
+
+static uint32_t slab_pair_hardened(struct rig *rig) {
+    return slab_pair_of(&rig->hardened);
+}
+
+static uint32_t slab_pair_debug(struct rig *rig) {
+    return slab_pair_of(&rig->debug);
 }
 
 static uint32_t slab_batch(struct rig *rig) {
@@ -253,6 +261,8 @@ static const struct operation {
     {"slab.pair", slab_pair, 1},
     {"slab.pair_inline", slab_pair_inline, 1},
     {"slab.pair_interrupts", slab_pair_interrupts, 1},
+    {"slab.pair_hardened", slab_pair_hardened, 1},
+    {"slab.pair_debug", slab_pair_debug, 1},
     {"slab.batch", slab_batch, OBJECTS},
     {"slab.bulk", slab_bulk, OBJECTS},
     {"slab.alloc_exchange", slab_alloc_exchange, 1},
@@ -320,6 +330,10 @@ static int start(struct rig *rig, const struct kernel_memory *memory, const void
     int error = memory_init(&rig->memory, &range, 1, &memory->view);
     if (error == 0)
         error = start_cache(rig, &rig->cache, 0);
+    if (error == 0)
+        error = start_cache(rig, &rig->hardened, ASH_SLAB_HARDENED);
+    if (error == 0)
+        error = start_cache(rig, &rig->debug, ASH_SLAB_DEBUG);
     return error != 0 ? error : start_cache(rig, &rig->interrupts, ASH_SLAB_INTERRUPTS);
 }
 

@@ -19,6 +19,12 @@ static const char *share(char text[16], uint64_t part, uint64_t whole) {
     return text;
 }
 
+static const char *profile(uint32_t flags) {
+    return (flags & ASH_SLAB_DEBUG) != 0      ? "debug"
+           : (flags & ASH_SLAB_HARDENED) != 0 ? "hardened"
+                                              : "release";
+}
+
 /* All caches */
 
 static void print_line(struct shell *shell, const struct ash_slab_stats *stats) {
@@ -60,9 +66,10 @@ static void print_counts(struct shell *shell, const struct ash_slab_stats *stats
     char hits[16], use[16];
     uint64_t held = (uint64_t)stats->slabs * stats->objects_per_slab;
     shell_print(shell,
-                "cache %s: objects of %" PRIu32 " bytes, %" PRIu32 " apart, magazines of %" PRIu32
-                "%s\n",
-                stats->name, stats->size_bytes, stats->stride_bytes, stats->magazine_objects,
+                "cache %s: objects of %" PRIu32 " bytes, %" PRIu32
+                " apart, profile %s, magazines of %" PRIu32 "%s\n",
+                stats->name, stats->size_bytes, stats->stride_bytes, profile(stats->flags),
+                stats->magazine_objects,
                 (stats->flags & ASH_SLAB_INTERRUPTS) != 0 ? ", for interrupt handlers too" : "");
     shell_print(shell,
                 "objects    %" PRIu32 " used, %" PRIu32 " at most; %" PRIu32

@@ -68,6 +68,7 @@ TEST_CASE(shell_machine, slab_shows_each_cpu) {
     for (uint32_t i = 0; i < 1000; i++)
         ash_kfree(&kernel->memory.heap, ash_kmalloc(&kernel->memory.heap, 64));
     CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
+    check_contains(script->output, " 64 apart, profile release, magazines of ");
     check_contains(script->output, "magazines  99.9% of the allocations hit, ");
     check_contains(script->output, "\n    0         1000   99.9% ");
     CHECK_EQ(script_run(script, "slab kmalloc-128\n"), 0);
