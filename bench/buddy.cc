@@ -5,7 +5,8 @@
  *
  *   frame/N     allocate and free a block of order N; all else is free
  *   ring1000    allocate a frame, free the oldest of 1000
- *   apart       the same on two CPUs at once, of one allocator; `alone` on one of them (wall time)
+ *   replace10k  free one of 10,000 live frames at random, allocate another
+ *   apart       ring1000 on two CPUs at once, of one allocator; `alone` on one of them (wall time)
  *   fill        allocate every frame; `ns` of one allocation
  *   drain       free every frame, in random order; `ns` of one free
  *   orders/N    N blocks live; free one at random, allocate another of random order 0..9
@@ -82,6 +83,27 @@ void ring1000(benchmark::State &state) {
     FrameRing ring;
     ring.start(allocator);
     bench::measure(state, ops, [&](size_t n) { ring.turn(allocator, n); });
+}
+
+void replace10k(benchmark::State &state) {
+    Frames allocator(frames);
+    bench::Random random;
+    std::vector<Block> live(10000);
+    for (auto &block : live)
+        block = take(allocator, 0);
+    std::vector<uint16_t> plan(choices);
+    for (auto &slot : plan)
+        slot = static_cast<uint16_t>(random.below(live.size()));
+    size_t at = 0;
+    auto steps = [&](size_t n) {
+        for (size_t i = 0; i < n; i++) {
+            Block &block = live[plan[at++ % choices]];
+            give(allocator, block);
+            block = take(allocator, 0);
+        }
+    };
+    steps(choices);
+    bench::measure(state, ops, steps);
 }
 
 void apart(benchmark::State &state) {
@@ -237,6 +259,7 @@ void add_all() {
     };
     add("frame", frame)->Arg(0)->Arg(1)->Arg(3)->Arg(6)->Arg(9)->Arg(10);
     add("ring1000", ring1000);
+    add("replace10k", replace10k);
     if (Frames::threads && bench::cpus().size() > 1)
         add("apart", apart);
     add("fill", fill);
