@@ -14,7 +14,8 @@ struct Peer : OwnDefaults {
         if (bench_buddy.total_pages != 0)
             return;
         bench_pages_init();
-        struct ash_heap_config config = {&bench_pages, ASH_HEAP_SIX, 0};
+        struct ash_heap_config config = {};
+        config.source = &bench_pages;
         if (ash_heap_init(&heap, &config, storage, sizeof(storage)) != 0)
             std::abort();
     }

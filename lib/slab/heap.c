@@ -68,6 +68,8 @@ static int init_caches(struct ash_heap *heap, const struct ash_heap_config *conf
             .size_bytes = bytes,
             .align_bytes = bytes & (0 - bytes),
             .flags = config->flags,
+            .seed = config->seed == 0 ? 0 : config->seed + i,
+            .trace = config->trace,
             .empty_max = ASH_HEAP_EMPTY_MAX,
             .source = config->source,
         };
@@ -99,19 +101,20 @@ int ash_heap_init(struct ash_heap *heap, const struct ash_heap_config *config, v
     return init_caches(heap, config);
 }
 
-static uint64_t small_used(struct ash_heap *heap) {
-    uint64_t used = 0;
+/* Any object out? Ending a cache in use fails, and lets a debug cache tell who holds what. */
+static bool has_objects_out(struct ash_heap *heap) {
+    bool has = false;
     for (uint32_t i = 0; i < heap->class_count; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(&heap->caches[i], &stats);
-        used += stats.used;
+        has |= stats.used != 0 && ash_slab_cache_fini(&heap->caches[i]) != 0;
     }
-    return used;
+    return has;
 }
 
 /* All or none: the caches are looked at before the first of them ends. */
 int ash_heap_fini(struct ash_heap *heap) {
-    if (ash_load_relaxed(&heap->large_bytes) != 0 || small_used(heap) != 0)
+    if (has_objects_out(heap) || ash_load_relaxed(&heap->large_bytes) != 0)
         return -ASH_EBUSY;
     for (uint32_t i = 0; i < heap->class_count; i++) {
         int error = ash_slab_cache_fini(&heap->caches[i]);

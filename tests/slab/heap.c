@@ -451,6 +451,30 @@ TEST_CASE(heap, fini_of_a_heap_in_use_changes_nothing) {
     CHECK_EQ(pages->used, 0);
 }
 
+static void count_leak(void *context, const struct ash_slab_holder *holder) {
+    *(uint32_t *)context += holder->objects;
+}
+
+TEST_CASE(heap, fini_of_a_debug_heap_in_use_tells_what_is_out) {
+    struct fake_pages *pages = fake_pages_new(256);
+    uint32_t leaks = 0;
+    const struct ash_slab_trace trace = {.leak = count_leak, .context = &leaks};
+    const struct ash_heap_config config = {
+        .source = &pages->source, .flags = ASH_SLAB_DEBUG, .trace = &trace};
+    struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
+    void *storage = test_alloc(ASH_HEAP_STORAGE_SIX, ASH_PORT_CACHE_LINE);
+    CHECK_EQ(ash_heap_init(heap, &config, storage, ASH_HEAP_STORAGE_SIX), 0);
+    void *pointers[] = {ash_kmalloc(heap, 16), ash_kmalloc(heap, 500), ash_kmalloc(heap, 500)};
+    CHECK_EQ(ash_heap_fini(heap), -ASH_EBUSY);
+    CHECK_EQ(leaks, 3);
+    CHECK_HEAP_SOUND(heap);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(pointers); i++)
+        ash_kfree(heap, pointers[i]);
+    CHECK_EQ(ash_heap_fini(heap), 0);
+    CHECK_EQ(leaks, 3);
+    CHECK_EQ(pages->used, 0);
+}
+
 TEST_CASE(heap, two_heaps_share_a_source) {
     struct fake_pages *pages = fake_pages_new(256);
     struct ash_heap *six = new_heap(pages, ASH_HEAP_SIX), *fine = new_heap(pages, ASH_HEAP_FINE);

@@ -207,6 +207,24 @@ TEST_CASE(heap, size_of_what_is_no_object_panics) {
     CHECK_EQ(ash_heap_fini(heap), 0);
 }
 
+TEST_CASE(heap, hardened_refuses_every_wrong_small_free_at_once) {
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash_heap *heap = checked_heap(pages);
+    CHECK_EQ(ash_heap_fini(heap), 0);
+    heap = new_heap_with(pages, ASH_HEAP_SIX, ASH_SLAB_HARDENED);
+    char *object = ash_kmalloc(heap, 100), *gone = ash_kmalloc(heap, 100);
+    CHECK_PANICS(ash_kfree(heap, object + 1), "misaligned: 1 bytes");
+    CHECK_PANICS(ash_kfree_inline(heap, object + 64), "misaligned: 64 bytes");
+    CHECK_PANICS(ash_kfree(heap, (void *)ash_align_down((uintptr_t)object, 32768)), "header");
+    ash_kfree(heap, gone);
+    CHECK_PANICS(ash_kfree(heap, gone), "double free");
+    CHECK_PANICS(ash_kfree_inline(heap, gone), "double free");
+    CHECK_HEAP_SOUND(heap);
+    ash_kfree(heap, object);
+    CHECK_EQ(ash_heap_fini(heap), 0);
+    CHECK_EQ(pages->used, 0);
+}
+
 /* The checker: each seeded corruption is found, by its number. */
 
 #define CHECK_FINDS(number, corruption, repair)                                   \

@@ -56,6 +56,8 @@ struct ash_heap_config {
     struct ash_page_source *source; /* kept; not NULL */
     enum ash_heap_classes classes;
     uint32_t flags; /* enum ash_slab_flags, of all its caches */
+    uint64_t seed;  /* as in struct ash_slab_config; each class has an order of its own */
+    const struct ash_slab_trace *trace; /* debug: kept; may be NULL */
 };
 
 /* Private, but for sizeof. */
@@ -95,8 +97,9 @@ size_t ash_heap_storage_size(const struct ash_heap_config *config) ASH_MUST_CHEC
 int ash_heap_init(struct ash_heap *heap, const struct ash_heap_config *config, void *storage,
                   size_t storage_bytes) ASH_MUST_CHECK;
 
-/* Gives all slabs and cache numbers back. -ASH_EBUSY: something is still allocated; nothing is
- * lost, go on using it. No other call on the heap may run meanwhile. O(slabs). */
+/* Gives all slabs and cache numbers back. -ASH_EBUSY: something is still allocated (a debug heap
+ * tells trace's leak what, large blocks aside); nothing is lost, go on using it. No other call on
+ * the heap may run meanwhile. O(slabs). */
 int ash_heap_fini(struct ash_heap *heap) ASH_MUST_CHECK;
 
 /*
