@@ -330,8 +330,8 @@ TEST_CASE(slab_orders, profiles_look_at_every_object) {
         world.flags = profiles[i];
         explore_slab((struct explore_scenario){.bodies = {take_four_and_give, take_and_give},
                                                .preemptions = 2});
-        explore_slab((struct explore_scenario){.bodies = {set_aside_and_use, reclaim},
-                                               .preemptions = 2});
+        explore_slab(
+            (struct explore_scenario){.bodies = {set_aside_and_use, reclaim}, .preemptions = 2});
         explore_slab(
             (struct explore_scenario){.bodies = {take_four_and_give, take_four_and_give, reclaim},
                                       .preemptions = 50,

@@ -350,8 +350,10 @@ TEST_CASE(debug, quarantine_is_bounded_in_objects_and_bytes) {
     CHECK(bytes + scene->cache.slabs.stride > ASH_SLAB_QUARANTINE_BYTES_MAX);
 }
 
-TEST_CASE(debug, no_memory_is_refused_while_the_quarantine_holds_some) {
-    struct scene *scene = started_scene(2000);
+static void exhaust(uint32_t flags) {
+    struct scene *scene = new_scene(2000);
+    scene->config.flags |= flags;
+    start(scene);
     scene->pages->fail_at = 1 + scene->pages->calls;
     scene->pages->fail_count = UINT64_MAX / 2;
     CHECK(ash_slab_alloc(&scene->cache) == NULL);
@@ -372,6 +374,12 @@ TEST_CASE(debug, no_memory_is_refused_while_the_quarantine_holds_some) {
     CHECK_EQ(stats.used, count);
     CHECK_EQ(stats.allocations, count + 1);
     CHECK(stats.failures >= 3);
+}
+
+/* For interrupt handlers nothing is reclaimed. */
+TEST_CASE(debug, no_memory_is_refused_while_the_quarantine_holds_some) {
+    exhaust(0);
+    exhaust(ASH_SLAB_INTERRUPTS);
 }
 
 TEST_CASE(debug, memory_goes_back_through_shrink_and_reclaim) {
@@ -592,4 +600,25 @@ TEST_CASE(debug, checker_finds_seeded_corruption) {
     CHECK_FINDS("I24", latest[scene->cache.slabs.stride]++, latest[scene->cache.slabs.stride]--);
     ash_slab_free(&scene->cache, out);
     end_scene(scene);
+}
+
+/* The heap's calls are what its callers called. */
+TEST_CASE(debug, heap_passes_its_trace_on_and_finds_a_double_free) {
+    struct scene *scene = new_scene(1);
+    struct ash_heap_config config = {
+        .source = &scene->pages->source, .flags = ASH_SLAB_DEBUG, .trace = &scene->trace};
+    struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
+    size_t bytes = ash_heap_storage_size(&config);
+    CHECK_EQ(ash_heap_init(heap, &config, test_alloc(bytes, ASH_PORT_CACHE_LINE), bytes), 0);
+    scene->owner = 41, scene->sites[0] = 0xa110c;
+    uint8_t *object = ash_kmalloc(heap, 100);
+    CHECK_EQ(ash_ksize(heap, object), 128);
+    object[128] ^= 1;
+    CHECK_PANICS(ash_kfree(heap, object), "overflow of 0x");
+    object[128] ^= 1;
+    ash_kfree(heap, object);
+    CHECK_PANICS(ash_kfree(heap, object), "to kmalloc-128: the object is free already");
+    CHECK_PANICS(ash_kfree(heap, object), "allocated by owner 41 at 0xa110c");
+    CHECK_EQ(ash_heap_fini(heap), 0);
+    CHECK_EQ(scene->pages->used, 0);
 }

@@ -16,9 +16,11 @@
  *  - A wrong free (a second one, a pointer into the middle of an object, an object of another
  *    cache, memory that was never the cache's) panics, with a message that names the cache, the
  *    pointer and what it is: not at once, but when the pointer comes to the slabs in a batch. Until
- *    then an allocation on that CPU may hand it out again. Nothing is read through a pointer before
- *    the page map has said whose it is.
- *  - A free object is not written to: no link, no poison. What init made of it stays.
+ *    then an allocation on that CPU may hand it out again. With ASH_SLAB_HARDENED or ASH_SLAB_DEBUG
+ *    the free itself panics. Nothing is read through a pointer before the page map has said whose
+ *    it is.
+ *  - A free object is not written to: no link; no poison but a debug cache's where there is no
+ *    init. What init made of it stays.
  *  - The caller owns struct ash_slab_cache and keeps it in place until fini.
  *  - Port primitives: pin, interrupt mask, spinlock, relax, relaxed and atomic operations, event.
  *
@@ -65,9 +67,10 @@ extern "C" {
 enum ash_slab_flags {
     ASH_SLAB_HARDENED = 1, /* every wrong free is refused by the free itself; random order */
     ASH_SLAB_DEBUG = 2,    /* and poison, red zones, owners, call sites, quarantine; slow */
-    ASH_SLAB_INTERRUPTS =
-        4, /* used from interrupt handlers too: masks them instead of pinning; does
-                              * not ask other caches for memory */
+
+    /* Used from interrupt handlers too: masks them instead of pinning; does not ask other caches
+     * for memory. */
+    ASH_SLAB_INTERRUPTS = 4,
 };
 
 struct ash_slab_config {

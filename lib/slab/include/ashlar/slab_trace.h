@@ -3,6 +3,11 @@
  * slab_trace.h: what the debug profile of <ashlar/slab.h> asks about its callers, and who holds a
  * cache's objects.
  *
+ *     slab: double free of 0x7f31c8012340 to task: the object is free already
+ *       allocated by owner 7 at 0x401a2c 0x4019f0
+ *       freed by owner 9 at 0x401b10
+ *       now by owner 7 at 0x401c44
+ *
  * Rules
  *  - The callbacks are called without a lock, from the context of the allocation or free. They may
  *    use other caches, not this one.
