@@ -87,7 +87,8 @@ static ash_pfn_t find_run(const struct ash_buddy *buddy, const struct ash_buddy_
     uint64_t shift = span->word_bias * WORD_FRAMES, end_place = end - shift;
     while (pfn < end) {
         pfn = ash__buddy_find(buddy, pfn - shift, end_place, true) + shift;
-        if (align > end || (pfn = ash_align_up(pfn, align)) > end || len > end - pfn)
+        pfn = ash_align_up(pfn, align); /* below 2^52 + 2^63 */
+        if (pfn > end || len > end - pfn)
             return NOWHERE;
         uint64_t used = ash__buddy_find(buddy, pfn - shift, pfn + len - shift, false) + shift;
         if (used == pfn + len)

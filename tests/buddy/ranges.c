@@ -127,3 +127,16 @@ TEST_CASE(buddy, impossible_run_is_refused) {
     CHECK_EQ(ash_buddy_reserve_run(&buddy, 16, 64, &first), 0);
     CHECK_EQ(first, 64);
 }
+
+TEST_CASE(buddy, run_at_frame_0_is_found_at_any_alignment) {
+    struct ash_buddy buddy;
+    ash_pfn_t first = 1;
+    buddy_over_one(&buddy, 0, 300);
+    CHECK_EQ(ash_buddy_reserve_run(&buddy, 100, UINT64_C(1) << 63, &first), 0);
+    CHECK_EQ(first, 0);
+    CHECK_EQ(ash_buddy_reserve_run(&buddy, 100, 512, &first), -ASH_ENOMEM);
+    ash_buddy_release(&buddy, 0, 100);
+    CHECK_EQ(ash_buddy_reserve_run(&buddy, 300, 512, &first), 0);
+    CHECK_EQ(first, 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}

@@ -176,6 +176,66 @@ static void step_reserve(struct world *world) {
     }
 }
 
+/* The first run of free frames in [from, end) that starts at a multiple of `align`. */
+static bool find_run(const struct world *world, ash_pfn_t from, ash_pfn_t end, uint64_t len,
+                     uint64_t align, ash_pfn_t *first) {
+    if (from > ASH_BUDDY_FRAME_LIMIT) /* below frame 0 */
+        return false;
+    ash_pfn_t at = ash_align_up(ash_max_u64(from, world->base), align);
+    for (; at < world->base + FRAMES && at + len <= end; at += align) {
+        if (is_all(world, at, len, FREE)) {
+            *first = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void step_reserve_run(struct world *world) {
+    uint64_t len = pick(world, 300), align = UINT64_C(1) << pick(world, 10);
+    ash_pfn_t first = 0, expected;
+    if (pick(world, 8) == 0)
+        align--;
+    int result = ash_buddy_reserve_run(&world->buddy, len, align, &first);
+    if (len == 0 || !ash_is_pow2(align)) {
+        CHECK_EQ(result, -ASH_EINVAL);
+    } else if (!find_run(world, 0, UINT64_MAX, len, align, &expected)) {
+        CHECK_EQ(result, -ASH_ENOMEM);
+    } else {
+        CHECK_EQ(result, 0);
+        CHECK(ash_is_aligned(first, align));
+        CHECK(is_all(world, first, len, FREE));
+        set_frames(world, first, len, RESERVED);
+        world->free_pages -= len;
+        world->reserved_pages += len;
+    }
+}
+
+/* Frames in caches are left alone; without any it is the very lowest block. */
+static void step_alloc_from(struct world *world) {
+    uint32_t order = pick(world, ORDERS);
+    ash_pfn_t from = any_frame(world), end = any_frame(world), first, lowest;
+    bool drained = pick(world, 2) != 0;
+    if (world->block_count == BLOCKS)
+        return;
+    if (drained)
+        ash_buddy_drain_all(&world->buddy);
+    int result = ash_buddy_alloc_from(&world->buddy, from, end, order, &first);
+    uint64_t len = UINT64_C(1) << order;
+    if (!find_run(world, from, end, len, len, &lowest)) {
+        CHECK_EQ(result, -ASH_ENOENT);
+        return;
+    }
+    if (result == 0) {
+        CHECK(first >= lowest && first + len <= end);
+        CHECK(first == lowest || !drained);
+        note_block(world, first, order);
+    } else {
+        CHECK_EQ(result, -ASH_ENOENT);
+        CHECK(!drained);
+    }
+}
+
 /* A part of what is reserved, from a random frame on. */
 static void step_release(struct world *world) {
     ash_pfn_t first = any_frame(world);
@@ -220,6 +280,19 @@ static void audit(struct world *world) {
     CHECK_EQ(stats.used_pages, world->total_pages - world->free_pages - world->reserved_pages);
 }
 
+static void step_rare(struct world *world) {
+    switch (pick(world, 4)) {
+    case 0:
+        ash_buddy_drain(&world->buddy);
+        break;
+    case 1:
+        ash_buddy_drain_all(&world->buddy);
+        break;
+    default:
+        audit(world);
+    }
+}
+
 static void step(struct world *world) {
     uint32_t kind = pick(world, 64);
     if (kind < 16)
@@ -236,10 +309,14 @@ static void step(struct world *world) {
         step_release(world);
     else if (kind < 56)
         step_wrong_free(world);
+    else if (kind < 57)
+        step_reserve_run(world);
+    else if (kind < 58)
+        step_alloc_from(world);
     else if (kind < 62)
         as_cpu(pick(world, CPUS));
     else
-        audit(world);
+        step_rare(world);
 }
 
 void fuzz_buddy(struct choices *choices) {
