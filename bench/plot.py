@@ -10,7 +10,7 @@ PANELS = (('pair', 'allocate and free'), ('fifo1000', 'ring of 1000'),
 BARS = (('slab', 'slab'), ('buddy', 'buddy (a page an object)'),
         ('list', "textbook's buddy (a page an object)"), ('glibc', 'glibc malloc'))
 WIDTH, HEIGHT = 960, 430
-LEFT, TOP, BOTTOM, GAP = 58, 84, 62, 26  # of the panels
+LEFT, TOP, BOTTOM, GAP = 58, 88, 62, 48  # of the panels; a gap holds the next one's axis
 STYLE = '''
   svg { color-scheme: light dark; font-family: system-ui, sans-serif; font-size: 12px; }
   .back { fill: #ffffff; } .ink { fill: #1f2328; } .faint { fill: #59636e; }
@@ -55,9 +55,15 @@ def legend(peers):
     return parts
 
 
-def panel(left, width, scale, title, rows, peers):
-    """rows: [(size, {peer: ns})]."""
-    parts = [text(left + width / 2, TOP - 8, title)]
+def panel(left, width, title, rows, peers):
+    """rows: [(size, {peer: ns})]. Each panel has its own scale."""
+    scale = Scale([value for _, times in rows for value in times.values() if value])
+    parts = [text(left + width / 2, TOP - 12, title)]
+    for tick in scale.ticks():
+        y = scale.y(tick)
+        parts.append(f'<line x1="{left:.1f}" x2="{left + width:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
+                     'class="grid"/>')
+        parts.append(text(left - 6, y + 4, f'{tick:g}', 'faint', 'end'))
     slot = width / len(rows)
     bar = slot * 0.8 / len(peers)
     for index, (size, times) in enumerate(rows):
@@ -93,27 +99,21 @@ def slab_against_buddy(results, machine):
         return None
     peers = [peer for peer, _ in BARS
              if any(times[peer] for _, rows in panels for _, times in rows)]
-    scale = Scale([value for _, rows in panels for _, times in rows
-                   for value in times.values() if value])
-    width = (WIDTH - LEFT - GAP * len(panels)) / len(panels)
+    right = 20
+    width = (WIDTH - LEFT - right - GAP * (len(panels) - 1)) / len(panels)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
              f'role="img" aria-label="Slab against buddy: time of one allocation and free">',
              f'<style>{STYLE}</style>',
              f'<rect class="back" width="{WIDTH}" height="{HEIGHT}"/>',
              text(LEFT, 28, 'One allocation with its free: slab against buddy', 'ink title',
                   'start'),
-             text(WIDTH - GAP, 28, f'{machine}; median of the rounds', 'faint', 'end')]
+             text(WIDTH - right, 28, f'{machine}; median of the rounds', 'faint', 'end')]
     parts += legend(peers)
-    for tick in scale.ticks():
-        y = scale.y(tick)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - GAP}" y1="{y:.1f}" y2="{y:.1f}" '
-                     'class="grid"/>')
-        parts.append(text(LEFT - 6, y + 4, f'{tick:g}', 'faint', 'end'))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(text(16, middle, 'ns', 'faint',
                       more=f' transform="rotate(-90 16 {middle:.0f})"'))
     for index, (title, rows) in enumerate(panels):
-        parts += panel(LEFT + index * (width + GAP), width, scale, title, rows, peers)
+        parts += panel(LEFT + index * (width + GAP), width, title, rows, peers)
     parts.append(text(WIDTH / 2, HEIGHT - 10,
                       'bytes of the object; below it how many times longer the buddy takes',
                       'faint'))
