@@ -137,6 +137,8 @@ bool arena_start(void) {
 /* Blocks */
 
 bool arena_take(ash_pfn_t from, ash_pfn_t end, uint32_t order, ash_pfn_t *first) {
+    if (from >= end)
+        return false; /* and `from` is perhaps the next arena's */
     return ash_buddy_alloc_from(&arenas[arena_of(from)].buddy, from, end, order, first) == 0;
 }
 

@@ -333,6 +333,17 @@ static void burst(size_t size, size_t total) {
     CHECK(after <= quiet + total / 4);
 }
 
+/* To the last page of the first GiB, and purged. */
+static void case_last_page(void) {
+    enum { BLOCKS = 600 };
+    static unsigned char *blocks[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++)
+        CHECK((blocks[i] = malloc(2 * MIB)) != NULL);
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+    malloc_trim(0);
+}
+
 static void case_burst(void) {
     burst(64, 256 * MIB);
     burst(3000, 256 * MIB);
@@ -478,11 +489,25 @@ static void case_destructors(void) {
 
 static atomic_bool storm_over;
 
+/* More at once than any cache of free objects holds: so locks are taken all the time. */
+static void batches(unsigned rounds) {
+    static const size_t sizes[] = {16, 200, 3000, 8000, 9000, 70000};
+    void *objects[300];
+    for (unsigned round = 0; round < rounds; round++) {
+        size_t size = sizes[round % (sizeof(sizes) / sizeof(sizes[0]))];
+        for (size_t i = 0; i < 300; i++)
+            CHECK((objects[i] = malloc(size)) != NULL);
+        for (size_t i = 0; i < 300; i++)
+            free(objects[i]);
+    }
+}
+
 static void *storm(void *argument) {
     struct block blocks[50] = {{NULL, 0, 0}};
     for (uint64_t seed = (uint64_t)(uintptr_t)argument; !atomic_load(&storm_over); seed += 100) {
-        churn(blocks, 50, 1000, seed);
-        usleep(200); /* else a crowd leaves the child no processor */
+        churn(blocks, 50, 200, seed);
+        batches(12);
+        usleep(1000); /* else a crowd leaves the child no processor */
     }
     return NULL;
 }
@@ -503,6 +528,7 @@ static void child(uint64_t seed) {
     static struct block blocks[100];
     alarm(20);
     churn(blocks, 100, 2000, seed);
+    batches(12);
     if (seed % 8 == 0)
         run_threads(4, churn_thread);
     if (seed % 8 == 1) {
@@ -631,6 +657,7 @@ static const struct {
     {"many", case_many},
     {"model", case_model},
     {"burst", case_burst},
+    {"last_page", case_last_page},
     {"threads", case_threads},
     {"producer", case_producer},
     {"crowd", case_crowd},
