@@ -333,15 +333,16 @@ static void burst(size_t size, size_t total) {
     CHECK(after <= quiet + total / 4);
 }
 
-/* To the last page of the first GiB, and purged. */
+/* Up to the last page of the first GiB, and all of it given back, before there is a second. */
 static void case_last_page(void) {
-    enum { BLOCKS = 600 };
-    static unsigned char *blocks[BLOCKS];
-    for (size_t i = 0; i < BLOCKS; i++)
-        CHECK((blocks[i] = malloc(2 * MIB)) != NULL);
-    for (size_t i = 0; i < BLOCKS; i++)
-        free(blocks[i]);
-    malloc_trim(0);
+    static unsigned char *blocks[512];
+    for (size_t count = 500; count <= 512; count++) {
+        for (size_t i = 0; i < count; i++)
+            CHECK((blocks[i] = malloc(2 * MIB)) != NULL);
+        for (size_t i = 0; i < count; i++)
+            free(blocks[i]);
+        malloc_trim(0);
+    }
 }
 
 static void case_burst(void) {
