@@ -12,7 +12,7 @@
 enum { PAGES = 8, SIZE = 1000, CACHES = 4 };
 
 static struct {
-    char pages[PAGES][4096] __attribute__((aligned(4096)));
+    char pages[PAGES][4096] __attribute__((aligned(PAGES * 4096)));
     bool used[PAGES];
     uint32_t used_count, limit;
     struct ash_page_source source;
@@ -21,32 +21,47 @@ static struct {
     uint32_t flags, magazine_objects;
 } world;
 
+static bool is_free(uint32_t first, uint32_t count) {
+    for (uint32_t i = first; i < first + count; i++) {
+        if (i >= PAGES || world.used[i])
+            return false;
+    }
+    return true;
+}
+
+static void mark(uint32_t first, uint32_t count, bool used) {
+    for (uint32_t i = first; i < first + count; i++) {
+        EXPLORE_CHECK(i < PAGES && world.used[i] != used);
+        world.used[i] = used;
+    }
+}
+
 static void *page_alloc(void *context, uint32_t order) {
+    uint32_t at = 0, count = 1u << order;
     (void)context;
     EXPLORE_CHECK(explore_is_free());
     interleave_point();
-    if (order != 0 || world.used_count == world.limit)
+    while (at < PAGES && !is_free(at, count))
+        at += count;
+    if (at >= PAGES || world.used_count + count > world.limit)
         return NULL;
-    uint32_t at = 0;
-    while (world.used[at])
-        at++;
-    world.used[at] = true;
-    world.used_count++;
-    test_permit(world.pages[at], sizeof(world.pages[at]));
+    mark(at, count, true);
+    world.used_count += count;
+    test_permit(world.pages[at], count * sizeof(world.pages[at]));
     interleave_point();
     return world.pages[at];
 }
 
 static void page_free(void *context, void *base, uint32_t order) {
+    uint32_t at = (uint32_t)(((char *)base - world.pages[0]) / 4096), count = 1u << order;
     (void)context;
-    uint32_t at = (uint32_t)(((char *)base - world.pages[0]) / 4096);
     EXPLORE_CHECK(explore_is_free());
     interleave_point();
-    EXPLORE_CHECK(order == 0 && at < PAGES && base == world.pages[at] && world.used[at]);
-    world.used[at] = false;
-    world.used_count--;
-    memset(base, 0x5a, 4096);
-    test_forbid(base, 4096);
+    EXPLORE_CHECK(at < PAGES && base == world.pages[at]);
+    mark(at, count, false);
+    world.used_count -= count;
+    memset(base, 0x5a, count * sizeof(world.pages[at]));
+    test_forbid(base, count * sizeof(world.pages[at]));
     interleave_point();
 }
 
@@ -329,9 +344,9 @@ TEST_CASE(slab_orders, profiles_look_at_every_object) {
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(profiles); i++) {
         world.flags = profiles[i];
         explore_slab((struct explore_scenario){.bodies = {take_four_and_give, take_and_give},
-                                               .preemptions = 2});
+                                               .preemptions = 1});
         explore_slab(
-            (struct explore_scenario){.bodies = {set_aside_and_use, reclaim}, .preemptions = 2});
+            (struct explore_scenario){.bodies = {set_aside_and_use, reclaim}, .preemptions = 1});
         explore_slab(
             (struct explore_scenario){.bodies = {take_four_and_give, take_four_and_give, reclaim},
                                       .preemptions = 50,
