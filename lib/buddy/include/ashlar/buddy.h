@@ -19,9 +19,9 @@
  *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted.
  *  - A free of frames that are free already ends in ash_panic, with the lock dropped and nothing
  *    changed: at once, or, while the first free lies in another CPU's cache or among this CPU's
- *    collected ones, when those reach the map (missed if the frames are allocated again by then). So
- *    does every free of a block that is misaligned or in no region. `hardened`: every free that does
- *    not name an allocated block exactly, at once. Without ASH_REQUIRE such a free is ignored.
+ *    collected ones, when those reach the map (missed if they are allocated again by then). So does
+ *    every free of a block that is misaligned or in no region. `hardened`: every free that names no
+ *    allocated block exactly, at once. Without ASH_REQUIRE such a free is ignored.
  *  - Which of several fitting blocks is handed out is not part of the contract; the policy is to
  *    fill up what is nearly full, so that what is nearly empty becomes whole.
  *  - Port primitives: pin, interrupt masks, spinlock, light and heavy fence, relax, relaxed,
