@@ -60,6 +60,16 @@ class Terminal:
             except BlockingIOError:
                 time.sleep(0.01)
 
+    def until_it_reads(self):
+        """The kernel takes the terminal over at its first read, after the first prompt: a ^C that
+        comes earlier is the terminal's own and ends the process."""
+        self.read_until(b'help')
+        end = time.monotonic() + LIMIT_S
+        while self.settings()[3] & (termios.ICANON | termios.ECHO):
+            if time.monotonic() > end or self.process.poll() is not None:
+                tap.fail('the terminal is not in raw mode')
+            time.sleep(0.01)
+
     def write(self, data):
         os.write(self.master, data)
 
@@ -130,8 +140,7 @@ def _():
 @tap.case('terminal.settings_come_back_at_the_end')
 def _():
     with Terminal() as terminal:
-        terminal.read_until(b'help')
-        tap.equal(terminal.settings()[3] & (termios.ICANON | termios.ECHO), 0, 'raw mode')
+        terminal.until_it_reads()
         terminal.write(b'poweroff 4\r')
         tap.equal(terminal.wait(), 4, 'status')
         tap.equal(terminal.settings(), terminal.before, 'settings')
@@ -140,7 +149,7 @@ def _():
 @tap.case('terminal.control_bracket_ends_the_process')
 def _():
     with Terminal() as terminal:
-        terminal.read_until(b'help')
+        terminal.until_it_reads()
         terminal.write(b'\x1d')
         tap.equal(terminal.wait(), 0, 'status')
         tap.equal(terminal.settings(), terminal.before, 'settings')
@@ -149,7 +158,7 @@ def _():
 @tap.case('terminal.control_c_reaches_the_kernel')
 def _():
     with Terminal() as terminal:
-        terminal.read_until(b'help')
+        terminal.until_it_reads()
         terminal.write(b'nonsense\x03echo here$$\r')
         terminal.read_until(b'here$$')
         terminal.write(b'\x15poweroff 5\r')
@@ -160,7 +169,7 @@ def _():
 def _():
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         with Terminal() as terminal:
-            terminal.read_until(b'help')
+            terminal.until_it_reads()
             terminal.process.send_signal(number)
             tap.equal(terminal.wait(), -number, 'status')
             tap.equal(terminal.settings(), terminal.before, 'settings')
@@ -169,7 +178,7 @@ def _():
 @tap.case('terminal.settings_come_back_after_a_panic')
 def _():
     with Terminal() as terminal:
-        terminal.read_until(b'help')
+        terminal.until_it_reads()
         terminal.write(b'panic\r')
         tap.equal(terminal.wait(), -signal.SIGABRT, 'status')
         terminal.read_until(b'panic at ')
@@ -179,7 +188,7 @@ def _():
 @tap.case('terminal.idle_kernel_uses_no_processor_time')
 def _():
     with Terminal() as terminal:
-        terminal.read_until(b'help')
+        terminal.until_it_reads()
         time.sleep(0.3)
         fields = pathlib.Path(f'/proc/{terminal.process.pid}/stat').read_text().split()
         before = int(fields[13]) + int(fields[14])
