@@ -9,7 +9,7 @@
 #include "harness/as_cpu.h"
 #include "harness/test.h"
 
-enum { HELD_MAX = 400, PAGES = 64, BULK = 45, RESERVE = 30 };
+enum { HELD_MAX = 300, PAGES = 64, BULK = 45, RESERVE = 30 };
 enum resource { PAGE, INIT, CONSTRUCT };
 
 struct callback {
@@ -111,10 +111,10 @@ static int step_other_cpu(struct scene *scene) {
 static const struct {
     int (*run)(struct scene *scene);
     uint32_t times;
-} script[] = {{step_alloc, 50}, {step_bulk, 1},        {step_prefill, 1}, {step_other_cpu, 1},
-              {step_alloc, 20}, {step_free_most, 1},   {step_bulk, 3},    {step_free_most, 1},
+} script[] = {{step_alloc, 25}, {step_bulk, 1},        {step_prefill, 1}, {step_other_cpu, 1},
+              {step_alloc, 20}, {step_free_most, 1},   {step_bulk, 2},    {step_free_most, 1},
               {step_shrink, 1}, {step_use_reserve, 1}, {step_prefill, 1}, {step_free_bulk, 1},
-              {step_shrink, 1}, {step_bulk, 2},        {step_alloc, 30}};
+              {step_shrink, 1}, {step_bulk, 2},        {step_alloc, 9}};
 
 static void audit(struct scene *scene) {
     const char *broken = ash_slab_cache_check(&scene->cache);
@@ -162,8 +162,8 @@ static bool play(struct scene *scene, enum resource resource, uint64_t n) {
             failed = true;
             disarm(scene);
             CHECK_EQ(script[at].run(scene), 0);
+            audit(scene);
         }
-        audit(scene);
     }
     return failed;
 }
