@@ -46,7 +46,17 @@ void ash_slab_free_bulk(struct ash_slab_cache *cache, void *const *objects, uint
     free_bulk(cache, objects, count, __builtin_return_address(0));
 }
 
-/* Reserves: a chain of magazines that no CPU holds, the first one with room or the only full one */
+/*
+ * Reserves: a chain of magazines that no CPU holds, each with an object at least, all but the first
+ * full. So a reserve that is used up holds no memory, and does not keep its cache from fini.
+ */
+
+/* The first magazine, empty, goes back. */
+static void drop_top(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve) {
+    struct ash__slab_magazine *top = reserve->magazines;
+    reserve->magazines = top->next;
+    (void)ash__magazine_delete(cache, top);
+}
 
 int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve,
                      uint32_t count) {
@@ -61,8 +71,11 @@ int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *rese
         }
         uint32_t room = cache->capacity - top->count, rest = count - reserve->count;
         uint32_t part = room < rest ? room : rest;
-        if (alloc_bulk(cache, top->objects + top->count, part, __builtin_return_address(0)) != 0)
+        if (alloc_bulk(cache, top->objects + top->count, part, __builtin_return_address(0)) != 0) {
+            if (top->count == 0)
+                drop_top(cache, reserve);
             return -ASH_ENOMEM;
+        }
         for (uint32_t i = 0; i < part; i++)
             ash__profile_set_aside(cache, top->objects[top->count + i]);
         top->count += part;
@@ -71,21 +84,15 @@ int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *rese
     return 0;
 }
 
-/* The first magazine, empty, goes back. */
-static void drop_top(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve) {
-    struct ash__slab_magazine *top = reserve->magazines;
-    reserve->magazines = top->next;
-    (void)ash__magazine_delete(cache, top);
-}
-
 void *ash_slab_alloc_reserved(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve) {
     ASH_REQUIRE(reserve->count != 0,
                 "slab: cache %s: nothing is set aside any more: ask ash_slab_prefill for more",
                 cache->name);
-    while (reserve->magazines->count == 0)
-        drop_top(cache, reserve);
+    struct ash__slab_magazine *top = reserve->magazines;
+    void *object = top->objects[--top->count];
     reserve->count--;
-    void *object = reserve->magazines->objects[--reserve->magazines->count];
+    if (top->count == 0)
+        drop_top(cache, reserve);
     ash__profile_hand_out(cache, object, __builtin_return_address(0));
     return object;
 }

@@ -456,6 +456,24 @@ TEST_CASE(magazine, reserve_serves_when_there_is_no_memory) {
     end_bench(bench);
 }
 
+TEST_CASE(magazine, reserve_without_objects_holds_no_memory) {
+    struct bench *bench = new_bench(3, 2, 0);
+    struct ash_slab_reserve reserve = {0};
+    CHECK_EQ(ash_slab_prefill(&bench->cache, &reserve, 11), 0);
+    while (reserve.count != 0)
+        ash_slab_free(&bench->cache, ash_slab_alloc_reserved(&bench->cache, &reserve));
+    CHECK(reserve.magazines == NULL);
+    uint32_t count = 0;
+    void *object;
+    while ((object = ash_slab_alloc(&bench->cache)) != NULL)
+        bench->objects[count++ % 128] = object;
+    CHECK(count < 128);
+    CHECK_EQ(ash_slab_prefill(&bench->cache, &reserve, 1), -ASH_ENOMEM);
+    CHECK(reserve.magazines == NULL);
+    give(bench, count);
+    end_bench(bench); /* which ends the cache */
+}
+
 /* Live objects */
 
 struct roll {

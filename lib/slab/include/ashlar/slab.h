@@ -146,7 +146,8 @@ struct ash_slab_reserve {
     struct ash__slab_magazine *magazines;
 };
 
-/* Tops the reserve up to `count` objects. -ASH_ENOMEM: it holds fewer, and what it holds stays. */
+/* Tops the reserve up to `count` objects. -ASH_ENOMEM: it holds fewer, and what it holds stays. A
+ * reserve of 0 objects holds no memory, and need not be given back. */
 int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *reserve,
                      uint32_t count) ASH_MUST_CHECK;
 
