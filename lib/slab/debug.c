@@ -325,3 +325,7 @@ void ash__debug_hand_out(struct ash_slab_cache *cache, void *object, const void 
     place.record->alloc = trail_from(cache, site);
     ash_store_relaxed(&place.record->state, (uint8_t)ASH__RECORD_OUT);
 }
+
+bool ash__debug_is_out(const struct ash_slab_cache *cache, const void *object) {
+    return ash_load_relaxed(&place_of(cache, object).record->state) == ASH__RECORD_OUT;
+}

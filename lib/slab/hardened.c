@@ -207,6 +207,14 @@ void ash__profile_hand_out(struct ash_slab_cache *cache, void *object, const voi
         ash__debug_hand_out(cache, object, site);
 }
 
+bool ash__profile_is_out(const struct ash_slab_cache *cache, const void *object) {
+    const struct ash__slab_hardened *hardened = &cache->hardened;
+    if (hardened->side != 0)
+        return ash_load_relaxed(state_at(hardened, object, index_of(hardened, object))) ==
+               ASH__HARDENED_OUT;
+    return cache->kind != ASH__SLAB_DEBUG || ash__debug_is_out(cache, object);
+}
+
 const char *ash__hardened_check(struct ash_slab_cache *cache) {
     struct ash_list *node;
     ash_list_for_each (node, &cache->slabs.all) {

@@ -9,7 +9,7 @@
 #include <ashlar/checked.h>
 #include <ashlar/heap.h>
 
-#include "slab_internal.h"
+#include "profiles.h"
 
 /* Classes */
 
@@ -252,6 +252,10 @@ static size_t usable_at(struct ash_heap *heap, const char *what, const void *poi
     if (is_small(heap, entry)) {
         struct ash_slab_cache *cache = &heap->caches[entry - heap->first_id];
         ash__slab_require_object(cache, pointer);
+        if (ASH_UNLIKELY(!ash__profile_is_out(cache, pointer)))
+            ash_panic(__FILE__, __LINE__,
+                      "heap: %s of %p: an object of %s that is not out: it was freed before", what,
+                      pointer, cache->name);
         return cache->size_bytes;
     }
     if (!is_large(heap, pointer, entry))

@@ -47,6 +47,9 @@ const char *ash__hardened_check(struct ash_slab_cache *cache);
 void ash__profile_set_aside(struct ash_slab_cache *cache, void *object);
 void ash__profile_hand_out(struct ash_slab_cache *cache, void *object, const void *site);
 
+/* False: an object of the cache that is known to be in nobody's hands; a plain cache knows none. */
+bool ash__profile_is_out(const struct ash_slab_cache *cache, const void *object);
+
 /* debug.c */
 
 /* What is painted where. None is an address that can be followed, none is text. */
@@ -100,6 +103,8 @@ void *ash__debug_next(const struct ash_slab_cache *cache, const void *object);
 /* A reserve takes an object that was allocated for it; hands it out again. */
 void ash__debug_set_aside(struct ash_slab_cache *cache, void *object);
 void ash__debug_hand_out(struct ash_slab_cache *cache, void *object, const void *site);
+
+bool ash__debug_is_out(const struct ash_slab_cache *cache, const void *object);
 
 /* Where an object of a slab of the cache lies. */
 struct ash__place {

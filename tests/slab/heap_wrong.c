@@ -225,6 +225,28 @@ TEST_CASE(heap, hardened_refuses_every_wrong_small_free_at_once) {
     CHECK_EQ(pages->used, 0);
 }
 
+static void size_and_resize_of_what_was_freed(uint32_t flags) {
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash_heap *heap = new_heap_with(pages, ASH_HEAP_SIX, flags);
+    char *object = ash_kmalloc(heap, 100);
+    CHECK_EQ(ash_ksize(heap, object), 128);
+    CHECK(ash_krealloc(heap, object, 128) == object);
+    ash_kfree(heap, object);
+    CHECK_PANICS(CHECK(ash_ksize(heap, object) == 0), "it was freed before");
+    CHECK_PANICS(CHECK(ash_krealloc(heap, object, 100) == NULL), "it was freed before");
+    CHECK_PANICS(CHECK(ash_krealloc(heap, object, 1) == NULL), "it was freed before");
+    CHECK_EQ(ash_heap_fini(heap), 0);
+    CHECK_EQ(pages->used, 0);
+}
+
+TEST_CASE(heap, hardened_refuses_size_and_resize_of_a_freed_object) {
+    size_and_resize_of_what_was_freed(ASH_SLAB_HARDENED);
+}
+
+TEST_CASE(heap, debug_refuses_size_and_resize_of_a_freed_object) {
+    size_and_resize_of_what_was_freed(ASH_SLAB_DEBUG);
+}
+
 /* The checker: each seeded corruption is found, by its number. */
 
 #define CHECK_FINDS(number, corruption, repair)                                   \
