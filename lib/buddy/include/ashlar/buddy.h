@@ -8,7 +8,7 @@
  *  - The pages themselves are never touched: they may be unmapped, or not exist yet.
  *  - A block of order n is 2^n frames and starts at a frame number divisible by 2^n. It never
  *    crosses the end of a region; regions that touch stay apart (give one region instead).
- *  - Nothing is allocated: the caller hands over `storage`, at most 0.15 byte a frame and 4 KiB.
+ *  - Nothing is allocated: the caller hands over `storage`, 0.15 byte a frame and a little a region.
  *  - Contexts: any but interrupt handlers; those too with `interrupts`. No call sleeps.
  *  - Locking: one port spinlock per instance. Single frames (order 0) come from and go to the CPU's
  *    own cache, without it, most of the time.
@@ -16,7 +16,7 @@
  *    hold, idle ones included (ash_port_fence_heavy makes that sound). So an allocation fails only
  *    if no aligned block of its order is wholly free, frames in caches counted as free; what other
  *    CPUs free while the call runs it may miss.
- *  - Exhaustion is -ASH_ENOMEM and the event buddy.exhausted.
+ *  - Exhaustion is -ASH_ENOMEM; where ash_buddy_alloc meets it, also the event buddy.exhausted.
  *  - A free of frames that are free already ends in ash_panic, with the lock dropped and nothing
  *    changed: at once, or, while the first free lies in another CPU's cache or among this CPU's
  *    collected ones, when those reach the map (missed if they are allocated again by then). So does
@@ -151,8 +151,8 @@ struct ash_buddy {
 /*
  * The bytes of storage that `config` needs; 0 for an invalid one: NULL or no region, a region that
  * is empty, not above its predecessor's end, or past ASH_BUDDY_FRAME_LIMIT, more than
- * ASH_BUDDY_PAGES_MAX frames in all, high_pages below low_pages, low_pages without low(). For each
- * region and 512 frames begun 75.5 bytes, 38.7 KB a GiB; hardened a byte a frame more; O(regions).
+ * ASH_BUDDY_PAGES_MAX frames in all, high_pages below low_pages, low_pages without low(). A region
+ * takes 32 bytes, and 75.5 each 512 frames it has a part of (38.7 KB a GiB; hardened 512 more).
  */
 size_t ash_buddy_storage_size(const struct ash_buddy_config *config) ASH_MUST_CHECK;
 
