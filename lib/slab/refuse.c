@@ -23,10 +23,6 @@ static __attribute__((noreturn, cold)) void refuse(struct ash_page_source *sourc
               pointer, name, more);
 }
 
-void ash__slab_refuse(struct ash_page_source *source, const char *name, const void *pointer) {
-    refuse(source, name, pointer, "");
-}
-
 void ash__slab_refuse_with(struct ash_slab_cache *cache, const void *pointer, const char *more) {
     const struct ash__slab_store *store = &cache->slabs;
     if (ash__source_entry(store->source, pointer) != store->id)

@@ -291,10 +291,6 @@ void ash__slab_refuse_object(struct ash_slab_cache *cache, const void *pointer)
 void ash__slab_refuse_with(struct ash_slab_cache *cache, const void *pointer, const char *more)
     __attribute__((noreturn, cold));
 
-/* What a pointer is that is in no slab of the cache or heap with that name. */
-void ash__slab_refuse(struct ash_page_source *source, const char *name, const void *pointer)
-    __attribute__((noreturn, cold));
-
 /* heap.c */
 
 /* Takes a large block's mark away, if it still is `entry`: of several at the same time one does. */
