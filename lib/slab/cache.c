@@ -19,15 +19,15 @@ static bool config_is_valid(const struct ash_slab_config *config) {
 
 /*
  * Larger: fewer exchanges, and a queue between two CPUs is cheaper. Smaller: fewer objects lie idle
- * in two magazines a CPU. A magazine's 16 bytes of head and 8 an object fill a page of the
- * magazines' own slabs but for its header: 4, 8, 16, 36 in 4032 bytes.
+ * in two magazines a CPU. With the 16 bytes of head a magazine is a whole number of lines, so that
+ * those of two CPUs share none, and 4, 7, 15 or 31 of them fill a page but for its header.
  */
 static uint32_t capacity_for(uint32_t stride) {
     if (stride <= 256)
-        return 124;
+        return 118;
     if (stride <= 1024)
-        return 60;
-    return stride <= 2048 ? 28 : 12;
+        return 62;
+    return stride <= 2048 ? 30 : 14;
 }
 
 static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
@@ -54,7 +54,7 @@ static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_conf
         .source = config->source,
         .size_bytes =
             offsetof(struct ash__slab_magazine, objects) + cache->capacity * sizeof(void *),
-        .align_bytes = sizeof(void *),
+        .align_bytes = ASH_PORT_CACHE_LINE,
         .slab_bytes = ASH_PAGE_SIZE,
         .interrupts = slabs.interrupts,
     };

@@ -129,6 +129,7 @@ static inline ash_irq_t ash__store_lock(struct ash__slab_store *store) {
     ash_irq_t irq = store->interrupts ? ash_port_irq_save() : (ash_irq_t)0;
     ash_port_pin(&cpu);
     ash_spin_lock(&store->lock);
+    store->holder = cpu;
     return irq;
 }
 

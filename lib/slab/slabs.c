@@ -165,12 +165,25 @@ static inline uint32_t lowest_bit(uint64_t bits) {
     return ash_ctz64(bits);
 }
 
-/* Up to `count` objects of one slab that has some, the lowest first. Lock held. */
+/*
+ * The word of a bitmap where a CPU begins to take; the one that holds the lock. Multiples of the
+ * golden ratio lie apart for any number of CPUs. Were the batches of two CPUs neighbours, each
+ * one's prefetches would run across the ends of its own into the lines that the other one writes.
+ */
+static uint32_t first_word(const struct ash__slab_store *store) {
+    uint32_t fraction = store->holder * UINT32_C(0x9e3779b9); /* of 2^32 */
+    return (uint32_t)((uint64_t)fraction * ((store->objects + 63) / 64) >> 32);
+}
+
+/* Up to `count` objects of one slab that has some, the lowest first behind this CPU's first word,
+ * then those before it. Lock held. */
 static uint32_t take_from(struct ash__slab_store *store, struct ash__slab *slab, void **objects,
                           uint32_t count) {
+    uint64_t behind = UINT64_MAX << first_word(store);
     uint32_t taken = 0;
     while (taken < count && slab->summary != 0) {
-        uint32_t word = lowest_bit(slab->summary);
+        uint64_t words = slab->summary & behind;
+        uint32_t word = lowest_bit(words != 0 ? words : slab->summary);
         uint64_t bits = slab->bitmap[word];
         do {
             objects[taken++] = ash__slab_object(store, slab, word * 64 + lowest_bit(bits));

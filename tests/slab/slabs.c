@@ -334,6 +334,32 @@ TEST_CASE(slabs, refused_page_but_an_object_freed_meanwhile_is_that_object) {
 
 /* Batches */
 
+struct takers {
+    struct ash__slab_store store;
+    void *object[2];
+};
+
+static void take_on_cpu(void *context, uint32_t cpu) {
+    struct takers *takers = context;
+    takers->object[cpu] = take(&takers->store);
+}
+
+/* Whichever comes first, and in one slab or in two. */
+TEST_CASE(slabs, two_cpus_take_from_places_that_are_far_apart) {
+    struct takers takers;
+    struct fake_pages *pages = fake_pages_new(64);
+    struct ash__store_config config = config_of(pages, 64);
+    ash__store_init(&takers.store, &config);
+    test_run_on_cpus(take_on_cpu, &takers, 2);
+    CHECK(takers.object[0] != NULL && takers.object[1] != NULL);
+    uint64_t first = (uintptr_t)takers.object[0] & takers.store.mask;
+    uint64_t second = (uintptr_t)takers.object[1] & takers.store.mask;
+    CHECK(second > first + takers.store.mask / 4);
+    put(&takers.store, takers.object[0]);
+    put(&takers.store, takers.object[1]);
+    end_store(&takers.store);
+}
+
 TEST_CASE(slabs, batch_spans_slabs_and_comes_back_in_any_order) {
     enum { COUNT = 300 };
     struct fake_pages *pages = fake_pages_new(64);

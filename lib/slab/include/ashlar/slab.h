@@ -83,8 +83,8 @@ struct ash_slab_config {
     size_t slab_bytes;
     uint32_t flags; /* enum ash_slab_flags */
 
-    /* Objects of a magazine, 1..ASH_SLAB_MAGAZINE_MAX; 0: 124 for objects of up to 256 bytes, 60 up
-     * to 1024, 28 up to 2048, 12 beyond. Each CPU that uses the cache holds two magazines. */
+    /* Objects of a magazine, 1..ASH_SLAB_MAGAZINE_MAX; 0: 118 for objects of up to 256 bytes, 62 up
+     * to 1024, 30 up to 2048, 14 beyond. Each CPU that uses the cache holds two magazines. */
     uint32_t magazine_objects;
     uint32_t depot_magazines; /* full ones kept, 1..ASH_SLAB_DEPOT_MAX; 0: two a CPU of the port */
     uint32_t empty_max;       /* slabs without an object kept, beside the one in use; 0 is none */

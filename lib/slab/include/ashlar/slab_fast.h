@@ -35,7 +35,8 @@ struct ash__slab_magazine {
     void *objects[ASH_SLAB_MAGAZINE_MAX]; /* memory is there for the cache's capacity only */
 };
 
-/* One CPU's, touched by that CPU alone while it is pinned; others read the counts. */
+/* One CPU's, touched by that CPU alone while it is pinned; others read the counts. Two lines apart
+ * from the next CPU's: many processors fetch lines in pairs. */
 struct ash__slab_cpu {
     struct ash__slab_magazine *loaded; /* or NULL */
     uint32_t count;                    /* objects in it, as the fast path sees it */
@@ -48,7 +49,7 @@ struct ash__slab_cpu {
     uint64_t exchanges;  /* of magazines with the depot */
     uint32_t flush_done; /* the cache's flush_wanted when these were last flushed */
     uint32_t room;       /* the true limit, as held is the true count; 0: none is loaded */
-} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+} __attribute__((aligned(2 * ASH_PORT_CACHE_LINE)));
 
 /* Magazines at rest. */
 struct ash__slab_depot {
@@ -67,6 +68,7 @@ struct ash__slab_store {
     uint32_t out;             /* objects taken */
     uint32_t slab_count;
     uint32_t empties; /* on the empty list */
+    uint32_t holder;  /* the CPU that took the lock last */
     struct ash__slab
         *active;            /* where objects are taken from; on none of the three lists; or NULL */
     struct ash_list dense;  /* at least half used, 1/16 free or more */
