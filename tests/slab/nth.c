@@ -9,7 +9,7 @@
 #include "harness/as_cpu.h"
 #include "harness/test.h"
 
-enum { HELD_MAX = 300, PAGES = 64, BULK = 45, RESERVE = 30 };
+enum { HELD_MAX = 300, PAGES = 64, BULK = 17, RESERVE = 12 };
 enum resource { PAGE, INIT, CONSTRUCT };
 
 struct callback {
@@ -112,8 +112,8 @@ static int step_other_cpu(struct scene *scene) {
 static const struct {
     int (*run)(struct scene *scene);
     uint32_t times;
-} script[] = {{step_alloc, 25}, {step_bulk, 1},        {step_prefill, 1}, {step_other_cpu, 1},
-              {step_alloc, 20}, {step_free_most, 1},   {step_bulk, 2},    {step_free_most, 1},
+} script[] = {{step_alloc, 12}, {step_bulk, 1},        {step_prefill, 1}, {step_other_cpu, 1},
+              {step_alloc, 8},  {step_free_most, 1},   {step_bulk, 2},    {step_free_most, 1},
               {step_shrink, 1}, {step_use_reserve, 1}, {step_prefill, 1}, {step_free_bulk, 1},
               {step_shrink, 1}, {step_bulk, 2},        {step_alloc, 9}};
 
@@ -206,7 +206,7 @@ static void fail_all(uint32_t flags, enum resource resource, bool callbacks) {
     scene->pages = fake_pages_new(PAGES);
     scene->callbacks = callbacks;
     struct ash_slab_config config = {.name = "nth",
-                                     .size_bytes = 96,
+                                     .size_bytes = 200,
                                      .slab_bytes = ASH_PAGE_SIZE,
                                      .flags = flags,
                                      .magazine_objects = 5,
