@@ -42,16 +42,32 @@ static bool alloc_frame(struct ash_buddy *buddy, uint32_t hint, ash_pfn_t *first
     return found;
 }
 
-static bool alloc_block(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
-    uint64_t place = ash__buddy_take(buddy, order, hint);
+static uint64_t take_block(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t order,
+                           uint32_t hint) {
+    uint64_t place = is_stacked(order) ? ash__buddy_take_stacked(buddy, cpu, order, hint)
+                                       : ash__buddy_take(buddy, order, hint);
     if (ASH_UNLIKELY(place == NOWHERE)) {
-        ash__buddy_return_all(buddy, section.cpu);
+        ash__buddy_return_all(buddy, cpu);
         place = ash__buddy_take(buddy, order, hint);
         buddy->failed_allocs += place == NOWHERE;
     }
     note_peak(buddy);
+    return place;
+}
+
+static bool alloc_block(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
+    struct section section = section_enter(buddy);
+    if (is_stacked(order)) {
+        bool found = cache_enter(section.cpu, CLOSED_BY_TAKER) &&
+                     stack_pop(section.cpu, stack_of(section.cpu, hint, order), first, order);
+        cache_leave(section.cpu);
+        if (ASH_LIKELY(found)) {
+            section_leave(buddy, section);
+            return true;
+        }
+    }
+    ash_spin_lock(&buddy->lock);
+    uint64_t place = take_block(buddy, section.cpu, order, hint);
     ash__buddy_unlock(buddy, section);
     if (place != NOWHERE)
         *first = pfn_of(buddy, place);
@@ -81,6 +97,22 @@ alloc_slow(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *fi
     return 0;
 }
 
+/* Orders 1..8, without the lock if that can be. Like free_stacked and free_in_cache kept out of the
+ * callers, so that these save no registers. */
+static int __attribute__((noinline))
+alloc_stacked(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+    bool found =
+        cache_enter(cpu, UINT32_MAX) && stack_pop(cpu, stack_of(cpu, hint, order), first, order);
+    cache_leave(cpu);
+    ash_port_unpin();
+    if (ASH_LIKELY(found))
+        return 0;
+    return alloc_slow(buddy, order, hint, first);
+}
+
 int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
                     ash_pfn_t *first) {
     uint32_t which = (uint32_t)hint, index;
@@ -96,6 +128,8 @@ int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint
         if (ASH_LIKELY(held != 0))
             return 0;
     }
+    if (is_stacked(order) && which <= ASH_BUDDY_UNMOVABLE)
+        return alloc_stacked(buddy, order, which, first);
     return alloc_slow(buddy, order, which, first);
 }
 
@@ -186,13 +220,59 @@ static bool free_frame(struct ash_buddy *buddy, ash_pfn_t first) {
     return done;
 }
 
+/*
+ * Is no frame of a block of up to half a chunk free in the map? The block is looked at as four
+ * words, some of them the same one: a branch on the order is one that nobody can predict.
+ */
+static inline bool is_taken(const struct ash_buddy *buddy, uint64_t place, uint32_t order) {
+    static const uint64_t masks[] = {0x1,        0x3,        0xf,        0xff,      0xffff,
+                                     0xffffffff, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    static const uint8_t lasts[] = {0, 0, 0, 0, 0, 0, 0, 1, 3};
+    uint64_t word = place / WORD_FRAMES, last = lasts[order];
+    uint64_t bits = word_load(buddy, word) | word_load(buddy, word + (1 & last)) |
+                    word_load(buddy, word + (2 & last)) | word_load(buddy, word + last);
+    return (bits & masks[order] << place % WORD_FRAMES) == 0;
+}
+
+/* In the cache, and orders 1..8. False: it needs a closer look. */
+static inline bool free_to_stack(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place,
+                                 ash_pfn_t first, uint32_t order) {
+    struct ash_buddy_stack *stack = stack_of(cpu, hint_of(buddy, place), order);
+    if (stack->count >= stack_limit(order) || !is_taken(buddy, place, order) ||
+        stack_has(stack, first))
+        return false;
+    stack_push(cpu, stack, first, order);
+    return true;
+}
+
+/* False: some of the frames are free already. */
+static bool free_small(struct ash_buddy *buddy, uint64_t place, ash_pfn_t first, uint32_t order) {
+    struct section section = section_enter(buddy);
+    bool done = cache_enter(section.cpu, CLOSED_BY_TAKER) &&
+                free_to_stack(buddy, section.cpu, place, first, order);
+    cache_leave(section.cpu);
+    if (done) {
+        section_leave(buddy, section);
+        return true;
+    }
+    ash_spin_lock(&buddy->lock);
+    uint32_t hint = hint_of(buddy, place), count = stack_limit(order);
+    if (stack_of(section.cpu, hint, order)->count == count)
+        ash__buddy_unstack(buddy, section.cpu, hint, order, (count + 1) / 2);
+    done = free_to_stack(buddy, section.cpu, place, first, order);
+    ash__buddy_unlock(buddy, section);
+    return done;
+}
+
 static bool free_block(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     const struct ash_buddy_span *span = span_of(buddy, first, UINT64_C(1) << order);
     if (span == NULL || !ash_is_aligned(first, UINT64_C(1) << order))
         return false;
+    if (is_stacked(order))
+        return free_small(buddy, place_of(span, first), first, order);
     struct section section = section_enter(buddy);
     ash_spin_lock(&buddy->lock);
-    bool done = ash__buddy_give(buddy, place_of(span, first), order);
+    bool done = ash__buddy_give_chunks(buddy, place_of(span, first), order);
     ash__buddy_unlock(buddy, section);
     return done;
 }
@@ -217,6 +297,23 @@ free_in_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t firs
         free_slow(buddy, first, 0);
 }
 
+/* Orders 1..8, without the lock if that can be. */
+static void __attribute__((noinline))
+free_stacked(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
+    const struct ash_buddy_span *span = span_of(buddy, first, UINT64_C(1) << order);
+    uint32_t index;
+    bool done = false;
+    ash_port_pin(&index);
+    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+    if (ASH_LIKELY(span != NULL && ash_is_aligned(first, UINT64_C(1) << order)))
+        done = cache_enter(cpu, UINT32_MAX) &&
+               free_to_stack(buddy, cpu, place_of(span, first), first, order);
+    cache_leave(cpu);
+    ash_port_unpin();
+    if (ASH_UNLIKELY(!done))
+        free_slow(buddy, first, order);
+}
+
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     if (order == 0) {
         uint32_t index;
@@ -232,5 +329,8 @@ void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
         if (ASH_LIKELY(open))
             return;
     }
-    free_slow(buddy, first, order);
+    if (is_stacked(order))
+        free_stacked(buddy, first, order);
+    else
+        free_slow(buddy, first, order);
 }

@@ -24,6 +24,7 @@ enum {
     WORD_ORDER = 6,
     SPOT_FREED = 2,      /* of cpu->spots; 0 and 1 are the hints */
     CLAIM_FRAMES = 64,   /* a CPU's cache is filled up to this */
+    STACK_FRAMES = 32,   /* an allocation takes up to this from the map, for itself and a stack */
     CLOSED_BY_TAKER = 1, /* of cpu->closed */
     CLOSED_ALWAYS = 2,   /* the instance has no fast path: hardened, interrupts */
 };
@@ -34,7 +35,6 @@ enum {
  */
 enum {
     CLASS_NONE = 0,
-    CLASS_BREAK = 9, /* from here on an allocation looks twice before it breaks a block */
     CLASS_EMPTY = 10,
     CLASS_MASK = 15,
     HINT_SHIFT = 7, /* of classes[]: the hint that the chunk serves */
@@ -132,18 +132,52 @@ static inline void map_pages_take(struct ash_buddy *buddy, uint64_t pages) {
 /* Under the lock. What CPUs took from their caches since their last exchange is not seen. */
 static inline void note_peak(struct ash_buddy *buddy) {
     uint64_t elsewhere = buddy->map_pages + buddy->claimed_pages + buddy->reserved_pages;
-    uint64_t used = buddy->total_pages - elsewhere;
-    if (elsewhere <= buddy->total_pages && used > buddy->peak_used_pages)
-        buddy->peak_used_pages = used;
+    if (elsewhere > buddy->total_pages || buddy->total_pages - elsewhere <= buddy->peak_used_pages)
+        return;
+    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++)
+        elsewhere += ash_load_relaxed(&buddy->cpus[i].stacked_pages);
+    if (elsewhere <= buddy->total_pages && buddy->total_pages - elsewhere > buddy->peak_used_pages)
+        buddy->peak_used_pages = buddy->total_pages - elsewhere;
 }
 
-/* Lists of hot blocks: one for each hint and order 1..8. */
-static inline uint32_t hot_list(uint32_t hint, uint32_t order) {
-    return hint * 8 + order - 1;
+/* How many blocks of an order a CPU's cache may hold for a hint; of the large ones fewer. */
+static inline uint32_t stack_limit(uint32_t order) {
+    return order < CHUNK_ORDER - 1 ? ASH_BUDDY__STACK_MAX : ASH_BUDDY__STACK_MAX / 2 + 1;
 }
 
-static inline uint32_t hot_order(uint32_t list) {
-    return list % 8 + 1;
+/* Orders 1..8: blocks that a CPU's cache may hold. */
+static inline bool is_stacked(uint32_t order) {
+    return order - 1 < CHUNK_ORDER - 1;
+}
+
+static inline struct ash_buddy_stack *stack_of(struct ash_buddy_cpu *cpu, uint32_t hint,
+                                               uint32_t order) {
+    return &cpu->stacks[hint * 8 + order - 1];
+}
+
+static inline void stack_push(struct ash_buddy_cpu *cpu, struct ash_buddy_stack *stack,
+                              ash_pfn_t first, uint32_t order) {
+    stack->blocks[stack->count++] = first;
+    ash_store_relaxed(&cpu->stacked_pages, cpu->stacked_pages + (1u << order));
+}
+
+/* False: there is none. What is not in use is NOWHERE, so that stack_has need not count. */
+static inline bool stack_pop(struct ash_buddy_cpu *cpu, struct ash_buddy_stack *stack,
+                             ash_pfn_t *first, uint32_t order) {
+    if (stack->count == 0)
+        return false;
+    *first = stack->blocks[--stack->count];
+    stack->blocks[stack->count] = NOWHERE;
+    ash_store_relaxed(&cpu->stacked_pages, cpu->stacked_pages - (1u << order));
+    return true;
+}
+
+static inline bool stack_has(const struct ash_buddy_stack *stack, ash_pfn_t first) {
+    for (uint32_t i = 0; i < ASH_BUDDY__STACK_MAX; i++) {
+        if (ASH_UNLIKELY(stack->blocks[i] == first))
+            return true;
+    }
+    return false;
 }
 
 /* Places */
@@ -189,6 +223,10 @@ static inline ash_pfn_t pfn_of(const struct ash_buddy *buddy, uint64_t place) {
 /* Chunks of a span: [chunk_first, span_chunk_end). */
 static inline uint64_t span_chunk_end(const struct ash_buddy_span *span) {
     return (place_of(span, span->first + span->len_pages - 1)) / CHUNK_FRAMES + 1;
+}
+
+static inline uint32_t hint_of(const struct ash_buddy *buddy, uint64_t place) {
+    return ash_load_relaxed(&buddy->classes[place / CHUNK_FRAMES]) >> HINT_SHIFT;
 }
 
 static inline bool is_free_in_map(const struct ash_buddy *buddy, uint64_t place) {
@@ -298,17 +336,14 @@ void ash__buddy_set_hint(struct ash_buddy *buddy, uint64_t chunk, uint32_t hint)
 uint64_t ash__buddy_first_empty(const struct ash_buddy *buddy);
 uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, uint64_t end);
 
-/* Indexes every block that was freed and not indexed yet. */
-void ash__buddy_index_hot(struct ash_buddy *buddy);
-
 /* The chunk that an allocation from a chunk of `class` or more should use, or NOWHERE. */
 uint64_t ash__buddy_choose(struct ash_buddy *buddy, uint32_t class, uint32_t hint);
 
 /* blocks.c: blocks of the map, by place. All under the lock. */
 
 uint64_t ash__buddy_take(struct ash_buddy *buddy, uint32_t order, uint32_t hint);
-/* False, and nothing is changed: some of its frames are free already. */
-bool ash__buddy_give(struct ash_buddy *buddy, uint64_t place, uint32_t order);
+/* Of whole chunks. False, and nothing is changed: some of its frames are free already. */
+bool ash__buddy_give_chunks(struct ash_buddy *buddy, uint64_t place, uint32_t order);
 
 /* range.c: runs of any length of the map, by place. All under the lock. */
 
@@ -333,6 +368,11 @@ static inline void ash__buddy_unlock(struct ash_buddy *buddy, struct section sec
 bool ash__buddy_refill(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint);
 /* Under the lock: puts the frees that this CPU's cache collected into the map. */
 void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);
+/* Under the lock: the oldest blocks of a stack go to the map; a block is taken from there. */
+void ash__buddy_unstack(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint,
+                        uint32_t order, uint32_t count);
+uint64_t ash__buddy_take_stacked(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t order,
+                                 uint32_t hint);
 /* Under the lock: gives back what this CPU's cache, or every one, holds. */
 void ash__buddy_return_own(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);
 void ash__buddy_return_all(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);

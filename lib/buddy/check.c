@@ -14,17 +14,6 @@ static uint64_t frames_of_word(const struct ash_buddy_span *span, uint64_t word)
     return frames;
 }
 
-static bool hot_covers(const struct ash_buddy *buddy, uint64_t word) {
-    for (uint32_t i = 0; i < ASH_ARRAY_LEN(buddy->hot); i++) {
-        const struct ash_buddy_hot *hot = &buddy->hot[i];
-        for (uint32_t b = 0; b < hot->count; b++) {
-            if (word - hot->blocks[b] / WORD_FRAMES < words_in(hot_order(i)))
-                return true;
-        }
-    }
-    return false;
-}
-
 static const char *check_word(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
                               uint64_t word) {
     uint64_t bits = buddy->words[word], frames = frames_of_word(span, word);
@@ -33,8 +22,8 @@ static const char *check_word(const struct ash_buddy *buddy, const struct ash_bu
         return "I1: a frame outside the regions is free";
     if ((known & CLAIM) != 0)
         return (known & ROWS) == 0 ? NULL : "I4: the index knows of free blocks in a claimed word";
-    if ((column_of(bits) & ~known) != 0 && !hot_covers(buddy, word))
-        return "I2: a free block is neither indexed nor hot";
+    if (column_of(bits) != (known & ROWS))
+        return "I2: the index and a word differ";
     return NULL;
 }
 
@@ -76,20 +65,6 @@ static const char *check_summaries(const struct ash_buddy *buddy) {
     return NULL;
 }
 
-static const char *check_hot(const struct ash_buddy *buddy) {
-    for (uint32_t i = 0; i < ASH_ARRAY_LEN(buddy->hot); i++) {
-        const struct ash_buddy_hot *hot = &buddy->hot[i];
-        if (hot->count > ASH_BUDDY__HOT_MAX || (buddy->hot_any >> i & 1) != (hot->count != 0))
-            return "I5: a list of hot blocks and its count or mask differ";
-        for (uint32_t b = 0; b < hot->count; b++) {
-            if (!ash_is_aligned(hot->blocks[b], UINT64_C(1) << hot_order(i)) ||
-                hot->blocks[b] / CHUNK_FRAMES >= buddy->chunk_count)
-                return "I5: a hot block is nowhere";
-        }
-    }
-    return NULL;
-}
-
 /* Caches */
 
 /* Frames of one word that a cache holds. */
@@ -97,14 +72,30 @@ struct piece {
     uint64_t word, bits;
 };
 
-/* Number `i` of a CPU's pieces: spots, claims, collected frames; bits 0 where nothing is held.
- * False: there are no more. */
+/* The same of the blocks in its stacks, four words each; those have been checked. */
+static bool piece_of_stacks(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu,
+                            uint32_t i, struct piece *piece) {
+    uint32_t w = i % 4, b = i / 4 % ASH_BUDDY__STACK_MAX, s = i / 4 / ASH_BUDDY__STACK_MAX;
+    *piece = (struct piece){0, 0};
+    if (cpu->stacked_pages == 0 || s >= ASH_ARRAY_LEN(cpu->stacks))
+        return false;
+    uint32_t order = s % 8 + 1;
+    if (b >= cpu->stacks[s].count || w >= words_in(order))
+        return true;
+    ash_pfn_t first = cpu->stacks[s].blocks[b];
+    uint64_t place = place_of(span_of(buddy, first, 1), first);
+    *piece = (struct piece){place / WORD_FRAMES + w, word_mask(order) << place % WORD_FRAMES};
+    return true;
+}
+
+/* Number `i` of a CPU's pieces: spots, claims, collected frames, stacks; bits 0 where nothing is
+ * held. False: there are no more. */
 static bool piece_of(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu, uint32_t i,
                      struct piece *piece) {
     enum { CLAIMS = 3, FREED = CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX };
     const struct ash_buddy_spot *spot = NULL;
     if (i >= FREED + ASH_BUDDY__SPOTS_MAX)
-        return false;
+        return piece_of_stacks(buddy, cpu, i - FREED - ASH_BUDDY__SPOTS_MAX, piece);
     if (i < CLAIMS) {
         spot = &cpu->spots[i];
     } else if (i < FREED) {
@@ -120,17 +111,41 @@ static bool piece_of(const struct ash_buddy *buddy, const struct ash_buddy_cpu *
     return true;
 }
 
-static bool piece_is_elsewhere(const struct ash_buddy *buddy, const struct piece *piece,
-                               uint32_t cpu, uint32_t at) {
-    struct piece other;
-    for (uint32_t c = 0; c <= cpu; c++) {
-        for (uint32_t i = 0; (c < cpu || i < at) && piece_of(buddy, &buddy->cpus[c], i, &other);
-             i++) {
-            if (other.word == piece->word && (other.bits & piece->bits) != 0)
-                return true;
-        }
+/* Puts a CPU's pieces into the map for a moment, up to one that is there already; how many. All
+ * who go by the words are kept out; statistics count what they find. */
+static uint32_t add_pieces(struct ash_buddy *buddy, uint32_t cpu) {
+    struct piece piece;
+    uint32_t i = 0;
+    for (; piece_of(buddy, &buddy->cpus[cpu], i, &piece); i++) {
+        uint64_t bits = piece.bits == 0 ? 0 : buddy->words[piece.word];
+        if ((bits & piece.bits) != 0)
+            break;
+        if (piece.bits != 0)
+            word_store(buddy, piece.word, bits | piece.bits);
     }
-    return false;
+    return i;
+}
+
+static void remove_pieces(struct ash_buddy *buddy, uint32_t cpu, uint32_t count) {
+    struct piece piece;
+    for (uint32_t i = 0; i < count && piece_of(buddy, &buddy->cpus[cpu], i, &piece); i++) {
+        if (piece.bits != 0)
+            word_store(buddy, piece.word, buddy->words[piece.word] & ~piece.bits);
+    }
+}
+
+/* Is no frame in two pieces? */
+static bool pieces_are_apart(struct ash_buddy *buddy) {
+    uint32_t added[ASH_PORT_CPUS_MAX], cpu = 0;
+    struct piece piece;
+    bool apart = true;
+    for (; cpu < ASH_PORT_CPUS_MAX && apart; cpu++) {
+        added[cpu] = add_pieces(buddy, cpu);
+        apart = !piece_of(buddy, &buddy->cpus[cpu], added[cpu], &piece);
+    }
+    while (cpu-- != 0)
+        remove_pieces(buddy, cpu, added[cpu]);
+    return apart;
 }
 
 static const char *check_pieces(const struct ash_buddy *buddy, uint32_t cpu) {
@@ -145,8 +160,6 @@ static const char *check_pieces(const struct ash_buddy *buddy, uint32_t cpu) {
             return "I6: a cache holds frames that are nowhere";
         if ((piece.bits & buddy->words[piece.word]) != 0)
             return "I6: a frame is in a cache and in the map";
-        if (piece_is_elsewhere(buddy, &piece, cpu, i))
-            return "I6: a frame is in caches twice";
     }
     return NULL;
 }
@@ -172,13 +185,37 @@ static const char *check_claims(const struct ash_buddy *buddy, const struct ash_
     return NULL;
 }
 
-static const char *check_caches(const struct ash_buddy *buddy) {
+static const char *check_stacks(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu) {
+    uint64_t pages = 0;
+    for (uint32_t s = 0; s < ASH_ARRAY_LEN(cpu->stacks); s++) {
+        const struct ash_buddy_stack *stack = &cpu->stacks[s];
+        uint32_t order = s % 8 + 1;
+        uint64_t len = UINT64_C(1) << order;
+        if (stack->count > stack_limit(order))
+            return "I5: more blocks in a stack than there is room for";
+        for (uint32_t b = 0; b < ASH_BUDDY__STACK_MAX; b++) {
+            if (b >= stack->count && stack->blocks[b] != NOWHERE)
+                return "I5: a place of a stack that is not in use has a block";
+            if (b < stack->count && (!ash_is_aligned(stack->blocks[b], len) ||
+                                     span_of(buddy, stack->blocks[b], len) == NULL))
+                return "I5: a block in a stack is misaligned or nowhere";
+        }
+        pages += stack->count << order;
+    }
+    return pages == cpu->stacked_pages ? NULL : "I7: the count of pages in stacks is wrong";
+}
+
+static const char *check_caches(struct ash_buddy *buddy) {
     uint64_t claims = 0, marks = 0, pages = 0;
     const char *broken = NULL;
     for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX && broken == NULL; cpu++)
         broken = check_claims(buddy, &buddy->cpus[cpu], &claims, &pages);
     for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX && broken == NULL; cpu++)
+        broken = check_stacks(buddy, &buddy->cpus[cpu]);
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX && broken == NULL; cpu++)
         broken = check_pieces(buddy, cpu);
+    if (broken == NULL && !pieces_are_apart(buddy))
+        return "I6: a frame is in caches twice";
     if (broken != NULL)
         return broken;
     for (uint64_t chunk = 0; chunk < buddy->chunk_count; chunk++)
@@ -249,8 +286,8 @@ static const char *check_state(const struct ash_buddy *buddy) {
     return reserved == buddy->reserved_pages ? NULL : "I8: the count of reserved pages is wrong";
 }
 
-static const char *check_closed(const struct ash_buddy *buddy) {
-    const char *broken = check_hot(buddy);
+static const char *check_closed(struct ash_buddy *buddy) {
+    const char *broken = NULL;
     for (uint32_t i = 0; i < buddy->span_count && broken == NULL; i++) {
         const struct ash_buddy_span *span = &buddy->spans[i];
         for (uint64_t chunk = span->chunk_first; chunk < span_chunk_end(span); chunk++) {

@@ -23,6 +23,10 @@ void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed) {
         buddy->cpus[i].closed = always_closed ? CLOSED_ALWAYS : 0;
         for (uint32_t s = 0; s <= SPOT_FREED; s++)
             spot_clear(buddy, &buddy->cpus[i].spots[s]);
+        for (uint32_t s = 0; s < ASH_ARRAY_LEN(buddy->cpus[i].stacks); s++) {
+            for (uint32_t b = 0; b < ASH_BUDDY__STACK_MAX; b++)
+                buddy->cpus[i].stacks[s].blocks[b] = NOWHERE;
+        }
     }
 }
 
@@ -57,7 +61,7 @@ uint64_t ash__buddy_claims_of(const struct ash_buddy *buddy, uint64_t word, uint
 
 /* Frames of a word become free in the map. Those that are free already are a caller's fault, to be
  * reported when the lock is dropped. */
-static void give_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+static void set_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
     uint64_t old = buddy->words[word];
     uint64_t clash = bits & (old | claimed_bits(buddy, word, bits));
     if (ASH_UNLIKELY(clash != 0)) {
@@ -66,6 +70,10 @@ static void give_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
     }
     word_store(buddy, word, old | bits);
     map_pages_add(buddy, (bits & (bits - 1)) == 0 ? bits != 0 : ash_popcount64(bits));
+}
+
+static void give_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+    set_bits(buddy, word, bits);
     reindex(buddy, word);
 }
 
@@ -81,6 +89,22 @@ void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
         give_spot(buddy, &cpu->spots[SPOT_FREED]);
         spot_clear(buddy, &cpu->spots[SPOT_FREED]);
     }
+}
+
+/* The oldest blocks of a stack go to the map. */
+void ash__buddy_unstack(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint,
+                        uint32_t order, uint32_t count) {
+    struct ash_buddy_stack *stack = stack_of(cpu, hint, order);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t place = place_of(span_of(buddy, stack->blocks[i], 1), stack->blocks[i]);
+        for (uint64_t w = 0; w < words_in(order); w++)
+            set_bits(buddy, place / WORD_FRAMES + w, word_mask(order) << place % WORD_FRAMES);
+        ash__buddy_reindex_block(buddy, place, order);
+    }
+    for (uint32_t i = 0; i < ASH_BUDDY__STACK_MAX; i++)
+        stack->blocks[i] = i + count < stack->count ? stack->blocks[i + count] : NOWHERE;
+    stack->count -= count;
+    ash_store_relaxed(&cpu->stacked_pages, cpu->stacked_pages - (count << order));
 }
 
 /* The hint's claims end; what is left of them goes back. */
@@ -106,13 +130,17 @@ void ash__buddy_return_own(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
     ash__buddy_flush(buddy, cpu);
     unclaim(buddy, cpu, ASH_BUDDY_MOVABLE);
     unclaim(buddy, cpu, ASH_BUDDY_UNMOVABLE);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(cpu->stacks) && cpu->stacked_pages != 0; i++) {
+        if (cpu->stacks[i].count != 0)
+            ash__buddy_unstack(buddy, cpu, i / 8, i % 8 + 1, (uint32_t)cpu->stacks[i].count);
+    }
 }
 
 /* Other CPUs' caches. Under the lock. */
 
 static bool has_something(const struct ash_buddy_cpu *cpu) {
     return (ash_load_relaxed(&cpu->claim_count[0]) | ash_load_relaxed(&cpu->claim_count[1]) |
-            ash_load_relaxed(&cpu->freed_count)) != 0 ||
+            ash_load_relaxed(&cpu->freed_count) | ash_load_relaxed(&cpu->stacked_pages)) != 0 ||
            ash_load_relaxed(&cpu->spots[SPOT_FREED].held) != 0;
 }
 
@@ -176,8 +204,6 @@ static void claim_in(struct ash_buddy *buddy, uint64_t chunk, struct refill *ref
             uint32_t w = ash_ctz64(fitting);
             uint64_t word = chunk * CHUNK_WORDS + w, bits = buddy->words[word];
             orders &= ~(ROWS << w);
-            if (bits == 0) /* hot blocks that were taken since */
-                continue;
             orders |= CLAIM << w;
             spot_over(buddy, &refill->claims[refill->count++], word, bits);
             word_store(buddy, word, 0);
@@ -205,6 +231,21 @@ bool ash__buddy_refill(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint3
     return refill.count != 0;
 }
 
+/* A block for the caller, and a few of its kind that the cache keeps. */
+uint64_t ash__buddy_take_stacked(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t order,
+                                 uint32_t hint) {
+    struct ash_buddy_stack *stack = stack_of(cpu, hint, order);
+    uint64_t place = ash__buddy_take(buddy, order, hint);
+    while (place != NOWHERE && ((stack->count + 2) << order) <= STACK_FRAMES &&
+           stack->count < ASH_BUDDY__STACK_MAX / 2) {
+        uint64_t more = ash__buddy_take(buddy, order, hint);
+        if (more == NOWHERE)
+            break;
+        stack_push(cpu, stack, pfn_of(buddy, more), order);
+    }
+    return place;
+}
+
 bool ash__buddy_next_claim(struct ash_buddy_cpu *cpu, uint32_t hint) {
     uint32_t at = cpu->claim_at[hint];
     if (at == cpu->claim_count[hint])
@@ -219,6 +260,7 @@ uint64_t ash__buddy_cached_pages(const struct ash_buddy *buddy) {
     uint64_t pages = 0;
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
         const struct ash_buddy_cpu *cpu = &buddy->cpus[i];
+        pages += ash_load_relaxed(&cpu->stacked_pages);
         for (uint32_t s = 0; s <= SPOT_FREED; s++)
             pages += ash_popcount64(ash_load_relaxed(&cpu->spots[s].held));
         for (uint32_t f = 0; f < ash_load_relaxed(&cpu->freed_count); f++)

@@ -49,7 +49,7 @@ void ash__buddy_set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t ord
     buddy->orders[chunk] = orders;
     if (class == old)
         return;
-    buddy->classes[chunk] = (uint8_t)(hint << HINT_SHIFT | class);
+    ash_store_relaxed(&buddy->classes[chunk], (uint8_t)(hint << HINT_SHIFT | class));
     if (old != CLASS_NONE)
         set_remove(buddy, set_of(old, hint), chunk);
     if (class != CLASS_NONE)
@@ -58,7 +58,7 @@ void ash__buddy_set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t ord
 
 void ash__buddy_set_hint(struct ash_buddy *buddy, uint64_t chunk, uint32_t hint) {
     if ((buddy->classes[chunk] & CLASS_MASK) == CLASS_EMPTY)
-        buddy->classes[chunk] = (uint8_t)(hint << HINT_SHIFT | CLASS_EMPTY);
+        ash_store_relaxed(&buddy->classes[chunk], (uint8_t)(hint << HINT_SHIFT | CLASS_EMPTY));
 }
 
 void ash__buddy_reindex_block(struct ash_buddy *buddy, uint64_t place, uint32_t order) {
@@ -92,31 +92,12 @@ uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, ui
     return end;
 }
 
-void ash__buddy_index_hot(struct ash_buddy *buddy) {
-    while (buddy->hot_any != 0) {
-        uint32_t list = ash_ctz64(buddy->hot_any), order = hot_order(list);
-        struct ash_buddy_hot *hot = &buddy->hot[list];
-        for (uint32_t i = 0; i < hot->count; i++) {
-            ash__buddy_reindex_block(buddy, hot->blocks[i], order);
-        }
-        hot->count = 0;
-        buddy->hot_any &= buddy->hot_any - 1;
-    }
-}
-
 /*
  * Among the chunks of the hint: best fit by class, the lowest address in it. Then a wholly free
- * chunk, which serves this hint from now on. Then the other hint's. Before a large block is broken,
- * what was freed lately is indexed: it may do as well.
+ * chunk, which serves this hint from now on. Then the other hint's.
  */
 uint64_t ash__buddy_choose(struct ash_buddy *buddy, uint32_t class, uint32_t hint) {
     uint64_t chunk = chunk_of(buddy, class, hint);
-    bool breaks = chunk == NOWHERE ||
-                  (class < CLASS_BREAK && (buddy->classes[chunk] & CLASS_MASK) >= CLASS_BREAK);
-    if (breaks && buddy->hot_any != 0) {
-        ash__buddy_index_hot(buddy);
-        chunk = chunk_of(buddy, class, hint);
-    }
     if (chunk == NOWHERE && (buddy->nonempty & 1) != 0) {
         chunk = set_first(buddy, 0);
         ash__buddy_set_hint(buddy, chunk, hint);

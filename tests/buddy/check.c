@@ -10,8 +10,8 @@
         CHECK_STR_EQ(number, (invariant));           \
     } while (0)
 
-/* Of 1500 frames from 60 on: some blocks allocated, some reserved, some freed and hot; the CPU's
- * cache has claims and collected frees. */
+/* Of 1500 frames from 60 on: some blocks allocated, some reserved; the CPU's cache has claims,
+ * collected frees and blocks. */
 static const uint8_t *scene(struct ash_buddy *buddy, bool hardened) {
     struct ash_buddy_region region = {60, 1500};
     struct ash_buddy_config config = {.regions = &region, .region_count = 1, .hardened = hardened};
@@ -29,18 +29,16 @@ static const uint8_t *scene(struct ash_buddy *buddy, bool hardened) {
     return end;
 }
 
-/* All but orders[], which may say more than there is. */
 TEST_CASE(buddy_check, each_flipped_bit_of_storage_is_found) {
     struct ash_buddy buddy;
     const uint8_t *end = scene(&buddy, true);
     for (uint8_t *byte = (uint8_t *)buddy.words; byte < end; byte++) {
-        bool is_lazy = byte >= (uint8_t *)buddy.orders && byte < (uint8_t *)buddy.sets;
         bool is_span = byte >= (uint8_t *)buddy.spans && byte < buddy.classes;
         bool is_class = byte >= buddy.classes && byte < buddy.classes + buddy.chunk_count;
         bool is_slack = byte >= buddy.state + buddy.chunk_count * 512 ||
                         (byte >= buddy.state && byte < buddy.state + 60) ||
                         (byte >= buddy.state + 1560);
-        for (uint32_t bit = 0; bit < 8 && !is_lazy && !is_span && !is_slack; bit++) {
+        for (uint32_t bit = 0; bit < 8 && !is_span && !is_slack; bit++) {
             if (is_class && bit == 7 && ((*byte & 15) == 0 || (*byte & 15) == 10))
                 continue; /* nothing is free, or all is: no hint yet */
             *byte ^= (uint8_t)(1u << bit);
@@ -96,16 +94,24 @@ TEST_CASE(buddy_check, claim_and_mark_that_differ_are_invariant_4) {
     CHECK_BROKEN(&buddy, "I4");
 }
 
-TEST_CASE(buddy_check, hot_block_that_is_none_is_invariant_5) {
+TEST_CASE(buddy_check, stack_of_what_are_no_blocks_is_invariant_5) {
     struct ash_buddy buddy;
     scene(&buddy, false);
-    CHECK(buddy.hot[4].count == 1);
-    buddy.hot[4].blocks[0]++;
+    struct ash_buddy_stack *stack = &buddy.cpus[0].stacks[4];
+    CHECK_EQ(stack->count, 1);
+    CHECK(stack->blocks[0] == 1280);
+    static const uint64_t nowhere[] = {1281, 1296, 32, 1536, UINT64_C(1) << 40, UINT64_MAX - 31};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(nowhere); i++) {
+        stack->blocks[0] = nowhere[i];
+        CHECK_BROKEN(&buddy, "I5");
+    }
+    stack->blocks[0] = 1280;
+    stack->count = 0; /* the block is behind the count */
     CHECK_BROKEN(&buddy, "I5");
-    buddy.hot[4].blocks[0] = UINT64_C(1) << 40;
+    stack->count = ASH_BUDDY__STACK_MAX + 1;
     CHECK_BROKEN(&buddy, "I5");
-    buddy.hot[4].count = 0;
-    CHECK_BROKEN(&buddy, "I5");
+    stack->count = 1;
+    CHECK(ash_buddy_check(&buddy) == NULL);
 }
 
 TEST_CASE(buddy_check, frame_in_two_places_is_invariant_6) {
@@ -120,6 +126,24 @@ TEST_CASE(buddy_check, frame_in_two_places_is_invariant_6) {
     CHECK_BROKEN(&buddy, "I6");
 }
 
+TEST_CASE(buddy_check, block_in_two_places_is_invariant_6) {
+    struct ash_buddy buddy;
+    scene(&buddy, false);
+    buddy.cpus[3].stacks[4] = buddy.cpus[0].stacks[4];
+    buddy.cpus[3].stacked_pages = 32;
+    CHECK_BROKEN(&buddy, "I6");
+    buddy.cpus[3].stacks[4].blocks[0] = 1312; /* free in the map */
+    CHECK_BROKEN(&buddy, "I6");
+    buddy.cpus[3].stacks[4] = buddy.cpus[3].stacks[5];
+    buddy.cpus[3].stacks[3].blocks[0] = 1296; /* the second half of the block */
+    buddy.cpus[3].stacks[3].count = 1;
+    buddy.cpus[3].stacked_pages = 16;
+    CHECK_BROKEN(&buddy, "I6");
+    buddy.cpus[3].stacks[3] = buddy.cpus[3].stacks[4];
+    buddy.cpus[3].stacked_pages = 0;
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
 TEST_CASE(buddy_check, wrong_page_counts_are_invariant_7) {
     struct ash_buddy buddy;
     scene(&buddy, false);
@@ -129,6 +153,9 @@ TEST_CASE(buddy_check, wrong_page_counts_are_invariant_7) {
     buddy.claimed_pages++;
     CHECK_BROKEN(&buddy, "I7");
     buddy.claimed_pages--;
+    buddy.cpus[0].stacked_pages++;
+    CHECK_BROKEN(&buddy, "I7");
+    buddy.cpus[0].stacked_pages--;
     buddy.reserved_pages += 1000;
     buddy.reserved_pages += 500;
     CHECK_BROKEN(&buddy, "I7");

@@ -17,6 +17,46 @@ TEST_CASE(buddy_cpus, frame_freed_is_reused_without_an_exchange) {
     CHECK(buddy.map_pages == map_pages);
 }
 
+TEST_CASE(buddy_cpus, block_freed_is_reused_without_an_exchange) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 4096);
+    for (uint32_t order = 1; order <= 8; order++) {
+        ash_pfn_t block = frame_of(&buddy, order);
+        uint64_t map_pages = buddy.map_pages;
+        for (uint32_t i = 0; i < 20; i++) {
+            ash_buddy_free(&buddy, block, order);
+            CHECK_EQ(frame_of(&buddy, order), block);
+        }
+        CHECK(buddy.map_pages == map_pages);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+}
+
+/* Blocks of one order that CPU after CPU frees, or takes more of than it needs, are found. */
+TEST_CASE(buddy_cpus, last_block_is_found_in_an_idle_cpus_cache) {
+    for (uint32_t order = 1; order <= 8; order++) {
+        struct ash_buddy buddy;
+        ash_pfn_t blocks[32];
+        buddy_over_one(&buddy, 0, UINT64_C(32) << order);
+        for (uint32_t i = 0; i < 32; i++) {
+            as_cpu(i % CPUS);
+            blocks[i] = frame_of(&buddy, order);
+        }
+        CHECK_EQ(ash_buddy_alloc(&buddy, order, ASH_BUDDY_MOVABLE, &blocks[0]), -ASH_ENOMEM);
+        for (uint32_t i = 0; i < 32; i++) {
+            as_cpu(i * 3 % CPUS);
+            ash_buddy_free(&buddy, blocks[i], order);
+        }
+        CHECK(stats_of(&buddy).cached_pages != 0);
+        CHECK_EQ(stats_of(&buddy).used_pages, 0);
+        CHECK_EQ(ash_buddy_free_pages(&buddy), UINT64_C(32) << order);
+        as_cpu(1);
+        CHECK_EQ(frame_of(&buddy, order + 5), 0);
+        CHECK_EQ(stats_of(&buddy).peak_used_pages, UINT64_C(32) << order);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+}
+
 TEST_CASE(buddy_cpus, last_frame_is_found_in_an_idle_cpus_cache) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 128);
@@ -115,6 +155,18 @@ TEST_CASE(buddy_cpus, what_a_cache_holds_is_bounded) {
     }
     ash_buddy_drain(&buddy);
     CHECK_EQ(stats_of(&buddy).free_blocks[14], 1);
+    for (uint32_t order = 0; order <= 8; order++) {
+        for (uint32_t i = 0; i < 64; i++)
+            CHECK_EQ(ash_buddy_alloc(&buddy, order, i % 2 ? ASH_BUDDY_UNMOVABLE : ASH_BUDDY_MOVABLE,
+                                     &live[i]),
+                     0);
+        for (uint32_t i = 0; i < 64; i++)
+            ash_buddy_free(&buddy, live[i], order);
+        CHECK(stats_of(&buddy).cached_pages <= ASH_BUDDY_CACHED_MAX);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(stats_of(&buddy).free_blocks[14], 1);
 }
 
 /* The first free lies in the caches of another CPU, in one way or another. */
@@ -140,6 +192,37 @@ TEST_CASE(buddy_cpus, double_free_by_another_cpu_is_found_when_it_reaches_the_ma
         CHECK_EQ(stats_of(&buddy).free_pages, claimed != 0 ? 256 : 1);
         CHECK_REFUSED(ash_buddy_free(&buddy, frame, 0), "double free of frame 0x0");
     }
+}
+
+TEST_CASE(buddy_cpus, double_free_of_a_block_by_another_cpu_is_found_when_it_reaches_the_map) {
+    for (uint32_t order = 1; order <= 8; order++) {
+        struct ash_buddy buddy;
+        buddy_over_one(&buddy, 0, 1024);
+        ash_pfn_t block = frame_of(&buddy, order);
+        ash_buddy_free(&buddy, block, order);
+        as_cpu(1);
+        ash_buddy_free(&buddy, block, order);
+        ash_buddy_drain(&buddy);
+        CHECK_REFUSED(ash_buddy_free(&buddy, block, order), "of it is free");
+        as_cpu(0);
+        CHECK_REFUSED(ash_buddy_drain(&buddy), "double free of frame 0x");
+        CHECK(ash_buddy_check(&buddy) == NULL);
+        CHECK_EQ(stats_of(&buddy).free_pages, 1024);
+        CHECK_EQ(stats_of(&buddy).cached_pages, 0);
+    }
+}
+
+/* Of a block that lies in this CPU's cache: the part, or the whole around it, as found later. */
+TEST_CASE(buddy_cpus, double_free_with_another_order_is_found_when_it_reaches_the_map) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 1024);
+    ash_pfn_t block = frame_of(&buddy, 4);
+    ash_buddy_free(&buddy, block, 4);
+    ash_buddy_free(&buddy, block + 4, 2);
+    CHECK_REFUSED(ash_buddy_drain(&buddy), "double free of frame 0x");
+    CHECK(ash_buddy_check(&buddy) == NULL);
+    CHECK_EQ(stats_of(&buddy).free_pages, 1024);
+    CHECK_REFUSED(ash_buddy_free(&buddy, block + 8, 3), "of it is free");
 }
 
 /* Freed by another CPU, and gone to the map; this CPU has the word at hand. */
@@ -220,6 +303,7 @@ TEST_CASE(buddy_cpus, low_memory_is_told_once_until_there_is_enough_again) {
     CHECK_EQ(listener->calls, 1);
     for (uint32_t i = 0; i < 4; i++)
         ash_buddy_free(&listener->buddy, blocks[i], 5);
+    ash_buddy_drain(&listener->buddy);
     for (uint32_t i = 0; i < 4; i++)
         blocks[i] = frame_of(&listener->buddy, 5);
     CHECK_EQ(listener->calls, 2);

@@ -93,6 +93,15 @@ static void pair_of_frames(void) {
         give(take(1), 1);
 }
 
+/* One block for each context, in the map or in some cache. */
+static void block_by_block(void) {
+    for (uint32_t i = 0; i < 2; i++) {
+        ash_pfn_t block = take(1);
+        EXPLORE_CHECK(block != UINT64_MAX);
+        give(block, 1);
+    }
+}
+
 static void drain(void) {
     ash_buddy_drain(&world.buddy);
     ash_buddy_drain_all(&world.buddy);
@@ -128,12 +137,22 @@ TEST_CASE(interleave_buddy, block_is_put_together_from_caches_in_use) {
     explore_two(setup_four, two_at_once, pair_of_frames);
 }
 
+TEST_CASE(interleave_buddy, last_block_comes_from_the_other_cpus_cache) {
+    explore_two(setup_four, block_by_block, block_by_block);
+}
+
+TEST_CASE(interleave_buddy, cached_blocks_are_taken_while_their_cpu_uses_them) {
+    explore_two(setup_four, block_by_block, drain);
+    explore_two(setup_four, block_by_block, one_by_one);
+}
+
 TEST_CASE(interleave_buddy, range_is_put_together_from_caches_in_use) {
     explore_two(setup_four, one_by_one, range);
 }
 
 TEST_CASE(interleave_buddy, check_keeps_the_others_out) {
     explore_two(setup_four, two_at_once, check);
+    explore_two(setup_four, block_by_block, check);
 }
 
 TEST_CASE(interleave_buddy, three_cpus_take_from_each_other) {
@@ -147,11 +166,14 @@ TEST_CASE(interleave_buddy, three_cpus_take_from_each_other) {
 TEST_CASE(interleave_buddy, hardened_instance_is_as_safe) {
     world.hardened = true;
     explore_two(setup_two, one_by_one, one_by_one);
+    explore_two(setup_four, block_by_block, block_by_block);
+    explore_two(setup_four, block_by_block, drain);
     world.hardened = false;
 }
 
 static void handler(void) {
     give(take(0), 0);
+    give(take(1), 1);
 }
 
 TEST_CASE(interleave_buddy, interrupt_handler_allocates_at_any_point) {

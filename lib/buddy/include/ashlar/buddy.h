@@ -10,7 +10,7 @@
  *    crosses the end of a region; regions that touch stay apart (give one region instead).
  *  - Nothing is allocated: the caller hands over `storage`, 0.15 byte a frame and a bit a region.
  *  - Contexts: any but interrupt handlers; those too with `interrupts`. No call sleeps.
- *  - Locking: one port spinlock per instance. Single frames (order 0) come from and go to the CPU's
+ *  - Locking: one port spinlock per instance. Blocks of orders 0 to 8 come from and go to the CPU's
  *    own cache, without it, most of the time.
  *  - A cache hides nothing: a call that would fail first takes back what the caches of all CPUs
  *    hold, idle ones included (ash_port_fence_heavy makes that sound). So an allocation fails only
@@ -18,10 +18,10 @@
  *    CPUs free while the call runs it may miss.
  *  - Exhaustion is -ASH_ENOMEM; where ash_buddy_alloc meets it, also the event buddy.exhausted.
  *  - A free of frames that are free already ends in ash_panic, with the lock dropped and nothing
- *    changed: at once, or, while the first free lies in another CPU's cache or among this CPU's
- *    collected ones, when those reach the map (missed if they are allocated again by then). So does
- *    every free of a block that is misaligned or in no region. `hardened`: every free that names no
- *    allocated block exactly, at once. Without ASH_REQUIRE such a free is ignored.
+ *    changed: at once, or, while the first free lies in another CPU's cache, among the frames that
+ *    this one collected or here with another order, when they reach the map (missed if they are
+ *    allocated again by then). So does every free of a block that is misaligned or in no region.
+ *    `hardened`: every free that names no block exactly, at once. Ignored without ASH_REQUIRE.
  *  - Which of several fitting blocks is handed out is not part of the contract; the policy is to
  *    fill up what is nearly full, so that what is nearly empty becomes whole.
  *  - Port primitives: pin, interrupt masks, spinlock, light and heavy fence, relax, relaxed,
@@ -52,7 +52,7 @@ extern "C" {
 #define ASH_BUDDY_FRAME_LIMIT   (UINT64_C(1) << 52) /* frame numbers are below this */
 #define ASH_BUDDY_PAGES_MAX     (UINT64_C(1) << 40) /* frames of all regions together: 4 PiB */
 #define ASH_BUDDY_STORAGE_ALIGN 8u                  /* bytes; what `storage` must be aligned to */
-#define ASH_BUDDY_CACHED_MAX    4096u               /* frames that a CPU's cache holds at most */
+#define ASH_BUDDY_CACHED_MAX    16384u              /* frames that a CPU's cache holds at most */
 
 /* Types */
 
@@ -72,7 +72,7 @@ enum ash_buddy_hint {
 struct ash_buddy_config {
     const struct ash_buddy_region *regions; /* sorted by `first`, not overlapping */
     uint32_t region_count;                  /* at least 1 */
-    bool hardened;   /* a byte a frame; frames cost 3 times, blocks 1.2 times as much */
+    bool hardened;   /* a byte a frame; frames cost 3.5 times, blocks twice as much */
     bool interrupts; /* callable from interrupt handlers: masks them for each call */
     /* Low-memory call, at the end of an allocation, no lock held, not pinned; may use this buddy.
      * Once when fewer than low_pages are free, again after more than high_pages were. Frames in
@@ -98,9 +98,9 @@ struct ash_buddy_stats {
 };
 
 /* Private to lib/buddy; here for sizeof. */
-#define ASH_BUDDY__HOT_MAX    31u
+#define ASH_BUDDY__STACK_MAX  15u
 #define ASH_BUDDY__CLAIMS_MAX 16u
-#define ASH_BUDDY__SPOTS_MAX  16u
+#define ASH_BUDDY__SPOTS_MAX  26u /* makes a CPU's part 4 KiB: its address is a shift */
 #define ASH_BUDDY__LEVELS_MAX 6u
 struct ash_buddy_spot { /* an aligned run of 64 frames, some of which a CPU's cache holds */
     uint64_t held;      /* these; a bit a frame */
@@ -108,19 +108,21 @@ struct ash_buddy_spot { /* an aligned run of 64 frames, some of which a CPU's ca
     uint64_t *word; /* of the map */
     uint64_t edge;  /* frames outside the region */
 };
+struct ash_buddy_stack { /* freed blocks of one order and hint, to be allocated again */
+    uint64_t count;
+    ash_pfn_t blocks[ASH_BUDDY__STACK_MAX];
+};
 struct ash_buddy_cpu {
     uint32_t busy;   /* its CPU is inside */
     uint32_t closed; /* not 0: go to the slow path */
     uint32_t freed_count;
+    uint32_t stacked_pages; /* in `stacks` */
     uint32_t claim_count[2], claim_at[2], claimed_pages[2];
     struct ash_buddy_spot spots[3]; /* allocate from (by hint); collect frees in */
     struct ash_buddy_spot claims[2][ASH_BUDDY__CLAIMS_MAX];
     struct ash_buddy_spot freed[ASH_BUDDY__SPOTS_MAX];
+    struct ash_buddy_stack stacks[16]; /* by hint, then order 1..8 */
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
-struct ash_buddy_hot {
-    uint64_t count;
-    uint64_t blocks[ASH_BUDDY__HOT_MAX];
-};
 struct ash_buddy_span {
     ash_pfn_t first;
     uint64_t len_pages;
@@ -131,7 +133,6 @@ struct ash_buddy {
     struct ash_buddy_cpu cpus[ASH_PORT_CPUS_MAX];
     struct ash_spinlock lock;
     uint32_t nonempty; /* a bit a set of chunks */
-    uint32_t hot_any;  /* a bit a list of `hot` */
     uint32_t span_count;
     struct ash_buddy_span *spans;
     uint64_t *words, *orders, *sets;
@@ -143,7 +144,6 @@ struct ash_buddy {
     void (*low)(void *context, uint64_t free_pages);
     void *context;
     bool interrupts, low_armed;
-    struct ash_buddy_hot hot[16]; /* by hint, then order 1..8 */
 };
 
 /* Life */
@@ -168,8 +168,8 @@ int ash_buddy_init(struct ash_buddy *buddy, const struct ash_buddy_config *confi
 
 /*
  * Allocates a block of 2^order frames, order 0..18, and stores its first frame number in *first.
- * -ASH_ENOMEM: no such block is free; -ASH_EINVAL: order or hint out of range. Order 0: a few
- * loads and stores, else under the lock. Orders above 9 look through a bit a 512 frames.
+ * -ASH_ENOMEM: no such block is free; -ASH_EINVAL: order or hint out of range. Orders 0 to 8: a few
+ * loads and stores, most of the time. Orders above 9 look through a bit a 512 frames, locked.
  */
 int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
                     ash_pfn_t *first) ASH_MUST_CHECK;
