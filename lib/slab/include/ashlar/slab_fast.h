@@ -49,7 +49,8 @@ struct ash__slab_cpu {
     uint64_t exchanges;  /* of magazines with the depot */
     uint32_t flush_done; /* the cache's flush_wanted when these were last flushed */
     uint32_t room;       /* the true limit, as held is the true count; 0: none is loaded */
-} __attribute__((aligned(2 * ASH_PORT_CACHE_LINE)));
+    uint8_t apart[ASH_PORT_CACHE_LINE];
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
 /* Magazines at rest. */
 struct ash__slab_depot {
