@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * port.c: what the hosted port.h and the parts declare and somebody must supply, without the
- * simulated machine of platform/hosted: no clock, no signals, no console. (Its fence.c is linked as
- * it is.) Nothing here allocates.
+ * simulated machine of platform/hosted: no clock, no signals, no console. (Its fence.c and spin.c
+ * are linked as they are.) Nothing here allocates.
  */
 #include <ashlar/check.h>
 #include <ashlar/port.h>
@@ -16,13 +16,6 @@ __thread struct hosted_cpu hosted_this_cpu;
 
 void hosted_yield(void) {
     sched_yield();
-}
-
-void hosted_spin_contended(struct ash_spinlock *lock) {
-    do {
-        while (ash_load_relaxed(&lock->locked) != 0)
-            ash_port_relax();
-    } while (!ash_spin_trylock(lock));
 }
 
 /* Never reached: no cache here is used from interrupts, so nothing is ever pending. */

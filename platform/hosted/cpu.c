@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cpu.c: CPUs as threads; the contended spinlock. (CPUs that take turns are in fiber.c.) */
+/* cpu.c: CPUs as threads. (CPUs that take turns are in fiber.c.) */
 #include <ashlar/error.h>
 #include <pthread.h>
 #include <sched.h>
@@ -42,13 +42,6 @@ void hosted_yield(void) {
         hosted_fiber_yield();
     else
         sched_yield();
-}
-
-void hosted_spin_contended(struct ash_spinlock *lock) {
-    do {
-        while (ash_load_relaxed(&lock->locked) != 0)
-            ash_port_relax();
-    } while (!ash_spin_trylock(lock));
 }
 
 uint32_t platform_cpu_count(void) {

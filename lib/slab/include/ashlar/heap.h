@@ -20,7 +20,7 @@
  *
  * Classes
  *
- *     ASH_HEAP_SIX    16 32 64 128 256 512; up to half of an object is rounding
+ *     ASH_HEAP_SIX    16 32 64 128 256 512; from 9 bytes up, less than half is rounding
  *     ASH_HEAP_FINE   16 32 48 64 80 96 112 128, then four a doubling: 160 192 224 256, 320 384
  *                     448 512 ... 5120 6144 7168 8192; above 64 bytes less than a fifth is
  *     larger          whole pages, a power of two of them; so with SIX 513 bytes take a page

@@ -8,7 +8,8 @@
  *  - The operations are called with no lock of the slab allocator held, from any CPU, several at a
  *    time: the source does its own locking. They must not call back into the cache or heap that
  *    calls them.
- *  - Every block that alloc returns lies in [base, base + len_pages pages).
+ *  - Every block that alloc returns lies in [base, base + len_pages pages). The map costs 2 bytes
+ *    for each page of that range, holes included (0.5 MiB a GiB): leave far banks out of it.
  *  - The map answers for every value of a pointer without reading what it points to. So no free
  *    ever reads a header at an address that is not a slab's.
  *  - Port primitives: pin, spinlock, relax, relaxed load and store.

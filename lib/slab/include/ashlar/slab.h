@@ -69,7 +69,7 @@ enum ash_slab_flags {
     ASH_SLAB_DEBUG = 2,    /* and poison, red zones, owners, call sites, quarantine; slow */
 
     /* Used from interrupt handlers too: masks them instead of pinning; does not ask other caches
-     * for memory. */
+     * for memory. The page source is then called from handlers (lib/buddy: `interrupts`). */
     ASH_SLAB_INTERRUPTS = 4,
 };
 
@@ -91,14 +91,15 @@ struct ash_slab_config {
 
     /* See above. Without a lock held; may use other caches, not this one; each may be NULL. init: 0
      * or a negative error: then the slab is not made, and fini runs on those of its objects that
-     * init had done. construct: not 0: the object goes back and the allocation returns NULL. */
+     * init had done. construct: not 0: the object goes back and the allocation returns NULL. fini
+     * must not allocate: it runs because memory is short, and would come back to itself. */
     int (*init)(void *object, void *context);
     void (*fini)(void *object, void *context);
     int (*construct)(void *object, void *context);
     void (*destruct)(void *object, void *context);
     void *context; /* passed through */
 
-    uint64_t seed;                      /* hardened: of the order of objects; 0: from the name */
+    uint64_t seed;                      /* hardened: of the random order; 0: same at each start */
     uint32_t quarantine_objects;        /* debug: freed ones kept; 0: ASH_SLAB_QUARANTINE_DEFAULT */
     const struct ash_slab_trace *trace; /* debug: slab_trace.h; kept; NULL: only call sites */
     struct ash_page_source *source;     /* kept; not NULL; outlives the cache */
