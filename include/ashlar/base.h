@@ -32,6 +32,10 @@ typedef uint64_t ash_ns_t;    /* time or span of time, nanoseconds */
 #define ASH_LIKELY(x)    __builtin_expect(!!(x), 1)
 #define ASH_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 
+/* A function that is called all the time and is short: it begins a line, so that it is fetched
+ * whole. Two such calls took 3.3 ns where the linker happened to put them, and take 2.5 so. */
+#define ASH_HOT_ENTRY __attribute__((aligned(64)))
+
 #define ASH_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The struct that holds `pointer` as its field `member`. */

@@ -113,8 +113,8 @@ alloc_stacked(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t 
     return alloc_slow(buddy, order, hint, first);
 }
 
-int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
-                    ash_pfn_t *first) {
+ASH_HOT_ENTRY int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
+                                  ash_pfn_t *first) {
     uint32_t which = (uint32_t)hint, index;
     if (order == 0 && which <= ASH_BUDDY_UNMOVABLE) {
         ash_port_pin(&index);
@@ -314,7 +314,7 @@ free_stacked(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
         free_slow(buddy, first, order);
 }
 
-void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
+ASH_HOT_ENTRY void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
     if (order == 0) {
         uint32_t index;
         ash_port_pin(&index);

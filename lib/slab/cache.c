@@ -168,7 +168,7 @@ void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void 
 }
 
 /* What the inline forms do; but a hardened cache is not left and entered once more. */
-void *ash_slab_alloc(struct ash_slab_cache *cache) {
+ASH_HOT_ENTRY void *ash_slab_alloc(struct ash_slab_cache *cache) {
     uint32_t index;
     ash_port_pin(&index);
     struct ash__slab_cpu *cpu = &cache->cpus[index];
@@ -180,7 +180,7 @@ void *ash_slab_alloc(struct ash_slab_cache *cache) {
     return alloc_by_kind(cache, __builtin_return_address(0));
 }
 
-void ash_slab_free(struct ash_slab_cache *cache, void *object) {
+ASH_HOT_ENTRY void ash_slab_free(struct ash_slab_cache *cache, void *object) {
     uint32_t index;
     ash_port_pin(&index);
     struct ash__slab_cpu *cpu = &cache->cpus[index];

@@ -139,7 +139,7 @@ static __attribute__((noinline)) void *alloc_slow(struct ash_slab_cache *cache) 
     return object;
 }
 
-void *ash__hardened_alloc(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
+ASH_HOT_ENTRY void *ash__hardened_alloc(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
     uint32_t held = cpu->held;
     if (ASH_UNLIKELY(held == 0))
         return alloc_slow(cache);
@@ -157,7 +157,8 @@ static __attribute__((noinline)) void free_slow(struct ash_slab_cache *cache, vo
     ash__magazine_free(cache, object);
 }
 
-void ash__hardened_free(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, void *object) {
+ASH_HOT_ENTRY void ash__hardened_free(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
+                                      void *object) {
     if (ASH_UNLIKELY(!mark_free(&cache->hardened, object))) {
         ash__hardened_refuse_free(cache, object);
         return;

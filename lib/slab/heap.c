@@ -232,11 +232,11 @@ void ash__heap_free_other(struct ash_heap *heap, void *pointer) {
  */
 #define CALLER (ASH_ENABLED(ASH_CHECKS >= 2) ? __builtin_return_address(0) : NULL)
 
-void *ash_kmalloc(struct ash_heap *heap, size_t size) {
+ASH_HOT_ENTRY void *ash_kmalloc(struct ash_heap *heap, size_t size) {
     return ash__heap_alloc_fast(heap, size, CALLER);
 }
 
-void ash_kfree(struct ash_heap *heap, void *pointer) {
+ASH_HOT_ENTRY void ash_kfree(struct ash_heap *heap, void *pointer) {
     ash__heap_free_fast(heap, pointer, CALLER);
 }
 
