@@ -7,6 +7,7 @@
  *     up to 1 GiB                        page blocks of the arena   lib/slab's heap over lib/buddy
  *     beyond, and what grows by realloc  mappings of their own      large.c
  */
+#include <ashlar/bits.h>
 #include <ashlar/check.h>
 #include <ashlar/checked.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "arena.h"
 #include "large.h"
 #include "memory.h"
+#include "profile.h"
 #include "slots.h"
 
 /* A block that grows to this size gets a mapping of its own, which grows without being copied. */
@@ -22,6 +24,9 @@
 
 /* A mapping of its own that shrinks stays one down to here. */
 #define LARGE_KEPT_BYTES ((size_t)1 << 20)
+
+/* The largest power of two. */
+#define ALIGN_MAX (SIZE_MAX / 2 + 1)
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -38,6 +43,15 @@ EXPORT void *valloc(size_t size);
 EXPORT void *pvalloc(size_t size);
 EXPORT size_t malloc_usable_size(void *pointer);
 EXPORT int malloc_trim(size_t pad);
+
+/* The place in the program that called the function in whose body this stands. */
+#define CALLER __builtin_return_address(0)
+
+/* caller: what a debug heap notes. */
+static bool enter(const void *caller) {
+    profile_caller = caller;
+    return slots_enter();
+}
 
 static void *no_memory(void) {
     errno = ENOMEM;
@@ -151,15 +165,17 @@ static void *resize(void *pointer, size_t size) {
 
 /* The exported functions */
 
+/* The two out-of-line functions are reached by tail calls, so their caller is the program. Without
+ * optimisation it is this library; on the way here the address would cost each call. */
 static __attribute__((noinline)) void *malloc_out_of_line(size_t size) {
-    if (!slots_enter())
+    if (!enter(CALLER))
         return no_memory();
     void *pointer = alloc(size);
     slots_leave();
     return pointer != NULL ? pointer : no_memory();
 }
 
-void *malloc(size_t size) {
+static inline void *malloc_inline(size_t size) {
     struct slot *own;
     void *pointer = NULL;
     if (ASH_LIKELY(slots_enter_own(&own))) {
@@ -169,14 +185,18 @@ void *malloc(size_t size) {
     return ASH_LIKELY(pointer != NULL) ? pointer : malloc_out_of_line(size);
 }
 
+void *malloc(size_t size) {
+    return malloc_inline(size);
+}
+
 static __attribute__((noinline)) void free_out_of_line(void *pointer) {
-    if (!slots_enter())
+    if (!enter(CALLER))
         return;
     release(pointer);
     slots_leave();
 }
 
-void free(void *pointer) {
+static inline void free_inline(void *pointer) {
     struct slot *own;
     if (pointer == NULL)
         return;
@@ -188,9 +208,13 @@ void free(void *pointer) {
     slots_leave_own(own);
 }
 
+void free(void *pointer) {
+    free_inline(pointer);
+}
+
 void *calloc(size_t count, size_t size) {
     size_t total;
-    if (!ash_mul_size(count, size, &total) || !slots_enter())
+    if (!ash_mul_size(count, size, &total) || !enter(CALLER))
         return no_memory();
     void *pointer = alloc_zeroed(total);
     slots_leave();
@@ -198,47 +222,62 @@ void *calloc(size_t count, size_t size) {
 }
 
 /* To size 0: freed, as GNU does. */
-void *realloc(void *pointer, size_t size) {
+static void *realloc_for(void *pointer, size_t size, const void *caller) {
     if (pointer == NULL)
-        return malloc(size);
+        return malloc_inline(size);
     if (size == 0) {
-        free(pointer);
+        free_inline(pointer);
         return NULL;
     }
-    if (!slots_enter())
+    if (!enter(caller))
         return no_memory();
     void *resized = resize(pointer, size);
     slots_leave();
     return ASH_LIKELY(resized != NULL) ? resized : no_memory();
 }
 
-void *reallocarray(void *pointer, size_t count, size_t size) {
-    size_t total;
-    return ash_mul_size(count, size, &total) ? realloc(pointer, total) : no_memory();
+void *realloc(void *pointer, size_t size) {
+    return realloc_for(pointer, size, CALLER);
 }
 
-static void *aligned(size_t align, size_t size) {
-    if (!slots_enter())
+void *reallocarray(void *pointer, size_t count, size_t size) {
+    size_t total;
+    return ash_mul_size(count, size, &total) ? realloc_for(pointer, total, CALLER) : no_memory();
+}
+
+/* align: a power of two. */
+static void *aligned_for(size_t align, size_t size, const void *caller) {
+    if (!enter(caller))
         return NULL;
     void *pointer = alloc_aligned(size, align);
     slots_leave();
     return pointer;
 }
 
-void *aligned_alloc(size_t align, size_t size) {
-    if (!ash_is_pow2(align)) {
+/* An alignment that is no power of two is rounded up to one, as glibc 2.36 does in both names. */
+static void *memalign_for(size_t align, size_t size, const void *caller) {
+    if (align > ALIGN_MAX) {
         errno = EINVAL;
         return NULL;
     }
-    void *pointer = aligned(align, size);
+    size_t power = (size_t)1 << ash_log2_ceil(align);
+    void *pointer = aligned_for(power, size, caller);
     return pointer != NULL ? pointer : no_memory();
+}
+
+void *aligned_alloc(size_t align, size_t size) {
+    return memalign_for(align, size, CALLER);
+}
+
+void *memalign(size_t align, size_t size) {
+    return memalign_for(align, size, CALLER);
 }
 
 int posix_memalign(void **pointer, size_t align, size_t size) {
     if (!ash_is_pow2(align) || align % sizeof(void *) != 0)
         return EINVAL;
     int error = errno;
-    void *block = aligned(align, size);
+    void *block = aligned_for(align, size, CALLER);
     errno = error;
     if (block == NULL)
         return ENOMEM;
@@ -246,23 +285,19 @@ int posix_memalign(void **pointer, size_t align, size_t size) {
     return 0;
 }
 
-void *memalign(size_t align, size_t size) {
-    return aligned_alloc(align, size);
-}
-
 void *valloc(size_t size) {
-    return aligned_alloc(ASH_PAGE_SIZE, size);
+    return memalign_for(ASH_PAGE_SIZE, size, CALLER);
 }
 
 void *pvalloc(size_t size) {
     uint64_t rounded;
     if (!ash_align_up_checked(size, ASH_PAGE_SIZE, &rounded))
         return no_memory();
-    return aligned_alloc(ASH_PAGE_SIZE, rounded);
+    return memalign_for(ASH_PAGE_SIZE, rounded, CALLER);
 }
 
 size_t malloc_usable_size(void *pointer) {
-    if (pointer == NULL || !slots_enter())
+    if (pointer == NULL || !enter(CALLER))
         return 0;
     size_t size = usable(pointer);
     slots_leave();
@@ -271,7 +306,7 @@ size_t malloc_usable_size(void *pointer) {
 
 int malloc_trim(size_t pad) {
     (void)pad;
-    if (!slots_enter())
+    if (!enter(CALLER))
         return 0;
     bool any = memory_trim();
     slots_leave();

@@ -3,9 +3,11 @@
 #include "memory.h"
 
 #include "arena.h"
+#include "profile.h"
 #include "purge.h"
 
 struct ash_heap memory_heap;
+bool memory_notes_callers;
 static struct ash_page_source source;
 static char caches[ASH_HEAP_STORAGE_FINE] __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
@@ -23,7 +25,12 @@ bool memory_start(void) {
     void *map = arena_map_notes(map_bytes);
     if (map == NULL || ash_page_source_init(&source, &config, map, map_bytes) != 0)
         return false;
-    const struct ash_heap_config heap = {.source = &source, .classes = ASH_HEAP_FINE};
+    const struct ash_heap_config heap = {.source = &source,
+                                         .classes = ASH_HEAP_FINE,
+                                         .flags = profile_flags(),
+                                         .seed = profile_seed(),
+                                         .trace = &profile_trace};
+    memory_notes_callers = (heap.flags & ASH_SLAB_DEBUG) != 0;
     return ash_heap_init(&memory_heap, &heap, caches, sizeof(caches)) == 0;
 }
 

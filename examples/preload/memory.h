@@ -7,6 +7,9 @@
 
 extern struct ash_heap memory_heap;
 
+/* Set by memory_start: a debug heap wants to know profile_caller in each operation. */
+extern bool memory_notes_callers;
+
 /* Once, before all else. False: no memory. */
 bool memory_start(void);
 

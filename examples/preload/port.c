@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "memory.h"
+#include "profile.h"
+
 __thread struct hosted_cpu hosted_this_cpu;
 
 void hosted_yield(void) {
@@ -28,7 +31,7 @@ void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
 }
 
 void ash_panic(const char *file, uint32_t line, const char *format, ...) {
-    char message[300], report[480];
+    char message[600], report[800];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
@@ -37,5 +40,7 @@ void ash_panic(const char *file, uint32_t line, const char *format, ...) {
         snprintf(report, sizeof(report), "libashlar-malloc: %s (%s:%u)\n", message, file, line);
     ssize_t written = write(STDERR_FILENO, report, (size_t)len);
     (void)written;
+    if (memory_notes_callers)
+        profile_name_addresses(message);
     abort();
 }

@@ -166,8 +166,10 @@ static bool start_locked(void) {
         return false;
     for (uint32_t i = 0; i < SLOTS_SHARED; i++)
         pthread_mutex_init(&shared[i].mutex, NULL);
-    for (uint32_t i = 0; i < SLOTS_OWN; i++)
+    for (uint32_t i = 0; i < SLOTS_OWN; i++) {
         slots[i].index = i;
+        slots[i].attention = memory_notes_callers ? SLOTS_TRACE : 0;
+    }
     ash_port_fence_heavy(); /* registers the process with Linux */
     if (hosted_fences_are_asymmetric != 0)
         slots_free = UINT64_MAX >> (64 - SLOTS_OWN);
@@ -193,7 +195,7 @@ bool slots_enter(void) {
         ash_store_relaxed(&self->inside, 1u);
         ash_port_compiler_fence();
         uint32_t attention = ash_load_relaxed(&self->attention);
-        if ((attention & ~(uint32_t)SLOTS_REAP) == 0)
+        if ((attention & ~(uint32_t)(SLOTS_REAP | SLOTS_TRACE)) == 0)
             break;
         ash_store_release(&self->inside, 0u);
         if ((attention & SLOTS_STOP) != 0) {

@@ -38,6 +38,7 @@ enum slots_attention {
     SLOTS_SHARING = 2, /* it has none of its own */
     SLOTS_STOP = 4,    /* fork waits */
     SLOTS_REAP = 8,    /* the caches have not been reaped for a while */
+    SLOTS_TRACE = 16,  /* a debug heap wants to know who called: out of line always */
 };
 
 /* Not in the thread's own memory: fork may look at it whatever became of the thread. */

@@ -29,7 +29,8 @@ options = None
 
 
 def environment(preload, **more):
-    result = {name: value for name, value in os.environ.items() if name != 'LD_PRELOAD'}
+    result = {name: value for name, value in os.environ.items()
+              if name not in ('LD_PRELOAD', 'ASHLAR_MALLOC')}
     if preload:
         result['LD_PRELOAD'] = options.library
     return {**result, **more}
@@ -72,15 +73,16 @@ def _():
     run([options.stress, 'preloaded'])
 
 
-def stress_case(name, title):
+def stress_case(name, title, **env):
     @tap.case(f'preload.{title}')
     def _():
-        run([options.stress, name])
+        run([options.stress, name], env=env)
 
 
 for name, title in {
     'edges': 'sizes_at_the_edges_are_refused_or_served',
     'align': 'every_alignment_is_kept',
+    'odd_align': 'an_alignment_that_is_no_power_of_two_is_rounded_up',
     'zero': 'calloc_gives_zeros_also_where_others_wrote',
     'realloc': 'realloc_keeps_contents_over_every_boundary',
     'huge': 'blocks_beyond_a_gib_come_and_go',
@@ -107,13 +109,13 @@ def _():
     run([options.stress, 'limit'], before=limit)
 
 
-def fatal_case(name, title, words):
+def fatal_case(name, title, words, **env):
     @tap.case(f'preload.{title}')
     def _():
         def no_core():
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         result = subprocess.run([options.stress, name], capture_output=True, timeout=LIMIT_S,
-                                env=environment(True), preexec_fn=no_core)
+                                env=environment(True, **env), preexec_fn=no_core)
         tap.equal(result.returncode, -signal.SIGABRT, 'status')
         for word in ('libashlar-malloc: ', *words):
             tap.contains(result.stderr.decode(), word, 'message')
@@ -123,6 +125,43 @@ fatal_case('double_free', 'a_double_free_ends_the_program', ['free'])
 fatal_case('foreign_free', 'a_free_of_foreign_memory_ends_the_program', ['no block'])
 fatal_case('inner_free', 'a_free_of_the_inside_of_a_block_ends_the_program', ['free'])
 fatal_case('unmapped_free', 'a_free_of_an_unmapped_address_ends_the_program', ['no block'])
+
+
+# Profiles.
+
+for profile in ('hardened', 'debug'):
+    for name, title in {'align': 'keeps_every_alignment', 'realloc': 'keeps_contents_over_realloc',
+                        'model': 'agrees_with_the_model', 'threads': 'churns_in_threads',
+                        'producer': 'frees_what_another_thread_made'}.items():
+        stress_case(name, f'{profile}_{title}', ASHLAR_MALLOC=profile)
+    fatal_case('double_free_at_once', f'{profile}_refuses_a_double_free_at_once',
+               ['double free of 0x', ' to kmalloc-64: the object is free already'],
+               ASHLAR_MALLOC=profile)
+    fatal_case('inner_free_at_once', f'{profile}_refuses_a_free_of_the_inside_of_an_object',
+               ['kmalloc-224: misaligned: 32 bytes into'], ASHLAR_MALLOC=profile)
+    fatal_case('foreign_free', f'{profile}_refuses_foreign_memory', ['no block'],
+               ASHLAR_MALLOC=profile)
+
+stress_case('fork', 'hardened_forks_while_threads_churn', ASHLAR_MALLOC='hardened')
+
+CALLS = ['allocated by owner ', 'now by owner ', ' is ', '+0x']
+fatal_case('double_free_at_once', 'debug_says_who_allocated_and_who_freed',
+           ['freed by owner ', *CALLS], ASHLAR_MALLOC='debug')
+fatal_case('overflow', 'debug_sees_a_byte_behind_an_object',
+           ['overflow of 0x', 'kmalloc-64, 64 bytes: at offset 64, behind it, 0x01', *CALLS],
+           ASHLAR_MALLOC='debug')
+fatal_case('use_after_free', 'debug_sees_a_byte_of_a_free_object',
+           ['use after free of 0x', 'kmalloc-320, 320 bytes: at offset 5 0x01', 'freed by owner '],
+           ASHLAR_MALLOC='debug')
+
+
+@tap.case('preload.an_unknown_profile_ends_the_program_and_says_which_there_are')
+def _():
+    result = subprocess.run([options.stress, 'zero'], capture_output=True, timeout=LIMIT_S,
+                            env=environment(True, ASHLAR_MALLOC='hard'))
+    tap.equal(result.returncode, 127, 'status')
+    tap.equal(result.stderr, b'libashlar-malloc: ASHLAR_MALLOC=hard: there are plain, hardened '
+                             b'and debug\n', 'message')
 
 
 # Real programs.
@@ -159,11 +198,11 @@ print(digest.hexdigest())
 
 @tap.case('preload.python_computes_the_same')
 def _():
-    for allocator in ('default', 'malloc'):
-        env = {'PYTHONHASHSEED': '0', 'PYTHONMALLOC': allocator}
+    for allocator, profile in (('default', 'plain'), ('malloc', 'plain'), ('malloc', 'hardened')):
+        env = {'PYTHONHASHSEED': '0', 'PYTHONMALLOC': allocator, 'ASHLAR_MALLOC': profile}
         same(lambda preload: run([sys.executable, '-c', PYTHON_WORK,
                                   *([options.library] if preload else [])], preload, env=env),
-             f'digest with PYTHONMALLOC={allocator}')
+             f'digest with PYTHONMALLOC={allocator}, profile {profile}')
 
 
 @tap.case('preload.python_passes_its_own_tests')
@@ -198,13 +237,16 @@ PRAGMA integrity_check;
 def _():
     sqlite = need('sqlite3')
 
-    def work(preload):
+    def work(profile):
         with tempfile.TemporaryDirectory() as folder:
-            answers = run([sqlite, f'{folder}/base'], preload, stdin=SQL.encode())
+            answers = run([sqlite, f'{folder}/base'], profile is not None, stdin=SQL.encode(),
+                          env=None if profile is None else {'ASHLAR_MALLOC': profile})
             base = pathlib.Path(f'{folder}/base').read_bytes()
         tap.contains(answers.decode(), '\nok\n', 'answers')
         return answers, hashlib.sha256(base).hexdigest()
-    same(work, 'answers and database')
+    without = work(None)
+    for profile in ('plain', 'hardened', 'debug'):
+        tap.equal(work(profile), without, f'answers and database, profile {profile}')
 
 
 @tap.case('preload.the_compiler_makes_the_same_object')

@@ -229,6 +229,38 @@ static void case_align(void) {
     free(large);
 }
 
+/* As glibc 2.36: rounded up to a power of two by both names, refused by posix_memalign. */
+static void case_odd_align(void) {
+    static const size_t aligns[] = {0, 1, 2, 3, 12, 24, 33, 96, 100, 1000, 3000, 4097, 10000};
+    void *pointer = NULL;
+    for (size_t i = 0; i < sizeof(aligns) / sizeof(aligns[0]); i++) {
+        for (size_t size = 0; size < 9000; size += 1 + size / 3) {
+            void *a = memalign(hidden(aligns[i]), size),
+                 *b = aligned_alloc(hidden(aligns[i]), size);
+            size_t power = 1;
+            while (power < aligns[i])
+                power *= 2;
+            CHECK(a != NULL && (uintptr_t)a % power == 0 && malloc_usable_size(a) >= size);
+            CHECK(b != NULL && (uintptr_t)b % power == 0 && malloc_usable_size(b) >= size);
+            free(a), free(b);
+        }
+        if (aligns[i] % sizeof(void *) != 0 || aligns[i] == 0 || aligns[i] == 24)
+            CHECK(posix_memalign(&pointer, hidden(aligns[i]), 8) == EINVAL && pointer == NULL);
+    }
+    static const size_t too_large[] = {SIZE_MAX / 2 + 2, SIZE_MAX - 4096, SIZE_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        errno = 0;
+        CHECK(memalign(hidden(too_large[i]), 8) == NULL && errno == EINVAL);
+        errno = 0;
+        CHECK(aligned_alloc(hidden(too_large[i]), 8) == NULL && errno == EINVAL);
+    }
+    static const size_t beyond[] = {SIZE_MAX / 4 + 2, SIZE_MAX / 2 + 1};
+    for (size_t i = 0; i < 2; i++) {
+        errno = 0;
+        CHECK(memalign(hidden(beyond[i]), 8) == NULL && errno == ENOMEM);
+    }
+}
+
 static void case_zero(void) {
     for (unsigned round = 0; round < 3; round++) {
         for (size_t size = 1; size <= 24 * MIB; size = size * 3 / 2 + 1) {
@@ -645,6 +677,47 @@ static void case_unmapped_free(void) {
     free(seen((void *)0x123456789000));
 }
 
+/* For the profiles. No function of this program is seen through: reports name who called. */
+
+__attribute__((noinline)) static void *take(size_t size) {
+    return seen(malloc(size));
+}
+
+__attribute__((noinline)) static void give(void *pointer) {
+    free(seen(pointer));
+}
+
+/* Nothing else happens to the object that was freed twice: the free itself must see it. */
+static void case_double_free_at_once(void) {
+    void *pointer = take(50);
+    give(pointer);
+    give(pointer);
+    _exit(0);
+}
+
+static void case_inner_free_at_once(void) {
+    char *pointer = take(200);
+    give(pointer + 32);
+    _exit(0);
+}
+
+static void case_overflow(void) {
+    char *pointer = take(64);
+    ((char *)seen(pointer))[64] = 1;
+    give(pointer);
+    _exit(0);
+}
+
+static void case_use_after_free(void) {
+    char *pointer = take(300);
+    give(pointer);
+    ((char *)seen(pointer))[5] = 1;
+    for (unsigned i = 0; i < 10000; i++)
+        give(take(300));
+    malloc_trim(0);
+    _exit(0);
+}
+
 static const struct {
     const char *name;
     void (*body)(void);
@@ -652,6 +725,7 @@ static const struct {
     {"preloaded", case_preloaded},
     {"edges", case_edges},
     {"align", case_align},
+    {"odd_align", case_odd_align},
     {"zero", case_zero},
     {"realloc", case_realloc},
     {"huge", case_huge},
@@ -672,6 +746,10 @@ static const struct {
     {"foreign_free", case_foreign_free},
     {"inner_free", case_inner_free},
     {"unmapped_free", case_unmapped_free},
+    {"double_free_at_once", case_double_free_at_once},
+    {"inner_free_at_once", case_inner_free_at_once},
+    {"overflow", case_overflow},
+    {"use_after_free", case_use_after_free},
 };
 
 int main(int argc, char **argv) {
