@@ -106,26 +106,33 @@ int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_conf
     return error != 0 ? error : ash__source_register(config->source, cache, 1, &id);
 }
 
+bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__chores *chores) {
+    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
+        ash__cpu_flush(cache, &cache->cpus[i], true, chores);
+        ash__chores_do(cache, chores);
+    }
+    (void)ash__slab_cache_give_back(cache, chores);
+    if (cache->slabs.out != 0 || cache->magazines.out != 0 || chores->has_refused)
+        return false;
+    ASH_ASSERT(cache->slabs.slab_count == 0 && cache->magazines.slab_count == 0);
+    return true;
+}
+
+/* Open again before anything is said: whoever goes on after a panic finds a whole cache. */
 int ash_slab_cache_fini(struct ash_slab_cache *cache) {
     struct ash_page_source *source = cache->slabs.source;
+    struct ash__chores chores;
+    ash__chores_init(&chores);
     ash__source_close(source, cache);
-    for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
-        struct ash__chores chores;
-        ash__chores_init(&chores);
-        ash__cpu_flush(cache, &cache->cpus[i], true, &chores);
-        ash__chores_finish(cache, &chores);
+    if (ash__slab_cache_empty(cache, &chores)) {
+        ash__source_unregister(source, cache);
+        return 0;
     }
-    uint32_t slabs;
-    ash__slab_cache_give_back(cache, &slabs);
-    if (cache->slabs.out != 0 || cache->magazines.out != 0) {
-        ash__source_open(source, cache);
-        if (cache->kind == ASH__SLAB_DEBUG)
-            ash__debug_report_leaks(cache);
-        return -ASH_EBUSY;
-    }
-    ASH_ASSERT(cache->slabs.slab_count == 0 && cache->magazines.slab_count == 0);
-    ash__source_unregister(source, cache);
-    return 0;
+    ash__source_open(source, cache);
+    ash__chores_report(cache, &chores);
+    if (cache->kind == ASH__SLAB_DEBUG)
+        ash__debug_report_leaks(cache);
+    return -ASH_EBUSY;
 }
 
 /* Allocation and free. What a cache's kind asks for beyond the magazines is decided here. */
@@ -214,44 +221,45 @@ static void dissolve(struct ash_slab_cache *cache, struct ash__slab_magazine *ch
         struct ash__slab_magazine *magazine = chain;
         chain = magazine->next;
         ash__magazine_drain(cache, magazine, chores);
-        magazine->next = chores->spent;
-        chores->spent = magazine;
+        ash__chores_add_spent(chores, magazine);
     }
-    ash__chores_finish(cache, chores);
+    ash__chores_do(cache, chores);
 }
 
-/* Gives all empty slabs back; the chores know of those that went before. */
-static uint64_t shrink_stores(struct ash_slab_cache *cache, const struct ash__chores *chores,
-                              uint32_t *slabs) {
-    uint64_t magazine_slabs = chores->magazine_slabs + ash__store_shrink(&cache->magazines);
-    *slabs = chores->slabs + ash__store_shrink(&cache->slabs);
-    return ((uint64_t)*slabs << cache->slabs.order) + (magazine_slabs << cache->magazines.order);
+/* Gives all empty slabs back; how many pages those are, and what the chores gave back before. Slabs
+ * stay where a pointer was refused: what is said of it may depend on them. */
+static uint64_t shrink_stores(struct ash_slab_cache *cache, struct ash__chores *chores) {
+    chores->magazine_slabs += ash__store_shrink(&cache->magazines);
+    if (ASH_LIKELY(!chores->has_refused))
+        chores->slabs += ash__store_shrink(&cache->slabs);
+    return ((uint64_t)chores->slabs << cache->slabs.order) +
+           ((uint64_t)chores->magazine_slabs << cache->magazines.order);
 }
 
-uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, uint32_t *slabs) {
-    struct ash__chores chores;
+uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__chores *chores) {
     ash_irq_t irq;
-    ash__chores_init(&chores);
     ash_fetch_add(&cache->flush_wanted, 1u);
-    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), true, &chores);
+    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), true, chores);
     ash__slab_leave(cache, irq);
-    dissolve(cache, ash__depot_empty_out(&cache->depot, false), &chores);
+    dissolve(cache, ash__depot_empty_out(&cache->depot, false), chores);
     if (cache->kind == ASH__SLAB_DEBUG)
-        (void)ash__debug_drain(cache, &chores.slabs);
-    return shrink_stores(cache, &chores, slabs);
+        (void)ash__debug_drain(cache, &chores->slabs);
+    return shrink_stores(cache, chores);
 }
 
 uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache) {
-    uint32_t slabs;
-    ash__slab_cache_give_back(cache, &slabs);
-    return slabs;
+    struct ash__chores chores;
+    ash__chores_init(&chores);
+    (void)ash__slab_cache_give_back(cache, &chores);
+    ash__chores_report(cache, &chores);
+    return chores.slabs;
 }
 
 uint32_t ash_slab_cache_reap(struct ash_slab_cache *cache) {
     struct ash__chores chores;
-    uint32_t slabs;
     ash__chores_init(&chores);
     dissolve(cache, ash__depot_empty_out(&cache->depot, true), &chores);
-    shrink_stores(cache, &chores, &slabs);
-    return slabs;
+    (void)shrink_stores(cache, &chores);
+    ash__chores_report(cache, &chores);
+    return chores.slabs;
 }

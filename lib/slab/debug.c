@@ -182,6 +182,7 @@ static void push_locked(struct ash_slab_cache *cache, const struct ash__place *p
         place_of(cache, debug->latest).record->next = place->object;
     debug->latest = place->object;
     ash_store_relaxed(&debug->quarantined, debug->quarantined + 1);
+    ash_store_relaxed(&cache->slabs.arrivals, cache->slabs.arrivals + 1);
 }
 
 /* The oldest, if more than `most` are in it; its state is then the caller's affair. */

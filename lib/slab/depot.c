@@ -57,6 +57,7 @@ static struct ash__slab_magazine *pop_full(struct ash__slab_depot *depot) {
 
 static void push_full(struct ash__slab_depot *depot, struct ash__slab_magazine *full) {
     push(&depot->full, &depot->full_count, full);
+    ash_store_relaxed(&depot->arrivals, depot->arrivals + 1);
     ash_store_relaxed(&depot->objects, depot->objects + full->count);
 }
 

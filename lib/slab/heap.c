@@ -101,27 +101,42 @@ int ash_heap_init(struct ash_heap *heap, const struct ash_heap_config *config, v
     return init_caches(heap, config);
 }
 
-/* Any object out? Ending a cache in use fails, and lets a debug cache tell who holds what. */
-static bool has_objects_out(struct ash_heap *heap) {
-    bool has = false;
-    for (uint32_t i = 0; i < heap->class_count; i++) {
-        struct ash_slab_stats stats;
-        ash_slab_cache_get_stats(&heap->caches[i], &stats);
-        has |= stats.used != 0 && ash_slab_cache_fini(&heap->caches[i]) != 0;
+/* Takes back what is free from every class, all closed. False: something is out, or was freed
+ * wrongly; then *refusing is the cache that it was freed to. */
+static bool empty_classes(struct ash_heap *heap, struct ash__chores *chores,
+                          struct ash_slab_cache **refusing) {
+    bool is_empty = ash_load_relaxed(&heap->large_bytes) == 0;
+    *refusing = NULL;
+    for (uint32_t i = 0; i < heap->class_count && *refusing == NULL; i++) {
+        is_empty = ash__slab_cache_empty(&heap->caches[i], chores) && is_empty;
+        if (chores->has_refused)
+            *refusing = &heap->caches[i];
     }
-    return has;
+    return is_empty;
 }
 
-/* All or none: the caches are looked at before the first of them ends. */
+/* All or none: no class ends before all have been looked at, and no reclaim works on any of them
+ * meanwhile. */
 int ash_heap_fini(struct ash_heap *heap) {
-    if (has_objects_out(heap) || ash_load_relaxed(&heap->large_bytes) != 0)
-        return -ASH_EBUSY;
+    struct ash_slab_cache *refusing;
+    struct ash__chores chores;
+    ash__chores_init(&chores);
+    for (uint32_t i = 0; i < heap->class_count; i++)
+        ash__source_close(heap->source, &heap->caches[i]);
+    bool is_empty = empty_classes(heap, &chores, &refusing);
     for (uint32_t i = 0; i < heap->class_count; i++) {
-        int error = ash_slab_cache_fini(&heap->caches[i]);
-        if (error != 0)
-            return error;
+        if (is_empty)
+            ash__source_unregister(heap->source, &heap->caches[i]);
+        else
+            ash__source_open(heap->source, &heap->caches[i]);
     }
-    return 0;
+    if (refusing != NULL)
+        ash__chores_report(refusing, &chores);
+    for (uint32_t i = 0; i < heap->class_count && !is_empty; i++) {
+        if (heap->caches[i].kind == ASH__SLAB_DEBUG)
+            ash__debug_report_leaks(&heap->caches[i]);
+    }
+    return is_empty ? 0 : -ASH_EBUSY;
 }
 
 /* Whose is it? */

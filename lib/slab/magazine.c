@@ -30,20 +30,23 @@ uint32_t ash__magazine_delete(struct ash_slab_cache *cache, struct ash__slab_mag
     return ash__store_release(&cache->magazines, &surplus);
 }
 
-static void add_spent(struct ash__chores *chores, struct ash__slab_magazine *magazine) {
-    magazine->next = chores->spent;
-    chores->spent = magazine;
-}
-
-void ash__chores_finish(struct ash_slab_cache *cache, struct ash__chores *chores) {
+void ash__chores_do(struct ash_slab_cache *cache, struct ash__chores *chores) {
     chores->slabs += ash__store_release(&cache->slabs, &chores->surplus);
     while (chores->spent != NULL) {
         struct ash__slab_magazine *magazine = chores->spent;
         chores->spent = magazine->next;
         chores->magazine_slabs += ash__magazine_delete(cache, magazine);
     }
+}
+
+void ash__chores_report(struct ash_slab_cache *cache, const struct ash__chores *chores) {
     if (ASH_UNLIKELY(chores->has_refused))
         ash__slab_refuse_object(cache, chores->refused);
+}
+
+void ash__chores_finish(struct ash_slab_cache *cache, struct ash__chores *chores) {
+    ash__chores_do(cache, chores);
+    ash__chores_report(cache, chores);
 }
 
 void ash__magazine_drain(struct ash_slab_cache *cache, struct ash__slab_magazine *magazine,
@@ -127,7 +130,7 @@ static void flush_one(struct ash_slab_cache *cache, struct ash__slab_magazine *m
         return;
     ash__magazine_drain(cache, magazine, chores);
     if (!ash__depot_put(&cache->depot, magazine))
-        add_spent(chores, magazine);
+        ash__chores_add_spent(chores, magazine);
 }
 
 void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, bool to_slabs,
@@ -310,7 +313,7 @@ void ash__magazine_free(struct ash_slab_cache *cache, void *object) {
         ash__slab_leave(cache, irq);
         struct ash__slab_magazine *magazine = ash__magazine_new(cache, false);
         if (magazine != NULL && !ash__depot_put(&cache->depot, magazine))
-            add_spent(&chores, magazine);
+            ash__chores_add_spent(&chores, magazine);
         cpu = ash__slab_enter(cache, &irq); /* another CPU's, perhaps */
     }
     if (make_room(cache, cpu, &chores))

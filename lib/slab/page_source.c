@@ -56,6 +56,7 @@ int ash_page_source_init(struct ash_page_source *source,
         .context = config->context,
         .caches_max = caches_max,
         .caches = caches,
+        .arrivals_seen = UINT32_MAX, /* the first time there may always be something */
     };
     ash_spin_init(&source->lock);
     return 0;
@@ -98,7 +99,8 @@ void *ash__source_alloc(struct ash_page_source *source, uint32_t order, bool may
     if (order >= 64 || UINT64_C(1) << order > source->len_pages)
         return NULL;
     void *block = source->ops->alloc(source->context, order);
-    if (ASH_UNLIKELY(block == NULL) && may_reclaim && ash_page_source_reclaim(source) != 0)
+    if (ASH_UNLIKELY(block == NULL) && may_reclaim &&
+        ash_page_source_reclaim_for(source, order) != 0)
         block = source->ops->alloc(source->context, order);
     if (ASH_UNLIKELY(block == NULL) && may_reclaim && source->ops->reclaim != NULL &&
         source->ops->reclaim(source->context))
@@ -180,8 +182,8 @@ static struct ash_slab_cache *visit(struct ash_page_source *source, uint32_t id)
         return NULL;
     lock_source(source);
     struct ash_slab_cache *cache = source->caches[id];
-    if (cache != NULL && cache->closed)
-        cache = NULL;
+    if (cache != NULL && (cache->closed || (cache->visitors != 0 && cache->slabs.fini != NULL)))
+        cache = NULL; /* a fini that allocates must not come back to itself */
     if (cache != NULL)
         cache->visitors++;
     unlock_source(source);
@@ -194,15 +196,45 @@ static void leave(struct ash_page_source *source, struct ash_slab_cache *cache) 
     unlock_source(source);
 }
 
+/* What has been freed to this cache's depot and slabs, as a number that changes with it. */
+static uint32_t arrivals_at(const struct ash_slab_cache *cache) {
+    return ash_load_relaxed(&cache->depot.arrivals) + ash_load_relaxed(&cache->slabs.arrivals);
+}
+
+static uint32_t arrivals_at_all(struct ash_page_source *source) {
+    uint32_t arrivals = 0;
+    for (uint32_t id = 1; id <= source->caches_max; id++) {
+        if (ash_load_relaxed(&source->caches[id]) == NULL)
+            continue;
+        lock_source(source);
+        if (source->caches[id] != NULL)
+            arrivals += arrivals_at(source->caches[id]);
+        unlock_source(source);
+    }
+    return arrivals;
+}
+
 uint64_t ash_page_source_reclaim(struct ash_page_source *source) {
     uint64_t pages = 0;
-    uint32_t slabs;
+    uint32_t arrivals = 0;
     for (uint32_t id = 1; id <= source->caches_max; id++) {
+        struct ash__chores chores;
         struct ash_slab_cache *cache = visit(source, id);
         if (cache == NULL)
             continue;
-        pages += ash__slab_cache_give_back(cache, &slabs);
+        ash__chores_init(&chores);
+        pages += ash__slab_cache_give_back(cache, &chores);
+        arrivals += arrivals_at(cache); /* its own among them; what comes now comes after */
         leave(source, cache);
+        ash__chores_report(cache, &chores);
     }
+    ash_store_relaxed(&source->arrivals_seen, arrivals);
     return pages;
+}
+
+uint64_t ash_page_source_reclaim_for(struct ash_page_source *source, uint32_t order) {
+    if (order > ash_log2_floor(ASH_SLAB_BYTES_MAX / ASH_PAGE_SIZE) &&
+        arrivals_at_all(source) == ash_load_relaxed(&source->arrivals_seen))
+        return 0;
+    return ash_page_source_reclaim(source);
 }

@@ -211,7 +211,15 @@ static inline void ash__chores_init(struct ash__chores *chores) {
     chores->magazine_slabs = 0;
 }
 
-/* Does them; panics if a pointer was refused. */
+static inline void ash__chores_add_spent(struct ash__chores *chores,
+                                         struct ash__slab_magazine *magazine) {
+    magazine->next = chores->spent;
+    chores->spent = magazine;
+}
+
+/* Does them, but for the refused pointer; report panics if there is one; finish is both. */
+void ash__chores_do(struct ash_slab_cache *cache, struct ash__chores *chores);
+void ash__chores_report(struct ash_slab_cache *cache, const struct ash__chores *chores);
 void ash__chores_finish(struct ash_slab_cache *cache, struct ash__chores *chores);
 
 static inline struct ash__slab_cpu *ash__slab_enter(struct ash_slab_cache *cache, ash_irq_t *irq) {
@@ -264,8 +272,13 @@ void ash__magazine_drain(struct ash_slab_cache *cache, struct ash__slab_magazine
 /* Makes a cache that has no number yet, and so no slab: ash__source_register gives it one. */
 int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config);
 
-/* As ash_slab_cache_shrink, in pages, those of magazines too; *slabs: how many slabs of objects. */
-uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, uint32_t *slabs);
+/* As ash_slab_cache_shrink; how many pages, those of magazines too. The chores know then how many
+ * slabs of objects, and what was refused. */
+uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__chores *chores);
+
+/* Takes everything from a closed cache that is free, wherever it is. False: something is out, or was
+ * freed wrongly. */
+bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__chores *chores);
 
 /* Objects out, now. */
 uint32_t ash__slab_cache_used(struct ash_slab_cache *cache);

@@ -316,6 +316,7 @@ uint32_t ash__store_put(struct ash__slab_store *store, void *const *objects, uin
             break;
     }
     ash_store_relaxed(&store->out, store->out - done);
+    ash_store_relaxed(&store->arrivals, store->arrivals + 1);
     ash__store_unlock(store, irq);
     return done;
 }

@@ -9,7 +9,8 @@
  *    time: the source does its own locking. They must not call back into the cache or heap that
  *    calls them.
  *  - Every block that alloc returns lies in [base, base + len_pages pages). The map costs 2 bytes
- *    for each page of that range, holes included (0.5 MiB a GiB): leave far banks out of it.
+ *    for each page of that range, holes included (0.5 MiB a GiB): leave out a bank that lies far
+ *    from the others, or give it a source of its own.
  *  - The map answers for every value of a pointer without reading what it points to. So no free
  *    ever reads a header at an address that is not a slab's.
  *  - Port primitives: pin, spinlock, relax, relaxed load and store.
@@ -74,6 +75,7 @@ struct ash_page_source {
 
     struct ash_spinlock lock;       /* protects what follows, and every cache's `visitors` */
     struct ash_slab_cache **caches; /* by number, 1..caches_max; NULL: free */
+    uint32_t arrivals_seen; /* objects that had come back to the caches at the last reclaim */
 };
 
 /*
@@ -95,9 +97,22 @@ int ash_page_source_init(struct ash_page_source *source,
  * The low-memory call, for a kernel to hang on its page allocator's watermark: shrinks every cache
  * of the source (as ash_slab_cache_shrink does) and returns how many pages went back. A cache whose
  * page source has nothing left calls it by itself, then asks once more. Not from interrupt
- * handlers; no lock is held while a cache works.
+ * handlers; no lock is held while a cache works. A cache with a `fini` whose turn it is already, on
+ * another CPU or because its fini has allocated, is passed by: so reclaims nest no deeper than there
+ * are such caches. A wrong free that comes to light panics once the cache is left; a debug cache's
+ * reports end where they are found, and that cache is then to be used no more. O(caches + slabs).
  */
 uint64_t ash_page_source_reclaim(struct ash_page_source *source);
+
+/*
+ * The same for the sake of a block of 2^order pages that was refused, which the heap calls by
+ * itself. For a block larger than any slab it does nothing, and returns 0, if no magazine and no
+ * batch of objects has been freed to a depot or to slabs since the last reclaim: for such blocks are
+ * refused for fragmentation alone, again and again, by whoever asks, and each reclaim empties the
+ * magazines of all CPUs. (So the last objects of a slab that lie in a CPU's own magazines may be
+ * missed for such a block.) O(caches) then.
+ */
+uint64_t ash_page_source_reclaim_for(struct ash_page_source *source, uint32_t order);
 
 /* The map's entry for any pointer. Private: what a free's fast path reads. */
 static inline uint16_t ash__source_entry(const struct ash_page_source *source,

@@ -56,6 +56,7 @@ struct ash__slab_cpu {
 struct ash__slab_depot {
     struct ash_spinlock lock; /* protects all of it */
     uint32_t full_count, empty_count;
+    uint32_t arrivals;                       /* of full ones, ever */
     struct ash__slab_magazine *full, *empty; /* the latest first */
     uint32_t full_least, empty_least;        /* since the last reap: what nobody needed */
     uint32_t full_max;                       /* twice that for both together */
@@ -68,8 +69,9 @@ struct ash__slab_store {
     struct ash_spinlock lock; /* protects all up to `source`, and the headers of all slabs */
     uint32_t out;             /* objects taken */
     uint32_t slab_count;
-    uint32_t empties; /* on the empty list */
-    uint32_t holder;  /* the CPU that took the lock last */
+    uint32_t empties;  /* on the empty list */
+    uint32_t holder;   /* the CPU that took the lock last */
+    uint32_t arrivals; /* of batches of objects that were freed, ever */
     struct ash__slab
         *active;            /* where objects are taken from; on none of the three lists; or NULL */
     struct ash_list dense;  /* at least half used, 1/16 free or more */
