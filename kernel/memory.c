@@ -22,7 +22,7 @@ static void *take_pages(struct kernel_memory *memory, uint32_t order) {
 void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) {
     void *pages = take_pages(memory, order);
     if (pages == NULL && order <= ASH_BUDDY_ORDER_MAX &&
-        ash_page_source_reclaim(&memory->source) != 0)
+        ash_page_source_reclaim_for(&memory->source, order) != 0)
         pages = take_pages(memory, order);
     memory_relieve(memory);
     return pages;
@@ -105,13 +105,48 @@ static void heap_free(void *context, void *pointer) {
 
 /* Start */
 
-static uint32_t largest_range(const struct kernel_memory *memory) {
+static uint32_t largest_of(const struct platform_range *ranges, uint32_t count) {
     uint32_t largest = 0;
-    for (uint32_t i = 1; i < memory->range_count; i++) {
-        if (memory->ranges[i].size_bytes > memory->ranges[largest].size_bytes)
+    for (uint32_t i = 1; i < count; i++) {
+        if (ranges[i].size_bytes > ranges[largest].size_bytes)
             largest = i;
     }
     return largest;
+}
+
+/* What the page map costs for the hole between a range and the next one. */
+static uint64_t hole_cost(const struct platform_range *range) {
+    ash_paddr_t end = range[0].base + range[0].size_bytes;
+    return end > range[1].base ? 0 : (range[1].base - end) / ASH_PAGE_SIZE * sizeof(uint16_t);
+}
+
+/* From a range on, up (step 1) or down (-1), to the last one with which the ranges on the way bring
+ * more memory than their holes cost; `end` is behind the last there is. */
+static uint32_t last_worth(const struct platform_range *ranges, uint32_t from, uint32_t end,
+                           int32_t step) {
+    uint64_t brought = 0, cost = 0;
+    uint32_t last = from;
+    for (uint32_t i = from; i + (uint32_t)step != end;) {
+        uint32_t next = i + (uint32_t)step;
+        cost += hole_cost(&ranges[next < i ? next : i]);
+        brought += ranges[next].size_bytes;
+        if (brought > cost)
+            last = next;
+        i = next;
+    }
+    return last;
+}
+
+/* Leaves out a far bank whose hole would take more of the page map than there is in the bank. */
+static void take_ranges(struct kernel_memory *memory, const struct platform_range *ranges,
+                        uint32_t count) {
+    uint32_t largest = largest_of(ranges, count);
+    uint32_t first = last_worth(ranges, largest, UINT32_MAX, -1);
+    uint32_t last = last_worth(ranges, largest, count, 1);
+    for (uint32_t i = first; i <= last; i++) {
+        memory->ranges[memory->range_count++] = ranges[i];
+        memory->total_bytes += ranges[i].size_bytes;
+    }
 }
 
 /* The regions for the buddy, with `cut` bytes less at the end of one; their number. */
@@ -132,7 +167,7 @@ static uint32_t regions_of(const struct kernel_memory *memory, uint32_t cut_rang
  * map first, the buddy's notes behind it. */
 static int pages_start(struct kernel_memory *memory) {
     struct ash_buddy_region regions[MEMORY_RANGES_MAX];
-    uint32_t range = largest_range(memory);
+    uint32_t range = largest_of(memory->ranges, memory->range_count);
     struct ash_buddy_config config = {.regions = regions,
                                       .region_count = regions_of(memory, range, 0, regions),
                                       .low_pages = memory->low.low_pages,
@@ -167,11 +202,7 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
     memory->view = *view;
     if (count == 0 || count > MEMORY_RANGES_MAX)
         return count == 0 ? -ASH_ENOMEM : -ASH_EINVAL;
-    for (uint32_t i = 0; i < count; i++) {
-        memory->ranges[i] = ranges[i];
-        memory->total_bytes += ranges[i].size_bytes;
-    }
-    memory->range_count = count;
+    take_ranges(memory, ranges, count);
     if (memory->total_bytes < MEMORY_MIN_BYTES)
         return -ASH_ENOMEM;
     memory->low.low_pages = (memory->total_bytes >> ASH_PAGE_SHIFT) / LOW_SHARE;

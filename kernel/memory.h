@@ -3,7 +3,9 @@
  * memory.h: the machine's memory: every page frame in one buddy, the kernel's heap over it.
  *
  * The buddy's notes and the heap's page map are carved out of the largest range; what is left is
- * handed out. The page map covers all addresses from the first range to the end of the last one.
+ * handed out. The page map covers all addresses from the first range to the end of the last one, at
+ * two bytes a page, holes too: so a bank that lies far from the others is left out where it holds
+ * less than its hole would cost (0.5 MiB a GiB).
  */
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H
@@ -56,9 +58,9 @@ struct kernel_memory {
     struct memory_cache *caches; /* of the kernel's objects */
     struct memory_low low;
     struct memory_view view;
-    struct platform_range ranges[MEMORY_RANGES_MAX];
+    struct platform_range ranges[MEMORY_RANGES_MAX]; /* those that are used */
     uint32_t range_count;
-    uint64_t total_bytes;   /* of all ranges */
+    uint64_t total_bytes;   /* of these ranges */
     uint64_t storage_bytes; /* of these, the notes and the map */
 };
 

@@ -66,6 +66,52 @@ TEST_CASE(kernel_memory, refuses_too_little) {
     CHECK_EQ(memory_init(memory, NULL, 0, &test_view), -ASH_ENOMEM);
 }
 
+/* The page map has two bytes for each page of a hole too: 1 TiB costs 512 MiB. */
+TEST_CASE(kernel_memory, leaves_out_a_bank_whose_hole_costs_more_than_it_brings) {
+    const uint64_t size = 4 << 20, small = 1 << 20, far = UINT64_C(1) << 40;
+    ash_paddr_t base = view_address(test_alloc(size, 4096));
+    const struct platform_range above[] = {{base, size}, {base + far, small}};
+    const struct platform_range below[] = {{base - far, small}, {base, size}};
+    const struct platform_range both[] = {{base - far, 4096},
+                                          {base - far + 8192, small},
+                                          {base, size},
+                                          {base + far, 4096},
+                                          {base + far + 4096, small}};
+    const struct {
+        const struct platform_range *ranges;
+        uint32_t count;
+    } machines[] = {{above, 2}, {below, 2}, {both, 5}};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(machines); i++) {
+        struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+        CHECK_EQ(memory_init(memory, machines[i].ranges, machines[i].count, &test_view), 0);
+        CHECK_EQ(memory->total_bytes, size);
+        CHECK_EQ(memory->range_count, 1);
+        CHECK_EQ(memory->ranges[0].base, base);
+        CHECK(memory->storage_bytes < 16384);
+        CHECK(memory_check(memory) == NULL);
+    }
+}
+
+/* What is behind a hole counts as a whole: here a page, then a bank that is worth the hole. */
+TEST_CASE(kernel_memory, takes_a_bank_that_brings_more_than_its_hole_costs) {
+    const uint64_t size = 4 << 20, small = 500 << 10, hole = UINT64_C(1) << 30;
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    ash_paddr_t base = view_address(test_alloc(size, 4096));
+    const struct platform_range ranges[] = {
+        {base, size}, {base + hole, 4096}, {base + hole + 8192, small}, {base + 2 * hole, 4096}};
+    CHECK_EQ(memory_init(memory, ranges, 3, &test_view), 0);
+    CHECK_EQ(memory->range_count, 1);
+    CHECK_EQ(memory->total_bytes, size);
+    const struct platform_range larger[] = {{base, size},
+                                            {base + hole, 4096},
+                                            {base + hole + 8192, small + 3 * 4096},
+                                            {base + 2 * hole, 4096}};
+    CHECK_EQ(memory_init(memory, larger, 4, &test_view), 0);
+    CHECK_EQ(memory->range_count, 3);
+    CHECK_EQ(memory->total_bytes, size + small + 4 * 4096);
+    CHECK(memory_check(memory) == NULL);
+}
+
 TEST_CASE(kernel_memory, refuses_ranges_that_overlap) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     ash_paddr_t base = view_address(test_alloc(4 << 20, 4096));
@@ -193,6 +239,17 @@ static uint64_t slab_bytes(struct kernel_memory *memory) {
     struct ash_heap_stats stats;
     ash_heap_get_stats(&memory->heap, &stats);
     return stats.slab_bytes;
+}
+
+TEST_CASE(kernel_memory, pages_refused_again_and_again_cost_one_reclaim) {
+    struct kernel_memory *memory = test_kernel_memory(2 << 20);
+    struct ash_slab_cache *cache = ash_heap_cache(&memory->heap, 0);
+    CHECK(ash_kmalloc(&memory->heap, 16) != NULL);
+    for (uint32_t i = 0; i < 20; i++) {
+        CHECK(memory_pages_alloc(memory, 9) == NULL);
+        ash_kfree(&memory->heap, ash_kmalloc(&memory->heap, 16));
+    }
+    CHECK_EQ(cache->flush_wanted, 1);
 }
 
 TEST_CASE(kernel_memory, below_the_watermark_the_caches_give_back) {
