@@ -49,6 +49,18 @@ void *arena_map_notes(size_t size_bytes) {
     return notes == MAP_FAILED ? NULL : notes;
 }
 
+void arena_populate(void *base, size_t size_bytes) {
+#ifdef MADV_POPULATE_WRITE
+    int error = errno;
+    uintptr_t from = ash_align_down((uintptr_t)base, ASH_PAGE_SIZE);
+    uintptr_t to = ash_align_up((uintptr_t)base + size_bytes, ASH_PAGE_SIZE);
+    madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+    errno = error;
+#else
+    (void)base, (void)size_bytes;
+#endif
+}
+
 /* The range */
 
 static void *reserve_at(uintptr_t address, uint64_t size_bytes, int flags) {
@@ -108,6 +120,8 @@ static bool make_arena(uint32_t arena) {
     void *notes = arena_map_notes(notes_bytes);
     if (notes == NULL)
         return false;
+    arena_populate(notes, notes_bytes);
+    arena_populate(&arenas[arena].buddy, sizeof(arenas[arena].buddy));
     if (mprotect((void *)(arena_base + from), to - from, PROT_READ | PROT_WRITE) != 0 ||
         ash_buddy_init(&arenas[arena].buddy, &config, notes, notes_bytes) != 0) {
         munmap(notes, notes_bytes);
@@ -198,8 +212,9 @@ static void *source_alloc(void *context, uint32_t order) {
 static void source_free(void *context, void *base, uint32_t order) {
     (void)context;
     ash_pfn_t first = ((uintptr_t)base - arena_base) >> ASH_PAGE_SHIFT;
+    bool is_dropped = purge_whole(first, order);
     arena_put(first, order);
-    if (purge_note_free(first, order))
+    if (!is_dropped && purge_note_free(first, order))
         slots_ask_reap(); /* it has had less to do for a while */
 }
 

@@ -30,6 +30,7 @@ bool memory_start(void) {
                                          .flags = profile_flags(),
                                          .seed = profile_seed(),
                                          .trace = &profile_trace};
+    arena_populate(caches, sizeof(caches));
     memory_notes_callers = (heap.flags & ASH_SLAB_DEBUG) != 0;
     return ash_heap_init(&memory_heap, &heap, caches, sizeof(caches)) == 0;
 }

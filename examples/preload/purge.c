@@ -66,9 +66,10 @@ bool purge_note_alloc(ash_pfn_t first, uint32_t order) {
     return untouched;
 }
 
-static void drop(ash_pfn_t first, uint32_t order) {
-    madvise((void *)(arena_base + (first << ASH_PAGE_SHIFT)), ASH_PAGE_SIZE << order,
-            MADV_DONTNEED);
+/* False: the program has locked its memory, and what is in the pages stays there. */
+static bool drop(ash_pfn_t first, uint32_t order) {
+    return madvise((void *)(arena_base + (first << ASH_PAGE_SHIFT)), ASH_PAGE_SIZE << order,
+                   MADV_DONTNEED) == 0;
 }
 
 struct piece {
@@ -92,8 +93,8 @@ static void purge_chunk(uint64_t chunk) {
     struct piece pieces[CHUNK_PAGES >> SMALLEST_ORDER];
     uint32_t count = take_pieces(chunk, pieces);
     for (uint32_t i = 0; i < count; i++) {
-        drop(pieces[i].first, pieces[i].order);
-        if (pieces[i].order == CHUNK_ORDER)
+        bool is_zero = drop(pieces[i].first, pieces[i].order);
+        if (is_zero && pieces[i].order == CHUNK_ORDER)
             ash_store_relaxed(&chunks[chunk].touched, (uint16_t)0);
         arena_put(pieces[i].first, pieces[i].order);
     }
@@ -126,6 +127,24 @@ static bool purge_down_to(uint64_t left_pages) {
 
 static uint64_t limit_pages(void) {
     return ash_max_u64(KEPT_PAGES, used_pages / KEPT_SHARE);
+}
+
+bool purge_whole(ash_pfn_t first, uint32_t order) {
+    uint64_t pages = UINT64_C(1) << order;
+    ash_spin_lock(&lock);
+    bool is_large = order >= CHUNK_ORDER && pages > limit_pages();
+    if (is_large)
+        used_pages -= pages;
+    ash_spin_unlock(&lock);
+    if (!is_large)
+        return false;
+    int error = errno;
+    if (drop(first, order)) {
+        for (uint64_t i = 0; i < chunks_of(order); i++)
+            ash_store_relaxed(&chunks[(first >> CHUNK_ORDER) + i].touched, (uint16_t)0);
+    }
+    errno = error;
+    return true;
 }
 
 bool purge_note_free(ash_pfn_t first, uint32_t order) {

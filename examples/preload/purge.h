@@ -21,6 +21,10 @@ bool purge_start(uint64_t len_pages);
 /* The block is handed out; true: it lies in chunks that nothing has been in. */
 bool purge_note_alloc(ash_pfn_t first, uint32_t order);
 
+/* The block is about to go back to its buddy. True: it is more than is kept for a while, and has
+ * been dropped, and taken off the books, as a whole. */
+bool purge_whole(ash_pfn_t first, uint32_t order);
+
 /* The block is free again in its buddy. Purges when it is time; true: it did. */
 bool purge_note_free(ash_pfn_t first, uint32_t order);
 

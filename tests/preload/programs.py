@@ -89,6 +89,7 @@ for name, title in {
     'many': 'many_gib_of_blocks_below_a_gib_come_and_go',
     'model': 'random_calls_agree_with_the_model',
     'burst': 'memory_goes_back_after_a_burst',
+    'locked': 'memory_that_is_locked_is_zeroed_by_calloc',
     'last_page': 'the_last_page_of_an_arena_goes_back_too',
     'threads': 'threads_churn_side_by_side',
     'producer': 'what_one_thread_makes_another_frees',

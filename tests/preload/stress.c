@@ -366,6 +366,31 @@ static void burst(size_t size, size_t total) {
 }
 
 /* Up to the last page of the first GiB, and all of it given back, before there is a second. */
+/* Linux drops no page that is locked: what was in it must not be taken for zeros. */
+static void case_locked(void) {
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+        printf("memory cannot be locked here\n");
+        return;
+    }
+    for (size_t size = 2 * MIB; size <= 64 * MIB; size *= 2) {
+        static unsigned char *blocks[32];
+        size_t count = 64 * MIB / size;
+        for (size_t i = 0; i < count; i++) {
+            CHECK((blocks[i] = malloc(hidden(size))) != NULL);
+            memset(blocks[i], 0xff, size);
+        }
+        for (size_t i = 0; i < count; i++)
+            free(seen(blocks[i]));
+        malloc_trim(0);
+        for (size_t i = 0; i < count; i++) {
+            CHECK((blocks[i] = calloc(1, hidden(size))) != NULL);
+            check_bytes(blocks[i], size, 0);
+        }
+        for (size_t i = 0; i < count; i++)
+            free(seen(blocks[i]));
+    }
+}
+
 static void case_last_page(void) {
     static unsigned char *blocks[512];
     for (size_t count = 500; count <= 512; count++) {
@@ -732,6 +757,7 @@ static const struct {
     {"many", case_many},
     {"model", case_model},
     {"burst", case_burst},
+    {"locked", case_locked},
     {"last_page", case_last_page},
     {"threads", case_threads},
     {"producer", case_producer},
