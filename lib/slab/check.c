@@ -32,8 +32,9 @@ static const char *check_place(struct ash__slab_store *store, struct ash__slab *
         census->active_seen = true;
         return linked ? "I4: the active slab is on a list" : NULL;
     }
-    if (slab->free < store->relist)
-        return linked ? "I4: a slab as good as full is on a list" : NULL;
+    bool all_looked = store->relist == 1 && store->unlooked == 0;
+    if (!linked && slab->free < (all_looked ? 1 : ash__store_usual_relist(store)))
+        return NULL;
     if (!linked)
         return "I4: a slab with free objects is on no list";
     if (slab->free == store->objects)
@@ -91,6 +92,8 @@ static const char *check_totals(const struct ash__slab_store *store, const struc
         return "I5: the count of objects that are taken differs from the bitmaps";
     if (census->empty != store->empties || store->empties > store->empty_max)
         return "I5: more slabs are kept empty than configured, or their count is wrong";
+    if (store->relist != 1 && store->relist != ash__store_usual_relist(store))
+        return "I4: full slabs are listed by neither of the two rules";
     if (store->active != NULL && !census->active_seen)
         return "I4: the active slab is not one of the store's";
     return NULL;
@@ -108,7 +111,7 @@ static const char *check_locked(struct ash__slab_store *store) {
             return broken;
     }
     uint32_t most = store->objects;
-    const char *broken = check_list(store, &store->dense, census.dense, store->relist, store->half);
+    const char *broken = check_list(store, &store->dense, census.dense, 1, store->half);
     if (broken == NULL)
         broken = check_list(store, &store->sparse, census.sparse, store->half + 1, most - 1);
     if (broken == NULL)

@@ -62,7 +62,7 @@ void ash__store_layout(struct ash__slab_store *store, const struct ash__store_co
         }
     }
     store->half = store->objects / 2;
-    store->relist = store->objects / 16 + 1;
+    store->relist = ash__store_usual_relist(store);
     store->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + store->stride - 1) / store->stride);
     store->side = config->side_bytes == 0
                       ? 0

@@ -140,6 +140,11 @@ static inline void ash__store_unlock(struct ash__slab_store *store, ash_irq_t ir
         ash_port_irq_restore(irq);
 }
 
+/* What is as good as full is on no list: else each free at random would be a change of list. */
+static inline uint32_t ash__store_usual_relist(const struct ash__slab_store *store) {
+    return store->objects / 16 + 1;
+}
+
 static inline struct ash__slab *ash__slab_of(const struct ash__slab_store *store,
                                              const void *pointer) {
     return (struct ash__slab *)((uintptr_t)pointer & ~(uintptr_t)store->mask);

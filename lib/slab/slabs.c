@@ -5,7 +5,8 @@
  * A slab is in one of four places, by its number of free objects:
  *
  *     active   objects are taken from it until it is full; at most one
- *     full     fewer than `relist` free objects, about 1/16; on no list but `all`
+ *     full     fewer than `relist` free objects, about 1/16; on no list but `all`. While the page
+ *              source has nothing `relist` is 1
  *     partial  dense or sparse list; the next active one is taken from the dense list first, so
  *              that sparse slabs run empty and can go back
  *     empty    empty list, at most empty_max; the next one that runs empty goes back
@@ -97,6 +98,8 @@ static void attach(struct ash__slab_store *store, struct ash__slab *slab) {
     ash_list_push_back(&store->all, &slab->all);
     ash_store_relaxed(&store->slab_count, store->slab_count + 1);
     store->refills++;
+    store->relist = ash__store_usual_relist(store);
+    store->unlooked = 0;
     ash__source_mark(store->source, slab, store->order, (uint16_t)store->id);
 }
 
@@ -144,17 +147,28 @@ static struct ash__slab *choose_active(struct ash__slab_store *store) {
     return store->active;
 }
 
-/* The page source has nothing left: any slab with a free object, made active. O(slabs). */
-static struct ash__slab *choose_unlisted(struct ash__slab_store *store) {
-    struct ash_list *node;
-    if (store->slab_count * store->objects == store->out)
-        return NULL;
-    ash_list_for_each (node, &store->all) {
-        struct ash__slab *slab = ASH_LIST_ENTRY(node, struct ash__slab, all);
-        if (slab->free != 0)
-            return store->active = slab;
+/* Slabs that are looked at before the lock is given back. */
+enum { LOOK_MAX = 32 };
+
+/*
+ * The page source has nothing left: whatever slab has a free object is listed, a piece of `all` at a
+ * time, and so is from here on each slab that gets one, until a slab can be made again. So no
+ * allocation has to look for such a slab: there may be thousands.
+ */
+static void list_nearly_full(struct ash__slab_store *store) {
+    if (store->relist != 1) {
+        store->relist = 1;
+        store->unlooked = store->slab_count * store->objects == store->out ? 0 : store->slab_count;
     }
-    return NULL;
+    for (uint32_t i = 0; i < LOOK_MAX && store->unlooked != 0; i++, store->unlooked--) {
+        struct ash_list *node = ash_list_pop_front(&store->all);
+        if (node == NULL)
+            continue; /* others have given slabs back meanwhile */
+        ash_list_push_back(&store->all, node);
+        struct ash__slab *slab = ASH_LIST_ENTRY(node, struct ash__slab, all);
+        if (slab != store->active && slab->free != 0 && !ash_list_is_linked(&slab->link))
+            ash_list_push_back(&store->dense, &slab->link);
+    }
 }
 
 /* Take */
@@ -208,6 +222,20 @@ static uint32_t take_listed(struct ash__slab_store *store, void **objects, uint3
     return taken;
 }
 
+/* What there is in slabs as good as full. Without a lock. */
+static uint32_t take_nearly_full(struct ash__slab_store *store, void **objects, uint32_t count) {
+    uint32_t taken;
+    bool has_more;
+    do {
+        ash_irq_t irq = ash__store_lock(store);
+        list_nearly_full(store);
+        taken = take_listed(store, objects, count);
+        has_more = store->unlooked != 0;
+        ash__store_unlock(store, irq);
+    } while (taken == 0 && has_more);
+    return taken;
+}
+
 uint32_t ash__store_take(struct ash__slab_store *store, void **objects, uint32_t count) {
     ash_irq_t irq = ash__store_lock(store);
     uint32_t taken = take_listed(store, objects, count);
@@ -234,12 +262,9 @@ static uint32_t grow(struct ash__slab_store *store, void **objects, uint32_t cou
             file_slab(store, before, &surplus);
     }
     uint32_t taken = take_listed(store, objects, count);
-    struct ash__slab *last = taken == 0 ? choose_unlisted(store) : NULL;
-    if (last != NULL)
-        taken = take_from(store, last, objects, count);
     ash__store_unlock(store, irq);
     (void)ash__store_release(store, &surplus);
-    return taken;
+    return taken != 0 ? taken : take_nearly_full(store, objects, count);
 }
 
 uint32_t ash__store_alloc(struct ash__slab_store *store, void **objects, uint32_t count,

@@ -237,6 +237,60 @@ TEST_CASE(slabs, last_objects_of_nearly_full_slabs_are_found_when_pages_run_out)
     CHECK_EQ(pages->used, 0);
 }
 
+/* Walking over all slabs for each such object would hold the lock for as long as there are slabs. */
+TEST_CASE(slabs, slab_as_good_as_full_is_listed_at_once_while_there_is_no_page) {
+    enum { SLABS = 100, OBJECTS = 31, ALL = SLABS * OBJECTS };
+    static void *objects[ALL];
+    struct fake_pages *pages = fake_pages_new(SLABS + 1);
+    void *last_page = fake_pages_alloc(pages, 0);
+    struct ash__store_config config = config_of(pages, 128);
+    config.slab_bytes = ASH_PAGE_SIZE;
+    struct ash__slab_store store;
+    ash__store_init(&store, &config);
+    CHECK_EQ(store.objects, OBJECTS);
+    fill(&store, objects, ALL);
+    CHECK(take(&store) == NULL);
+    struct ash__slab *slab = ash__slab_of(&store, objects[ALL / 2]);
+    put(&store, objects[ALL / 2]);
+    CHECK(ash_list_is_linked(&slab->link));
+    CHECK(take(&store) == objects[ALL / 2]);
+    pages->source.ops->free(pages, last_page, 0);
+    void *more = take(&store); /* from here on there are pages again, as far as can be seen */
+    CHECK(more != NULL);
+    slab = ash__slab_of(&store, objects[0]);
+    put(&store, objects[0]);
+    CHECK(!ash_list_is_linked(&slab->link));
+    CHECK(ash__store_check(&store) == NULL);
+    put(&store, more);
+    for (uint32_t i = 1; i < ALL; i++)
+        put(&store, objects[i]);
+    end_store(&store);
+}
+
+TEST_CASE(slabs, walk_for_the_last_objects_is_cut_into_pieces) {
+    enum { SLABS = 100, OBJECTS = 31, ALL = SLABS * OBJECTS };
+    static void *objects[ALL];
+    struct fake_pages *pages = fake_pages_new(SLABS);
+    struct ash__store_config config = config_of(pages, 128);
+    config.slab_bytes = ASH_PAGE_SIZE;
+    struct ash__slab_store store;
+    ash__store_init(&store, &config);
+    fill(&store, objects, ALL);
+    for (uint32_t i = 0; i < SLABS; i++)
+        put(&store, objects[i * OBJECTS + 5]); /* the last one's is active */
+    uint32_t unlooked = store.unlooked;
+    for (uint32_t i = 0; i < SLABS; i++) {
+        CHECK((objects[i * OBJECTS + 5] = take(&store)) != NULL);
+        CHECK(i == 1 ? store.unlooked >= SLABS - 32 : unlooked - store.unlooked <= 32);
+        unlooked = store.unlooked;
+        CHECK(ash__store_check(&store) == NULL);
+    }
+    CHECK(take(&store) == NULL);
+    for (uint32_t i = 0; i < ALL; i++)
+        put(&store, objects[i]);
+    end_store(&store);
+}
+
 /* The counts of objects are of 32 bits: a machine that has the memory meets a limit, not a wrap. */
 TEST_CASE(slabs, no_store_grows_beyond_its_counts) {
     struct fake_pages *pages = fake_pages_new(16);

@@ -124,7 +124,8 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
  * An object in the state that init or construct made (else indeterminate), aligned as configured;
  * NULL: no memory, construct refused, or the cache is at its limit. O(1) but once in a magazine's
  * worth of calls, when it is O(objects of a magazine), or a slab is made: one call of the page
- * source and one of init an object. Where there is no page: O(slabs), and ash_page_source_reclaim.
+ * source and one of init an object. Where there is no page: ash_page_source_reclaim, and once O(slabs)
+ * in short pieces, to list the last free objects.
  *
  * The _inline forms (slab_fast.h) do the same within the caller's code, which is then compiled for
  * this very version of the library.

@@ -72,9 +72,12 @@ struct ash__slab_store {
     uint32_t empties;  /* on the empty list */
     uint32_t holder;   /* the CPU that took the lock last */
     uint32_t arrivals; /* of batches of objects that were freed, ever */
+    uint32_t relist;   /* free objects at which a slab that was full is listed again: 1/16, or 1
+                          while the page source has nothing */
+    uint32_t unlooked; /* the first slabs of `all`, not yet listed by the latter rule */
     struct ash__slab
         *active;            /* where objects are taken from; on none of the three lists; or NULL */
-    struct ash_list dense;  /* at least half used, 1/16 free or more */
+    struct ash_list dense;  /* at least half used, `relist` objects free when they came here */
     struct ash_list sparse; /* less than half used, not empty */
     struct ash_list empty;
     struct ash_list all; /* every slab, full ones and the active one too */
@@ -88,7 +91,6 @@ struct ash__slab_store {
     uint32_t stride;     /* bytes from one object to the next */
     uint32_t first;      /* offset of object 0 */
     uint32_t objects;    /* per slab */
-    uint32_t relist;     /* free objects at which a slab that was full is used again */
     uint32_t half;       /* free objects above which a slab is sparse */
     uint32_t reciprocal; /* ceil(2^32 / stride): offset * reciprocal >> 32 is offset / stride */
     uint32_t side;       /* offset of the side bytes; 0: there are none */
