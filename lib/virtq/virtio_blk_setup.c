@@ -70,6 +70,9 @@ static int read_config(struct ash_virtio_blk *blk) {
         block_size > BLOCK_SIZE_MAX)
         return fail(blk, -ASH_EBADMSG,
                     "the device claims a block size that is no power of two in 512..1048576");
+    /* qemu-storage-daemon 7.2 offers SIZE_MAX and leaves the field at 0: no limit is meant. */
+    if (size_max == 0)
+        size_max = ASH_VIRTIO_BLK_REQUEST_BYTES_MAX;
     if (seg_max == 0 || size_max < block_size)
         return fail(blk, -ASH_EBADMSG, "the device claims that no block fits into a request");
     blk->block_size_bytes = block_size;

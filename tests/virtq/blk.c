@@ -374,6 +374,21 @@ TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset) {
     }
 }
 
+TEST_CASE(virtio_blk, size_max_of_0_is_no_limit_and_one_below_a_block_is_nonsense) {
+    static const struct {
+        uint32_t size_max;
+        int error;
+        uint32_t request_bytes_max;
+    } rows[] = {{0, 0, ASH_VIRTIO_BLK_REQUEST_BYTES_MAX}, {511, -ASH_EBADMSG, 0}, {512, 0, 512}};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
+        struct rig *rig = rig_new();
+        rig->device.features |= ASH_VIRTIO_BLK_F_SIZE_MAX;
+        rig->device.size_max = rows[i].size_max;
+        CHECK_EQ(rig_init(rig), rows[i].error);
+        CHECK_EQ(rig->blk.request_bytes_max, rows[i].request_bytes_max);
+    }
+}
+
 TEST_CASE(virtio_blk, init_survives_each_address_that_cannot_be_had) {
     for (uint32_t nth = 1;; nth++) {
         struct rig *rig = rig_new();

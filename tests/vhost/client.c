@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "vhost/client.h"
+
+#include "harness/test.h"
+
+#include <ashlar/error.h>
+
+enum { MEMORY_BYTES = CLIENT_JOBS * CLIENT_JOB_BYTES + (1 << 16) };
+
+static void start_driver(struct client *client) {
+    uint8_t *memory = client->foreign.front.memory;
+    struct ash_virtio_blk_config config = {.transport = &client->foreign.transport,
+                                           .dma_address = foreign_dma_address,
+                                           .context = &client->foreign,
+                                           .in_flight_max = CLIENT_JOBS};
+    size_t bytes = ash_virtio_blk_storage_size(&config);
+    CHECK(bytes != 0 && bytes <= MEMORY_BYTES - CLIENT_JOBS * CLIENT_JOB_BYTES);
+    int error =
+        ash_virtio_blk_init(&client->blk, &config, memory + CLIENT_JOBS * CLIENT_JOB_BYTES, bytes);
+    if (error != 0)
+        test_fail(__FILE__, __LINE__, "init: error %d: %s", error,
+                  ash_virtio_blk_reason(&client->blk));
+}
+
+struct client *client_start(const char *path, uint32_t timeout_ms) {
+    struct client *client = test_alloc(sizeof(*client), 64);
+    struct vhost_front_config config = {.path = path,
+                                        .memory_bytes = MEMORY_BYTES,
+                                        .config_bytes = CLIENT_BLK_CONFIG_BYTES,
+                                        .timeout_ms = timeout_ms};
+    int error = foreign_open(&client->foreign, &config);
+    if (error != 0)
+        test_fail(__FILE__, __LINE__, "open: error %d: %s", error,
+                  client->foreign.transport.reason);
+    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
+        client->jobs[i].buffer = client->foreign.front.memory + i * (size_t)CLIENT_JOB_BYTES;
+    start_driver(client);
+    client_check(client);
+    return client;
+}
+
+void client_read(struct client *client, uint32_t index, uint64_t sector, size_t len_bytes) {
+    struct client_job *job = &client->jobs[index];
+    CHECK(!job->in_flight);
+    job->sector = sector;
+    job->len_bytes = len_bytes;
+    memset(job->buffer, 0xa5, len_bytes);
+    CHECK_EQ(ash_virtio_blk_read(&client->blk, sector, job->buffer, len_bytes, job, &job->token),
+             0);
+    job->in_flight = true;
+    job->number = client->queued++;
+    client->in_flight++;
+}
+
+void client_kick(struct client *client) {
+    ash_virtio_blk_kick(&client->blk);
+}
+
+int client_reap(struct client *client) {
+    struct ash_virtio_blk_done done[CLIENT_JOBS];
+    int count = ash_virtio_blk_reap(&client->blk, done, CLIENT_JOBS);
+    for (int i = 0; i < count; i++) {
+        struct client_job *job = done[i].cookie;
+        CHECK(job->in_flight && job->token == done[i].token);
+        CHECK_EQ(done[i].bytes, done[i].status == 0 ? job->len_bytes : 0);
+        job->in_flight = false;
+        job->status = done[i].status;
+        client->in_flight--;
+        *(job->status == 0 ? &client->done : &client->failed) += 1;
+        client->overtaken += job->number + 1 < client->newest_taken;
+        client->newest_taken = ash_max_u64(client->newest_taken, job->number + 1);
+    }
+    CHECK_EQ(ash_virtio_blk_in_flight(&client->blk), client->in_flight);
+    return count;
+}
+
+bool client_sleep(struct client *client, uint32_t limit_ms) {
+    return vhost_front_wait(&client->foreign.front, limit_ms) &&
+           ash_virtio_blk_interrupt(&client->blk);
+}
+
+void client_wait(struct client *client, uint32_t in_flight, uint32_t limit_ms) {
+    uint64_t until = vhost_user_now_ms() + limit_ms;
+    while (client->in_flight > in_flight) {
+        CHECK(client_reap(client) >= 0);
+        if (client->in_flight <= in_flight || !ash_virtio_blk_arm(&client->blk, 1))
+            continue;
+        uint64_t now = vhost_user_now_ms();
+        if (now >= until)
+            test_fail(__FILE__, __LINE__, "%u jobs are still in flight after %u ms: %s",
+                      client->in_flight, limit_ms, vhost_front_failure(&client->foreign.front));
+        (void)client_sleep(client, (uint32_t)(until - now));
+    }
+}
+
+int client_reset(struct client *client) {
+    int error = ash_virtio_blk_reset(&client->blk);
+    if (error == -ASH_ETIMEDOUT)
+        return error;
+    while (client->in_flight != 0)
+        CHECK(client_reap(client) > 0);
+    return error;
+}
+
+int client_status(struct client *client) {
+    return ash_virtio_blk_status_check(&client->blk);
+}
+
+void client_check(struct client *client) {
+    const char *broken = ash_virtio_blk_check(&client->blk);
+    CHECK_STR_EQ(broken == NULL ? "" : broken, "");
+}
+
+void client_end(struct client *client) {
+    CHECK_EQ(client->in_flight, 0);
+    CHECK_EQ(ash_virtio_blk_fini(&client->blk), 0);
+    foreign_close(&client->foreign);
+}
