@@ -327,7 +327,7 @@ static int start_cache(struct rig *rig, struct ash_slab_cache *cache, uint32_t f
 
 static int start(struct rig *rig, const struct kernel_memory *memory, const void *arena) {
     const struct platform_range range = {memory->view.address(arena), ASH_PAGE_SIZE << ARENA_ORDER};
-    int error = memory_init(&rig->memory, &range, 1, &memory->view);
+    int error = memory_init(&rig->memory, &range, 1, &memory->view, NULL);
     if (error == 0)
         error = start_cache(rig, &rig->cache, 0);
     if (error == 0)

@@ -19,12 +19,6 @@ static const char *share(char text[16], uint64_t part, uint64_t whole) {
     return text;
 }
 
-static const char *profile(uint32_t flags) {
-    return (flags & ASH_SLAB_DEBUG) != 0      ? "debug"
-           : (flags & ASH_SLAB_HARDENED) != 0 ? "hardened"
-                                              : "release";
-}
-
 /* All caches */
 
 static void print_line(struct shell *shell, const struct ash_slab_stats *stats) {
@@ -54,9 +48,11 @@ static int print_all(struct shell *shell) {
         used_bytes += (uint64_t)stats.used * stats.size_bytes;
         magazine_bytes += stats.magazine_bytes;
     }
-    shell_print(
-        shell, "all: %" PRIu64 " KiB in slabs, %s of it in objects; %" PRIu64 " KiB in magazines\n",
-        held_bytes >> 10, share(text, used_bytes, held_bytes), magazine_bytes >> 10);
+    shell_print(shell,
+                "all: %" PRIu64 " KiB in slabs, %s of it in objects; %" PRIu64
+                " KiB in magazines; profile %s\n",
+                held_bytes >> 10, share(text, used_bytes, held_bytes), magazine_bytes >> 10,
+                memory_profile_word(memory->profile.flags));
     return 0;
 }
 
@@ -68,8 +64,8 @@ static void print_counts(struct shell *shell, const struct ash_slab_stats *stats
     shell_print(shell,
                 "cache %s: objects of %" PRIu32 " bytes, %" PRIu32
                 " apart, profile %s, magazines of %" PRIu32 "%s\n",
-                stats->name, stats->size_bytes, stats->stride_bytes, profile(stats->flags),
-                stats->magazine_objects,
+                stats->name, stats->size_bytes, stats->stride_bytes,
+                memory_profile_word(stats->flags), stats->magazine_objects,
                 (stats->flags & ASH_SLAB_INTERRUPTS) != 0 ? ", for interrupt handlers too" : "");
     shell_print(shell,
                 "objects    %" PRIu32 " used, %" PRIu32 " at most; %" PRIu32
@@ -161,6 +157,32 @@ static void print_layout(struct shell *shell, const struct ash_slab_stats *stats
     print_boxes(shell, names, offsets, count);
 }
 
+/* Holders, of a debug cache */
+
+static void print_site(struct shell *shell, uintptr_t site, const char *before) {
+    uint64_t offset;
+    const char *name = platform_function(site, &offset);
+    if (name != NULL)
+        shell_print(shell, "%s%s+0x%" PRIx64, before, name, offset);
+    else
+        shell_print(shell, "%s0x%" PRIxPTR, before, site);
+}
+
+static void print_holder(void *context, const struct ash_slab_holder *holder) {
+    struct shell *shell = context;
+    shell_print(shell, "%8" PRIu32 "  0x%016" PRIxPTR, holder->objects, (uintptr_t)holder->object);
+    for (uint32_t i = 0; i < ASH_SLAB_SITES_MAX && holder->sites[i] != 0; i++)
+        print_site(shell, holder->sites[i], i == 0 ? "  " : " < ");
+    shell_print(shell, "\n");
+}
+
+static void print_holders(struct shell *shell, struct ash_slab_cache *cache) {
+    shell_print(shell, "\n%8s  %-18s  %s\n", "objects", "one of them",
+                "allocated in < called from");
+    if (ash_slab_for_each_holder(cache, print_holder, shell) == 0)
+        shell_print(shell, "%8s  nothing is allocated\n", "0");
+}
+
 static int unknown_cache(struct shell *shell, const char *name) {
     struct ash_slab_cache *cache;
     shell_error(shell, "slab", name, "no such cache; there are:");
@@ -182,6 +204,8 @@ static int print_one(struct shell *shell, const char *name) {
         print_counts(shell, &stats);
         print_cpus(shell, cache);
         print_layout(shell, &stats);
+        if ((stats.flags & ASH_SLAB_DEBUG) != 0)
+            print_holders(shell, cache);
         return 0;
     }
     return unknown_cache(shell, name);

@@ -24,11 +24,11 @@ static struct kernel kernel;
 
 /* Memory */
 
-static bool start_memory(void) {
+static bool start_memory(const struct memory_profile *profile) {
     static const struct memory_view view = {platform_pointer, platform_address};
     struct platform_range ranges[MEMORY_RANGES_MAX];
     uint32_t count = platform_memory(ranges, MEMORY_RANGES_MAX);
-    int error = memory_init(&kernel.memory, ranges, count, &view);
+    int error = memory_init(&kernel.memory, ranges, count, &view, profile);
     if (error == 0)
         return true;
     kernel_print("ashlar: %s: of %" PRIu64
@@ -200,18 +200,40 @@ static int run_golden(void) {
     return error != 0;
 }
 
+/* Arguments */
+
+/* Reads "heap=WORD" off the front, if it is there; what follows it, or NULL: no such word. */
+static const char *read_profile(const char *arguments, struct memory_profile *profile) {
+    char word[16];
+    if (strncmp(arguments, "heap=", 5) != 0)
+        return arguments;
+    arguments += 5;
+    size_t len = strcspn(arguments, " ");
+    snprintf(word, sizeof(word), "%.*s", (int)ash_min_u64(len, sizeof(word) - 1), arguments);
+    profile->seed = platform_seed();
+    if (len >= sizeof(word) || !memory_profile_flags(word, &profile->flags))
+        return NULL;
+    return arguments + len + (arguments[len] == ' ');
+}
+
+static int refuse_arguments(void) {
+    kernel_print("ashlar: unknown arguments \"%.80s\"; known: [heap=plain|hardened|debug] "
+                 "[test [SUITE...] [seed=N] | bench golden]\n",
+                 platform_arguments());
+    return 2;
+}
+
 int kernel_main(void) {
-    const char *arguments = platform_arguments();
+    struct memory_profile profile = {.flags = 0};
+    const char *arguments = read_profile(platform_arguments(), &profile);
+    if (arguments == NULL)
+        return refuse_arguments();
     bool testing =
         strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' ');
     bool golden = strcmp(arguments, "bench golden") == 0;
-    if (*arguments != '\0' && !testing && !golden) {
-        kernel_print("ashlar: unknown arguments \"%.80s\"; known: test [SUITE...] [seed=N], "
-                     "bench golden\n",
-                     arguments);
-        return 2;
-    }
-    if (!start_memory())
+    if (*arguments != '\0' && !testing && !golden)
+        return refuse_arguments();
+    if (!start_memory(&profile))
         return 1;
     if (golden)
         return run_golden();

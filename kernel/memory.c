@@ -197,9 +197,11 @@ static int pages_start(struct kernel_memory *memory) {
 }
 
 int memory_init(struct kernel_memory *memory, const struct platform_range *ranges, uint32_t count,
-                const struct memory_view *view) {
+                const struct memory_view *view, const struct memory_profile *profile) {
     memset(memory, 0, sizeof(*memory));
     memory->view = *view;
+    if (profile != NULL)
+        memory->profile = *profile;
     if (count == 0 || count > MEMORY_RANGES_MAX)
         return count == 0 ? -ASH_ENOMEM : -ASH_EINVAL;
     take_ranges(memory, ranges, count);
@@ -211,7 +213,11 @@ int memory_init(struct kernel_memory *memory, const struct platform_range *range
     if (error != 0)
         return error;
     memory->allocator = (struct allocator){heap_alloc, heap_free, memory};
-    const struct ash_heap_config heap = {.source = &memory->source, .classes = ASH_HEAP_SIX};
+    const struct ash_heap_config heap = {.source = &memory->source,
+                                         .classes = ASH_HEAP_SIX,
+                                         .flags = memory->profile.flags,
+                                         .seed = memory->profile.seed,
+                                         .trace = &memory_trace};
     return ash_heap_init(&memory->heap, &heap, memory->heap_storage, sizeof(memory->heap_storage));
 }
 

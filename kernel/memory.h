@@ -49,6 +49,12 @@ struct memory_low {
     uint64_t calls, pages; /* of the buddy; that went back */
 };
 
+/* What the kernel's slab caches check; begins as all zeroes: the plain profile. */
+struct memory_profile {
+    uint32_t flags; /* 0, ASH_SLAB_HARDENED or ASH_SLAB_DEBUG */
+    uint64_t seed;  /* hardened: of the order of objects */
+};
+
 struct kernel_memory {
     struct ash_buddy buddy;
     struct ash_page_source source;
@@ -58,6 +64,7 @@ struct kernel_memory {
     struct memory_cache *caches; /* of the kernel's objects */
     struct memory_low low;
     struct memory_view view;
+    struct memory_profile profile;
     struct platform_range ranges[MEMORY_RANGES_MAX]; /* those that are used */
     uint32_t range_count;
     uint64_t total_bytes;   /* of these ranges */
@@ -66,10 +73,19 @@ struct kernel_memory {
 
 /*
  * ranges: page-aligned, sorted, not overlapping, at most MEMORY_RANGES_MAX. *memory must stay where
- * it is. -ASH_ENOMEM: less than MEMORY_MIN_BYTES would be left; -ASH_EINVAL: bad ranges.
+ * it is. profile: NULL is plain. -ASH_ENOMEM: less than MEMORY_MIN_BYTES would be left;
+ * -ASH_EINVAL: bad ranges.
  */
 int memory_init(struct kernel_memory *memory, const struct platform_range *ranges, uint32_t count,
-                const struct memory_view *view) ASH_MUST_CHECK;
+                const struct memory_view *view,
+                const struct memory_profile *profile) ASH_MUST_CHECK;
+
+/* "plain", "hardened" or "debug" to the flags of a profile; false: another word. */
+bool memory_profile_flags(const char *word, uint32_t *flags);
+const char *memory_profile_word(uint32_t flags);
+
+/* Of debug caches: the kernel's functions that asked, without the allocators' own. */
+extern const struct ash_slab_trace memory_trace;
 
 /* 2^order pages, or NULL: also the caches have no more to give back. */
 void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) ASH_MUST_CHECK;

@@ -21,8 +21,13 @@ static void cache_free(void *context, void *pointer) {
 
 int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, const char *name,
                       size_t size_bytes) {
-    const struct ash_slab_config config = {
-        .name = name, .size_bytes = size_bytes, .align_bytes = 16, .source = &memory->source};
+    const struct ash_slab_config config = {.name = name,
+                                           .size_bytes = size_bytes,
+                                           .align_bytes = 16,
+                                           .flags = memory->profile.flags,
+                                           .seed = memory->profile.seed,
+                                           .trace = &memory_trace,
+                                           .source = &memory->source};
     int error = ash_slab_cache_init(&cache->slabs, &config);
     if (error != 0)
         return error;

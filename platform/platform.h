@@ -29,6 +29,10 @@ const char *platform_name(void);
  */
 const char *platform_arguments(void);
 
+/* A number that nobody can tell beforehand, as far as the machine has one; on hosted that of --seed,
+ * so that a run can be repeated. Not 0. */
+uint64_t platform_seed(void);
+
 /* Ends the machine; the status, 0..255, is what the starting process sees (kernel/README.md
  * lists them). Any context. */
 void platform_exit(int status) __attribute__((noreturn));
@@ -113,6 +117,18 @@ void platform_virtio_write(uint32_t slot, uint32_t offset, uint32_t width_bytes,
 /* handler runs in interrupt context, on CPU 0; NULL disconnects. */
 int platform_virtio_connect(uint32_t slot, void (*handler)(void *context),
                             void *context) ASH_MUST_CHECK;
+
+/* Where the code is */
+
+/*
+ * Stores up to `max` return addresses, innermost first: those of this call, of its caller's, and so
+ * on; returns how many. 0: the platform cannot tell. Any context.
+ */
+uint32_t platform_stack(uintptr_t *sites, uint32_t max);
+
+/* The function that an address of code lies in and how far, or the program and how far from its
+ * begin; NULL: it is in neither. O(log n). */
+const char *platform_function(uintptr_t address, uint64_t *offset);
 
 /* When something breaks */
 

@@ -37,8 +37,8 @@ void arena_put(ash_pfn_t first, uint32_t order);
 /* Pages, zero-filled, for the allocator's own notes; NULL: none. Never given back. */
 void *arena_map_notes(size_t size_bytes);
 
-/* Memory that is about to be written to as a whole, its first and last page at least: Linux gives it
- * at once, not by a fault a page (from 5.14 on; before, nothing happens). */
+/* Memory that is about to be written to as a whole, with the rest of its first and last page: Linux
+ * gives it at once, not by a fault a page (from 5.14 on; before, nothing happens). */
 void arena_populate(void *base, size_t size_bytes);
 
 #endif

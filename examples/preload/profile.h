@@ -24,8 +24,8 @@ uint64_t profile_seed(void);
 /* For a debug heap: threads by their number in Linux, and profile_caller. */
 extern const struct ash_slab_trace profile_trace;
 
-/* Writes where the addresses in a report, and profile_caller, lie: a line each for those that are in
- * the program or a library. After all else: it may wait for the dynamic linker. */
+/* Writes where the addresses in a report, and profile_caller, lie: a line each for those in the
+ * program or a library. After all else: it may wait for the dynamic linker. */
 void profile_name_addresses(const char *report);
 
 #endif

@@ -2,6 +2,7 @@
 /* machine.c: what the machine is, and its end. */
 #include <ashlar/error.h>
 #include <ashlar/port.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,26 @@ const char *platform_name(void) {
 
 const char *platform_arguments(void) {
     return current.arguments;
+}
+
+uint64_t platform_seed(void) {
+    return current.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+}
+
+/* An unwinder would call libc where an interrupt may come. */
+uint32_t platform_stack(uintptr_t *sites, uint32_t max) {
+    (void)sites, (void)max;
+    return 0;
+}
+
+/* By the program: addr2line(1) goes on from there. */
+const char *platform_function(uintptr_t address, uint64_t *offset) {
+    Dl_info info;
+    if (dladdr((void *)address, &info) == 0 || info.dli_fname == NULL)
+        return NULL;
+    const char *slash = strrchr(info.dli_fname, '/');
+    *offset = address - (uintptr_t)info.dli_fbase;
+    return slash == NULL ? info.dli_fname : slash + 1;
 }
 
 /* A process may not ask the CPU's counters without leave of its owner. */

@@ -121,6 +121,16 @@ static void visit_device(struct board *board, const struct fdt_node *node) {
     }
 }
 
+/* Every byte counts; the multiplier is odd, so nothing is lost of the first eight. */
+static void read_chosen(struct board *board, const struct fdt_node *node) {
+    uint32_t len;
+    const uint8_t *random = fdt_property(node, "rng-seed", &len);
+    board->arguments = fdt_string(node, "bootargs");
+    for (uint32_t i = 0; random != NULL && i < len; i++)
+        board->seed = ((board->seed << 8 | board->seed >> 56) ^ (random[i] + 1u)) *
+                      UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static void visit(void *context, const struct fdt_node *node) {
     struct board *board = context;
     if (node->parent == NULL || is_disabled(node))
@@ -129,7 +139,7 @@ static void visit(void *context, const struct fdt_node *node) {
     if (node->depth == 1 && is_kind(node, "memory"))
         add_ranges(board, node, board->memory, &board->memory_count, BOARD_MEMORY_MAX);
     else if (node->depth == 1 && strcmp(node->name, "chosen") == 0)
-        board->arguments = fdt_string(node, "bootargs");
+        read_chosen(board, node);
     else if (node->depth == 1)
         visit_device(board, node);
     else if (node->depth == 2 && strcmp(parent, "reserved-memory") == 0)

@@ -53,6 +53,7 @@ struct board {
     enum board_psci psci;
     uint32_t psci_cpu_on;  /* function number */
     const char *arguments; /* /chosen bootargs; NULL if there are none */
+    uint64_t seed;         /* made of /chosen rng-seed, which QEMU draws at each start; 0: none */
     uint32_t ignored;      /* things that did not fit a table */
 };
 

@@ -147,6 +147,11 @@ const char *platform_arguments(void) {
     return arguments;
 }
 
+/* Where the device tree has no random bytes, how long the machine took to come here. */
+uint64_t platform_seed(void) {
+    return (board.seed + ash_port_cycles() * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+}
+
 void platform_exit(int status) {
     /* Masked: of two CPUs that end the machine at once, neither stops the other. */
     __asm__ volatile("msr daifset, #15" ::: "memory");

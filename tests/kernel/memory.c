@@ -28,7 +28,7 @@ const struct memory_view test_view = {view_pointer, view_address};
 struct kernel_memory *test_kernel_memory(size_t size_bytes) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     struct platform_range range = {view_address(test_alloc(size_bytes, size_bytes)), size_bytes};
-    CHECK_EQ(memory_init(memory, &range, 1, &test_view), 0);
+    CHECK_EQ(memory_init(memory, &range, 1, &test_view, NULL), 0);
     return memory;
 }
 
@@ -48,10 +48,68 @@ TEST_CASE(kernel_memory, takes_several_ranges_of_any_size) {
     const struct platform_range ranges[] = {
         {base, 4096}, {base + 3 * 4096, 5 * 4096}, {base + 9 * 4096, (2 << 20) + 4096}};
     struct ash_buddy_stats stats;
-    CHECK_EQ(memory_init(memory, ranges, 3, &test_view), 0);
+    CHECK_EQ(memory_init(memory, ranges, 3, &test_view, NULL), 0);
     ash_buddy_get_stats(&memory->buddy, &stats);
     CHECK_EQ(stats.free_pages * ASH_PAGE_SIZE + memory->storage_bytes, memory->total_bytes);
     CHECK(memory_check(memory) == NULL);
+}
+
+static struct kernel_memory *memory_of(const struct memory_profile *profile) {
+    struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
+    struct platform_range range = {view_address(test_alloc(4 << 20, 4 << 20)), 4 << 20};
+    CHECK_EQ(memory_init(memory, &range, 1, &test_view, profile), 0);
+    return memory;
+}
+
+TEST_CASE(kernel_memory, gives_every_cache_its_profile) {
+    static const uint32_t flags[] = {0, ASH_SLAB_HARDENED, ASH_SLAB_DEBUG};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(flags); i++) {
+        const struct memory_profile profile = {.flags = flags[i], .seed = 5};
+        struct kernel_memory *memory = memory_of(&profile);
+        struct memory_cache *own = test_alloc(sizeof(*own), 64);
+        struct ash_slab_cache *cache;
+        CHECK_EQ(memory_cache_init(own, memory, "own", 40), 0);
+        for (uint32_t n = 0; (cache = memory_slab_cache(memory, n)) != NULL; n++) {
+            struct ash_slab_stats stats;
+            ash_slab_cache_get_stats(cache, &stats);
+            CHECK_EQ(stats.flags, flags[i]);
+        }
+        void *object = own->allocator.alloc(own, 40);
+        CHECK(object != NULL);
+        own->allocator.free(own, object);
+        if (flags[i] != 0)
+            CHECK_PANICS(own->allocator.free(own, object), "double free");
+        CHECK(memory_check(memory) == NULL);
+    }
+}
+
+/* The order in which the first objects of a cache come. */
+static uint64_t order_of(uint64_t seed) {
+    const struct memory_profile profile = {.flags = ASH_SLAB_HARDENED, .seed = seed};
+    struct kernel_memory *memory = memory_of(&profile);
+    uint64_t order = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        uintptr_t object = (uintptr_t)ash_kmalloc(&memory->heap, 64);
+        CHECK(object != 0);
+        order = order * 512 + object % 32768 / 64;
+    }
+    return order;
+}
+
+TEST_CASE(kernel_memory, hardened_order_is_that_of_the_seed) {
+    CHECK_EQ(order_of(1), order_of(1));
+    CHECK(order_of(1) != order_of(2));
+}
+
+TEST_CASE(kernel_memory, knows_the_profiles_by_name) {
+    uint32_t flags = 7;
+    CHECK(memory_profile_flags("plain", &flags) && flags == 0);
+    CHECK(memory_profile_flags("hardened", &flags) && flags == ASH_SLAB_HARDENED);
+    CHECK(memory_profile_flags("debug", &flags) && flags == ASH_SLAB_DEBUG);
+    CHECK(!memory_profile_flags("", &flags) && !memory_profile_flags("Debug", &flags));
+    CHECK_STR_EQ(memory_profile_word(0), "plain");
+    CHECK_STR_EQ(memory_profile_word(ASH_SLAB_HARDENED), "hardened");
+    CHECK_STR_EQ(memory_profile_word(ASH_SLAB_DEBUG | ASH_SLAB_INTERRUPTS), "debug");
 }
 
 TEST_CASE(kernel_memory, refuses_too_little) {
@@ -59,11 +117,11 @@ TEST_CASE(kernel_memory, refuses_too_little) {
     ash_paddr_t base = view_address(test_alloc(MEMORY_MIN_BYTES, 4096));
     for (uint64_t size = 4096; size <= MEMORY_MIN_BYTES; size *= 4) {
         struct platform_range range = {base, size};
-        CHECK_EQ(memory_init(memory, &range, 1, &test_view), -ASH_ENOMEM);
+        CHECK_EQ(memory_init(memory, &range, 1, &test_view, NULL), -ASH_ENOMEM);
     }
     struct platform_range least = {base, MEMORY_MIN_BYTES}; /* without room for the notes */
-    CHECK_EQ(memory_init(memory, &least, 1, &test_view), -ASH_ENOMEM);
-    CHECK_EQ(memory_init(memory, NULL, 0, &test_view), -ASH_ENOMEM);
+    CHECK_EQ(memory_init(memory, &least, 1, &test_view, NULL), -ASH_ENOMEM);
+    CHECK_EQ(memory_init(memory, NULL, 0, &test_view, NULL), -ASH_ENOMEM);
 }
 
 /* The page map has two bytes for each page of a hole too: 1 TiB costs 512 MiB. */
@@ -83,7 +141,7 @@ TEST_CASE(kernel_memory, leaves_out_a_bank_whose_hole_costs_more_than_it_brings)
     } machines[] = {{above, 2}, {below, 2}, {both, 5}};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(machines); i++) {
         struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
-        CHECK_EQ(memory_init(memory, machines[i].ranges, machines[i].count, &test_view), 0);
+        CHECK_EQ(memory_init(memory, machines[i].ranges, machines[i].count, &test_view, NULL), 0);
         CHECK_EQ(memory->total_bytes, size);
         CHECK_EQ(memory->range_count, 1);
         CHECK_EQ(memory->ranges[0].base, base);
@@ -99,14 +157,14 @@ TEST_CASE(kernel_memory, takes_a_bank_that_brings_more_than_its_hole_costs) {
     ash_paddr_t base = view_address(test_alloc(size, 4096));
     const struct platform_range ranges[] = {
         {base, size}, {base + hole, 4096}, {base + hole + 8192, small}, {base + 2 * hole, 4096}};
-    CHECK_EQ(memory_init(memory, ranges, 3, &test_view), 0);
+    CHECK_EQ(memory_init(memory, ranges, 3, &test_view, NULL), 0);
     CHECK_EQ(memory->range_count, 1);
     CHECK_EQ(memory->total_bytes, size);
     const struct platform_range larger[] = {{base, size},
                                             {base + hole, 4096},
                                             {base + hole + 8192, small + 3 * 4096},
                                             {base + 2 * hole, 4096}};
-    CHECK_EQ(memory_init(memory, larger, 4, &test_view), 0);
+    CHECK_EQ(memory_init(memory, larger, 4, &test_view, NULL), 0);
     CHECK_EQ(memory->range_count, 3);
     CHECK_EQ(memory->total_bytes, size + small + 4 * 4096);
     CHECK(memory_check(memory) == NULL);
@@ -116,7 +174,7 @@ TEST_CASE(kernel_memory, refuses_ranges_that_overlap) {
     struct kernel_memory *memory = test_alloc(sizeof(*memory), 64);
     ash_paddr_t base = view_address(test_alloc(4 << 20, 4096));
     const struct platform_range ranges[] = {{base, 2 << 20}, {base + 4096, 2 << 20}};
-    CHECK_EQ(memory_init(memory, ranges, 2, &test_view), -ASH_EINVAL);
+    CHECK_EQ(memory_init(memory, ranges, 2, &test_view, NULL), -ASH_EINVAL);
 }
 
 TEST_CASE(kernel_memory, is_all_handed_out_and_comes_back) {
@@ -159,7 +217,7 @@ TEST_CASE(kernel_memory, gives_devices_addresses_inside_of_one_range_only) {
     char *base = test_alloc(4 << 20, 4096);
     const struct platform_range ranges[] = {{view_address(base), 2 << 20},
                                             {view_address(base + (2 << 20)), 1 << 20}};
-    CHECK_EQ(memory_init(memory, ranges, 2, &test_view), 0);
+    CHECK_EQ(memory_init(memory, ranges, 2, &test_view, NULL), 0);
     CHECK_EQ(memory_dma_address(memory, base, 2 << 20), view_address(base));
     CHECK_EQ(memory_dma_address(memory, base + 1, (2 << 20) - 1), view_address(base + 1));
     CHECK_EQ(memory_dma_address(memory, base + 1, 2 << 20), UINT64_MAX);

@@ -12,7 +12,7 @@ static struct script *machine_of(size_t size_bytes, size_t align_bytes, struct k
     struct kernel *kernel = test_alloc(sizeof(*kernel), 64);
     struct platform_range range = {test_view.address(test_alloc(size_bytes, align_bytes)),
                                    size_bytes};
-    CHECK_EQ(memory_init(&kernel->memory, &range, 1, &test_view), 0);
+    CHECK_EQ(memory_init(&kernel->memory, &range, 1, &test_view, NULL), 0);
     kernel->disk_reason = "nobody put one in";
     kernel->files_reason = "nothing is mounted";
     struct script *script = script_new(NULL, false);
@@ -68,7 +68,7 @@ TEST_CASE(shell_machine, slab_shows_each_cpu) {
     for (uint32_t i = 0; i < 1000; i++)
         ash_kfree(&kernel->memory.heap, ash_kmalloc(&kernel->memory.heap, 64));
     CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
-    check_contains(script->output, " 64 apart, profile release, magazines of ");
+    check_contains(script->output, " 64 apart, profile plain, magazines of ");
     check_contains(script->output, "magazines  99.9% of the allocations hit, ");
     check_contains(script->output, "\n    0         1000   99.9% ");
     CHECK_EQ(script_run(script, "slab kmalloc-128\n"), 0);

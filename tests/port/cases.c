@@ -152,6 +152,35 @@ TEST_CASE(port, cpu_describes_itself_within_its_buffer) {
     CHECK_EQ(text[8], '#');
 }
 
+TEST_CASE(port, has_a_seed) {
+    CHECK(platform_seed() != 0);
+}
+
+static __attribute__((noinline)) uint32_t stack_below(uintptr_t *sites, uint32_t max) {
+    uint32_t count = platform_stack(sites, max);
+    __asm__ volatile("" : : : "memory"); /* no tail call: this function is one of the stack */
+    return count;
+}
+
+/* A platform that cannot tell says so by 0. */
+TEST_CASE(port, stack_is_that_of_the_caller) {
+    uintptr_t sites[4] = {0, 0, 0, 1}, other[3];
+    uint64_t offset = UINT64_MAX;
+    CHECK_EQ(platform_stack(sites, 0), 0);
+    uint32_t count = stack_below(sites, 3), again = stack_below(other, 2);
+    CHECK(count <= 3 && again == (count < 2 ? count : 2));
+    CHECK_EQ(sites[3], 1);
+    if (count == 0)
+        return;
+    CHECK(count >= 2 && sites[0] == other[0] && sites[1] != other[1]);
+    CHECK(platform_function(sites[0], &offset) != NULL && offset < 4096);
+}
+
+TEST_CASE(port, no_function_is_at_address_0) {
+    uint64_t offset;
+    CHECK(platform_function(0, &offset) == NULL);
+}
+
 /* Locks and ordering between CPUs */
 
 struct lock_probe {

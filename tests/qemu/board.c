@@ -93,6 +93,7 @@ TEST_CASE(board, takes_what_the_tree_says) {
     blob_end(&blob);
     blob_begin(&blob, "chosen");
     blob_text(&blob, "bootargs", "test list");
+    blob_property(&blob, "rng-seed", "\x01\x02\x03\x04\x05\x06\x07\x08\x09", 9);
     blob_end(&blob);
     check_described(board, &blob);
     CHECK_EQ(board->memory_count, 2);
@@ -110,7 +111,32 @@ TEST_CASE(board, takes_what_the_tree_says) {
     CHECK_EQ(board->psci, BOARD_PSCI_SMC);
     CHECK_EQ(board->psci_cpu_on, 0xc4000003);
     CHECK_STR_EQ(board->arguments, "test list");
+    CHECK(board->seed != 0);
     CHECK_EQ(board->ignored, 0);
+}
+
+static uint64_t seed_of(const char *bytes, uint32_t len) {
+    struct blob blob;
+    struct board *board = test_alloc(sizeof(*board), 8);
+    write_board(&blob, WITH_ALL, 2);
+    blob_begin(&blob, "chosen");
+    if (len != 0)
+        blob_property(&blob, "rng-seed", bytes, len);
+    blob_end(&blob);
+    check_described(board, &blob);
+    return board->seed;
+}
+
+TEST_CASE(board, makes_its_seed_of_every_byte) {
+    char bytes[32] = {0};
+    CHECK_EQ(seed_of("", 0), 0);
+    uint64_t before = seed_of(bytes, sizeof(bytes));
+    for (uint32_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = 1;
+        uint64_t seed = seed_of(bytes, sizeof(bytes));
+        CHECK(seed != before && seed >> 32 != before >> 32);
+        before = seed;
+    }
 }
 
 TEST_CASE(board, knows_gicv3_by_its_redistributors) {

@@ -38,7 +38,7 @@ class Result:
         self.status, self.out, self.messages = done.returncode, done.stdout, done.stderr
 
 
-def start(script, disk=None, **machine):
+def start(script, disk=None, arguments='', **machine):
     """Runs the kernel with `script` (text or bytes) as its input; machine: mem, smp, cpu, gic."""
     command = list(PROGRAM[:1])
     if WORLD == 'qemu':
@@ -51,7 +51,11 @@ def start(script, disk=None, **machine):
         command += ['--disk', str(disk)]
     data = script.encode() if isinstance(script, str) else script
     try:
-        done = subprocess.run(command + PROGRAM[1:], input=data, capture_output=True,
+        if WORLD == 'qemu':
+            command += ['--args', arguments] + PROGRAM[1:]
+        else:
+            command += arguments.split()
+        done = subprocess.run(command, input=data, capture_output=True,
                               timeout=LIMIT_S + 5, cwd=ROOT)
     except subprocess.TimeoutExpired:
         tap.fail(f'no end after {LIMIT_S + 5} s')
@@ -97,9 +101,9 @@ def host_answer(command, file):
                           capture_output=True).stdout
 
 
-def answer(script, disk=DISK, status=0, **machine):
+def answer(script, disk=DISK, status=0, arguments='', **machine):
     """The output of a session that must end with `status`."""
-    result = start(script, disk, **machine)
+    result = start(script, disk, arguments, **machine)
     if result.status != status:
         tap.fail(f'status {result.status}, expected {status}; output {tap.shorten(result.out)}; '
                  f'messages {tap.shorten(result.messages)}')
@@ -213,12 +217,49 @@ def _():
 @tap.case('session.the_allocators_show_what_they_hold_and_cost')
 def _():
     out = answer('slab\nslab file-node\nbuddy\nbench slab\nbench buddy\ncheck\n').decode()
-    # A node for each name, the directories among them, and the root.
-    nodes = len(FILES) + 1
-    tap.contains(out, f'\nfile-node         144 {nodes:8} {nodes:8} ')
+    tap.contains(out, f'\nfile-node         144 {NODES:8} {NODES:8} ')
     for part in ('cache file-node: objects of 144 bytes', 'order  block KiB', 'unit: ',
                  '\nbuddy, one frame: pair ', '\nheap     ok\n'):
         tap.contains(out, part)
+
+
+NODES = len(FILES) + 1  # the directories are among the files; and the root
+
+
+@tap.case('session.the_heap_has_the_profile_that_was_asked_for')
+def _():
+    expected = host_answer(['cksum'], 'big.bin')
+    for profile in ('plain', 'hardened', 'debug'):
+        out = answer('cksum big.bin\nslab\nslab file-node\nls\ncheck\n',
+                     arguments=f'heap={profile}')
+        tap.equal(out[:len(expected)], expected, f'the sum with heap={profile}')
+        for part in (f' KiB in magazines; profile {profile}\n', f' apart, profile {profile}, ',
+                     '\nheap     ok\n'):
+            tap.contains(out.decode(), part)
+    tap.contains(answer('slab\n').decode(), '; profile plain\n')
+
+
+@tap.case('session.a_debug_heap_says_who_holds_its_objects')
+def _():
+    out = answer('slab kmalloc-512\nslab file-node\n', arguments='heap=debug').decode()
+    empty, full = out.split('cache file-node:')
+    head = '\n objects  one of them         allocated in < called from\n'
+    tap.contains(empty, head + '       0  nothing is allocated\n')
+    holders = [line.split() for line in full.split(head)[1].splitlines()]
+    tap.equal(sum(int(holder[0]) for holder in holders), NODES, 'objects of all holders')
+    for holder in holders:
+        tap.contains(holder[1], '0x')
+        tap.contains(holder[2], 'tarfs_' if WORLD == 'qemu' else 'ashlar-hosted+0x')
+
+
+@tap.case('session.unknown_arguments_end_the_machine_and_say_which_there_are')
+def _():
+    for words in ('heap=', 'heap=hard', 'heap=debugdebugdebugdebug', 'heap=debug nonsense',
+                  'nonsense'):
+        result = start('', DISK, words)
+        tap.equal(result.status, 2, f'status of {words}')
+        tap.contains(result.out + result.messages, f'unknown arguments "{words}"; known: [heap='
+                     .encode())
 
 
 @tap.case('session.a_wrong_word_to_them_says_what_there_is')
