@@ -6,6 +6,9 @@
  *
  * Each function works pinned, on this CPU's struct, and leaves for what may take long: slabs are
  * given back and magazines made unpinned, as ash__chores.
+ *
+ * Statistics read the counts meanwhile: so what moves between magazines, depot and slabs is counted
+ * in both places for that time, never in none, where it would pass for objects in use.
  */
 #include "profiles.h"
 
@@ -88,17 +91,19 @@ static void note_count(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) 
 
 static void swap(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
     struct ash__slab_magazine *loaded = cpu->loaded;
+    struct ash__slab_magazine *previous = cpu->previous;
     note_count(cache, cpu);
-    set_loaded(cache, cpu, cpu->previous);
     set_previous(cpu, loaded);
+    set_loaded(cache, cpu, previous);
 }
 
 /* The loaded magazine becomes the previous one, whose place is free. */
 static void load(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
                  struct ash__slab_magazine *magazine) {
+    struct ash__slab_magazine *loaded = cpu->loaded;
     note_count(cache, cpu);
-    set_previous(cpu, cpu->loaded);
     set_loaded(cache, cpu, magazine);
+    set_previous(cpu, loaded);
     ash_store_relaxed(&cpu->exchanges, cpu->exchanges + 1);
 }
 
@@ -137,11 +142,11 @@ void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, boo
                     struct ash__chores *chores) {
     struct ash__slab_magazine *loaded = cpu->loaded, *previous = cpu->previous;
     note_count(cache, cpu);
-    set_loaded(cache, cpu, NULL);
-    set_previous(cpu, NULL);
     cpu->flush_done = ash_load_relaxed(&cache->flush_wanted);
     flush_one(cache, loaded, to_slabs, chores);
+    set_loaded(cache, cpu, NULL);
     flush_one(cache, previous, to_slabs, chores);
+    set_previous(cpu, NULL);
 }
 
 /* Another CPU has found no memory, or shrinks the cache. */
@@ -164,9 +169,12 @@ static bool load_whole(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) 
     if (cpu->previous_count != 0) {
         swap(cache, cpu);
     } else {
+        ash_store_relaxed(&cpu->previous_count, cache->capacity);
         struct ash__slab_magazine *full = ash__depot_take_full(&cache->depot, cpu->previous);
-        if (full == NULL)
+        if (full == NULL) {
+            ash_store_relaxed(&cpu->previous_count, 0u);
             return false;
+        }
         load(cache, cpu, full);
     }
     shuffle_loaded(cache, cpu);
@@ -179,6 +187,7 @@ static bool refill(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) {
         set_loaded(cache, cpu, ash__depot_take_empty(&cache->depot, NULL));
     if (cpu->loaded == NULL)
         return false;
+    ash__cpu_set_count(cache, cpu, cache->capacity);
     uint32_t count = ash__store_take(&cache->slabs, cpu->loaded->objects, cache->capacity);
     ash__cpu_set_count(cache, cpu, count);
     shuffle_loaded(cache, cpu);

@@ -206,6 +206,20 @@ static void ask(void) {
     EXPLORE_CHECK(stats.used <= 8 && stats.peak <= 8 && stats.hits <= stats.allocations);
 }
 
+/* Two are out when the third one of the batch goes from the CPU to the depot. */
+static void take_two_and_flush(void) {
+    uint64_t *first = take(&world.caches[0]), *second = take(&world.caches[0]);
+    ash_slab_cache_flush(&world.caches[0]);
+    give(&world.caches[0], first);
+    give(&world.caches[0], second);
+}
+
+static void ask_about_two(void) {
+    struct ash_slab_stats stats;
+    ash_slab_cache_get_stats(&world.caches[0], &stats);
+    EXPLORE_CHECK(stats.peak <= 2);
+}
+
 static void reclaim(void) {
     (void)ash_page_source_reclaim(&world.source);
 }
@@ -318,6 +332,11 @@ TEST_CASE(slab_orders, bulk_without_pages) {
 
 TEST_CASE(slab_orders, objects_are_set_aside) {
     explore_slab((struct explore_scenario){.bodies = {set_aside_and_use, take_four_and_give},
+                                           .preemptions = 2});
+}
+
+TEST_CASE(slab_orders, peak_is_of_objects_that_were_out) {
+    explore_slab((struct explore_scenario){.bodies = {take_two_and_flush, ask_about_two},
                                            .preemptions = 2});
 }
 

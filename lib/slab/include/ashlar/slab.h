@@ -174,8 +174,9 @@ uint32_t ash_slab_cache_reap(struct ash_slab_cache *cache);
  * other CPUs empty theirs into the slabs at their next way past the fast path. */
 uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache);
 
-/* Statistics. Exact while no other call runs. Else `used`, `peak`, `cached` and `frees`, which are
- * sums over CPUs, may be off by the magazines that go from one place to another meanwhile. */
+/* Statistics. Exact while no other call runs. Else `used`, `cached` and `frees`, which are sums over
+ * CPUs, may be off by what goes from one place to another meanwhile; `peak` rises only when two sums
+ * in a row say so. */
 struct ash_slab_stats {
     const char *name;
     uint32_t size_bytes;       /* as configured */
