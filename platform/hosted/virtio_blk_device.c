@@ -344,6 +344,7 @@ void fake_virtio_blk_init(struct fake_virtio_blk *blk, const struct fake_virtio_
     fill_defaults(&blk->config);
     struct fake_virtio_type type = {.device_id = DEVICE_ID,
                                     .queue_count = blk->config.queue_count,
+                                    .queues_feature = FAKE_VIRTIO_BLK_F_MQ,
                                     .features = offered(&blk->config),
                                     .field_count = ASH_ARRAY_LEN(fields),
                                     .execute = execute,

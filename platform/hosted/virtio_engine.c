@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio_engine.c: a device's life: status, features, configuration space, queue set-up,
- * interrupts, faults and the record of broken rules. The rings are virtio_split_ring.c.
+ * interrupts, faults and the record of broken rules. The rings are virtio_ring.c.
  */
 #include "hosted/virtio_engine.h"
 
@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "virtio_ring.h"
 
 /* The referee */
 
@@ -76,6 +78,15 @@ uint64_t fake_virtio_choose(struct fake_virtio *device, uint64_t limit) {
     return (device->random * UINT64_C(0x2545f4914f6cdd1d) >> 16) % limit;
 }
 
+const char *fake_virtio_fault_name(uint32_t kind) {
+    static const char *const names[] = {
+#define FAULT_NAME(id, name) #name,
+        FAKE_VIRTIO_FAULTS(FAULT_NAME)
+#undef FAULT_NAME
+    };
+    return kind < FAKE_VIRTIO_FAULT_KINDS ? names[kind] : NULL;
+}
+
 bool fake_virtio_lies(struct fake_virtio *device, enum fake_virtio_fault_kind kind,
                       uint64_t *value) {
     uint32_t occasion = device->occasions[kind]++;
@@ -102,6 +113,7 @@ static void reset(struct fake_virtio *device) {
         queue->ready = false;
         queue->size = 0;
         queue->desc = queue->avail = queue->used = 0;
+        queue->format = &fake_virtio_split_format;
         fake_virtio_ring_start(queue);
     }
     fake_virtio_acknowledge(device, device->interrupt_status);
@@ -377,6 +389,10 @@ bool fake_virtio_may_configure(struct fake_virtio *device, const struct fake_vir
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_LATE, "queue %u", queue->index);
     if (queue->ready)
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_WHILE_READY, "queue %u", queue->index);
+    if (queue->index != 0 &&
+        (device->accepted & device->type.queues_feature) != device->type.queues_feature)
+        fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_NOT_NEGOTIATED, "queue %u",
+                            queue->index);
     return !queue->ready;
 }
 
@@ -384,18 +400,19 @@ void fake_virtio_write_queue_size(struct fake_virtio *device, struct fake_virtio
                                   uint32_t size) {
     if (!fake_virtio_may_configure(device, queue))
         return;
-    if (!ash_is_pow2(size))
+    bool any = fake_virtio_has(device, FAKE_VIRTIO_F_RING_PACKED) && size != 0; /* 2.8.10.1 */
+    bool valid = any || ash_is_pow2(size);
+    if (!valid)
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_SIZE_POWER, "queue %u, size %u",
                             queue->index, size);
     if (size > queue->size_max)
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_SIZE_MAX, "queue %u, size %u of %u",
                             queue->index, size, queue->size_max);
-    queue->size = ash_is_pow2(size) && size <= queue->size_max ? (uint16_t)size : 0;
+    queue->size = valid && size <= queue->size_max ? (uint16_t)size : 0;
 }
 
-/* One of the three parts (2.7): where, how large, how aligned. False: unusable. */
-static bool check_part(struct fake_virtio *device, const struct fake_virtio_queue *queue,
-                       ash_paddr_t address, uint64_t size_bytes, uint64_t align) {
+bool fake_virtio_check_area(struct fake_virtio *device, const struct fake_virtio_queue *queue,
+                            ash_paddr_t address, uint64_t size_bytes, uint64_t align) {
     if (!ash_is_aligned(address, align)) {
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_ALIGNMENT,
                             "queue %u, 0x%llx is not aligned to %u", queue->index,
@@ -407,22 +424,6 @@ static bool check_part(struct fake_virtio *device, const struct fake_virtio_queu
                             queue->index, (uint32_t)size_bytes, (unsigned long long)address);
         return false;
     }
-    return true;
-}
-
-static bool check_parts(struct fake_virtio *device, const struct fake_virtio_queue *queue) {
-    /* The event fields exist with VIRTIO_F_EVENT_IDX alone; the table of 2.7 counts them always. */
-    uint64_t size = queue->size;
-    bool desc = check_part(device, queue, queue->desc, 16 * size, 16);
-    bool avail = check_part(device, queue, queue->avail, 6 + 2 * size, 2);
-    bool used = check_part(device, queue, queue->used, 6 + 8 * size, 4);
-    if (!desc || !avail || !used)
-        return false;
-    uint16_t flags;
-    guest_memory_load_u16(device->memory, queue->used, &flags);
-    if (flags != 0)
-        fake_virtio_violate(device, FAKE_VIRTIO_RULE_USED_FLAGS_NOT_ZERO, "queue %u, flags 0x%x",
-                            queue->index, flags);
     return true;
 }
 
@@ -440,64 +441,11 @@ void fake_virtio_write_queue_ready(struct fake_virtio *device, struct fake_virti
                             queue->index);
         return;
     }
-    if (!check_parts(device, queue))
+    bool packed = fake_virtio_has(device, FAKE_VIRTIO_F_RING_PACKED);
+    queue->format = packed ? &fake_virtio_packed_format : &fake_virtio_split_format;
+    if (!queue->format->check_areas(device, queue))
         return;
     fake_virtio_ring_start(queue);
     queue->ready = true;
-}
-
-/* Notifications from the driver (2.7.13.4) */
-
-static bool is_needless(struct fake_virtio *device, const struct fake_virtio_queue *queue,
-                        uint16_t idx) {
-    uint16_t wish;
-    if ((device->accepted & FAKE_VIRTIO_F_EVENT_IDX) == 0) {
-        guest_memory_load_u16(device->memory, queue->used, &wish);
-        return (wish & 1) != 0;
-    }
-    guest_memory_load_u16(device->memory, queue->used + 4 + 8u * queue->size, &wish);
-    return !fake_virtio_event_needed(wish, idx, queue->avail_notified);
-}
-
-void fake_virtio_notify(struct fake_virtio *device, uint32_t queue_index) {
-    struct fake_virtio_queue *queue = fake_virtio_queue(device, queue_index);
-    uint64_t value;
-    device->stats.notifications++;
-    if ((device->status & FAKE_VIRTIO_DRIVER_OK) == 0) {
-        fake_virtio_violate(device, FAKE_VIRTIO_RULE_NOTIFICATION_EARLY, "queue %u, status 0x%x",
-                            queue_index, device->status);
-        return;
-    }
-    if (queue == NULL) {
-        fake_virtio_violate(device, FAKE_VIRTIO_RULE_QUEUE_ABSENT, "notified queue %u",
-                            queue_index);
-        return;
-    }
-    if (!queue->ready) {
-        fake_virtio_violate(device, FAKE_VIRTIO_RULE_NOTIFICATION_NOT_READY, "queue %u",
-                            queue_index);
-        return;
-    }
-    uint16_t idx;
-    guest_memory_load_u16(device->memory, queue->avail + 2, &idx);
-    if (is_needless(device, queue, idx))
-        device->stats.notifications_needless++;
-    queue->avail_notified = idx;
-    if (!fake_virtio_lies(device, FAKE_VIRTIO_FAULT_NOTIFICATION_LOST, &value))
-        queue->awake = true;
-}
-
-void fake_virtio_check_notified(struct fake_virtio *device) {
-    if (device->silent || (device->status & FAKE_VIRTIO_DRIVER_OK) == 0)
-        return;
-    for (uint32_t i = 0; i < device->type.queue_count; i++) {
-        struct fake_virtio_queue *queue = &device->queues[i];
-        uint16_t idx;
-        if (!queue->ready || queue->awake ||
-            !guest_memory_load_u16(device->memory, queue->avail + 2, &idx) ||
-            idx == queue->avail_next)
-            continue;
-        fake_virtio_violate(device, FAKE_VIRTIO_RULE_NOTIFICATION_MISSING,
-                            "queue %u, avail.idx %u, fetched up to %u", i, idx, queue->avail_next);
-    }
+    fake_virtio_ring_use_early(device, queue);
 }

@@ -14,13 +14,13 @@
  *  - A broken rule of the ring sets DEVICE_NEEDS_RESET, and the device touches no ring until reset;
  *    any other one is recorded, and the device carries on.
  *
- * Source: virtio 1.2 (OASIS, 2022); sections are cited by their numbers there. Split rings,
- * VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX.
+ * Source: virtio 1.2 (OASIS, 2022); sections are cited by their numbers there. Split and packed
+ * rings, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX.
  *
  *       QueueNotify             order, latency             used_batch
- *   avail ring --FETCH--> pending --EXECUTE--> executed --RETIRE--> written --PUBLISH--> used.idx
+ *   avail ring --FETCH--> pending --EXECUTE--> executed --RETIRE--> written --PUBLISH--> used ring
  *                                                                               --INTERRUPT--> ISR
- *   Out of entries: ARM (avail_event or flags: "notify me"), look once more, sleep until notified.
+ *   Out of entries: ARM ("notify me"), look once more, sleep until notified.
  *
  * Limits: queues and their size below; a chain of at most queue-size elements.
  */
@@ -31,6 +31,7 @@
 #include <ashlar/list.h>
 
 #include "hosted/guest_memory.h"
+#include "hosted/virtio_policy.h"
 #include "hosted/virtio_rules.h"
 
 #ifdef __cplusplus
@@ -49,6 +50,7 @@ enum {
 #define FAKE_VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define FAKE_VIRTIO_F_EVENT_IDX     (UINT64_C(1) << 29)
 #define FAKE_VIRTIO_F_VERSION_1     (UINT64_C(1) << 32)
+#define FAKE_VIRTIO_F_RING_PACKED   (UINT64_C(1) << 34)
 
 /* Device status (2.1) and interrupt status (4.2.2). */
 enum {
@@ -60,73 +62,6 @@ enum {
     FAKE_VIRTIO_FAILED = 128,
     FAKE_VIRTIO_INTERRUPT_USED = 1,
     FAKE_VIRTIO_INTERRUPT_CONFIG = 2,
-};
-
-/* Policy */
-
-enum fake_virtio_order { FAKE_VIRTIO_FIFO, FAKE_VIRTIO_LIFO, FAKE_VIRTIO_RANDOM };
-
-enum fake_virtio_notify_rule {
-    FAKE_VIRTIO_NOTIFY_AS_ASKED, /* used_event or flags, exactly as 2.7.7.2 says */
-    FAKE_VIRTIO_NOTIFY_ALWAYS,   /* after every publication: early and spurious ones are legal */
-};
-
-/*
- * A lie, told at given occasions. Each kind has its own counter of occasions, from 0; the fault is
- * told at occasions first .. first + count - 1 (a count of 0 means 1).
- */
-enum fake_virtio_fault_kind {
-    /* Occasion: a used entry is written. The true entry is not. */
-    FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE,  /* id = value, or the queue size if value is 0 */
-    FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD,    /* id of an in-flight descriptor that begins no chain */
-    FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, /* id of a descriptor that the driver has not given */
-    FAKE_VIRTIO_FAULT_DUPLICATE,        /* the true entry, twice */
-    FAKE_VIRTIO_FAULT_LEN_TOO_LARGE,    /* len = writable bytes + value (1 if 0), saturating */
-    /* Occasion: used.idx is published. */
-    FAKE_VIRTIO_FAULT_IDX_JUMP, /* idx further by value (1 if 0) than entries written */
-    /* Occasion: a request is executed. */
-    FAKE_VIRTIO_FAULT_STATUS_ERROR,     /* status byte = value, nothing transferred */
-    FAKE_VIRTIO_FAULT_STATUS_UNWRITTEN, /* all as ever, but the status byte stays as it was */
-    FAKE_VIRTIO_FAULT_DEATH,       /* silent from here on; a reset revives it unless value is 1 */
-    FAKE_VIRTIO_FAULT_NEEDS_RESET, /* DEVICE_NEEDS_RESET, configuration interrupt, then silence */
-    /* Occasion: an interrupt is due. */
-    FAKE_VIRTIO_FAULT_INTERRUPT_LOST,
-    /* Occasion: a step. ISR gets the bits of value (none if 0), the line is pulsed. */
-    FAKE_VIRTIO_FAULT_INTERRUPT_SPURIOUS,
-    /* Occasion: the driver notifies. */
-    FAKE_VIRTIO_FAULT_NOTIFICATION_LOST,
-    /* Occasion: the configuration generation is read. It is another one each time. */
-    FAKE_VIRTIO_FAULT_CONFIG_CHURN,
-    /* Occasion: the driver sets FEATURES_OK. The bit does not stay. */
-    FAKE_VIRTIO_FAULT_FEATURES_REFUSED,
-    /* Occasion: status is read after a reset. It is not 0 yet. */
-    FAKE_VIRTIO_FAULT_RESET_SLOW,
-    FAKE_VIRTIO_FAULT_KINDS
-};
-
-#define FAKE_VIRTIO_FOREVER UINT32_MAX
-
-struct fake_virtio_fault {
-    enum fake_virtio_fault_kind kind;
-    uint32_t first, count;
-    uint64_t value;
-};
-
-/* All zero is the correct device: first in, first out, at once, one used entry per publication. */
-struct fake_virtio_policy {
-    enum fake_virtio_order order; /* in which fetched requests are executed */
-    bool shuffle_actions;         /* any possible ring action next, rather than the eager order */
-    uint32_t latency_steps;       /* steps from fetch to execution, at least */
-    uint32_t latency_spread;      /* and up to so many more, by chance */
-    uint32_t used_batch;          /* entries per used.idx update while there are more; 0: 1 */
-    enum fake_virtio_notify_rule notify;
-    uint64_t seed;
-    /* Where chance comes from, 0..limit-1; NULL: a generator from seed. A fuzzer gives its
-     * bytes. */
-    uint64_t (*choose)(void *context, uint64_t limit);
-    void *choose_context;
-    const struct fake_virtio_fault *faults; /* stay the caller's */
-    uint32_t fault_count;
 };
 
 /* Device type */
@@ -168,7 +103,8 @@ struct fake_virtio_config_field {
 struct fake_virtio_type {
     uint32_t device_id;
     uint32_t queue_count;
-    uint64_t features; /* what it offers, those of every device included */
+    uint64_t queues_feature; /* queues after the first exist only with it accepted; 0: always */
+    uint64_t features;       /* what it offers, those of every device included */
     struct fake_virtio_config_field fields[FAKE_VIRTIO_CONFIG_FIELDS_MAX];
     uint32_t field_count;
     /* Does the request; returns the bytes written into its writable part, from its start. */
@@ -181,36 +117,67 @@ struct fake_virtio_type {
 
 struct fake_virtio_request {
     struct ash_list node; /* in pending, executed, written or idle */
-    uint16_t head;
-    uint64_t due;    /* the step from which on it may be executed */
-    uint64_t digest; /* of its descriptors when fetched */
+    uint16_t id;          /* split: its head; packed: its buffer id */
+    uint16_t descriptors; /* of the ring, not of an indirect table */
+    uint16_t kept;        /* packed: the first of its kept descriptors */
+    uint64_t position;    /* packed: where in the ring it began */
+    uint64_t due, due_ns; /* the step and the time from which on it may be executed */
+    uint64_t digest;      /* of its descriptors when fetched */
     uint32_t used_len;
     uint64_t writable_bytes;
 };
+
+/* The engine's own shadow of which chain has a descriptor (head + 1, or 0), and the next of it. */
+struct fake_virtio_split {
+    uint16_t avail_seen; /* highest avail.idx read */
+    uint16_t owner[FAKE_VIRTIO_QUEUE_SIZE_MAX], owner_next[FAKE_VIRTIO_QUEUE_SIZE_MAX];
+};
+
+struct fake_virtio_descriptor {
+    ash_paddr_t addr;
+    uint32_t len;
+    uint16_t flags, link; /* link: next of a split ring, id of a packed one */
+};
+
+/* Copies of the descriptors in flight, because used ones are written over them in any order: lists
+ * through kept_next, free ones from kept_free on. */
+struct fake_virtio_packed {
+    struct fake_virtio_descriptor kept[FAKE_VIRTIO_QUEUE_SIZE_MAX];
+    uint16_t kept_next[FAKE_VIRTIO_QUEUE_SIZE_MAX], kept_free;
+    uint64_t ids[UINT16_MAX / 64 + 1]; /* buffer ids in flight, a bit each */
+    ash_paddr_t first_at;              /* of the first flags to be published; 0: there are none */
+    uint16_t first_flags;
+    bool spoiled; /* a lie was written where nothing was due */
+};
+
+struct fake_virtio_format; /* virtio_ring.h: split or packed */
 
 struct fake_virtio_queue {
     uint32_t index;
     uint16_t size_max, size;
     bool ready;
     ash_paddr_t desc, avail, used; /* Descriptor, Driver, Device Area */
+    const struct fake_virtio_format *format;
 
-    bool awake;              /* looks at the avail ring */
-    bool armed;              /* has asked to be notified */
-    uint16_t avail_seen;     /* highest avail.idx read */
-    uint16_t avail_next;     /* next entry to fetch */
-    uint16_t avail_notified; /* avail.idx at the last notification */
-    uint16_t used_next;      /* next entry to write */
-    uint16_t used_published; /* used.idx in memory */
-    uint16_t used_signalled; /* used.idx at the last interrupt decision */
+    bool awake; /* looks for available buffers */
+    bool armed; /* has asked to be notified */
+    /* Positions since the queue became ready: entries of split rings, descriptors of a packed one.
+     */
+    uint64_t avail_next;     /* to fetch next */
+    uint64_t avail_notified; /* offered at the last notification */
+    uint64_t used_next;      /* to write next */
+    uint64_t used_published; /* visible to the driver */
+    uint64_t used_signalled; /* visible at the last interrupt decision */
+    uint32_t unpublished;    /* used entries written, not visible yet */
     bool interrupt_undecided;
 
     struct ash_list pending, executed, written, idle;
     struct fake_virtio_request requests[FAKE_VIRTIO_QUEUE_SIZE_MAX];
-    uint32_t in_flight;
-    /* The engine's own shadow of which chain has a descriptor: head + 1, or 0; and the next of
-     * it. */
-    uint16_t owner[FAKE_VIRTIO_QUEUE_SIZE_MAX];
-    uint16_t owner_next[FAKE_VIRTIO_QUEUE_SIZE_MAX];
+    uint32_t in_flight, in_flight_descriptors;
+    union {
+        struct fake_virtio_split split;
+        struct fake_virtio_packed packed;
+    } ring;
 };
 
 struct fake_virtio_violation {
@@ -277,8 +244,11 @@ void fake_virtio_change_config(struct fake_virtio *device, uint32_t offset, cons
 /* Running */
 
 /* One ring action, or one step of waiting for a request's latency. False: nothing to do until the
- * driver acts. */
+ * driver acts or the policy's clock moves. */
 bool fake_virtio_step(struct fake_virtio *device);
+
+/* When the policy's clock lets the next request be executed; UINT64_MAX: none waits for it. */
+uint64_t fake_virtio_due_ns(const struct fake_virtio *device);
 
 /* Steps until there is nothing to do, at most `limit`; returns the steps that did something. */
 uint64_t fake_virtio_run(struct fake_virtio *device, uint64_t limit);
@@ -334,8 +304,6 @@ uint64_t fake_virtio_choose(struct fake_virtio *device, uint64_t limit); /* by t
 /* Whether an index that moved from `before` to `after` passed `event` (2.7.7.2, 2.7.10.2): it did
  * if `event` is one of before .. after - 1, modulo 2^16. */
 bool fake_virtio_event_needed(uint16_t event, uint16_t after, uint16_t before);
-/* virtio_split_ring.c: an empty ring, as when a queue becomes ready. */
-void fake_virtio_ring_start(struct fake_virtio_queue *queue);
 
 #ifdef __cplusplus
 }

@@ -11,11 +11,15 @@ struct liar {
 };
 
 /* A started device that tells one lie at the second occasion. */
-static struct liar liar(enum fake_virtio_fault_kind kind, uint64_t value) {
+static struct liar liar_with(uint64_t features, enum fake_virtio_fault_kind kind, uint64_t value) {
     struct liar l = {.raw = raw_new(NULL, SECTORS)};
     l.fault = (struct fake_virtio_fault){.kind = kind, .first = 1, .count = 1, .value = value};
-    raw_start(l.raw, RAW_ALL_FEATURES, SIZE);
+    raw_start(l.raw, features, SIZE);
     return l;
+}
+
+static struct liar liar(enum fake_virtio_fault_kind kind, uint64_t value) {
+    return liar_with(RAW_ALL_FEATURES, kind, value);
 }
 
 static void arm(struct liar *l) {
@@ -91,6 +95,89 @@ TEST_CASE(device_faults, used_idx_jumps_past_what_was_written) {
     arm(&l);
     CHECK_EQ(run_three(l.raw, ids, lens), 8);
     CHECK_EQ(raw_u16(l.raw, raw_used_at(l.raw) + 2), 503);
+}
+
+TEST_CASE(device_faults, id_of_another_request) {
+    struct liar l = liar(FAKE_VIRTIO_FAULT_ID_SWAPPED, 0);
+    check_second(&l, 6, 513);
+}
+
+TEST_CASE(device_faults, used_entry_in_the_wrong_place) {
+    struct liar l = liar(FAKE_VIRTIO_FAULT_USED_MISPLACED, 4);
+    check_second(&l, 0, 0); /* nobody wrote the second one */
+    CHECK_EQ(*raw_at(l.raw, raw_used_at(l.raw) + 4 + 8 * 5), 3);
+}
+
+TEST_CASE(device_faults, used_entry_that_nobody_offered) {
+    struct liar l = liar(FAKE_VIRTIO_FAULT_USED_UNOFFERED, 0);
+    uint32_t ids[8], lens[8];
+    arm(&l);
+    CHECK_EQ(run_three(l.raw, ids, lens), 4);
+    CHECK_EQ(ids[1], 3);
+    CHECK_EQ(ids[2], 0); /* it is back with the driver */
+    CHECK_EQ(ids[3], 6);
+}
+
+TEST_CASE(device_faults, used_entry_before_driver_ok) {
+    RAW_EACH_FORMAT(features) {
+        struct liar l = liar_with(features, FAKE_VIRTIO_FAULT_USED_EARLY, 9);
+        uint32_t id, len;
+        arm(&l);
+        for (uint32_t i = 0; i < 2; i++) {
+            raw_negotiate(l.raw, features);
+            raw_queue(l.raw, 0, SIZE);
+            CHECK_EQ(raw_used(l.raw, &id, &len), i == 1);
+        }
+        CHECK_EQ(id, 9);
+        CHECK_EQ(len, 1);
+    }
+}
+
+/* What a driver sees of the second used entry of three, and how many it sees at all. */
+static const struct {
+    enum fake_virtio_fault_kind kind;
+    uint64_t value;
+    uint32_t id, len, count;
+} packed_lies[] = {
+    {FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, 0, SIZE, 513, 2}, /* nobody knows where it goes on */
+    {FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, UINT32_MAX, UINT16_MAX, 513, 2},
+    {FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD, 0, 0, 513, 3},
+    {FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, 0, 0, 513, 3},
+    {FAKE_VIRTIO_FAULT_ID_SWAPPED, 0, 6, 513, 3},
+    {FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 0, 3, 514, 3},
+    {FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, UINT64_C(1) << 40, 3, UINT32_MAX, 3},
+    {FAKE_VIRTIO_FAULT_DUPLICATE, 0, 3, 513, 4},
+    {FAKE_VIRTIO_FAULT_USED_UNOFFERED, 0, 3, 513, 4},
+    {FAKE_VIRTIO_FAULT_USED_MISPLACED, 2, 0, 0, 1},
+    {FAKE_VIRTIO_FAULT_WRONG_WRAP, 0, 0, 0, 1},
+    {FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 3, 513, 2},
+};
+
+TEST_CASE(device_faults, lies_of_a_packed_ring_are_told_in_its_own_way) {
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(packed_lies); i++) {
+        uint32_t ids[8] = {0}, lens[8] = {0};
+        struct liar l = liar_with(RAW_PACKED, packed_lies[i].kind, packed_lies[i].value);
+        arm(&l);
+        uint32_t count = run_three(l.raw, ids, lens);
+        if (count != packed_lies[i].count || ids[1] != packed_lies[i].id ||
+            lens[1] != packed_lies[i].len)
+            test_fail(__FILE__, __LINE__, "%s: %u entries, the second: id %u, len %u",
+                      fake_virtio_fault_name(packed_lies[i].kind), count, ids[1], lens[1]);
+        CHECK_EQ(ids[0], 0);
+        CHECK_EQ(lens[0], 513);
+        raw_check_clean(l.raw); /* the driver is not blamed for the device's lies */
+        fake_virtio_set_policy(l.raw->device, &(struct fake_virtio_policy){.seed = 0});
+        raw_start(l.raw, RAW_PACKED, SIZE);
+        CHECK_EQ(run_three(l.raw, ids, lens), 3);
+        raw_check_clean(l.raw);
+    }
+}
+
+TEST_CASE(device_faults, each_kind_has_a_name) {
+    for (uint32_t kind = 0; kind < FAKE_VIRTIO_FAULT_KINDS; kind++)
+        CHECK(fake_virtio_fault_name(kind)[0] != '\0');
+    CHECK_STR_EQ(fake_virtio_fault_name(FAKE_VIRTIO_FAULT_IDX_JUMP), "idx_jump");
+    CHECK(fake_virtio_fault_name(FAKE_VIRTIO_FAULT_KINDS) == NULL);
 }
 
 TEST_CASE(device_faults, error_status_moves_no_data) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raw_driver.h: the tests' own tiny driver: builds split rings by hand, through the register
- * window, in a guest RAM that the test owns. It obeys the specification unless the test makes it
- * not.
+ * raw_driver.h: the tests' own tiny driver: builds rings by hand, through the register window, in a
+ * guest RAM that the test owns. It obeys the specification unless the test makes it not.
+ *
+ * Chains are built in a table of descriptors. On a split ring that is the Descriptor Area itself;
+ * on a packed one raw_offer copies them from there into the ring, the head as their buffer id: so
+ * one case serves both formats.
  */
 #ifndef ASHLAR_TESTS_RAW_DRIVER_H
 #define ASHLAR_TESTS_RAW_DRIVER_H
@@ -52,7 +55,12 @@ struct raw_driver {
     uint8_t *ram;
     uint64_t features; /* accepted */
     uint16_t size;
-    uint16_t avail_idx, avail_published, avail_notified, used_seen;
+    bool packed;
+    /* Positions: entries of split rings, descriptors of a packed one. */
+    uint64_t avail_idx, avail_published, avail_notified, used_seen;
+    uint16_t chain_lens[1024];  /* packed: by buffer id */
+    ash_paddr_t first_flags_at; /* packed: of what is not published yet; 0: nothing */
+    uint16_t first_flags;
     uint32_t rises; /* of the interrupt line */
     bool line;
 };
@@ -71,7 +79,12 @@ void raw_write(struct raw_driver *raw, uint32_t offset, uint32_t value);
 void raw_start(struct raw_driver *raw, uint64_t features, uint16_t size);
 void raw_negotiate(struct raw_driver *raw, uint64_t features);
 void raw_queue(struct raw_driver *raw, uint32_t index, uint16_t size);
-#define RAW_ALL_FEATURES UINT64_MAX
+#define RAW_PACKED       UINT64_MAX /* all that is offered */
+#define RAW_ALL_FEATURES (UINT64_MAX & ~FAKE_VIRTIO_F_RING_PACKED)
+/* What a case of both formats goes through. */
+#define RAW_EACH_FORMAT(features)                                        \
+    for (uint64_t features = RAW_ALL_FEATURES, format_ = 0; format_ < 2; \
+         features = RAW_PACKED, format_++)
 
 /* Guest memory, from the driver's side. */
 uint8_t *raw_at(struct raw_driver *raw, ash_paddr_t address);
@@ -85,6 +98,19 @@ ash_paddr_t raw_used_at(const struct raw_driver *raw);
 ash_paddr_t raw_used_event_at(const struct raw_driver *raw);
 ash_paddr_t raw_avail_event_at(const struct raw_driver *raw);
 
+/* The packed ring of queue 0: its descriptors by position, its event suppression structures. */
+ash_paddr_t raw_ring_at(const struct raw_driver *raw, uint64_t position);
+ash_paddr_t raw_driver_event_at(const struct raw_driver *raw);
+ash_paddr_t raw_device_event_at(const struct raw_driver *raw);
+bool raw_wrap(const struct raw_driver *raw, uint64_t position);
+uint16_t raw_avail_bits(const struct raw_driver *raw, uint64_t position); /* of flags */
+void raw_put(struct raw_driver *raw, uint64_t position, ash_paddr_t address, uint32_t len,
+             uint16_t id, uint16_t flags); /* as it is, available or not */
+
+bool raw_is_used(struct raw_driver *raw);
+/* Asks for an interrupt when the position is used; needs EVENT_IDX. */
+void raw_ask(struct raw_driver *raw, uint64_t position);
+
 /* Any descriptor anywhere (an indirect table's too). */
 void raw_desc(struct raw_driver *raw, ash_paddr_t at, ash_paddr_t address, uint32_t len,
               uint16_t flags, uint16_t next);
@@ -97,7 +123,7 @@ void raw_request(struct raw_driver *raw, uint16_t first, uint32_t type, uint64_t
 uint8_t raw_status(struct raw_driver *raw, uint16_t first);
 
 void raw_offer(struct raw_driver *raw, uint16_t head); /* into the avail ring, idx not yet */
-void raw_publish(struct raw_driver *raw);              /* avail.idx */
+void raw_publish(struct raw_driver *raw);              /* avail.idx, or the first flags */
 void raw_notify(struct raw_driver *raw);               /* QueueNotify, unconditionally */
 bool raw_kick(struct raw_driver *raw); /* publish, and notify as 2.7.10.1 says; true: notified */
 

@@ -124,6 +124,13 @@ static bool break_register_rule(struct raw_driver *raw, enum fake_virtio_rule ru
 
 static bool break_queue_rule(struct raw_driver *raw, enum fake_virtio_rule rule) {
     struct fake_virtio_blk_config two = {.queue_count = 2};
+    if (rule == FAKE_VIRTIO_RULE_QUEUE_NOT_NEGOTIATED) {
+        raw_power(raw, &two);
+        raw_negotiate(raw, RAW_ALL_FEATURES & ~FAKE_VIRTIO_BLK_F_MQ);
+        raw_write(raw, RAW_QUEUE_SEL, 1);
+        raw_write(raw, RAW_QUEUE_NUM, SIZE);
+        return true;
+    }
     if (rule == FAKE_VIRTIO_RULE_QUEUE_LATE) {
         raw_power(raw, &two);
         raw_start(raw, RAW_ALL_FEATURES, SIZE);
@@ -399,11 +406,18 @@ static bool is_fatal(enum fake_virtio_rule rule) {
            rule != FAKE_VIRTIO_RULE_DESC_FLAGS;
 }
 
+/* packed_rules.c breaks these. */
+static bool is_of_packed_rings(enum fake_virtio_rule rule) {
+    return rule >= FAKE_VIRTIO_RULE_RING_NOT_ZERO && rule <= FAKE_VIRTIO_RULE_EVENT_OFFSET;
+}
+
 TEST_CASE(device_rules, each_is_seen_when_it_alone_is_broken) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     for (uint32_t i = 0; i < FAKE_VIRTIO_RULE_COUNT; i++) {
         enum fake_virtio_rule rule = (enum fake_virtio_rule)i;
         const char *name = fake_virtio_rule_name(rule);
+        if (is_of_packed_rings(rule))
+            continue;
         raw_power(raw, NULL);
         if (!break_rule(raw, rule))
             test_fail(__FILE__, __LINE__, "nothing breaks %s", name);

@@ -242,6 +242,11 @@ static const struct lie {
     {{FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD, 5, 1, 0}, RESET, true},
     {{FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, 5, 1, 0}, RESET, true},
     {{FAKE_VIRTIO_FAULT_DUPLICATE, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_ID_SWAPPED, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_USED_MISPLACED, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_USED_UNOFFERED, 5, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_USED_EARLY, 0, 1, 0}, RESET, true},
+    {{FAKE_VIRTIO_FAULT_WRONG_WRAP, 0, 1, 0}, NOTHING, false}, /* split rings have no wrap */
     {{FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 5, 1, 0}, RESET, true},
     {{FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 5, 1, UINT32_MAX}, RESET, true},
     {{FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 1, 20}, RESET, true},
