@@ -41,24 +41,41 @@ static uint64_t take_in_chunk(struct ash_buddy *buddy, uint32_t order, uint32_t 
 
 /* Blocks of chunks. */
 
-static void set_chunks(struct ash_buddy *buddy, uint64_t chunk, uint32_t order, uint64_t bits) {
-    for (uint64_t end = chunk + (UINT64_C(1) << (order - CHUNK_ORDER)); chunk < end; chunk++) {
-        uint64_t claims = buddy->orders[chunk] & 0xff * CLAIM;
-        for (uint32_t w = 0; w < CHUNK_WORDS; w++)
-            word_store(buddy, chunk * CHUNK_WORDS + w, bits);
-        if (ASH_LIKELY(claims == 0))
-            ash__buddy_set_orders(buddy, chunk, bits & 0xff * ROWS);
-        else
-            ash__buddy_reindex_block(buddy, chunk * CHUNK_FRAMES, CHUNK_ORDER);
+static void set_words(struct ash_buddy *buddy, uint64_t chunk, uint64_t bits) {
+    uint64_t *words = &buddy->words[chunk * CHUNK_WORDS];
+#pragma GCC unroll 8
+    for (uint32_t w = 0; w < CHUNK_WORDS; w++)
+        ash_store_relaxed(&words[w], bits);
+}
+
+/* A wholly free chunk, which has no claims, becomes a wholly used one. */
+static void take_chunk(struct ash_buddy *buddy, uint64_t chunk, uint32_t hint) {
+    set_words(buddy, chunk, 0);
+    buddy->orders[chunk] = 0;
+    ash__buddy_set_hint(buddy, chunk, hint);
+    ash__buddy_move(buddy, chunk, CLASS_NONE);
+}
+
+/* The other way round; words may be claimed by now, of which nothing is held. */
+static void give_chunk(struct ash_buddy *buddy, uint64_t chunk) {
+    uint64_t orders = buddy->orders[chunk];
+    set_words(buddy, chunk, UINT64_MAX);
+    if (ASH_LIKELY(orders == 0)) {
+        buddy->orders[chunk] = 0xff * ROWS;
+        ash__buddy_move(buddy, chunk, CLASS_EMPTY);
+    } else {
+        ash__buddy_reindex_block(buddy, chunk * CHUNK_FRAMES, CHUNK_ORDER);
     }
 }
 
-static bool chunks_overlap(const struct ash_buddy *buddy, uint64_t chunk, uint32_t order) {
+static bool chunk_overlaps(const struct ash_buddy *buddy, uint64_t chunk) {
+    const uint64_t *words = &buddy->words[chunk * CHUNK_WORDS];
     uint64_t bits = 0;
-    for (uint64_t i = 0; i < words_in(order); i++) {
-        uint64_t word = chunk * CHUNK_WORDS + i;
-        bits |= buddy->words[word] | claimed_bits(buddy, word, UINT64_MAX);
-    }
+#pragma GCC unroll 8
+    for (uint32_t w = 0; w < CHUNK_WORDS; w++)
+        bits |= ash_load_relaxed(&words[w]); /* one by one, as they were stored */
+    for (uint32_t w = 0; ASH_UNLIKELY(buddy->orders[chunk] != 0) && w < CHUNK_WORDS; w++)
+        bits |= claimed_bits(buddy, chunk * CHUNK_WORDS + w, UINT64_MAX);
     return bits != 0;
 }
 
@@ -91,8 +108,7 @@ static uint64_t take_chunks(struct ash_buddy *buddy, uint32_t order, uint32_t hi
     if (chunk == NOWHERE)
         return NOWHERE;
     for (uint64_t c = chunk; c < chunk + len; c++)
-        ash__buddy_set_hint(buddy, c, hint);
-    set_chunks(buddy, chunk, order, 0);
+        take_chunk(buddy, c, hint);
     return chunk * CHUNK_FRAMES;
 }
 
@@ -105,9 +121,13 @@ uint64_t ash__buddy_take(struct ash_buddy *buddy, uint32_t order, uint32_t hint)
 }
 
 bool ash__buddy_give_chunks(struct ash_buddy *buddy, uint64_t place, uint32_t order) {
-    if (chunks_overlap(buddy, place / CHUNK_FRAMES, order))
-        return false;
-    set_chunks(buddy, place / CHUNK_FRAMES, order, UINT64_MAX);
+    uint64_t chunk = place / CHUNK_FRAMES, end = chunk + (UINT64_C(1) << (order - CHUNK_ORDER));
+    for (uint64_t c = chunk; c < end; c++) {
+        if (chunk_overlaps(buddy, c))
+            return false;
+    }
+    for (; chunk < end; chunk++)
+        give_chunk(buddy, chunk);
     map_pages_add(buddy, UINT64_C(1) << order);
     return true;
 }

@@ -7,13 +7,21 @@ ASH_EVENT_DEFINE(event_exhausted, "buddy.exhausted", "order,free_pages");
 /* Allocation */
 
 /* Takes a frame out of this CPU's cache. */
-static bool pop(struct ash_buddy_cpu *cpu, uint32_t hint, ash_pfn_t *first) {
-    struct ash_buddy_spot *spot = &cpu->spots[hint];
-    while (spot->held == 0) {
-        if (!ash__buddy_next_claim(cpu, hint))
+static bool pop(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint,
+                ash_pfn_t *first) {
+    struct ash_buddy_claim *claim = &cpu->claim[hint];
+    if (claim->hot != NOWHERE) {
+        *first = claim->hot;
+        ash_store_relaxed(&claim->hot, NOWHERE);
+        return true;
+    }
+    if (stack_pop(cpu, stack_of(cpu, hint, 0), first, 0))
+        return true;
+    while (claim->held == 0) {
+        if (!ash__buddy_next_claim(buddy, cpu, hint))
             return false;
     }
-    *first = spot_pop(spot, spot->held);
+    *first = claim_pop(claim, claim->held);
     return true;
 }
 
@@ -24,12 +32,12 @@ static bool refill_and_pop(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, u
         if (!ash__buddy_refill(buddy, cpu, hint))
             return false;
     }
-    return pop(cpu, hint, first);
+    return pop(buddy, cpu, hint, first);
 }
 
 static bool alloc_frame(struct ash_buddy *buddy, uint32_t hint, ash_pfn_t *first) {
     struct section section = section_enter(buddy);
-    bool found = cache_enter(section.cpu, CLOSED_BY_TAKER) && pop(section.cpu, hint, first);
+    bool found = cache_enter(section.cpu, CLOSED_BY_TAKER) && pop(buddy, section.cpu, hint, first);
     cache_leave(section.cpu);
     if (found) {
         section_leave(buddy, section);
@@ -97,10 +105,25 @@ alloc_slow(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *fi
     return 0;
 }
 
+/* Unmovable frames, as ash_buddy_alloc does the others. */
+static int __attribute__((noinline)) alloc_unmovable(struct ash_buddy *buddy, ash_pfn_t *first) {
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+    bool found =
+        cache_enter(cpu, UINT32_MAX) && claim_take(&cpu->claim[ASH_BUDDY_UNMOVABLE], first);
+    cache_leave(cpu);
+    ash_port_unpin();
+    return ASH_LIKELY(found) ? 0 : alloc_slow(buddy, 0, ASH_BUDDY_UNMOVABLE, first);
+}
+
 /* Orders 1..8, without the lock if that can be. Like free_stacked and free_in_cache kept out of the
  * callers, so that these save no registers. */
 static int __attribute__((noinline))
-alloc_stacked(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
+alloc_other(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
+    if (ASH_UNLIKELY(!is_stacked(order) || hint > ASH_BUDDY_UNMOVABLE))
+        return order == 0 && hint == ASH_BUDDY_UNMOVABLE ? alloc_unmovable(buddy, first)
+                                                         : alloc_slow(buddy, order, hint, first);
     uint32_t index;
     ash_port_pin(&index);
     struct ash_buddy_cpu *cpu = &buddy->cpus[index];
@@ -108,29 +131,20 @@ alloc_stacked(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t 
         cache_enter(cpu, UINT32_MAX) && stack_pop(cpu, stack_of(cpu, hint, order), first, order);
     cache_leave(cpu);
     ash_port_unpin();
-    if (ASH_LIKELY(found))
-        return 0;
-    return alloc_slow(buddy, order, hint, first);
+    return ASH_LIKELY(found) ? 0 : alloc_slow(buddy, order, hint, first);
 }
 
 ASH_HOT_ENTRY int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
                                   ash_pfn_t *first) {
-    uint32_t which = (uint32_t)hint, index;
-    if (order == 0 && which <= ASH_BUDDY_UNMOVABLE) {
-        ash_port_pin(&index);
-        struct ash_buddy_cpu *cpu = &buddy->cpus[index];
-        struct ash_buddy_spot *spot = &cpu->spots[which];
-        uint64_t held = 0;
-        if (cache_enter(cpu, UINT32_MAX) && ASH_LIKELY((held = spot->held) != 0))
-            *first = spot_pop(spot, held);
-        cache_leave(cpu);
-        ash_port_unpin();
-        if (ASH_LIKELY(held != 0))
-            return 0;
-    }
-    if (is_stacked(order) && which <= ASH_BUDDY_UNMOVABLE)
-        return alloc_stacked(buddy, order, which, first);
-    return alloc_slow(buddy, order, which, first);
+    if (ASH_UNLIKELY((order | (uint32_t)hint) != 0))
+        return alloc_other(buddy, order, (uint32_t)hint, first);
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+    bool found = cache_enter(cpu, UINT32_MAX) && claim_take(&cpu->claim[0], first);
+    cache_leave(cpu);
+    ash_port_unpin();
+    return ASH_LIKELY(found) ? 0 : alloc_slow(buddy, 0, 0, first);
 }
 
 /* Free */
@@ -163,44 +177,93 @@ refuse_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
                 pfn, order);
 }
 
-/* Begins another word of collected frees; false: there is no room. */
-static bool collect(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint64_t place) {
-    struct ash_buddy_spot *spot = &cpu->spots[SPOT_FREED];
-    if (spot->held != 0) {
-        if (cpu->freed_count == ASH_BUDDY__SPOTS_MAX)
+/* Adds a frame to those that go to the map; false: it is the last one, or there is no room. */
+static inline bool collect(struct ash_buddy_cpu *cpu, uint64_t place) {
+    uint64_t word = place / WORD_FRAMES, bit = UINT64_C(1) << place % WORD_FRAMES;
+    uint32_t count = cpu->freed_count;
+    struct ash_buddy_bits *entry = &cpu->freed[count];
+    if (count != 0 && entry[-1].word == word) {
+        entry--;
+        if ((entry->bits & bit) != 0)
             return false;
-        spot_copy(&cpu->freed[cpu->freed_count], spot);
-        ash_store_relaxed(&cpu->freed_count, cpu->freed_count + 1);
+        ash_store_relaxed(&entry->bits, entry->bits | bit);
+        return true;
     }
-    spot_over(buddy, spot, place / WORD_FRAMES, UINT64_C(1) << place % WORD_FRAMES);
+    if (count == ASH_BUDDY__FREED_MAX)
+        return false;
+    entry->word = word;
+    ash_store_relaxed(&entry->bits, bit);
+    cpu->freed_words |= UINT64_C(1) << word % 64;
+    ash_store_relaxed(&cpu->freed_count, count + 1);
     return true;
 }
 
-/* A frame that this CPU could hand out itself. */
-static bool own_cache_holds(const struct ash_buddy_cpu *cpu, ash_pfn_t pfn) {
-    bool held = false;
-    for (uint32_t s = 0; s <= SPOT_FREED; s++) {
-        uint64_t offset = pfn - cpu->spots[s].first;
-        held |= offset < WORD_FRAMES && (cpu->spots[s].held >> offset & 1) != 0;
+/* Has the map nothing as good to allocate from as a chunk of this class? */
+static inline bool is_best_class(const struct ash_buddy *buddy, uint32_t class, uint32_t hint) {
+    uint32_t sets = ash_load_relaxed(&buddy->nonempty) >> hint * 9 & 0x3fe;
+    return (sets & ((2u << class) - 1)) == 0;
+}
+
+static bool __attribute__((noinline)) is_collected(const struct ash_buddy_cpu *cpu, uint64_t word) {
+    if ((cpu->freed_words >> word % 64 & 1) == 0)
+        return false;
+    for (uint32_t i = 0; i < cpu->freed_count; i++) {
+        if (cpu->freed[i].word == word)
+            return true;
     }
-    return held;
+    return false;
+}
+
+static inline bool claim_has(const struct ash_buddy_claim *claim, ash_pfn_t pfn) {
+    uint64_t offset = pfn - claim->first;
+    return claim->hot == pfn || (offset < WORD_FRAMES && (claim->held >> offset & 1) != 0);
 }
 
 /*
- * In the cache: a frame goes to the word that the last ones came from or went to, or begins another
- * one. False: it needs a closer look.
+ * In the cache: a frame of a chunk that is fuller than all that the map has left is the next one to
+ * be allocated; others are collected. False: it needs a closer look.
  */
 static inline bool free_to_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
                                  ash_pfn_t first) {
-    if (spot_push(&cpu->spots[SPOT_FREED], first) ||
-        spot_push(&cpu->spots[ASH_BUDDY_UNMOVABLE], first) ||
-        spot_push(&cpu->spots[ASH_BUDDY_MOVABLE], first))
-        return true;
     const struct ash_buddy_span *span = span_of(buddy, first, 1);
-    if (span == NULL || own_cache_holds(cpu, first))
+    if (span == NULL || claim_has(&cpu->claim[0], first) || claim_has(&cpu->claim[1], first))
         return false;
     uint64_t place = place_of(span, first);
-    return !is_free_in_map(buddy, place) && collect(buddy, cpu, place);
+    uint8_t class = ash_load_relaxed(&buddy->classes[place / CHUNK_FRAMES]);
+    uint32_t hint = class >> HINT_SHIFT;
+    struct ash_buddy_claim *claim = &cpu->claim[hint];
+    struct ash_buddy_stack *stack = stack_of(cpu, hint, 0);
+    if (is_free_in_map(buddy, place) || (stack->count != 0 && stack_has(stack, first)))
+        return false;
+    if (stack->count == ASH_BUDDY__STACK_MAX || !is_best_class(buddy, class & CLASS_MASK, hint) ||
+        is_collected(cpu, place / WORD_FRAMES))
+        return collect(cpu, place);
+    if (claim->hot == NOWHERE)
+        ash_store_relaxed(&claim->hot, first);
+    else
+        stack_push(cpu, stack, first, 0);
+    return true;
+}
+
+/* The same for the commonest case, a movable frame. False: it is another one. */
+static inline bool free_to_hot(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
+                               ash_pfn_t first) {
+    struct ash_buddy_claim *claim = &cpu->claim[ASH_BUDDY_MOVABLE];
+    if (claim->hot != NOWHERE || stack_of(cpu, ASH_BUDDY_MOVABLE, 0)->count != 0)
+        return false;
+    const struct ash_buddy_span *span = span_of(buddy, first, 1);
+    if (ASH_UNLIKELY(span == NULL))
+        return false;
+    uint64_t place = place_of(span, first), word = place / WORD_FRAMES;
+    uint32_t class = ash_load_relaxed(&buddy->classes[place / CHUNK_FRAMES]);
+    if (class >= 1u << HINT_SHIFT || !is_best_class(buddy, class, 0) ||
+        (cpu->freed_words >> word % 64 & 1) != 0)
+        return false;
+    if (ASH_UNLIKELY(is_free_in_map(buddy, place) || claim_has(&cpu->claim[0], first) ||
+                     claim_has(&cpu->claim[1], first)))
+        return false;
+    ash_store_relaxed(&claim->hot, first);
+    return true;
 }
 
 /* False: the frame is free already, or in no region. */
@@ -297,6 +360,16 @@ free_in_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t firs
         free_slow(buddy, first, 0);
 }
 
+static void __attribute__((noinline))
+free_elsewhere(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t first) {
+    if (!free_to_hot(buddy, cpu, first)) {
+        free_in_cache(buddy, cpu, first);
+        return;
+    }
+    cache_leave(cpu);
+    ash_port_unpin();
+}
+
 /* Orders 1..8, without the lock if that can be. */
 static void __attribute__((noinline))
 free_stacked(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
@@ -315,22 +388,26 @@ free_stacked(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
 }
 
 ASH_HOT_ENTRY void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) {
-    if (order == 0) {
-        uint32_t index;
-        ash_port_pin(&index);
-        struct ash_buddy_cpu *cpu = &buddy->cpus[index];
-        bool open = cache_enter(cpu, UINT32_MAX);
-        if (ASH_LIKELY(open) && !spot_push(&cpu->spots[ASH_BUDDY_MOVABLE], first)) {
-            free_in_cache(buddy, cpu, first);
-            return;
-        }
+    if (ASH_UNLIKELY(order != 0)) {
+        if (is_stacked(order))
+            free_stacked(buddy, first, order);
+        else
+            free_slow(buddy, first, order);
+        return;
+    }
+    uint32_t index;
+    ash_port_pin(&index);
+    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
+    if (ASH_UNLIKELY(!cache_enter(cpu, UINT32_MAX))) {
         cache_leave(cpu);
         ash_port_unpin();
-        if (ASH_LIKELY(open))
-            return;
-    }
-    if (is_stacked(order))
-        free_stacked(buddy, first, order);
-    else
         free_slow(buddy, first, order);
+        return;
+    }
+    if (ASH_UNLIKELY(!claim_push(&cpu->claim[ASH_BUDDY_MOVABLE], first))) {
+        free_elsewhere(buddy, cpu, first);
+        return;
+    }
+    cache_leave(cpu);
+    ash_port_unpin();
 }

@@ -22,7 +22,6 @@ enum {
     CHUNK_FRAMES = 512,
     CHUNK_ORDER = 9,
     WORD_ORDER = 6,
-    SPOT_FREED = 2,      /* of cpu->spots; 0 and 1 are the hints */
     CLAIM_FRAMES = 64,   /* a CPU's cache is filled up to this */
     STACK_FRAMES = 32,   /* an allocation takes up to this from the map, for itself and a stack */
     CLOSED_BY_TAKER = 1, /* of cpu->closed */
@@ -94,12 +93,10 @@ static inline uint32_t groups_of(uint32_t whole_words, uint32_t order) {
 }
 
 static inline uint32_t class_of_orders(uint64_t orders) {
-    uint32_t whole = row_of(orders, WORD_ORDER);
-    if (whole != 0)
-        return 7u + (groups_of(whole, 7) != 0) + (groups_of(whole, 8) != 0) +
-               (groups_of(whole, 9) != 0);
-    orders &= ~(0xff * CLAIM);
-    return orders == 0 ? (uint32_t)CLASS_NONE : (71 - ash_clz64(orders)) >> 3;
+    uint32_t whole = row_of(orders, WORD_ORDER), pairs = whole & whole >> 1 & 0x55;
+    uint32_t fours = pairs & pairs >> 2 & 0x11;
+    orders &= ~(0xff * CLAIM); /* CLZ64(0) is 64 */
+    return ((71 - ash_clz64(orders)) >> 3) + (pairs != 0) + (fours != 0) + (whole == 0xff);
 }
 
 /* Words that a block has frames in, and which frames of each. */
@@ -145,14 +142,14 @@ static inline uint32_t stack_limit(uint32_t order) {
     return order < CHUNK_ORDER - 1 ? ASH_BUDDY__STACK_MAX : ASH_BUDDY__STACK_MAX / 2 + 1;
 }
 
-/* Orders 1..8: blocks that a CPU's cache may hold. */
+/* Orders 1..8: blocks that come from and go to the CPU's stacks. */
 static inline bool is_stacked(uint32_t order) {
     return order - 1 < CHUNK_ORDER - 1;
 }
 
 static inline struct ash_buddy_stack *stack_of(struct ash_buddy_cpu *cpu, uint32_t hint,
                                                uint32_t order) {
-    return &cpu->stacks[hint * 8 + order - 1];
+    return &cpu->stacks[hint * 9 + order];
 }
 
 static inline void stack_push(struct ash_buddy_cpu *cpu, struct ash_buddy_stack *stack,
@@ -271,49 +268,65 @@ static inline void cache_leave(struct ash_buddy_cpu *cpu) {
     ash_store_release(&cpu->busy, 0u);
 }
 
-/* Takes a frame; the spot must hold one. */
-static inline ash_pfn_t spot_pop(struct ash_buddy_spot *spot, uint64_t held) {
-    ash_store_relaxed(&spot->held, held & (held - 1));
-    return spot->first + ash_ctz64(held);
-}
-
-/* Puts a freed frame; false if it is none of the spot's frames, or one that is free already. */
-static inline bool spot_push(struct ash_buddy_spot *spot, ash_pfn_t pfn) {
-    uint64_t offset = pfn - spot->first;
-    if (offset >= WORD_FRAMES)
+static inline bool claim_take(struct ash_buddy_claim *claim, ash_pfn_t *first) {
+    ash_pfn_t hot = claim->hot;
+    if (ASH_LIKELY(hot != NOWHERE)) {
+        ash_store_relaxed(&claim->hot, NOWHERE);
+        *first = hot;
+        return true;
+    }
+    uint64_t held = claim->held;
+    if (ASH_UNLIKELY(held == 0))
         return false;
-    uint64_t bit = UINT64_C(1) << offset, held = spot->held;
-    if (ASH_UNLIKELY(((held | spot->edge | ash_load_relaxed(spot->word)) & bit) != 0))
-        return false;
-    ash_store_relaxed(&spot->held, held | bit);
+    ash_store_relaxed(&claim->held, held & (held - 1));
+    *first = claim->first + ash_ctz64(held);
     return true;
 }
 
-static inline void spot_over(struct ash_buddy *buddy, struct ash_buddy_spot *spot, uint64_t word,
-                             uint64_t held) {
-    const struct ash_buddy_span *span = span_of_place(buddy, word * WORD_FRAMES);
-    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES, end = span->first + span->len_pages;
+/* Takes a frame; the claim must hold one. */
+static inline ash_pfn_t claim_pop(struct ash_buddy_claim *claim, uint64_t held) {
+    ash_store_relaxed(&claim->held, held & (held - 1));
+    return claim->first + ash_ctz64(held);
+}
+
+/* Puts a freed frame; false if it is none of the word's, or one that is free already. */
+static inline bool claim_push(struct ash_buddy_claim *claim, ash_pfn_t pfn) {
+    uint64_t offset = pfn - claim->first, hot = claim->hot, held = claim->held;
+    if (ASH_UNLIKELY(offset >= WORD_FRAMES))
+        return false;
+    if (ASH_UNLIKELY((held | claim->barred | ash_load_relaxed(claim->word)) >> offset & 1))
+        return false;
+    if (ASH_LIKELY(hot == NOWHERE)) {
+        ash_store_relaxed(&claim->hot, pfn);
+        return true;
+    }
+    if (ASH_UNLIKELY(hot == pfn))
+        return false;
+    ash_store_relaxed(&claim->held, held | UINT64_C(1) << offset);
+    return true;
+}
+
+/* The frames of a word that are outside its region. */
+static inline uint64_t edge_of(const struct ash_buddy_span *span, ash_pfn_t first) {
+    ash_pfn_t end = span->first + span->len_pages;
     uint64_t edge = 0;
     if (first < span->first)
         edge = (UINT64_C(1) << (span->first - first)) - 1;
     if (end - first < WORD_FRAMES)
         edge |= UINT64_MAX << (end - first);
-    ash_store_relaxed(&spot->first, first);
-    spot->word = &buddy->words[word];
-    spot->edge = edge;
-    ash_store_relaxed(&spot->held, held);
-}
-
-static inline void spot_copy(struct ash_buddy_spot *spot, const struct ash_buddy_spot *from) {
-    ash_store_relaxed(&spot->first, from->first);
-    spot->word = from->word;
-    spot->edge = from->edge;
-    ash_store_release(&spot->held, from->held); /* after `first`: see claim_held */
+    return edge;
 }
 
 /* map.c: the index over the words. All under the lock. */
 
-void ash__buddy_set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t orders);
+void ash__buddy_move(struct ash_buddy *buddy, uint64_t chunk, uint32_t class);
+
+static inline void set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t orders) {
+    uint32_t class = class_of_orders(orders);
+    buddy->orders[chunk] = orders;
+    if (ASH_UNLIKELY(class != (buddy->classes[chunk] & CLASS_MASK)))
+        ash__buddy_move(buddy, chunk, class);
+}
 
 /* `orders` of the word's chunk as they should be; a claimed word has nothing. */
 static inline uint64_t orders_with(const struct ash_buddy *buddy, uint64_t orders, uint64_t word) {
@@ -325,9 +338,8 @@ static inline uint64_t orders_with(const struct ash_buddy *buddy, uint64_t order
 
 /* Makes the index say what the word holds. */
 static inline void reindex(struct ash_buddy *buddy, uint64_t word) {
-    uint64_t orders = buddy->orders[word / CHUNK_WORDS], now = orders_with(buddy, orders, word);
-    if (now != orders)
-        ash__buddy_set_orders(buddy, word / CHUNK_WORDS, now);
+    uint64_t chunk = word / CHUNK_WORDS;
+    set_orders(buddy, chunk, orders_with(buddy, buddy->orders[chunk], word));
 }
 void ash__buddy_reindex_block(struct ash_buddy *buddy, uint64_t place, uint32_t order);
 void ash__buddy_set_hint(struct ash_buddy *buddy, uint64_t chunk, uint32_t hint);
@@ -379,7 +391,7 @@ void ash__buddy_return_all(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu);
 bool ash__buddy_close_others(struct ash_buddy *buddy, const struct ash_buddy_cpu *self, bool all);
 void ash__buddy_open_others(struct ash_buddy *buddy);
 /* In the cache: the next claimed word becomes the one to allocate from. False: none is left. */
-bool ash__buddy_next_claim(struct ash_buddy_cpu *cpu, uint32_t hint);
+bool ash__buddy_next_claim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint);
 /* Under the lock: which of these frames of a word lie in CPUs' caches to be allocated from. */
 uint64_t ash__buddy_claims_of(const struct ash_buddy *buddy, uint64_t word, uint64_t bits);
 static inline uint64_t claimed_bits(const struct ash_buddy *buddy, uint64_t word, uint64_t bits) {

@@ -79,7 +79,7 @@ static bool piece_of_stacks(const struct ash_buddy *buddy, const struct ash_budd
     *piece = (struct piece){0, 0};
     if (cpu->stacked_pages == 0 || s >= ASH_ARRAY_LEN(cpu->stacks))
         return false;
-    uint32_t order = s % 8 + 1;
+    uint32_t order = s % 9;
     if (b >= cpu->stacks[s].count || w >= words_in(order))
         return true;
     ash_pfn_t first = cpu->stacks[s].blocks[b];
@@ -88,26 +88,42 @@ static bool piece_of_stacks(const struct ash_buddy *buddy, const struct ash_budd
     return true;
 }
 
+static struct piece piece_of_claim(const struct ash_buddy *buddy,
+                                   const struct ash_buddy_claim *claim, bool hot) {
+    const struct ash_buddy_span *span = hot ? span_of(buddy, claim->hot, 1) : NULL;
+    if (hot && claim->hot != NOWHERE && span == NULL)
+        return (struct piece){UINT64_MAX, 1};
+    if (span != NULL) {
+        uint64_t place = place_of(span, claim->hot);
+        return (struct piece){place / WORD_FRAMES, UINT64_C(1) << place % WORD_FRAMES};
+    }
+    if (hot || claim->held == 0)
+        return (struct piece){0, 0};
+    return (struct piece){(uint64_t)(claim->word - buddy->words), claim->held};
+}
+
 /* Number `i` of a CPU's pieces: spots, claims, collected frames, stacks; bits 0 where nothing is
  * held. False: there are no more. */
 static bool piece_of(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu, uint32_t i,
                      struct piece *piece) {
-    enum { CLAIMS = 3, FREED = CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX };
-    const struct ash_buddy_spot *spot = NULL;
-    if (i >= FREED + ASH_BUDDY__SPOTS_MAX)
-        return piece_of_stacks(buddy, cpu, i - FREED - ASH_BUDDY__SPOTS_MAX, piece);
+    enum { CLAIMS = 4, FREED = CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX };
+    const struct ash_buddy_bits *entry = NULL;
+    if (i >= FREED + ASH_BUDDY__FREED_MAX)
+        return piece_of_stacks(buddy, cpu, i - FREED - ASH_BUDDY__FREED_MAX, piece);
     if (i < CLAIMS) {
-        spot = &cpu->spots[i];
-    } else if (i < FREED) {
+        *piece = piece_of_claim(buddy, &cpu->claim[i / 2], i % 2 != 0);
+        return true;
+    }
+    if (i < FREED) {
         uint32_t hint = (i - CLAIMS) / ASH_BUDDY__CLAIMS_MAX;
         uint32_t at = (i - CLAIMS) % ASH_BUDDY__CLAIMS_MAX;
-        spot = at < cpu->claim_count[hint] ? &cpu->claims[hint][at] : NULL;
+        entry = at < cpu->claim_count[hint] ? &cpu->claims[hint][at] : NULL;
     } else {
-        spot = i - FREED < cpu->freed_count ? &cpu->freed[i - FREED] : NULL;
+        entry = i - FREED < cpu->freed_count ? &cpu->freed[i - FREED] : NULL;
     }
     *piece = (struct piece){0, 0};
-    if (spot != NULL && spot->held != 0)
-        *piece = (struct piece){(uint64_t)(spot->word - buddy->words), spot->held};
+    if (entry != NULL && entry->bits != 0)
+        *piece = (struct piece){entry->word, entry->bits};
     return true;
 }
 
@@ -172,7 +188,7 @@ static const char *check_claims(const struct ash_buddy *buddy, const struct ash_
             cpu->claim_at[hint] > cpu->claim_count[hint])
             return "I4: more claims than there is room for";
         for (uint32_t i = 0; i < cpu->claim_count[hint]; i++) {
-            uint64_t word = (uint64_t)(cpu->claims[hint][i].word - buddy->words);
+            uint64_t word = cpu->claims[hint][i].word;
             if (word >= buddy->chunk_count * CHUNK_WORDS ||
                 (buddy->orders[word / CHUNK_WORDS] & CLAIM << word % CHUNK_WORDS) == 0)
                 return "I4: a claimed word is not marked as claimed";
@@ -180,7 +196,7 @@ static const char *check_claims(const struct ash_buddy *buddy, const struct ash_
         *claims += cpu->claim_count[hint];
         *pages += cpu->claimed_pages[hint];
     }
-    if (cpu->freed_count > ASH_BUDDY__SPOTS_MAX)
+    if (cpu->freed_count > ASH_BUDDY__FREED_MAX)
         return "I6: more collected frees than there is room for";
     return NULL;
 }
@@ -189,7 +205,7 @@ static const char *check_stacks(const struct ash_buddy *buddy, const struct ash_
     uint64_t pages = 0;
     for (uint32_t s = 0; s < ASH_ARRAY_LEN(cpu->stacks); s++) {
         const struct ash_buddy_stack *stack = &cpu->stacks[s];
-        uint32_t order = s % 8 + 1;
+        uint32_t order = s % 9;
         uint64_t len = UINT64_C(1) << order;
         if (stack->count > stack_limit(order))
             return "I5: more blocks in a stack than there is room for";

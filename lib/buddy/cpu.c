@@ -11,18 +11,20 @@
 
 #define EMPTY_FIRST (UINT64_MAX - 63) /* of a spot: no valid frame is in it */
 
-static void spot_clear(struct ash_buddy *buddy, struct ash_buddy_spot *spot) {
-    ash_store_relaxed(&spot->held, UINT64_C(0));
-    ash_store_relaxed(&spot->first, EMPTY_FIRST);
-    spot->word = buddy->words;
-    spot->edge = UINT64_MAX;
+static void claim_clear(struct ash_buddy *buddy, struct ash_buddy_claim *claim) {
+    ash_store_relaxed(&claim->held, UINT64_C(0));
+    ash_store_relaxed(&claim->first, EMPTY_FIRST);
+    claim->word = buddy->words;
+    claim->barred = UINT64_MAX;
 }
 
 void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed) {
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
         buddy->cpus[i].closed = always_closed ? CLOSED_ALWAYS : 0;
-        for (uint32_t s = 0; s <= SPOT_FREED; s++)
-            spot_clear(buddy, &buddy->cpus[i].spots[s]);
+        for (uint32_t hint = 0; hint < 2; hint++) {
+            buddy->cpus[i].claim[hint].hot = NOWHERE;
+            claim_clear(buddy, &buddy->cpus[i].claim[hint]);
+        }
         for (uint32_t s = 0; s < ASH_ARRAY_LEN(buddy->cpus[i].stacks); s++) {
             for (uint32_t b = 0; b < ASH_BUDDY__STACK_MAX; b++)
                 buddy->cpus[i].stacks[s].blocks[b] = NOWHERE;
@@ -37,11 +39,14 @@ void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed) {
  * the spot; the spot goes on to other claims, but does not come back to this one while the lock is
  * held: so it was this one's all the time if it is before and after.
  */
-static uint64_t claim_held(const struct ash_buddy_spot *spot, const struct ash_buddy_spot *claim) {
-    uint64_t held = ash_load_acquire(&claim->held);
-    if (ash_load_acquire(&spot->first) == claim->first) {
-        uint64_t more = ash_load_acquire(&spot->held);
-        if (ash_load_relaxed(&spot->first) == claim->first)
+static uint64_t claim_held(const struct ash_buddy_claim *claim, const struct ash_buddy_bits *entry,
+                           ash_pfn_t first) {
+    uint64_t held = ash_load_acquire(&entry->bits);
+    if (ash_load_acquire(&claim->first) == first) {
+        uint64_t more = ash_load_acquire(&claim->held), hot = ash_load_relaxed(&claim->hot) - first;
+        if (hot < WORD_FRAMES)
+            more |= UINT64_C(1) << hot;
+        if (ash_load_relaxed(&claim->first) == first)
             held |= more;
     }
     return held;
@@ -51,9 +56,10 @@ uint64_t ash__buddy_claims_of(const struct ash_buddy *buddy, uint64_t word, uint
     for (uint32_t i = 0; i < 2 * ASH_PORT_CPUS_MAX; i++) {
         const struct ash_buddy_cpu *cpu = &buddy->cpus[i / 2];
         for (uint32_t c = 0; c < ash_load_relaxed(&cpu->claim_count[i % 2]); c++) {
-            const struct ash_buddy_spot *claim = &cpu->claims[i % 2][c];
-            if (claim->word == &buddy->words[word])
-                return claim_held(&cpu->spots[i % 2], claim) & bits;
+            const struct ash_buddy_bits *entry = &cpu->claims[i % 2][c];
+            if (entry->word == word)
+                return bits &
+                       claim_held(&cpu->claim[i % 2], entry, pfn_of(buddy, word * WORD_FRAMES));
         }
     }
     return 0;
@@ -61,7 +67,7 @@ uint64_t ash__buddy_claims_of(const struct ash_buddy *buddy, uint64_t word, uint
 
 /* Frames of a word become free in the map. Those that are free already are a caller's fault, to be
  * reported when the lock is dropped. */
-static void set_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
+static inline void set_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
     uint64_t old = buddy->words[word];
     uint64_t clash = bits & (old | claimed_bits(buddy, word, bits));
     if (ASH_UNLIKELY(clash != 0)) {
@@ -77,18 +83,22 @@ static void give_bits(struct ash_buddy *buddy, uint64_t word, uint64_t bits) {
     reindex(buddy, word);
 }
 
-static void give_spot(struct ash_buddy *buddy, const struct ash_buddy_spot *spot) {
-    give_bits(buddy, (uint64_t)(spot->word - buddy->words), spot->held);
+/* Has an aligned run of frames that became free made a larger block in its word than it had? */
+static inline bool has_grown(const struct ash_buddy *buddy, uint64_t word, uint64_t run) {
+    uint64_t column = buddy->orders[word / CHUNK_WORDS] >> word % CHUNK_WORDS & ROWS;
+    uint32_t order = (71 - ash_clz64(column)) >> 3; /* the next larger one's */
+    if (ASH_UNLIKELY(order > WORD_ORDER))
+        return false; /* all is free, and the run was too */
+    uint64_t len = UINT64_C(1) << order;
+    uint64_t block = (UINT64_MAX >> (64 - len)) << (ash_ctz64(run) & ~(len - 1));
+    return (~buddy->words[word] & block) == 0;
 }
 
-void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
-    for (uint32_t i = 0; i < cpu->freed_count; i++)
-        give_spot(buddy, &cpu->freed[i]);
-    ash_store_relaxed(&cpu->freed_count, 0u);
-    if (cpu->spots[SPOT_FREED].held != 0) {
-        give_spot(buddy, &cpu->spots[SPOT_FREED]);
-        spot_clear(buddy, &cpu->spots[SPOT_FREED]);
-    }
+/* The same of such a run: most make nothing larger, and the index stays as it is. */
+static inline void give_run(struct ash_buddy *buddy, uint64_t word, uint64_t run) {
+    set_bits(buddy, word, run);
+    if (has_grown(buddy, word, run))
+        reindex(buddy, word);
 }
 
 /* The oldest blocks of a stack go to the map. */
@@ -97,8 +107,12 @@ void ash__buddy_unstack(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint
     struct ash_buddy_stack *stack = stack_of(cpu, hint, order);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t place = place_of(span_of(buddy, stack->blocks[i], 1), stack->blocks[i]);
+        if (order <= WORD_ORDER) {
+            give_run(buddy, place / WORD_FRAMES, word_mask(order) << place % WORD_FRAMES);
+            continue;
+        }
         for (uint64_t w = 0; w < words_in(order); w++)
-            set_bits(buddy, place / WORD_FRAMES + w, word_mask(order) << place % WORD_FRAMES);
+            set_bits(buddy, place / WORD_FRAMES + w, UINT64_MAX);
         ash__buddy_reindex_block(buddy, place, order);
     }
     for (uint32_t i = 0; i < ASH_BUDDY__STACK_MAX; i++)
@@ -107,32 +121,63 @@ void ash__buddy_unstack(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint
     ash_store_relaxed(&cpu->stacked_pages, cpu->stacked_pages - (count << order));
 }
 
+static inline void give_collected(struct ash_buddy *buddy, const struct ash_buddy_bits *entry) {
+    if ((entry->bits & (entry->bits - 1)) == 0)
+        give_run(buddy, entry->word, entry->bits);
+    else
+        give_bits(buddy, entry->word, entry->bits);
+}
+
+void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
+    for (uint32_t i = 0; i < cpu->freed_count; i++)
+        give_collected(buddy, &cpu->freed[i]);
+    ash_store_relaxed(&cpu->freed_count, 0u);
+    cpu->freed_words = 0;
+    for (uint32_t hint = 0; hint < 2; hint++) {
+        uint64_t count = stack_of(cpu, hint, 0)->count;
+        if (count != 0)
+            ash__buddy_unstack(buddy, cpu, hint, 0, (uint32_t)count);
+    }
+}
+
 /* The hint's claims end; what is left of them goes back. */
 static void unclaim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
-    struct ash_buddy_spot *spot = &cpu->spots[hint], *claims = cpu->claims[hint];
+    struct ash_buddy_claim *claim = &cpu->claim[hint];
+    struct ash_buddy_bits *claims = cpu->claims[hint];
     uint32_t count = cpu->claim_count[hint];
     if (cpu->claim_at[hint] != 0)
-        ash_store_relaxed(&claims[cpu->claim_at[hint] - 1].held, spot->held);
+        ash_store_relaxed(&claims[cpu->claim_at[hint] - 1].bits, claim->held);
     ash_store_relaxed(&cpu->claim_count[hint], 0u);
-    spot_clear(buddy, spot);
+    claim_clear(buddy, claim);
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t word = (uint64_t)(claims[i].word - buddy->words), chunk = word / CHUNK_WORDS;
+        uint64_t word = claims[i].word, chunk = word / CHUNK_WORDS;
         buddy->orders[chunk] &= ~(CLAIM << word % CHUNK_WORDS);
-        if ((buddy->words[word] | claims[i].held) != 0)
-            give_bits(buddy, word, claims[i].held);
+        if ((buddy->words[word] | claims[i].bits) != 0)
+            give_bits(buddy, word, claims[i].bits);
     }
     cpu->claim_at[hint] = 0;
     buddy->claimed_pages -= cpu->claimed_pages[hint];
     cpu->claimed_pages[hint] = 0;
 }
 
+static void give_hot(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
+    ash_pfn_t hot = cpu->claim[hint].hot;
+    if (hot == NOWHERE)
+        return;
+    uint64_t place = place_of(span_of(buddy, hot, 1), hot);
+    ash_store_relaxed(&cpu->claim[hint].hot, NOWHERE);
+    give_bits(buddy, place / WORD_FRAMES, UINT64_C(1) << place % WORD_FRAMES);
+}
+
 void ash__buddy_return_own(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
     ash__buddy_flush(buddy, cpu);
     unclaim(buddy, cpu, ASH_BUDDY_MOVABLE);
     unclaim(buddy, cpu, ASH_BUDDY_UNMOVABLE);
+    give_hot(buddy, cpu, ASH_BUDDY_MOVABLE);
+    give_hot(buddy, cpu, ASH_BUDDY_UNMOVABLE);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cpu->stacks) && cpu->stacked_pages != 0; i++) {
         if (cpu->stacks[i].count != 0)
-            ash__buddy_unstack(buddy, cpu, i / 8, i % 8 + 1, (uint32_t)cpu->stacks[i].count);
+            ash__buddy_unstack(buddy, cpu, i / 9, i % 9, (uint32_t)cpu->stacks[i].count);
     }
 }
 
@@ -141,7 +186,7 @@ void ash__buddy_return_own(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
 static bool has_something(const struct ash_buddy_cpu *cpu) {
     return (ash_load_relaxed(&cpu->claim_count[0]) | ash_load_relaxed(&cpu->claim_count[1]) |
             ash_load_relaxed(&cpu->freed_count) | ash_load_relaxed(&cpu->stacked_pages)) != 0 ||
-           ash_load_relaxed(&cpu->spots[SPOT_FREED].held) != 0;
+           (ash_load_relaxed(&cpu->claim[0].hot) & ash_load_relaxed(&cpu->claim[1].hot)) != NOWHERE;
 }
 
 static bool is_closed(const struct ash_buddy_cpu *cpu) {
@@ -189,7 +234,7 @@ void ash__buddy_return_all(struct ash_buddy *buddy, struct ash_buddy_cpu *self) 
 /* Claims. Under the lock. */
 
 struct refill {
-    struct ash_buddy_spot *claims;
+    struct ash_buddy_bits *claims;
     uint32_t count, pages;
 };
 
@@ -205,12 +250,13 @@ static void claim_in(struct ash_buddy *buddy, uint64_t chunk, struct refill *ref
             uint64_t word = chunk * CHUNK_WORDS + w, bits = buddy->words[word];
             orders &= ~(ROWS << w);
             orders |= CLAIM << w;
-            spot_over(buddy, &refill->claims[refill->count++], word, bits);
+            refill->claims[refill->count].word = word;
+            ash_store_relaxed(&refill->claims[refill->count++].bits, bits);
             word_store(buddy, word, 0);
             refill->pages += ash_popcount64(bits);
         }
     }
-    ash__buddy_set_orders(buddy, chunk, orders);
+    set_orders(buddy, chunk, orders);
 }
 
 bool ash__buddy_refill(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
@@ -246,12 +292,32 @@ uint64_t ash__buddy_take_stacked(struct ash_buddy *buddy, struct ash_buddy_cpu *
     return place;
 }
 
-bool ash__buddy_next_claim(struct ash_buddy_cpu *cpu, uint32_t hint) {
+/* Frames of the word that this CPU's cache holds apart from the claim. */
+static uint64_t apart_from_claim(const struct ash_buddy_cpu *cpu, uint32_t hint, ash_pfn_t first) {
+    const struct ash_buddy_stack *stack = &cpu->stacks[hint * 9];
+    uint64_t offset = cpu->claim[hint].hot - first, bits = 0;
+    if (offset < WORD_FRAMES)
+        bits |= UINT64_C(1) << offset;
+    for (uint32_t i = 0; i < stack->count; i++) {
+        if ((offset = stack->blocks[i] - first) < WORD_FRAMES)
+            bits |= UINT64_C(1) << offset;
+    }
+    return bits;
+}
+
+bool ash__buddy_next_claim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
+    struct ash_buddy_claim *claim = &cpu->claim[hint];
     uint32_t at = cpu->claim_at[hint];
     if (at == cpu->claim_count[hint])
         return false;
-    spot_copy(&cpu->spots[hint], &cpu->claims[hint][at]);
-    ash_store_relaxed(&cpu->claims[hint][at].held, UINT64_C(0));
+    uint64_t word = cpu->claims[hint][at].word;
+    const struct ash_buddy_span *span = span_of_place(buddy, word * WORD_FRAMES);
+    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES;
+    ash_store_relaxed(&claim->first, first);
+    claim->word = &buddy->words[word];
+    claim->barred = edge_of(span, first) | apart_from_claim(cpu, hint ^ 1, first);
+    ash_store_release(&claim->held, cpu->claims[hint][at].bits); /* after `first`: see claim_held */
+    ash_store_relaxed(&cpu->claims[hint][at].bits, UINT64_C(0));
     cpu->claim_at[hint] = at + 1;
     return true;
 }
@@ -261,13 +327,13 @@ uint64_t ash__buddy_cached_pages(const struct ash_buddy *buddy) {
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
         const struct ash_buddy_cpu *cpu = &buddy->cpus[i];
         pages += ash_load_relaxed(&cpu->stacked_pages);
-        for (uint32_t s = 0; s <= SPOT_FREED; s++)
-            pages += ash_popcount64(ash_load_relaxed(&cpu->spots[s].held));
         for (uint32_t f = 0; f < ash_load_relaxed(&cpu->freed_count); f++)
-            pages += ash_popcount64(ash_load_relaxed(&cpu->freed[f].held));
+            pages += ash_popcount64(ash_load_relaxed(&cpu->freed[f].bits));
         for (uint32_t hint = 0; hint < 2; hint++) {
+            pages += ash_popcount64(ash_load_relaxed(&cpu->claim[hint].held));
+            pages += ash_load_relaxed(&cpu->claim[hint].hot) != NOWHERE;
             for (uint32_t c = 0; c < ash_load_relaxed(&cpu->claim_count[hint]); c++)
-                pages += ash_popcount64(ash_load_relaxed(&cpu->claims[hint][c].held));
+                pages += ash_popcount64(ash_load_relaxed(&cpu->claims[hint][c].bits));
         }
     }
     return pages;

@@ -14,7 +14,7 @@ enum { LINE = 64 };
 
 static bool config_is_valid(const struct ash_buddy_config *config) {
     uint64_t previous_end = 0, total_pages = 0;
-    if (config == NULL || config->regions == NULL || config->region_count == 0 ||
+    if (config->regions == NULL || config->region_count == 0 ||
         config->high_pages < config->low_pages || (config->low_pages != 0 && config->low == NULL))
         return false;
     for (uint32_t i = 0; i < config->region_count; i++) {

@@ -17,7 +17,7 @@ static void set_add(struct ash_buddy *buddy, uint32_t set, uint64_t chunk) {
         if (old != 0)
             return;
     }
-    buddy->nonempty |= 1u << set;
+    ash_store_relaxed(&buddy->nonempty, buddy->nonempty | 1u << set);
 }
 
 static void set_remove(struct ash_buddy *buddy, uint32_t set, uint64_t chunk) {
@@ -27,7 +27,7 @@ static void set_remove(struct ash_buddy *buddy, uint32_t set, uint64_t chunk) {
         if (*word != 0)
             return;
     }
-    buddy->nonempty &= ~(1u << set);
+    ash_store_relaxed(&buddy->nonempty, buddy->nonempty & ~(1u << set));
 }
 
 /* The set must not be empty. */
@@ -43,12 +43,9 @@ static uint32_t set_of(uint32_t class, uint32_t hint) {
     return class == CLASS_EMPTY ? 0 : hint * 9 + class;
 }
 
-void ash__buddy_set_orders(struct ash_buddy *buddy, uint64_t chunk, uint64_t orders) {
+void ash__buddy_move(struct ash_buddy *buddy, uint64_t chunk, uint32_t class) {
     uint32_t hint = buddy->classes[chunk] >> HINT_SHIFT;
-    uint32_t old = buddy->classes[chunk] & CLASS_MASK, class = class_of_orders(orders);
-    buddy->orders[chunk] = orders;
-    if (class == old)
-        return;
+    uint32_t old = buddy->classes[chunk] & CLASS_MASK;
     ash_store_relaxed(&buddy->classes[chunk], (uint8_t)(hint << HINT_SHIFT | class));
     if (old != CLASS_NONE)
         set_remove(buddy, set_of(old, hint), chunk);
@@ -67,7 +64,7 @@ void ash__buddy_reindex_block(struct ash_buddy *buddy, uint64_t place, uint32_t 
         uint64_t chunk = word / CHUNK_WORDS, orders = buddy->orders[chunk];
         for (; word < end && word / CHUNK_WORDS == chunk; word++)
             orders = orders_with(buddy, orders, word);
-        ash__buddy_set_orders(buddy, chunk, orders);
+        set_orders(buddy, chunk, orders);
     }
 }
 

@@ -2,6 +2,8 @@
 /* Cases of ash_buddy_check: seeded corruption, found and named. */
 #include "buddy/fixture.h"
 
+#include <ashlar/bits.h>
+
 #define CHECK_BROKEN(buddy, invariant)               \
     do {                                             \
         const char *broken = ash_buddy_check(buddy); \
@@ -85,7 +87,7 @@ TEST_CASE(buddy_check, claim_and_mark_that_differ_are_invariant_4) {
     struct ash_buddy buddy;
     scene(&buddy, false);
     CHECK(buddy.cpus[0].claim_count[0] != 0);
-    uint64_t word = (uint64_t)(buddy.cpus[0].claims[0][0].word - buddy.words);
+    uint64_t word = buddy.cpus[0].claims[0][0].word;
     uint64_t mark = UINT64_C(1) << (56 + word % 8);
     buddy.orders[word / 8] ^= mark;
     CHECK_BROKEN(&buddy, "I4");
@@ -97,7 +99,7 @@ TEST_CASE(buddy_check, claim_and_mark_that_differ_are_invariant_4) {
 TEST_CASE(buddy_check, stack_of_what_are_no_blocks_is_invariant_5) {
     struct ash_buddy buddy;
     scene(&buddy, false);
-    struct ash_buddy_stack *stack = &buddy.cpus[0].stacks[4];
+    struct ash_buddy_stack *stack = &buddy.cpus[0].stacks[5];
     CHECK_EQ(stack->count, 1);
     CHECK(stack->blocks[0] == 1280);
     static const uint64_t nowhere[] = {1281, 1296, 32, 1536, UINT64_C(1) << 40, UINT64_MAX - 31};
@@ -117,29 +119,42 @@ TEST_CASE(buddy_check, stack_of_what_are_no_blocks_is_invariant_5) {
 TEST_CASE(buddy_check, frame_in_two_places_is_invariant_6) {
     struct ash_buddy buddy;
     scene(&buddy, false);
-    struct ash_buddy_spot *spot = &buddy.cpus[0].spots[2];
-    CHECK(spot->held != 0);
-    buddy.cpus[3].spots[2] = *spot;
+    struct ash_buddy_cpu *cpu = &buddy.cpus[0], *other = &buddy.cpus[3];
+    CHECK_EQ(cpu->freed_count, 1);
+    other->freed[0] = cpu->freed[0];
+    other->freed_count = 1;
     CHECK_BROKEN(&buddy, "I6");
-    buddy.cpus[3].spots[2].held = 0;
-    spot->held |= spot->held << 1 | spot->held >> 1; /* and its neighbours, free in the map */
+    other->freed_count = 0;
+    other->claim[0].hot = 900; /* it is among those */
+    CHECK_BROKEN(&buddy, "I6");
+    other->claim[0].hot = 910; /* free in the map */
+    CHECK_BROKEN(&buddy, "I6");
+    other->claim[0].hot = 1560; /* behind the last frame */
+    CHECK_BROKEN(&buddy, "I6");
+    other->claim[0].hot = UINT64_MAX;
+    CHECK(cpu->claim[0].held != 0);
+    other->claim[1].hot = cpu->claim[0].first + ash_ctz64(cpu->claim[0].held);
+    CHECK_BROKEN(&buddy, "I6");
+    other->claim[1].hot = UINT64_MAX;
+    CHECK(ash_buddy_check(&buddy) == NULL);
+    cpu->freed[0].bits |= cpu->freed[0].bits << 1; /* and its neighbour, free in the map */
     CHECK_BROKEN(&buddy, "I6");
 }
 
 TEST_CASE(buddy_check, block_in_two_places_is_invariant_6) {
     struct ash_buddy buddy;
     scene(&buddy, false);
-    buddy.cpus[3].stacks[4] = buddy.cpus[0].stacks[4];
+    buddy.cpus[3].stacks[5] = buddy.cpus[0].stacks[5];
     buddy.cpus[3].stacked_pages = 32;
     CHECK_BROKEN(&buddy, "I6");
-    buddy.cpus[3].stacks[4].blocks[0] = 1312; /* free in the map */
+    buddy.cpus[3].stacks[5].blocks[0] = 1312; /* free in the map */
     CHECK_BROKEN(&buddy, "I6");
-    buddy.cpus[3].stacks[4] = buddy.cpus[3].stacks[5];
-    buddy.cpus[3].stacks[3].blocks[0] = 1296; /* the second half of the block */
-    buddy.cpus[3].stacks[3].count = 1;
+    buddy.cpus[3].stacks[5] = buddy.cpus[3].stacks[6];
+    buddy.cpus[3].stacks[4].blocks[0] = 1296; /* the second half of the block */
+    buddy.cpus[3].stacks[4].count = 1;
     buddy.cpus[3].stacked_pages = 16;
     CHECK_BROKEN(&buddy, "I6");
-    buddy.cpus[3].stacks[3] = buddy.cpus[3].stacks[4];
+    buddy.cpus[3].stacks[4] = buddy.cpus[3].stacks[6];
     buddy.cpus[3].stacked_pages = 0;
     CHECK(ash_buddy_check(&buddy) == NULL);
 }

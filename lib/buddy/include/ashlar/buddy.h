@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy.h: hands out page frames in naturally aligned power-of-two blocks, over one or several
- * ranges of physical memory, and keeps every note about them out of line: one bit a frame and an
- * index over it.
+ * buddy.h: hands out page frames in naturally aligned power-of-two blocks, over ranges of physical
+ * memory, and keeps every note about them out of line: one bit a frame and an index over it.
  *
  * Rules
  *  - The pages themselves are never touched: they may be unmapped, or not exist yet.
  *  - A block of order n is 2^n frames and starts at a frame number divisible by 2^n. It never
  *    crosses the end of a region; regions that touch stay apart (give one region instead).
  *  - Nothing is allocated: the caller hands over `storage`, 0.15 byte a frame and a bit a region.
+ *    The struct itself is 4 KiB a CPU of the port: 33 KB for 8, 262 KB for 64, 1 MB for 256.
  *  - Contexts: any but interrupt handlers; those too with `interrupts`. No call sleeps.
  *  - Locking: one port spinlock per instance. Blocks of orders 0 to 8 come from and go to the CPU's
  *    own cache, without it, most of the time.
@@ -18,10 +18,10 @@
  *    CPUs free while the call runs it may miss.
  *  - Exhaustion is -ASH_ENOMEM; where ash_buddy_alloc meets it, also the event buddy.exhausted.
  *  - A free of frames that are free already ends in ash_panic, with the lock dropped and nothing
- *    changed: at once, or, while the first free lies in another CPU's cache, among the frames that
- *    this one collected or here with another order, when they reach the map (missed if they are
- *    allocated again by then). So does every free of a block that is misaligned or in no region.
- *    `hardened`: every free that names no block exactly, at once. Ignored without ASH_REQUIRE.
+ *    changed: at once, or, if they lie in another CPU's cache, or in this one's for the map or with
+ *    another order, when they reach the map (missed if allocated again by then). So does each free
+ *    of a block that is misaligned or in no region. `hardened`: every free that names no block
+ *    exactly, at once. Ignored without ASH_REQUIRE.
  *  - Which of several fitting blocks is handed out is not part of the contract; the policy is to
  *    fill up what is nearly full, so that what is nearly empty becomes whole.
  *  - Port primitives: pin, interrupt masks, spinlock, light and heavy fence, relax, relaxed,
@@ -61,8 +61,7 @@ struct ash_buddy_region {
     uint64_t len_pages; /* at least 1 */
 };
 
-/* A wish where a block should lie. Blocks that nobody can move are kept together, so that the rest
- * of memory can become whole again. */
+/* Blocks that nobody can move are kept together, so that the rest can become whole again. */
 enum ash_buddy_hint {
     ASH_BUDDY_MOVABLE = 0,   /* user pages, caches: whoever holds it could move or drop it */
     ASH_BUDDY_UNMOVABLE = 1, /* slabs, page tables, DMA buffers */
@@ -72,7 +71,7 @@ enum ash_buddy_hint {
 struct ash_buddy_config {
     const struct ash_buddy_region *regions; /* sorted by `first`, not overlapping */
     uint32_t region_count;                  /* at least 1 */
-    bool hardened;   /* a byte a frame; frames cost 3.5 times, blocks twice as much */
+    bool hardened;   /* a byte a frame; frames cost four times, blocks twice as much */
     bool interrupts; /* callable from interrupt handlers: masks them for each call */
     /* Low-memory call, at the end of an allocation, no lock held, not pinned; may use this buddy.
      * Once when fewer than low_pages are free, again after more than high_pages were. Frames in
@@ -97,31 +96,31 @@ struct ash_buddy_stats {
     uint32_t fragmentation_permille[ASH_BUDDY_ORDERS];
 };
 
-/* Private to lib/buddy; here for sizeof. */
-#define ASH_BUDDY__STACK_MAX  15u
-#define ASH_BUDDY__CLAIMS_MAX 16u
-#define ASH_BUDDY__SPOTS_MAX  26u /* makes a CPU's part 4 KiB: its address is a shift */
-#define ASH_BUDDY__LEVELS_MAX 6u
-struct ash_buddy_spot { /* an aligned run of 64 frames, some of which a CPU's cache holds */
-    uint64_t held;      /* these; a bit a frame */
+enum { ASH_BUDDY__STACK_MAX = 15, ASH_BUDDY__CLAIMS_MAX = 32, ASH_BUDDY__FREED_MAX = 40 };
+enum { ASH_BUDDY__LEVELS_MAX = 6 }; /* private to lib/buddy, as all here; here for sizeof */
+struct ash_buddy_bits {             /* some frames of word number `word` of the map */
+    uint64_t word, bits;
+};
+struct ash_buddy_claim { /* the claimed word that a CPU allocates frames from */
+    ash_pfn_t hot;       /* the next frame, of any word, or NOWHERE; then those in `held` */
+    uint64_t held;
     ash_pfn_t first;
-    uint64_t *word; /* of the map */
-    uint64_t edge;  /* frames outside the region */
+    uint64_t *word;
+    uint64_t barred; /* in no region, or in a stack when the word's turn came */
 };
 struct ash_buddy_stack { /* freed blocks of one order and hint, to be allocated again */
     uint64_t count;
     ash_pfn_t blocks[ASH_BUDDY__STACK_MAX];
 };
-struct ash_buddy_cpu {
-    uint32_t busy;   /* its CPU is inside */
-    uint32_t closed; /* not 0: go to the slow path */
-    uint32_t freed_count;
-    uint32_t stacked_pages; /* in `stacks` */
+struct ash_buddy_cpu {     /* 4 KiB: its address is a shift */
+    uint32_t busy, closed; /* its CPU is inside; not 0: go to the slow path */
+    struct ash_buddy_claim claim[2];
+    uint32_t freed_count, stacked_pages;
     uint32_t claim_count[2], claim_at[2], claimed_pages[2];
-    struct ash_buddy_spot spots[3]; /* allocate from (by hint); collect frees in */
-    struct ash_buddy_spot claims[2][ASH_BUDDY__CLAIMS_MAX];
-    struct ash_buddy_spot freed[ASH_BUDDY__SPOTS_MAX];
-    struct ash_buddy_stack stacks[16]; /* by hint, then order 1..8 */
+    struct ash_buddy_bits claims[2][ASH_BUDDY__CLAIMS_MAX];
+    struct ash_buddy_stack stacks[18]; /* by hint, then order 0..8 */
+    uint64_t freed_words;              /* bit word % 64: `freed` may have that word */
+    struct ash_buddy_bits freed[ASH_BUDDY__FREED_MAX];
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 struct ash_buddy_span {
     ash_pfn_t first;
@@ -131,13 +130,13 @@ struct ash_buddy_span {
 };
 struct ash_buddy {
     struct ash_buddy_cpu cpus[ASH_PORT_CPUS_MAX];
-    struct ash_spinlock lock;
     uint32_t nonempty; /* a bit a set of chunks */
     uint32_t span_count;
     struct ash_buddy_span *spans;
     uint64_t *words, *orders, *sets;
     uint8_t *classes, *state;
-    uint64_t clash; /* a place that was freed twice, to be reported */
+    struct ash_spinlock lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+    uint64_t clash; /* the place of a double free, to be reported */
     uint64_t chunk_count, level_count, level_at[ASH_BUDDY__LEVELS_MAX];
     uint64_t total_pages, map_pages, claimed_pages, reserved_pages, peak_used_pages, failed_allocs;
     uint64_t low_pages, high_pages;
@@ -149,8 +148,8 @@ struct ash_buddy {
 /* Life */
 
 /*
- * The bytes of storage that `config` needs; 0 for an invalid one: NULL or no region, a region that
- * is empty, not above its predecessor's end, or past ASH_BUDDY_FRAME_LIMIT, more than
+ * The bytes of storage that `config`, not NULL, needs; 0 for an invalid one: no region, a region
+ * that is empty, not above its predecessor's end, or past ASH_BUDDY_FRAME_LIMIT, more than
  * ASH_BUDDY_PAGES_MAX frames in all, high_pages below low_pages, low_pages without low(). A region
  * takes 32 bytes, and 75.5 each 512 frames it has a part of (38.7 KB a GiB; hardened 512 more).
  */
@@ -182,16 +181,17 @@ int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
 
 /*
- * Allocates the block that starts at `first`. -ASH_EBUSY: not all of its frames are free;
- * -ASH_EINVAL: order out of range, `first` not aligned to it, or not inside one region.
+ * Allocates the block that starts at `first`. -ASH_EBUSY: not all of its frames are free (known
+ * only when all caches have been given back: a heavy fence each time); -ASH_EINVAL: order out of
+ * range, `first` not aligned to it, or not inside one region.
  */
 int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order) ASH_MUST_CHECK;
 
 /*
  * Allocates the lowest free block of 2^order frames inside [from, end), caches left alone. To walk
  * over free memory in pieces (to give it back to a host, to scrub it), go on behind each piece.
- * -ASH_ENOENT: there is none; -ASH_EINVAL: order out of range. Looks through the map from `from`
- * on, O((end - from) / 64), under the lock.
+ * -ASH_ENOENT: there is none, which no statistic counts; -ASH_EINVAL: order out of range. Looks
+ * through the map from `from` on, O((end - from) / 64), under the lock.
  */
 int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, ash_pfn_t end, uint32_t order,
                          ash_pfn_t *first) ASH_MUST_CHECK;
@@ -200,8 +200,8 @@ int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, ash_pfn_t end,
 
 /*
  * Takes the frames [first, first + len_pages) out of use: a kernel image, a boot table, a bad DIMM.
- * -ASH_EBUSY: not all are free; nothing has changed then. -ASH_EINVAL: len_pages is 0 or the range
- * is not inside one region. O(len_pages / 64), under the lock.
+ * -ASH_EBUSY: not all are free, as in alloc_at; nothing has changed then. -ASH_EINVAL: len_pages 0
+ * or the range is not inside one region. O(len_pages / 64), under the lock.
  */
 int ash_buddy_reserve(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pages) ASH_MUST_CHECK;
 
@@ -221,9 +221,9 @@ void ash_buddy_release(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pa
 
 /* Caches */
 
-/* Gives back what this CPU's cache holds: before a CPU idles or goes offline. */
+/* Gives back what this CPU's cache holds (before it idles or goes offline); what all CPUs' do,
+ * whatever those are at meanwhile, at the cost of a heavy fence. */
 void ash_buddy_drain(struct ash_buddy *buddy);
-/* Gives back what all CPUs' caches hold, whatever those do meanwhile. Costs a heavy fence. */
 void ash_buddy_drain_all(struct ash_buddy *buddy);
 
 /* Statistics */
