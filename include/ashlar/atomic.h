@@ -22,4 +22,14 @@
 /* Orders every earlier load and store before every later one, store before load included. */
 #define ash_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
+/*
+ * Adds 1 to a uint64_t that this CPU alone writes, and others read at any time. A relaxed store of
+ * a relaxed load's value says the same, and is not made one instruction by compilers of today.
+ */
+#if defined(__x86_64__)
+#define ash_count_relaxed(p) __asm__ volatile("incq %0" : "+m"(*(p)) : : "cc")
+#else
+#define ash_count_relaxed(p) ash_store_relaxed((p), ash_load_relaxed(p) + 1)
+#endif
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* cache.c: caches: their life, the out-of-line calls, and what gives memory back. */
-#include "profiles.h"
+#include "hardened_fast.h"
 
 /* Life */
 
@@ -46,7 +46,7 @@ static void init_stores(struct ash_slab_cache *cache, const struct ash_slab_conf
     if (cache->kind == ASH__SLAB_DEBUG)
         ash__debug_prepare(cache, config, &slabs);
     else if ((config->flags & ASH_SLAB_HARDENED) != 0)
-        slabs.side_bytes = 1;
+        ash__hardened_shape(&slabs);
     ash__store_init(&cache->slabs, &slabs);
     cache->capacity = config->magazine_objects != 0 ? config->magazine_objects
                                                     : capacity_for(cache->slabs.stride);
@@ -141,6 +141,8 @@ static __attribute__((noinline)) void *alloc_by_kind(struct ash_slab_cache *cach
                                                      const void *site) {
     if (ASH_LIKELY(cache->kind == ASH__SLAB_PLAIN))
         return ash__magazine_alloc(cache);
+    if (cache->kind == ASH__SLAB_HARDENED)
+        return ash__hardened_alloc_slow(cache);
     if (cache->kind == ASH__SLAB_DEBUG)
         return ash__debug_alloc(cache, site);
     return ash__guarded_alloc(cache);
@@ -150,6 +152,8 @@ static __attribute__((noinline)) void free_by_kind(struct ash_slab_cache *cache,
                                                    const void *site) {
     if (ASH_LIKELY(cache->kind == ASH__SLAB_PLAIN))
         ash__magazine_free(cache, object);
+    else if (cache->kind == ASH__SLAB_HARDENED)
+        ash__hardened_free_slow(cache, object);
     else if (cache->kind == ASH__SLAB_DEBUG)
         ash__debug_free(cache, object, site);
     else
@@ -158,20 +162,24 @@ static __attribute__((noinline)) void free_by_kind(struct ash_slab_cache *cache,
 
 void *ash__slab_alloc_slow(struct ash_slab_cache *cache, const void *site) {
     uint32_t index;
-    if (cache->kind != ASH__SLAB_HARDENED)
-        return alloc_by_kind(cache, site != NULL ? site : __builtin_return_address(0));
     ash_port_pin(&index);
-    return ash__hardened_alloc(cache, &cache->cpus[index]);
+    struct ash__slab_cpu *cpu = &cache->cpus[index];
+    if (ASH_LIKELY(cpu->held != 0))
+        return ash__hardened_pop(cache, cpu);
+    ash_port_unpin();
+    return alloc_by_kind(cache, site != NULL ? site : __builtin_return_address(0));
 }
 
 void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void *site) {
     uint32_t index;
-    if (cache->kind != ASH__SLAB_HARDENED) {
-        free_by_kind(cache, object, site != NULL ? site : __builtin_return_address(0));
+    ash_port_pin(&index);
+    struct ash__slab_cpu *cpu = &cache->cpus[index];
+    if (ASH_LIKELY(cpu->held != cpu->room)) {
+        ash__hardened_push(cache, cpu, object);
         return;
     }
-    ash_port_pin(&index);
-    ash__hardened_free(cache, &cache->cpus[index], object);
+    ash_port_unpin();
+    free_by_kind(cache, object, site != NULL ? site : __builtin_return_address(0));
 }
 
 /* What the inline forms do; but a hardened cache is not left and entered once more. */
@@ -181,8 +189,8 @@ ASH_HOT_ENTRY void *ash_slab_alloc(struct ash_slab_cache *cache) {
     struct ash__slab_cpu *cpu = &cache->cpus[index];
     if (ASH_LIKELY(cpu->count != 0))
         return ash__slab_pop(cpu);
-    if (ASH_LIKELY(cache->kind == ASH__SLAB_HARDENED))
-        return ash__hardened_alloc(cache, cpu);
+    if (ASH_LIKELY(cpu->held != 0))
+        return ash__hardened_pop(cache, cpu);
     ash_port_unpin();
     return alloc_by_kind(cache, __builtin_return_address(0));
 }
@@ -195,8 +203,8 @@ ASH_HOT_ENTRY void ash_slab_free(struct ash_slab_cache *cache, void *object) {
         ash__slab_push(cpu, object);
         return;
     }
-    if (ASH_LIKELY(cache->kind == ASH__SLAB_HARDENED)) {
-        ash__hardened_free(cache, cpu, object);
+    if (ASH_LIKELY(cpu->held != cpu->room)) {
+        ash__hardened_push(cache, cpu, object);
         return;
     }
     ash_port_unpin();

@@ -130,14 +130,15 @@ const char *ash__store_check(struct ash__slab_store *store) {
 
 static const char *check_cpu(const struct ash_slab_cache *cache, const struct ash__slab_cpu *cpu,
                              uint32_t *magazines) {
-    bool plain = cache->kind == ASH__SLAB_PLAIN;
+    bool plain = cache->kind == ASH__SLAB_PLAIN, hardened = cache->kind == ASH__SLAB_HARDENED;
+    uint32_t limit = cpu->loaded != NULL ? cache->capacity : 0;
     uint32_t count = ash__cpu_count(cache, cpu);
-    if (count > (cpu->loaded == NULL ? 0 : cache->capacity) ||
-        cpu->previous_count > (cpu->previous == NULL ? 0 : cache->capacity) ||
+    if (count > limit || cpu->previous_count > (cpu->previous == NULL ? 0 : cache->capacity) ||
         (cpu->previous != NULL && cpu->previous->count != cpu->previous_count))
         return "I7: a CPU's magazine holds more than it can, or is counted wrongly";
-    if (cpu->limit != (plain && cpu->loaded != NULL ? cache->capacity : 0) ||
-        (!plain && cpu->count != 0))
+    if (cpu->limit != (plain ? limit : 0) || (!plain && cpu->count != 0) ||
+        cpu->room != (hardened ? limit : 0) || (!hardened && cpu->held != 0) ||
+        cpu->kept_limit != limit)
         return "I7: a CPU's fast path is open where it must not be, or shut where it need not be";
     *magazines += (cpu->loaded != NULL ? 1u : 0u) + (cpu->previous != NULL ? 1u : 0u);
     return NULL;

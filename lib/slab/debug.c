@@ -250,7 +250,7 @@ static void *take(struct ash_slab_cache *cache) {
 static void count_call(struct ash_slab_cache *cache) {
     ash_irq_t irq;
     struct ash__slab_cpu *cpu = ash__slab_enter(cache, &irq);
-    ash_store_relaxed(&cpu->allocations, cpu->allocations + 1);
+    ash_count_relaxed(&cpu->allocations);
     ash_store_relaxed(&cpu->misses, cpu->misses + 1);
     ash__slab_leave(cache, irq);
 }

@@ -10,6 +10,22 @@ static uint32_t align_of(uint32_t stride, size_t wish) {
     return most > wish ? most : (uint32_t)wish;
 }
 
+/*
+ * Where the side bytes begin, in a slab with so many objects: behind the bitmap. Where objects lie
+ * against the slab's end (hardened_fast.h), a little further: the offset modulo 32 says how far the
+ * number of an object is to be rotated, 32 - log2 of the slab's bytes + of the stride's power of
+ * two, which is 1..31: the least slab has 2^12 bytes, the largest 2^16, and every slab has two
+ * strides' room. One byte is kept for the number 0 then.
+ */
+static uint32_t side_of(const struct ash__slab_store *store, uint32_t slab_bytes,
+                        const struct ash__store_config *config, uint32_t objects) {
+    uint32_t side = (uint32_t)sizeof(struct ash__slab) + (objects + 63) / 64 * 8;
+    if (!config->to_the_end)
+        return side;
+    uint32_t rotation = 32 - ash_log2_floor(slab_bytes) + ash_ctz64(store->stride);
+    return side + (rotation - side) % 32;
+}
+
 /* Objects that fit behind the header, a bitmap with a bit and side bytes for each, and the lead. */
 static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_bytes,
                            const struct ash__store_config *config, uint32_t *first) {
@@ -19,12 +35,14 @@ static uint32_t objects_in(const struct ash__slab_store *store, uint32_t slab_by
     if (count > OBJECTS_MAX)
         count = OBJECTS_MAX;
     for (;; count--) {
-        uint32_t words = (count + 63) / 64;
-        uint32_t header = (uint32_t)sizeof(struct ash__slab) + words * (uint32_t)sizeof(uint64_t) +
-                          count * config->side_bytes + config->lead_bytes;
+        uint32_t header = side_of(store, slab_bytes, config, count) + count * config->side_bytes +
+                          config->to_the_end + config->lead_bytes;
         *first = (uint32_t)ash_align_up(header, align);
-        if (*first + count * store->stride <= slab_bytes)
-            return count;
+        if (*first + count * store->stride > slab_bytes)
+            continue;
+        if (config->to_the_end)
+            *first = slab_bytes - count * store->stride;
+        return count;
     }
 }
 
@@ -64,7 +82,7 @@ void ash__store_layout(struct ash__slab_store *store, const struct ash__store_co
     store->half = store->objects / 2;
     store->relist = ash__store_usual_relist(store);
     store->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + store->stride - 1) / store->stride);
-    store->side = config->side_bytes == 0
-                      ? 0
-                      : (uint32_t)sizeof(struct ash__slab) + (store->objects + 63) / 64 * 8;
+    store->side = config->side_bytes == 0 ? 0
+                                          : side_of(store, (uint32_t)ASH_PAGE_SIZE << store->order,
+                                                    config, store->objects);
 }

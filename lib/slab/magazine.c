@@ -75,8 +75,10 @@ static void set_loaded(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
                        struct ash__slab_magazine *magazine) {
     cpu->loaded = magazine;
     ash__cpu_set_count(cache, cpu, magazine == NULL ? 0 : magazine->count);
-    cpu->room = magazine != NULL ? cache->capacity : 0;
-    cpu->limit = cache->kind == ASH__SLAB_PLAIN ? cpu->room : 0;
+    uint32_t limit = magazine != NULL ? cache->capacity : 0;
+    cpu->limit = cache->kind == ASH__SLAB_PLAIN ? limit : 0;
+    cpu->room = cache->kind == ASH__SLAB_HARDENED ? limit : 0;
+    cpu->kept_limit = limit;
 }
 
 static void set_previous(struct ash__slab_cpu *cpu, struct ash__slab_magazine *magazine) {

@@ -18,17 +18,17 @@ enum ash__hardened_state {
     ASH__HARDENED_RESERVED, /* out, but in a reserve */
 };
 
+/* Asks the store for room for the states. */
+void ash__hardened_shape(struct ash__store_config *store);
+
 /* Needs the store. */
 void ash__hardened_prepare(struct ash_slab_cache *cache, uint64_t seed);
 
-/* The number in its slab of the object that begins at `pointer`, or more than there are. */
-uint32_t ash__hardened_index(const struct ash_slab_cache *cache, const void *pointer);
-
 void ash__hardened_shuffle(struct ash_slab_cache *cache, void **objects, uint32_t count);
 
-/* Called pinned, return unpinned. */
-void *ash__hardened_alloc(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu) ASH_MUST_CHECK;
-void ash__hardened_free(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, void *object);
+/* The loaded magazine is empty; is full. Called unpinned. */
+void *ash__hardened_alloc_slow(struct ash_slab_cache *cache) ASH_MUST_CHECK;
+void ash__hardened_free_slow(struct ash_slab_cache *cache, void *object);
 
 /* What is wrong with a pointer, or its state. They panic; not declared so, for a call that does not
  * return costs the hot functions a stack frame. */
@@ -37,8 +37,11 @@ void ash__hardened_refuse_free(struct ash_slab_cache *cache, const void *pointer
 
 /* For caches with callbacks or masked interrupts: panics where the object is not free, or not out;
  * or marks it so. */
-void ash__hardened_mark_out(struct ash_slab_cache *cache, void *object);
-void ash__hardened_mark_free(struct ash_slab_cache *cache, void *object);
+void ash__hardened_require_free(struct ash_slab_cache *cache, void *object);
+void ash__hardened_require_out(struct ash_slab_cache *cache, void *object);
+
+/* Of an object of a hardened cache. */
+uint8_t *ash__hardened_state(const struct ash_slab_cache *cache, const void *object);
 
 /* I20, while what is in magazines is marked in the bitmaps. */
 const char *ash__hardened_check(struct ash_slab_cache *cache);

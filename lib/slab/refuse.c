@@ -57,16 +57,10 @@ static void require_known_state(struct ash_slab_cache *cache, const void *object
                 object, cache->name, state, (void *)ash__slab_of(&cache->slabs, object));
 }
 
-static uint8_t hardened_state(const struct ash_slab_cache *cache, const void *object,
-                              uint32_t index) {
-    const uint8_t *base = (const uint8_t *)ash__slab_of(&cache->slabs, object);
-    return ash_load_relaxed(&base[cache->hardened.side + index]);
-}
-
 void *ash__hardened_refuse_alloc(struct ash_slab_cache *cache, const void *object) {
     uint32_t index;
     if (ash__store_find(&cache->slabs, object, &index))
-        require_known_state(cache, object, hardened_state(cache, object, index));
+        require_known_state(cache, object, *ash__hardened_state(cache, object));
     ash_panic(__FILE__, __LINE__,
               "slab: %p in %s is to be handed out, and is out already: it was freed twice, on two "
               "CPUs at the same moment",
@@ -77,7 +71,7 @@ void ash__hardened_refuse_free(struct ash_slab_cache *cache, const void *pointer
     uint32_t index;
     ash__slab_require_object(cache, pointer);
     if (ash__store_find(&cache->slabs, pointer, &index)) {
-        uint8_t state = hardened_state(cache, pointer, index);
+        uint8_t state = *ash__hardened_state(cache, pointer);
         require_known_state(cache, pointer, state);
         ASH_REQUIRE(state != ASH__HARDENED_RESERVED,
                     "slab: free of %p to %s: the object is set aside in a reserve, and was not "

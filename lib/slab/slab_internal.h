@@ -84,6 +84,7 @@ struct ash__store_config {
     size_t size_bytes, align_bytes, slab_bytes; /* valid */
     uint32_t empty_max;
     uint32_t side_bytes; /* for each object, behind the bitmap: a profile's notes */
+    bool to_the_end;     /* the last object ends where the slab does; see layout.c */
     uint32_t lead_bytes; /* before object 0, at least */
     bool interrupts;
     int (*init)(void *object, void *context);
@@ -240,15 +241,23 @@ static inline void ash__slab_leave(struct ash_slab_cache *cache, ash_irq_t irq) 
         ash_port_irq_restore(irq);
 }
 
-/* Objects in the loaded magazine. */
+/* Objects in the loaded magazine: of the three counts the one of the cache's kind, so that each
+ * path is closed to the caches that it is not for. */
+static inline const uint32_t *ash__cpu_counter(const struct ash_slab_cache *cache,
+                                               const struct ash__slab_cpu *cpu) {
+    if (cache->kind == ASH__SLAB_PLAIN)
+        return &cpu->count;
+    return cache->kind == ASH__SLAB_HARDENED ? &cpu->held : &cpu->kept;
+}
+
 static inline uint32_t ash__cpu_count(const struct ash_slab_cache *cache,
                                       const struct ash__slab_cpu *cpu) {
-    return cache->kind == ASH__SLAB_PLAIN ? cpu->count : cpu->held;
+    return ash_load_relaxed(ash__cpu_counter(cache, cpu));
 }
 
 static inline void ash__cpu_set_count(const struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
                                       uint32_t count) {
-    ash_store_relaxed(cache->kind == ASH__SLAB_PLAIN ? &cpu->count : &cpu->held, count);
+    ash_store_relaxed((uint32_t *)(uintptr_t)ash__cpu_counter(cache, cpu), count);
 }
 
 /* One object from this CPU's magazines, the depot, the slabs, the page source: in that order. */

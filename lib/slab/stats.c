@@ -6,8 +6,7 @@
 #include "slab_internal.h"
 
 static uint32_t cpu_objects(const struct ash_slab_cache *cache, const struct ash__slab_cpu *cpu) {
-    const uint32_t *count = cache->kind == ASH__SLAB_PLAIN ? &cpu->count : &cpu->held;
-    return ash_load_relaxed(count) + ash_load_relaxed(&cpu->previous_count);
+    return ash__cpu_count(cache, cpu) + ash_load_relaxed(&cpu->previous_count);
 }
 
 /* Free objects in magazines and the quarantine. */

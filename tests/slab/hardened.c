@@ -5,7 +5,7 @@
 #include "harness/as_cpu.h"
 #include "harness/test.h"
 
-#include "profiles.h"
+#include "hardened_fast.h"
 
 struct scene { /* a hardened cache, another over the same source, and an object of the first */
     struct fake_pages *pages;
@@ -67,14 +67,13 @@ TEST_CASE(hardened, free_of_a_misaligned_pointer_panics_at_once) {
     CHECK_REFUSED_AT_ONCE(scene->object + 79, "misaligned: 79 bytes into the object");
 }
 
-TEST_CASE(hardened, free_into_a_slabs_header_or_tail_panics_at_once) {
+TEST_CASE(hardened, free_into_a_slabs_header_or_behind_it_panics_at_once) {
     CHECK_REFUSED_AT_ONCE(slab_of(scene), "in the header of the slab");
     CHECK_REFUSED_AT_ONCE(slab_of(scene) + scene->cache.slabs.first - 1, "in the header");
     CHECK_REFUSED_AT_ONCE(slab_of(scene) + scene->cache.slabs.first - 80, "in the header");
-    CHECK_REFUSED_AT_ONCE(ash__slab_object(&scene->cache.slabs, (struct ash__slab *)slab_of(scene),
-                                           scene->cache.slabs.objects),
-                          "behind the last object");
-    CHECK_REFUSED_AT_ONCE(slab_of(scene) + ASH_PAGE_SIZE - 1, "behind the last object");
+    CHECK_REFUSED_AT_ONCE(slab_of(scene) + scene->cache.slabs.side, "in the header");
+    CHECK_REFUSED_AT_ONCE(slab_of(scene) + ASH_PAGE_SIZE - 1, "misaligned: 79 bytes into");
+    CHECK_REFUSED_AT_ONCE(slab_of(scene) + ASH_PAGE_SIZE, "foreign pointer");
 }
 
 TEST_CASE(hardened, free_of_another_caches_object_panics_at_once) {
@@ -144,10 +143,8 @@ TEST_CASE(hardened, free_asks_the_map_before_it_reads_a_header) {
 
 /* Two CPUs free one object at the same moment: each reads the state before the other writes it. */
 static void race(struct scene *scene, void *object) {
-    uint32_t index;
-    CHECK(ash__store_find(&scene->cache.slabs, object, &index));
     ash_slab_free(&scene->cache, object);
-    *((uint8_t *)slab_of(scene) + scene->cache.slabs.side + index) = ASH__HARDENED_OUT;
+    *ash__hardened_state(&scene->cache, object) = ASH__HARDENED_OUT;
     ash_slab_free(&scene->cache, object);
 }
 
@@ -167,7 +164,7 @@ TEST_CASE(hardened, simultaneous_double_free_is_found_when_both_copies_come_to_t
 
 TEST_CASE(hardened, overwritten_header_is_named) {
     struct scene *scene = new_scene();
-    memset(slab_of(scene) + scene->cache.slabs.side, 'A', scene->cache.slabs.objects);
+    memset(slab_of(scene) + scene->cache.slabs.side, 'A', scene->cache.slabs.objects + 1);
     CHECK_PANICS(ash_slab_free(&scene->cache, scene->object), "its state is 0x41: the header");
     CHECK_PANICS(CHECK(ash_slab_alloc(&scene->cache) == NULL), "its state is 0x41: the header");
 }
@@ -223,23 +220,28 @@ TEST_CASE(hardened, callbacks_and_interrupts_come_behind_the_checks) {
     end_scene(scene);
 }
 
-/* For every stride and every byte of a slab. */
-TEST_CASE(hardened, index_is_exact_for_every_pointer_into_a_slab) {
+/* For every stride and every byte of a slab: each object has a state of its own, behind the bitmap
+ * and before the objects, and nothing else has one that is ever "out". */
+TEST_CASE(hardened, number_is_exact_for_every_pointer_into_a_slab) {
     struct fake_pages *pages = fake_pages_new(1);
     struct ash_slab_cache *cache = test_alloc(sizeof(*cache), 64);
     struct ash_slab_config config = {
-        .name = "index", .flags = ASH_SLAB_HARDENED, .source = &pages->source};
+        .name = "number", .flags = ASH_SLAB_HARDENED, .source = &pages->source};
     for (size_t size = 8; size <= ASH_SLAB_SIZE_MAX; size += size < 256 ? 8 : 8 + size / 4) {
         config.size_bytes = size;
         CHECK_EQ(ash__slab_cache_prepare(cache, &config), 0);
         const struct ash__slab_store *store = &cache->slabs;
         uintptr_t base = (uintptr_t)0xffff800000000000 + 3 * (store->mask + 1);
+        CHECK(store->side >= sizeof(struct ash__slab) + (store->objects + 63) / 64 * 8);
+        CHECK(store->side + store->objects < store->first);
+        CHECK_EQ(store->first + store->objects * store->stride, store->mask + 1);
         for (uint32_t offset = 0; offset <= store->mask; offset++) {
-            uint32_t index = ash__hardened_index(cache, (void *)(base + offset));
-            uint32_t inside = offset - store->first, number = inside / store->stride;
-            bool is_object =
-                offset >= store->first && number < store->objects && inside % store->stride == 0;
-            CHECK(is_object ? index == number : index >= store->objects);
+            uint32_t number = ash__hardened_number(&cache->hardened, (const void *)(base + offset));
+            uint32_t before_end = (uint32_t)store->mask + 1 - offset;
+            if (offset >= store->first && before_end % store->stride == 0)
+                CHECK_EQ(number, before_end / store->stride);
+            else
+                CHECK(offset == 0 ? number == 0 : number > store->objects);
         }
     }
 }
@@ -314,7 +316,7 @@ TEST_CASE(hardened, shuffle_keeps_every_object_and_moves_each_anywhere) {
 TEST_CASE(hardened, checker_finds_a_state_that_is_wrong) {
     struct scene *scene = new_scene();
     uint8_t *states = (uint8_t *)slab_of(scene) + scene->cache.slabs.side;
-    for (uint32_t i = 0; i < scene->cache.slabs.objects; i++) {
+    for (uint32_t i = 0; i <= scene->cache.slabs.objects; i++) {
         uint8_t before = states[i];
         states[i] = before == ASH__HARDENED_OUT ? ASH__HARDENED_FREE : ASH__HARDENED_OUT;
         const char *found = ash_slab_cache_check(&scene->cache);

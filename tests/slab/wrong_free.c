@@ -265,6 +265,8 @@ TEST_CASE(slab, checker_finds_seeded_corruption_of_magazines) {
     CHECK_FINDS("I7", cpu->loaded = NULL, cpu->loaded = loaded);
     CHECK_FINDS("I7", cpu->previous_count--, cpu->previous_count++);
     CHECK_FINDS("I7", cpu->limit = 0, cpu->limit = 4);
+    CHECK_FINDS("I7", cpu->room = 4, cpu->room = 0);
+    CHECK_FINDS("I7", cpu->held = 1, cpu->held = 0);
     CHECK_FINDS("I8", depot->full_count++, depot->full_count--);
     CHECK_FINDS("I8", depot->full = full->next, depot->full = full);
     CHECK_FINDS("I8", depot->objects++, depot->objects--);

@@ -44,12 +44,14 @@ struct ash__slab_cpu {
     uint64_t allocations;
     struct ash__slab_magazine *previous; /* or NULL */
     uint32_t previous_count;
-    uint32_t held;       /* the true count where the fast path must not be taken: count is 0 then */
+    uint32_t held;       /* count as a hardened cache's own path sees it: `count` is 0 there */
     uint64_t misses;     /* allocations that found nothing in these two magazines */
     uint64_t exchanges;  /* of magazines with the depot */
     uint32_t flush_done; /* the cache's flush_wanted when these were last flushed */
-    uint32_t room;       /* the true limit, as held is the true count; 0: none is loaded */
-    uint8_t apart[ASH_PORT_CACHE_LINE];
+    uint32_t room;       /* the limit, likewise */
+    uint32_t kept;       /* the same for caches with callbacks or masked interrupts */
+    uint32_t kept_limit;
+    uint8_t apart[ASH_PORT_CACHE_LINE - 8];
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
 /* Magazines at rest. */
@@ -117,9 +119,9 @@ struct ash__slab_hardened {
     uint64_t len_pages;
     uintptr_t base_mask; /* a pointer to its slab's base */
     uint32_t id;
-    uint32_t multiplier, addend, rotation; /* a pointer to its object's number: hardened.c */
     uint32_t objects;
-    uint32_t side; /* offset of the states in a slab; 0: the cache is not hardened */
+    uint32_t multiplier; /* a pointer to its object's number: hardened_fast.h */
+    uint64_t side;       /* offset of the states in a slab; 0: the cache is not hardened */
 };
 
 struct ash__slab_debug {
@@ -167,7 +169,7 @@ void ash__slab_free_slow(struct ash_slab_cache *cache, void *object, const void 
 static inline void *ash__slab_pop(struct ash__slab_cpu *cpu) {
     uint32_t count = cpu->count - 1;
     ash_store_relaxed(&cpu->count, count);
-    ash_store_relaxed(&cpu->allocations, cpu->allocations + 1);
+    ash_count_relaxed(&cpu->allocations);
     void *object = cpu->loaded->objects[count];
     ash_port_unpin();
     return object;
