@@ -20,8 +20,9 @@ enum {
     S_IOERR = 1,
     S_UNSUPP = 2,
     RANGE_BYTES = 16,
-    RANGES_MAX = 16,
-    RANGE_SECTORS_MAX = 1 << 16,
+    RANGES_DEFAULT = 16,
+    RANGE_SECTORS_DEFAULT = 1 << 16,
+    WRITEBACK = 32, /* offset in the configuration space */
     DEVICE_ID = 2,
 };
 
@@ -38,7 +39,7 @@ static const struct fake_virtio_config_field fields[] = {
     {.offset = 25, .width_bytes = 1, .feature = UINT64_C(1) << 10},
     {.offset = 26, .width_bytes = 2, .feature = UINT64_C(1) << 10},
     {.offset = 28, .width_bytes = 4, .feature = UINT64_C(1) << 10},
-    {.offset = 32,
+    {.offset = WRITEBACK,
      .width_bytes = 1,
      .writable = true,
      .feature = FAKE_VIRTIO_BLK_F_CONFIG_WCE,
@@ -93,13 +94,29 @@ static int backing_write(const struct fake_virtio_blk_backing *backing, uint64_t
     return backing->write(backing->context, offset, bytes, len);
 }
 
-static bool is_inside(struct request *request, uint64_t sector, uint64_t bytes) {
-    if (ash_range_fits(sector, bytes / SECTOR, request->blk->capacity_sectors))
-        return true;
-    BREAKS(request, BLK_CAPACITY, "sector %llu, %llu bytes, capacity %llu sectors",
-           (unsigned long long)sector, (unsigned long long)bytes,
-           (unsigned long long)request->blk->capacity_sectors);
-    return false;
+static bool is_inside(struct request *request, uint64_t sector, uint64_t sectors) {
+    struct fake_virtio_blk *blk = request->blk;
+    if (!ash_range_fits(sector, sectors, blk->capacity_known))
+        BREAKS(request, BLK_CAPACITY, "sector %llu, %llu of them, capacity %llu",
+               (unsigned long long)sector, (unsigned long long)sectors,
+               (unsigned long long)blk->capacity_known);
+    return ash_range_fits(sector, sectors, blk->capacity_sectors);
+}
+
+/* Whether a write has to be stable when it is done (5.2.6.2). */
+static bool is_writethrough(const struct fake_virtio_blk *blk) {
+    if ((blk->device.accepted & FAKE_VIRTIO_BLK_F_CONFIG_WCE) != 0)
+        return blk->device.config[WRITEBACK] == 0;
+    return (blk->device.accepted & FAKE_VIRTIO_BLK_F_FLUSH) == 0;
+}
+
+static uint8_t flush_backing(struct fake_virtio_blk *blk) {
+    const struct fake_virtio_blk_backing *backing = &blk->config.backing;
+    return backing->flush == NULL || backing->flush(backing->context) == 0 ? S_OK : S_IOERR;
+}
+
+static uint8_t done_writing(struct fake_virtio_blk *blk) {
+    return is_writethrough(blk) ? flush_backing(blk) : S_OK;
 }
 
 static bool is_whole_sectors(struct request *request, uint64_t bytes) {
@@ -114,7 +131,7 @@ static uint8_t do_read(struct request *request) {
     struct fake_virtio_blk *blk = request->blk;
     blk->reads++;
     if (!is_whole_sectors(request, request->in_bytes) ||
-        !is_inside(request, request->sector, request->in_bytes))
+        !is_inside(request, request->sector, request->in_bytes / SECTOR))
         return S_IOERR;
     for (uint64_t done = 0, piece; done < request->in_bytes; done += piece) {
         uint64_t offset = request->sector * SECTOR + done;
@@ -130,7 +147,7 @@ static uint8_t do_write(struct request *request) {
     struct fake_virtio_blk *blk = request->blk;
     blk->writes++;
     if (!is_whole_sectors(request, request->out_bytes) ||
-        !is_inside(request, request->sector, request->out_bytes) || blk->config.read_only)
+        !is_inside(request, request->sector, request->out_bytes / SECTOR) || blk->config.read_only)
         return S_IOERR;
     for (uint64_t done = 0, piece; done < request->out_bytes; done += piece) {
         uint64_t offset = request->sector * SECTOR + done;
@@ -140,20 +157,32 @@ static uint8_t do_write(struct request *request) {
         if (backing_write(&blk->config.backing, offset, blk->bounce, piece) != 0)
             return S_IOERR;
     }
-    return S_OK;
+    return done_writing(blk);
+}
+
+/* A request of a feature; false: it is not supported. */
+static bool is_accepted(struct request *request, uint64_t feature) {
+    const struct fake_virtio *device = &request->blk->device;
+    if ((device->type.features & feature) != 0 && (device->accepted & feature) == 0)
+        BREAKS(request, BLK_NOT_ACCEPTED, "type %u", request->type);
+    return (device->accepted & feature) != 0;
 }
 
 static uint8_t do_flush(struct request *request) {
-    const struct fake_virtio_blk_backing *backing = &request->blk->config.backing;
     request->blk->flushes++;
     if (request->sector != 0)
         BREAKS(request, BLK_FLUSH_SECTOR, "sector %llu", (unsigned long long)request->sector);
-    if ((request->blk->device.type.features & FAKE_VIRTIO_BLK_F_FLUSH) == 0)
-        return S_UNSUPP;
-    return backing->flush == NULL || backing->flush(backing->context) == 0 ? S_OK : S_IOERR;
+    return is_accepted(request, FAKE_VIRTIO_BLK_F_FLUSH) ? flush_backing(request->blk) : S_UNSUPP;
+}
+
+static void check_sector_unused(struct request *request) {
+    if (request->sector != 0)
+        BREAKS(request, BLK_SECTOR_UNUSED, "type %u, sector %llu", request->type,
+               (unsigned long long)request->sector);
 }
 
 static uint8_t do_get_id(struct request *request) {
+    check_sector_unused(request);
     if (request->in_bytes != FAKE_VIRTIO_BLK_ID_BYTES) {
         BREAKS(request, BLK_DATA_LEN, "get-id with %llu bytes",
                (unsigned long long)request->in_bytes);
@@ -175,41 +204,68 @@ static int write_zeroes(struct fake_virtio_blk *blk, uint64_t sector, uint64_t s
     return error;
 }
 
-/* Discard and write-zeroes: 16-byte ranges in the readable data. Discard may do nothing: this one
- * keeps the data, so that a driver that expects zeros is found out. */
+/* Discard and write-zeroes: ranges of 16 bytes in the readable data. */
+
+struct range {
+    uint64_t sector, sectors;
+    uint32_t flags;
+};
+
+static struct range read_range(struct request *request, uint64_t index) {
+    uint8_t raw[RANGE_BYTES];
+    fake_virtio_chain_read(&request->blk->device, request->chain,
+                           HEADER_BYTES + index * RANGE_BYTES, raw, sizeof(raw));
+    return (struct range){get_le(raw, 8), get_le(raw + 8, 4), (uint32_t)get_le(raw + 12, 4)};
+}
+
+static uint8_t do_range(struct request *request, const struct range *range) {
+    struct fake_virtio_blk *blk = request->blk;
+    const struct fake_virtio_blk_config *config = &blk->config;
+    bool zeroes = request->type == T_WRITE_ZEROES;
+    uint32_t most = zeroes ? config->max_write_zeroes_sectors : config->max_discard_sectors;
+    if (!zeroes && (range->flags & 1) != 0)
+        BREAKS(request, BLK_UNMAP, "sector %llu", (unsigned long long)range->sector);
+    if (range->flags > 1 || (!zeroes && range->flags != 0))
+        return S_UNSUPP;
+    if (range->sectors > most) {
+        BREAKS(request, BLK_RANGE_SECTORS, "type %u, %llu sectors, the limit is %u", request->type,
+               (unsigned long long)range->sectors, most);
+        return S_IOERR;
+    }
+    if (!is_inside(request, range->sector, range->sectors))
+        return S_IOERR;
+    if (!zeroes)
+        blk->discards_unaligned += range->sector % config->discard_sector_alignment != 0;
+    else if (write_zeroes(blk, range->sector, range->sectors) != 0)
+        return S_IOERR;
+    return S_OK;
+}
+
 static uint8_t do_ranges(struct request *request) {
     struct fake_virtio_blk *blk = request->blk;
     bool zeroes = request->type == T_WRITE_ZEROES;
-    uint64_t feature = zeroes ? FAKE_VIRTIO_BLK_F_WRITE_ZEROES : FAKE_VIRTIO_BLK_F_DISCARD;
-    if ((blk->device.type.features & feature) == 0)
+    uint32_t most = zeroes ? blk->config.max_write_zeroes_seg : blk->config.max_discard_seg;
+    *(zeroes ? &blk->zeroings : &blk->discards) += 1;
+    check_sector_unused(request);
+    if (!is_accepted(request, zeroes ? FAKE_VIRTIO_BLK_F_WRITE_ZEROES : FAKE_VIRTIO_BLK_F_DISCARD))
         return S_UNSUPP;
     uint64_t count = request->out_bytes / RANGE_BYTES;
-    if (count == 0 || request->out_bytes % RANGE_BYTES != 0 || count > RANGES_MAX) {
+    if (count == 0 || request->out_bytes % RANGE_BYTES != 0) {
         BREAKS(request, BLK_DATA_LEN, "type %u with %llu bytes", request->type,
                (unsigned long long)request->out_bytes);
         return S_IOERR;
     }
-    if (blk->config.read_only)
+    if (count > most) {
+        BREAKS(request, BLK_RANGES, "type %u, %llu ranges, the limit is %u", request->type,
+               (unsigned long long)count, most);
         return S_IOERR;
-    for (uint64_t i = 0; i < count; i++) {
-        uint8_t raw[RANGE_BYTES];
-        fake_virtio_chain_read(&blk->device, request->chain, HEADER_BYTES + i * RANGE_BYTES, raw,
-                               sizeof(raw));
-        uint64_t sector = get_le(raw, 8), sectors = get_le(raw + 8, 4), flags = get_le(raw + 12, 4);
-        if (!zeroes && (flags & 1) != 0)
-            BREAKS(request, BLK_UNMAP, "range %llu", (unsigned long long)i);
-        if (flags > 1 || (!zeroes && flags != 0))
-            return S_UNSUPP;
-        if (sectors > RANGE_SECTORS_MAX) {
-            BREAKS(request, BLK_DATA_LEN, "%llu sectors in one range, the limit is %u",
-                   (unsigned long long)sectors, (uint32_t)RANGE_SECTORS_MAX);
-            return S_IOERR;
-        }
-        if (!is_inside(request, sector, sectors * SECTOR) ||
-            (zeroes && write_zeroes(blk, sector, sectors) != 0))
-            return S_IOERR;
     }
-    return S_OK;
+    uint8_t status = blk->config.read_only ? S_IOERR : S_OK;
+    for (uint64_t i = 0; i < count && status == S_OK; i++) {
+        struct range range = read_range(request, i);
+        status = do_range(request, &range);
+    }
+    return status == S_OK ? done_writing(blk) : status;
 }
 
 /* Data flows one way (5.2.6): a read has none to give, a write none to take. */
@@ -295,30 +351,57 @@ static uint32_t execute(void *context, struct fake_virtio *device,
 static void fill_config(struct fake_virtio_blk *blk) {
     const struct fake_virtio_blk_config *config = &blk->config;
     uint8_t *space = blk->device.config;
-    put_le(space, blk->capacity_sectors, 8);
+    uint64_t bytes = config->backing.size_bytes;
+    put_le(space, bytes / SECTOR + (bytes % SECTOR != 0), 8);
     put_le(space + 8, config->size_max, 4);
     put_le(space + 12, config->seg_max, 4);
     put_le(space + 20, config->blk_size, 4);
-    space[32] = (config->features_with & FAKE_VIRTIO_BLK_F_CONFIG_WCE) != 0;
     put_le(space + 34, config->queue_count, 2);
-    put_le(space + 36, RANGE_SECTORS_MAX, 4);
-    put_le(space + 40, RANGES_MAX, 4);
-    put_le(space + 44, 1, 4);
-    put_le(space + 48, RANGE_SECTORS_MAX, 4);
-    put_le(space + 52, RANGES_MAX, 4);
+    put_le(space + 36, config->max_discard_sectors, 4);
+    put_le(space + 40, config->max_discard_seg, 4);
+    put_le(space + 44, config->discard_sector_alignment, 4);
+    put_le(space + 48, config->max_write_zeroes_sectors, 4);
+    put_le(space + 52, config->max_write_zeroes_seg, 4);
+    space[56] = config->write_zeroes_may_unmap;
+}
+
+/* A cache mode without FLUSH is writethrough (5.2.5.2); otherwise it is writeback until the driver
+ * says something else. */
+static void changed(void *context, struct fake_virtio *device) {
+    struct fake_virtio_blk *blk = context;
+    bool without_flush = (device->accepted & FAKE_VIRTIO_BLK_F_CONFIG_WCE) != 0 &&
+                         (device->accepted & FAKE_VIRTIO_BLK_F_FLUSH) == 0;
+    if ((device->status & FAKE_VIRTIO_DRIVER_OK) == 0)
+        device->config[WRITEBACK] =
+            (device->type.features & FAKE_VIRTIO_BLK_F_CONFIG_WCE) != 0 && !without_flush;
+    blk->capacity_sectors = get_le(device->config, 8);
+    blk->capacity_known = device->status == 0
+                              ? blk->capacity_sectors
+                              : ash_max_u64(blk->capacity_known, blk->capacity_sectors);
+}
+
+void fake_virtio_blk_resize(struct fake_virtio_blk *blk, uint64_t sectors) {
+    uint8_t capacity[8];
+    put_le(capacity, sectors, sizeof(capacity));
+    fake_virtio_change_config(&blk->device, 0, capacity, sizeof(capacity));
+}
+
+static void or_else(uint32_t *value, uint32_t otherwise) {
+    if (*value == 0)
+        *value = otherwise;
 }
 
 static void fill_defaults(struct fake_virtio_blk_config *config) {
-    if (config->queue_size_max == 0)
-        config->queue_size_max = 256;
-    if (config->queue_count == 0)
-        config->queue_count = 1;
-    if (config->seg_max == 0)
-        config->seg_max = config->queue_size_max > 2 ? config->queue_size_max - 2 : 1;
-    if (config->size_max == 0)
-        config->size_max = 1u << 20;
-    if (config->blk_size == 0)
-        config->blk_size = SECTOR;
+    or_else(&config->queue_size_max, 256);
+    or_else(&config->queue_count, 1);
+    or_else(&config->seg_max, config->queue_size_max > 2 ? config->queue_size_max - 2 : 1);
+    or_else(&config->size_max, 1u << 20);
+    or_else(&config->blk_size, SECTOR);
+    or_else(&config->max_discard_sectors, RANGE_SECTORS_DEFAULT);
+    or_else(&config->max_discard_seg, RANGES_DEFAULT);
+    or_else(&config->discard_sector_alignment, 1);
+    or_else(&config->max_write_zeroes_sectors, RANGE_SECTORS_DEFAULT);
+    or_else(&config->max_write_zeroes_seg, RANGES_DEFAULT);
     if (config->id == NULL)
         config->id = "ashlar";
     if (config->backing.write == NULL)
@@ -334,7 +417,10 @@ static uint64_t offered(const struct fake_virtio_blk_config *config) {
         features |= FAKE_VIRTIO_BLK_F_RO;
     if (config->queue_count > 1)
         features |= FAKE_VIRTIO_BLK_F_MQ;
-    return (features | config->features_with) & ~config->features_without;
+    features = (features | config->features_with) & ~config->features_without;
+    if ((features & FAKE_VIRTIO_BLK_F_FLUSH) == 0) /* never without it (5.2.5.2) */
+        features &= ~FAKE_VIRTIO_BLK_F_CONFIG_WCE;
+    return features;
 }
 
 void fake_virtio_blk_init(struct fake_virtio_blk *blk, const struct fake_virtio_blk_config *config,
@@ -347,17 +433,18 @@ void fake_virtio_blk_init(struct fake_virtio_blk *blk, const struct fake_virtio_
                                     .queues_feature = FAKE_VIRTIO_BLK_F_MQ,
                                     .features = offered(&blk->config),
                                     .field_count = ASH_ARRAY_LEN(fields),
+                                    .changed = changed,
                                     .execute = execute,
                                     .context = blk};
     memcpy(type.fields, fields, sizeof(fields));
     fake_virtio_init(&blk->device, &type, memory, blk->config.queue_size_max);
-    blk->capacity_sectors =
-        config->backing.size_bytes / SECTOR + (config->backing.size_bytes % SECTOR != 0);
-    blk->reads = blk->writes = blk->flushes = 0;
+    blk->reads = blk->writes = blk->flushes = blk->discards = blk->zeroings = 0;
+    blk->discards_unaligned = 0;
     memset(blk->id, 0, sizeof(blk->id));
     size_t len = strlen(blk->config.id);
     memcpy(blk->id, blk->config.id, len < sizeof(blk->id) ? len : sizeof(blk->id));
     fill_config(blk);
+    changed(blk, &blk->device);
 }
 
 /* Plain memory */

@@ -103,6 +103,11 @@ bool fake_virtio_lies(struct fake_virtio *device, enum fake_virtio_fault_kind ki
 
 /* Life */
 
+static void tell_type(struct fake_virtio *device) {
+    if (device->type.changed != NULL)
+        device->type.changed(device->type.context, device);
+}
+
 static void reset(struct fake_virtio *device) {
     device->status = 0;
     device->accepted = 0;
@@ -117,6 +122,7 @@ static void reset(struct fake_virtio *device) {
         fake_virtio_ring_start(queue);
     }
     fake_virtio_acknowledge(device, device->interrupt_status);
+    tell_type(device);
 }
 
 void fake_virtio_init(struct fake_virtio *device, const struct fake_virtio_type *type,
@@ -275,7 +281,9 @@ void fake_virtio_write_status(struct fake_virtio *device, uint32_t status) {
     if ((added & FAKE_VIRTIO_FEATURES_OK) == 0)
         return;
     device->features_reread = false;
-    if (!accept_features(device))
+    if (accept_features(device))
+        tell_type(device);
+    else
         device->status &= ~(uint32_t)FAKE_VIRTIO_FEATURES_OK;
 }
 
@@ -310,6 +318,7 @@ void fake_virtio_change_config(struct fake_virtio *device, uint32_t offset, cons
         "fake virtio device: %u bytes at %u do not fit its configuration space", len, offset);
     memcpy(device->config + offset, bytes, len);
     device->config_generation++;
+    tell_type(device);
     if ((device->status & FAKE_VIRTIO_DRIVER_OK) != 0)
         fake_virtio_raise(device, FAKE_VIRTIO_INTERRUPT_CONFIG);
 }
@@ -366,6 +375,10 @@ void fake_virtio_write_config(struct fake_virtio *device, uint32_t offset, uint3
         return;
     if (!field->writable) {
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_CONFIG_READ_ONLY, "offset %u", offset);
+        return;
+    }
+    if (field->feature != 0 && !fake_virtio_has(device, field->feature)) {
+        fake_virtio_violate(device, FAKE_VIRTIO_RULE_CONFIG_NOT_ACCEPTED, "offset %u", offset);
         return;
     }
     for (uint32_t i = 0; i < width_bytes; i++)

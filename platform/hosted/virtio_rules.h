@@ -32,6 +32,7 @@
     X(CONFIG_WIDTH, "4.2.2.2", 0, "configuration access that has not the field's width")           \
     X(CONFIG_UNKNOWN, "4.2.2.2", 0, "configuration access where there is no field")                \
     X(CONFIG_NOT_OFFERED, "2.5.1", 0, "used a field whose feature is not offered")                 \
+    X(CONFIG_NOT_ACCEPTED, "5.2.6.1", 0, "wrote a field whose feature it did not accept")          \
     X(CONFIG_READ_ONLY, "5.2.4", 0, "write to a read-only field")                                  \
     X(CONFIG_EARLY, "5.2.5.1", 0, "read the field before FEATURES_OK")                             \
     /* Queue set-up */                                                                             \
@@ -85,6 +86,10 @@
     X(BLK_DIRECTION, "5.2.6", 0, "data in the wrong direction")                                    \
     X(BLK_CAPACITY, "5.2.6.1", 0, "request past the capacity")                                     \
     X(BLK_FLUSH_SECTOR, "5.2.6.1", 0, "flush with a sector that is not 0")                         \
+    X(BLK_SECTOR_UNUSED, "5.2.6", 0, "sector that is not 0 in a request that has none")            \
+    X(BLK_NOT_ACCEPTED, "2.2", 0, "request of a kind whose feature it did not accept")             \
+    X(BLK_RANGES, "5.2.6.1", 0, "more ranges in a request than max_discard_seg or its like")       \
+    X(BLK_RANGE_SECTORS, "5.2.5", 0, "range of more sectors than max_discard_sectors or its like") \
     X(BLK_SEG_MAX, "5.2.3", 0, "more data segments than seg_max")                                  \
     X(BLK_SIZE_MAX, "5.2.3", 0, "data segment larger than size_max")                               \
     X(BLK_UNMAP, "5.2.6.1", 0, "discard with the unmap flag")

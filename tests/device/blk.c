@@ -163,6 +163,82 @@ TEST_CASE(device_blk, discard_and_write_zeroes_only_where_they_are_offered) {
     CHECK_EQ(do_range(raw, RAW_ZEROES, 63, 2, 0), RAW_IOERR);
 }
 
+TEST_CASE(device_blk, limits_of_discard_and_write_zeroes_are_told_and_kept) {
+    struct fake_virtio_blk_config config = {.features_with = FAKE_VIRTIO_BLK_F_DISCARD |
+                                                             FAKE_VIRTIO_BLK_F_WRITE_ZEROES,
+                                            .max_discard_sectors = 7,
+                                            .max_discard_seg = 2,
+                                            .discard_sector_alignment = 4,
+                                            .max_write_zeroes_sectors = 9,
+                                            .max_write_zeroes_seg = 1,
+                                            .write_zeroes_may_unmap = true};
+    struct raw_driver *raw = raw_new(&config, 64);
+    raw_start(raw, RAW_ALL_FEATURES, 8);
+    static const uint32_t told[] = {7, 2, 4, 9, 1};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(told); i++)
+        CHECK_EQ(raw_read(raw, RAW_CONFIG + 36 + 4 * i), told[i]);
+    CHECK_EQ(fake_virtio_mmio_read(&raw->window, RAW_CONFIG + 56, 1), 1);
+    CHECK_EQ(do_range(raw, RAW_DISCARD, 8, 7, 0), RAW_OK);
+    CHECK_EQ(raw->blk.discards_unaligned, 0);
+    CHECK_EQ(do_range(raw, RAW_DISCARD, 9, 7, 0), RAW_OK); /* legal: the device ignores it */
+    CHECK_EQ(raw->blk.discards_unaligned, 1);
+    CHECK_EQ(do_range(raw, RAW_ZEROES, 9, 9, 0), RAW_OK);
+    raw_check_clean(raw);
+    CHECK_EQ(do_range(raw, RAW_DISCARD, 8, 8, 0), RAW_IOERR);
+    CHECK_EQ(do_range(raw, RAW_ZEROES, 8, 10, 0), RAW_IOERR);
+    CHECK_EQ(fake_virtio_violated(raw->device, FAKE_VIRTIO_RULE_BLK_RANGE_SECTORS), 2);
+    CHECK_EQ(raw->blk.discards, 3);
+    CHECK_EQ(raw->blk.zeroings, 2);
+}
+
+TEST_CASE(device_blk, every_range_of_a_request_is_done_until_one_fails) {
+    struct fake_virtio_blk_config config = {.features_with = FAKE_VIRTIO_BLK_F_WRITE_ZEROES};
+    struct raw_driver *raw = raw_new(&config, 64);
+    raw_start(raw, RAW_ALL_FEATURES, 8);
+    raw_request(raw, 0, RAW_ZEROES, 0, RAW_BASE + DATA, 3 * 16);
+    raw_desc(raw, RAW_BASE + DATA, 1, 1, 0, 0);
+    raw_desc(raw, RAW_BASE + DATA + 16, 64, 1, 0, 0); /* past the capacity */
+    raw_desc(raw, RAW_BASE + DATA + 32, 3, 1, 0, 0);
+    CHECK_EQ(raw_do(raw, 0), 1); /* the status byte is all there is to write */
+    CHECK_EQ(raw_status(raw, 0), RAW_IOERR);
+    CHECK_EQ(raw->disk.bytes[512 + 8], 0);
+    CHECK_EQ(raw->disk.bytes[3 * 512 + 8], raw_pattern(3 * 512 + 8));
+}
+
+TEST_CASE(device_blk, request_in_flight_while_the_disk_shrinks_fails_without_blame) {
+    struct raw_driver *raw = raw_new(NULL, 64);
+    raw_start(raw, RAW_ALL_FEATURES, 8);
+    raw_request(raw, 0, RAW_IN, 40, RAW_BASE + DATA, 512);
+    raw_offer(raw, 0);
+    raw_kick(raw);
+    CHECK(fake_virtio_step(raw->device));
+    fake_virtio_blk_resize(&raw->blk, 40);
+    fake_virtio_run(raw->device, 1000);
+    CHECK_EQ(raw_status(raw, 0), RAW_IOERR);
+    CHECK_EQ(raw_read(raw, RAW_CONFIG), 40);
+    raw_check_clean(raw);
+    raw_start(raw, RAW_ALL_FEATURES, 8); /* now it must know */
+    raw_request(raw, 0, RAW_IN, 40, RAW_BASE + DATA, 512);
+    raw_do(raw, 0);
+    CHECK_EQ(fake_virtio_violated(raw->device, FAKE_VIRTIO_RULE_BLK_CAPACITY), 1);
+}
+
+/* A disk that grows before its backing does: zeros to read, no room to write. */
+TEST_CASE(device_blk, grown_disk_reads_zeros_past_its_backing) {
+    struct raw_driver *raw = raw_new(NULL, 8);
+    raw_start(raw, RAW_ALL_FEATURES, 8);
+    fake_virtio_blk_resize(&raw->blk, 16);
+    memset(raw_at(raw, RAW_BASE + DATA), 0xee, 512);
+    raw_request(raw, 0, RAW_IN, 15, RAW_BASE + DATA, 512);
+    raw_do(raw, 0);
+    CHECK_EQ(raw_status(raw, 0), RAW_OK);
+    CHECK_EQ(*raw_at(raw, RAW_BASE + DATA + 511), 0);
+    raw_request(raw, 0, RAW_OUT, 15, RAW_BASE + DATA, 512);
+    raw_do(raw, 0);
+    CHECK_EQ(raw_status(raw, 0), RAW_IOERR);
+    raw_check_clean(raw);
+}
+
 TEST_CASE(device_blk, configuration_space_tells_what_was_configured) {
     struct fake_virtio_blk_config config = {
         .queue_count = 3, .queue_size_max = 64, .seg_max = 17, .size_max = 8192, .blk_size = 4096};

@@ -113,6 +113,11 @@ static bool break_register_rule(struct raw_driver *raw, enum fake_virtio_rule ru
     case FAKE_VIRTIO_RULE_CONFIG_READ_ONLY:
         raw_write(raw, RAW_CONFIG + 20, 4096);
         return true;
+    case FAKE_VIRTIO_RULE_CONFIG_NOT_ACCEPTED:
+        raw_power(raw, &wce);
+        raw_negotiate(raw, RAW_ALL_FEATURES & ~FAKE_VIRTIO_BLK_F_CONFIG_WCE);
+        fake_virtio_mmio_write(&raw->window, RAW_CONFIG + 32, 1, 0);
+        return true;
     case FAKE_VIRTIO_RULE_CONFIG_EARLY:
         raw_power(raw, &wce);
         fake_virtio_mmio_read(&raw->window, RAW_CONFIG + 32, 1);
@@ -332,9 +337,14 @@ static bool break_indirect_rule(struct raw_driver *raw, enum fake_virtio_rule ru
 
 static bool break_blk_rule(struct raw_driver *raw, enum fake_virtio_rule rule) {
     struct fake_virtio_blk_config small = {.seg_max = 1, .size_max = 512},
-                                  discard = {.features_with = FAKE_VIRTIO_BLK_F_DISCARD};
-    raw_power(raw, rule == FAKE_VIRTIO_RULE_BLK_UNMAP ? &discard : &small);
-    raw_start(raw, RAW_ALL_FEATURES, SIZE);
+                                  discard = {.features_with = FAKE_VIRTIO_BLK_F_DISCARD,
+                                             .max_discard_sectors = 7,
+                                             .max_discard_seg = 2};
+    bool ranges = rule == FAKE_VIRTIO_RULE_BLK_UNMAP || rule == FAKE_VIRTIO_RULE_BLK_RANGES ||
+                  rule == FAKE_VIRTIO_RULE_BLK_RANGE_SECTORS;
+    bool without_flush = rule == FAKE_VIRTIO_RULE_BLK_NOT_ACCEPTED;
+    raw_power(raw, ranges ? &discard : &small);
+    raw_start(raw, RAW_ALL_FEATURES & ~(without_flush ? FAKE_VIRTIO_BLK_F_FLUSH : 0), SIZE);
     ash_paddr_t data = RAW_BASE + DATA;
     switch (rule) {
     case FAKE_VIRTIO_RULE_BLK_HEADER:
@@ -356,6 +366,20 @@ static bool break_blk_rule(struct raw_driver *raw, enum fake_virtio_rule rule) {
         break;
     case FAKE_VIRTIO_RULE_BLK_FLUSH_SECTOR:
         raw_request(raw, 0, RAW_FLUSH, 1, 0, 0);
+        break;
+    case FAKE_VIRTIO_RULE_BLK_SECTOR_UNUSED:
+        raw_request(raw, 0, RAW_GET_ID, 1, data, 20);
+        break;
+    case FAKE_VIRTIO_RULE_BLK_NOT_ACCEPTED:
+        raw_request(raw, 0, RAW_FLUSH, 0, 0, 0);
+        break;
+    case FAKE_VIRTIO_RULE_BLK_RANGES:
+        raw_request(raw, 0, RAW_DISCARD, 0, data, 3 * 16);
+        break;
+    case FAKE_VIRTIO_RULE_BLK_RANGE_SECTORS:
+        raw_request(raw, 0, RAW_DISCARD, 0, data, 2 * 16);
+        raw_desc(raw, data, 0, 7, 0, 0);
+        raw_desc(raw, data + 16, 0, 8, 0, 0);
         break;
     case FAKE_VIRTIO_RULE_BLK_SEG_MAX:
         raw_request(raw, 0, RAW_IN, 0, data, 512);
