@@ -6,8 +6,9 @@
  * Rules
  *  - Physical and virtual addresses never mix: ash_paddr_t is what a device or an MMU sees, a
  *    pointer is what the CPU dereferences. Only the owner of the memory converts one to the other.
- *  - A page frame is 4 KiB of physical memory, numbered by ash_pfn_t (address / 4096). "Page" in
- *    this project means a page frame or a power-of-two run of them.
+ *  - A page frame is ASH_PAGE_SIZE bytes of physical memory, numbered by ash_pfn_t (address /
+ *    ASH_PAGE_SIZE). "Page" in this project means a page frame or a power-of-two run of them. A
+ *    kernel with larger ones compiles all parts with -DASH_PAGE_SHIFT=14u or 16u.
  */
 #ifndef ASHLAR_BASE_H
 #define ASHLAR_BASE_H
@@ -24,8 +25,10 @@ typedef uint64_t ash_paddr_t; /* physical (bus) address, bytes */
 typedef uint64_t ash_pfn_t;   /* page frame number */
 typedef uint64_t ash_ns_t;    /* time or span of time, nanoseconds */
 
+#ifndef ASH_PAGE_SHIFT
 #define ASH_PAGE_SHIFT 12u
-#define ASH_PAGE_SIZE  ((size_t)1 << ASH_PAGE_SHIFT)
+#endif
+#define ASH_PAGE_SIZE ((size_t)1 << ASH_PAGE_SHIFT)
 
 #define ASH_MUST_CHECK   __attribute__((warn_unused_result))
 #define ASH_PRINTF(f, a) __attribute__((format(printf, f, a)))

@@ -71,6 +71,8 @@ static uint32_t kind_of(const struct ash_slab_config *config) {
 }
 
 int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config) {
+    if (config == NULL)
+        return -ASH_EINVAL;
     struct ash_slab_config chosen = *config;
     if (chosen.align_bytes == 0)
         chosen.align_bytes = ASH_SLAB_ALIGN_MIN;

@@ -136,6 +136,8 @@ static const char *check_cpu(const struct ash_slab_cache *cache, const struct as
     if (count > limit || cpu->previous_count > (cpu->previous == NULL ? 0 : cache->capacity) ||
         (cpu->previous != NULL && cpu->previous->count != cpu->previous_count))
         return "I7: a CPU's magazine holds more than it can, or is counted wrongly";
+    if (cpu->loaded == NULL && cpu->previous != NULL)
+        return "I7: a CPU has a previous magazine and none loaded: it would never be used";
     if (cpu->limit != (plain ? limit : 0) || (!plain && cpu->count != 0) ||
         cpu->room != (hardened ? limit : 0) || (!hardened && cpu->held != 0) ||
         cpu->kept_limit != limit)

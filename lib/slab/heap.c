@@ -46,7 +46,7 @@ static size_t class_bytes(enum ash_heap_classes classes, uint32_t index) {
 }
 
 size_t ash_heap_storage_size(const struct ash_heap_config *config) {
-    return count_of(config->classes) * sizeof(struct ash_slab_cache);
+    return config == NULL ? 0 : count_of(config->classes) * sizeof(struct ash_slab_cache);
 }
 
 /* The cache of the first class that is large enough, by size / 16 rounded up. A table: one load,

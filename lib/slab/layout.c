@@ -62,9 +62,9 @@ static bool fits(struct ash__slab_store *store, const struct ash__store_config *
 /*
  * The order wished for, else the next larger one that fits, else (objects of 8 bytes in 64 KiB,
  * more than the summary can cover) the next smaller. The largest order fits every stride from 16
- * bytes up, so the search ends; the tests try every size at every alignment. Only the red zones of
- * large objects with a large alignment fit nowhere: the largest order then, which holds one at
- * least.
+ * bytes up, so the search ends; the tests try every size at every alignment. What fits nowhere has
+ * the largest order, which holds one at least: red zones of large objects with a large alignment,
+ * and objects of 8 bytes where a page is 64 KiB.
  */
 void ash__store_layout(struct ash__slab_store *store, const struct ash__store_config *config) {
     const uint32_t order_max = ash_log2_floor(ASH_SLAB_BYTES_MAX / ASH_PAGE_SIZE);
@@ -74,7 +74,7 @@ void ash__store_layout(struct ash__slab_store *store, const struct ash__store_co
     while (order <= order_max && !fits(store, config, order))
         order++;
     for (order = order <= order_max ? order : wish; !fits(store, config, order); order--) {
-        if (config->lead_bytes != 0) {
+        if (config->lead_bytes != 0 || order == 0) {
             (void)fits(store, config, order_max);
             break;
         }

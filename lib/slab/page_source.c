@@ -24,8 +24,10 @@ static uint32_t caches_max_of(const struct ash_page_source_config *config) {
 }
 
 size_t ash_page_source_storage_size(const struct ash_page_source_config *config) {
-    uintptr_t base = (uintptr_t)config->base;
     uint64_t end;
+    if (config == NULL)
+        return 0;
+    uintptr_t base = (uintptr_t)config->base;
     if (config->ops == NULL || config->ops->alloc == NULL || config->ops->free == NULL ||
         config->len_pages == 0 || config->len_pages > ASH_PAGE_SOURCE_PAGES_MAX ||
         caches_max_of(config) > ASH_PAGE_SOURCE_CACHES_MAX ||

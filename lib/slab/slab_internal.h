@@ -65,6 +65,12 @@ const void *ash__source_large_around(const struct ash_page_source *source, const
 
 /* slabs.c, layout.c: layer 3, slabs of equal objects */
 
+/* The largest slab is one page or more, and 2^16 bytes, the bound of ash__slab_index; in the
+ * smallest, a page, lie at least four of the default magazines. */
+_Static_assert(ASH_PAGE_SHIFT >= 12 && ASH_PAGE_SIZE <= ASH_SLAB_BYTES_MAX,
+               "lib/slab is for pages of 4 to 64 KiB");
+_Static_assert(ASH_SLAB_BYTES_MAX == 1u << 16, "ash__slab_index is exact for offsets below 2^16");
+
 /* Objects of a slab: the summary has one bit for each 64 of them. */
 #define OBJECTS_MAX 4096u
 
@@ -153,9 +159,10 @@ static inline struct ash__slab *ash__slab_of(const struct ash__slab_store *store
 
 /*
  * Index of the object at `offset` bytes behind object 0, rounded down. Exact for every offset below
- * 2^16: reciprocal = (2^32 + e) / stride with e < stride <= 2^13, so the error, offset * e / stride
- * / 2^32, is below 2^16 / 2^32, and the fraction of offset / stride is at most 1 - 2^-13. An offset
- * that wrapped below 0 (a pointer into the header) gives an index of at least 2^18.
+ * 2^16: reciprocal = (2^32 + e) / stride with e < stride <= 2^15 (a debug cache's, with zones and a
+ * copy; else 2^13), so the error, offset * e / stride / 2^32, is below 2^16 / 2^32, and the fraction
+ * of offset / stride is at most 1 - 2^-15. An offset that wrapped below 0 (a pointer into the
+ * header) gives an index of at least 2^16, more than a slab has objects.
  */
 static inline uint32_t ash__slab_index(const struct ash__slab_store *store, uint32_t offset) {
     return (uint32_t)((uint64_t)offset * store->reciprocal >> 32);

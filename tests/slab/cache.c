@@ -18,11 +18,17 @@ static void fill(struct ash_slab_cache *cache, void **objects, uint32_t count) {
     }
 }
 
+/* As slab.h says. */
+TEST_CASE(slab, cache_is_two_lines_a_cpu_and_less_than_a_kibibyte) {
+    CHECK(sizeof(struct ash_slab_cache) <= 2 * ASH_PORT_CACHE_LINE * ASH_PORT_CPUS_MAX + 832);
+}
+
 TEST_CASE(slab, init_refuses_what_is_out_of_range) {
     struct fake_pages *pages = fake_pages_new(16);
     struct ash_slab_cache cache;
     struct ash_slab_config good = config_of(pages, 8), bad;
     CHECK_EQ(ash_slab_cache_init(&cache, &good), 0);
+    CHECK_EQ(ash_slab_cache_init(&cache, NULL), -ASH_EINVAL);
 #define CHECK_REFUSED(field, value)                               \
     do {                                                          \
         bad = good;                                               \

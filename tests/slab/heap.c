@@ -8,6 +8,8 @@ TEST_CASE(heap, init_refuses_a_bad_config_or_storage) {
     struct ash_heap *heap = test_alloc(sizeof(*heap), 64);
     size_t bytes = ash_heap_storage_size(&config);
     char *storage = test_alloc(bytes + ASH_PORT_CACHE_LINE, ASH_PORT_CACHE_LINE);
+    CHECK_EQ(ash_heap_storage_size(NULL), 0);
+    CHECK_EQ(ash_heap_init(heap, NULL, storage, bytes), -ASH_EINVAL);
     CHECK_EQ(ash_heap_init(heap, &config, NULL, bytes), -ASH_EINVAL);
     CHECK_EQ(ash_heap_init(heap, &config, storage, bytes - 1), -ASH_EINVAL);
     CHECK_EQ(ash_heap_init(heap, &config, storage + 8, bytes), -ASH_EINVAL);

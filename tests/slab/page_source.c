@@ -14,6 +14,8 @@ TEST_CASE(page_source, init_refuses_what_is_out_of_range) {
     size_t bytes = ash_page_source_storage_size(&good);
     char *storage = test_alloc(bytes + 8, 8);
     CHECK_EQ(bytes, (ASH_PAGE_SOURCE_CACHES_DEFAULT + 1) * 8 + 8);
+    CHECK_EQ(ash_page_source_storage_size(NULL), 0);
+    CHECK_EQ(ash_page_source_init(&source, NULL, storage, bytes), -ASH_EINVAL);
     CHECK_EQ(ash_page_source_init(&source, &good, NULL, bytes), -ASH_EINVAL);
     CHECK_EQ(ash_page_source_init(&source, &good, storage, bytes - 1), -ASH_EINVAL);
     CHECK_EQ(ash_page_source_init(&source, &good, storage + 1, bytes), -ASH_EINVAL);

@@ -90,7 +90,10 @@ static struct ash_heap *new_heap(struct fake_pages *pages) {
     return heap;
 }
 
-enum { PAGES = 64, TOO_LARGE = (PAGES / 2 + 1) * 4096 }; /* the whole, of which something is out */
+enum {
+    PAGES = 64,
+    TOO_LARGE = (PAGES / 2 + 1) << ASH_PAGE_SHIFT
+}; /* the whole, of which something is out */
 
 TEST_CASE(slab_reclaim, block_refused_again_and_again_costs_one_reclaim) {
     struct fake_pages *pages = fake_pages_new(PAGES);
@@ -103,7 +106,7 @@ TEST_CASE(slab_reclaim, block_refused_again_and_again_costs_one_reclaim) {
             ash_kfree(heap, ash_kmalloc(heap, 64));
     }
     CHECK_EQ(reclaims_of(cache), 1);
-    CHECK_EQ(pages->used, 8 + 1); /* the slab of the object, and the page of its magazine */
+    CHECK_EQ(pages->used, ASH_SLAB_BYTES_DEFAULT / ASH_PAGE_SIZE + 1); /* and of magazines */
     ash_kfree(heap, kept);
     CHECK_EQ(ash_heap_fini(heap), 0);
 }

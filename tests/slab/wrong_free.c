@@ -239,6 +239,8 @@ TEST_CASE(slab, checker_finds_seeded_corruption_of_slabs) {
     CHECK_FINDS("I4", store->dense.next = &store->dense, store->dense.next = next);
     CHECK_FINDS("I4", store->active = dense, store->active = active);
     CHECK_FINDS("I4", store->active = (struct ash__slab *)pages->base + 1, store->active = active);
+    uint32_t relist = store->relist;
+    CHECK_FINDS("I4", store->relist = relist + 1, store->relist = relist);
     CHECK_FINDS("I5", store->out++, store->out--);
     CHECK_FINDS("I5", store->slab_count++, store->slab_count--);
     CHECK_FINDS("I5", store->refills++, store->refills--);
@@ -267,6 +269,10 @@ TEST_CASE(slab, checker_finds_seeded_corruption_of_magazines) {
     CHECK_FINDS("I7", cpu->limit = 0, cpu->limit = 4);
     CHECK_FINDS("I7", cpu->room = 4, cpu->room = 0);
     CHECK_FINDS("I7", cpu->held = 1, cpu->held = 0);
+    struct ash__slab_cpu whole = *cpu; /* none is loaded, but there is a previous one */
+    CHECK_FINDS("I7",
+                (cpu->loaded = NULL, cpu->kept = cpu->kept_limit = cpu->count = cpu->limit = 0),
+                *cpu = whole);
     CHECK_FINDS("I8", depot->full_count++, depot->full_count--);
     CHECK_FINDS("I8", depot->full = full->next, depot->full = full);
     CHECK_FINDS("I8", depot->objects++, depot->objects--);

@@ -79,7 +79,7 @@ struct ash_page_source {
 };
 
 /*
- * Bytes of storage: two a page and eight a cache, rounded up to eight; 0 for an invalid config: a
+ * Bytes of storage: two a page and eight a cache, rounded up to eight; 0 for an invalid config: NULL, a
  * field outside its range, a base that is not page-aligned, a range that wraps.
  */
 size_t ash_page_source_storage_size(const struct ash_page_source_config *config) ASH_MUST_CHECK;

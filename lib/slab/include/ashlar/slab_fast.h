@@ -88,7 +88,7 @@ struct ash__slab_store {
     /* Constant after init. */
     struct ash_page_source *source;
     uint32_t id;         /* in the page map; 0: the pages look like nobody's */
-    uint32_t order;      /* slab bytes = 4096 << order */
+    uint32_t order;      /* slab bytes = ASH_PAGE_SIZE << order */
     uint64_t mask;       /* slab bytes - 1 */
     uint32_t stride;     /* bytes from one object to the next */
     uint32_t first;      /* offset of object 0 */
