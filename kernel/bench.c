@@ -36,8 +36,8 @@ void bench_unit(const struct bench_report *report) {
     uint64_t picoseconds = steps == 0 ? 0 : (now_ns - start_ns) * 1000 / steps;
     say(report, "unit: steps of the CPU's counter, one is %" PRIu64 ".%03" PRIu64 " ns",
         picoseconds / 1000, picoseconds % 1000);
-    say(report, "In an emulator steps mean nothing; QEMU with -icount shift=0,sleep=off counts "
-                "instructions.");
+    say(report, "In an emulator steps mean nothing; QEMU with -icount shift=0,sleep=off");
+    say(report, "counts instructions.");
 }
 
 /* One piece of work: BATCH allocations and frees. */
@@ -53,82 +53,76 @@ struct work {
 /* False: no memory, and nothing is left allocated. */
 typedef bool work_fn(struct work *work);
 
-static bool cache_pairs(struct work *work) {
-    for (uint32_t i = 0; i < BATCH; i++) {
-        void *object = ash_slab_alloc(&work->cache);
-        if (object == NULL)
-            return false;
-        ash_slab_free(&work->cache, object);
-    }
-    return true;
+static inline bool take_object(struct work *work, void **object) {
+    *object = ash_slab_alloc(&work->cache);
+    return *object != NULL;
 }
 
-static bool cache_batch(struct work *work) {
-    uint32_t count = 0;
-    while (count < BATCH && (work->objects[count] = ash_slab_alloc(&work->cache)) != NULL)
-        count++;
-    for (uint32_t i = 0; i < count; i++)
-        ash_slab_free(&work->cache, work->objects[i]);
-    return count == BATCH;
+static inline void give_object(struct work *work, void *object) {
+    ash_slab_free(&work->cache, object);
 }
 
-static bool inline_pairs(struct work *work) {
-    for (uint32_t i = 0; i < BATCH; i++) {
-        void *object = ash_slab_alloc_inline(&work->cache);
-        if (object == NULL)
-            return false;
-        ash_slab_free_inline(&work->cache, object);
-    }
-    return true;
+static inline bool take_inline(struct work *work, void **object) {
+    *object = ash_slab_alloc_inline(&work->cache);
+    return *object != NULL;
 }
+
+static inline void give_inline(struct work *work, void *object) {
+    ash_slab_free_inline(&work->cache, object);
+}
+
+static inline bool take_bytes(struct work *work, void **object) {
+    *object = ash_kmalloc(&work->memory->heap, work->size_bytes);
+    return *object != NULL;
+}
+
+static inline void give_bytes(struct work *work, void *object) {
+    ash_kfree(&work->memory->heap, object);
+}
+
+static inline bool take_frames(struct work *work, ash_pfn_t *first) {
+    return ash_buddy_alloc(&work->memory->buddy, work->order, ASH_BUDDY_UNMOVABLE, first) == 0;
+}
+
+static inline void give_frames(struct work *work, ash_pfn_t first) {
+    ash_buddy_free(&work->memory->buddy, first, work->order);
+}
+
+/* Macros, since a call of `take` or `give` would be counted too. */
+#define PAIRS(name, type, take, give)          \
+    static bool name(struct work *work) {      \
+        for (uint32_t i = 0; i < BATCH; i++) { \
+            type one;                          \
+            if (!take(work, &one))             \
+                return false;                  \
+            give(work, one);                   \
+        }                                      \
+        return true;                           \
+    }
+
+#define IN_A_ROW(name, slots, take, give)                        \
+    static bool name(struct work *work) {                        \
+        uint32_t count = 0;                                      \
+        while (count < BATCH && take(work, &work->slots[count])) \
+            count++;                                             \
+        for (uint32_t i = 0; i < count; i++)                     \
+            give(work, work->slots[i]);                          \
+        return count == BATCH;                                   \
+    }
+
+PAIRS(cache_pairs, void *, take_object, give_object)
+PAIRS(inline_pairs, void *, take_inline, give_inline)
+PAIRS(heap_pairs, void *, take_bytes, give_bytes)
+PAIRS(buddy_pairs, ash_pfn_t, take_frames, give_frames)
+IN_A_ROW(cache_batch, objects, take_object, give_object)
+IN_A_ROW(heap_batch, objects, take_bytes, give_bytes)
+IN_A_ROW(buddy_batch, frames, take_frames, give_frames)
 
 static bool cache_bulk(struct work *work) {
     if (ash_slab_alloc_bulk(&work->cache, work->objects, BATCH) != 0)
         return false;
     ash_slab_free_bulk(&work->cache, work->objects, BATCH);
     return true;
-}
-
-static bool heap_pairs(struct work *work) {
-    for (uint32_t i = 0; i < BATCH; i++) {
-        void *object = ash_kmalloc(&work->memory->heap, work->size_bytes);
-        if (object == NULL)
-            return false;
-        ash_kfree(&work->memory->heap, object);
-    }
-    return true;
-}
-
-static bool heap_batch(struct work *work) {
-    struct ash_heap *heap = &work->memory->heap;
-    uint32_t count = 0;
-    while (count < BATCH && (work->objects[count] = ash_kmalloc(heap, work->size_bytes)) != NULL)
-        count++;
-    for (uint32_t i = 0; i < count; i++)
-        ash_kfree(heap, work->objects[i]);
-    return count == BATCH;
-}
-
-static bool take_frames(struct work *work, ash_pfn_t *first) {
-    return ash_buddy_alloc(&work->memory->buddy, work->order, ASH_BUDDY_UNMOVABLE, first) == 0;
-}
-
-static bool buddy_pairs(struct work *work) {
-    for (uint32_t i = 0; i < BATCH; i++) {
-        if (!take_frames(work, &work->frames[0]))
-            return false;
-        ash_buddy_free(&work->memory->buddy, work->frames[0], work->order);
-    }
-    return true;
-}
-
-static bool buddy_batch(struct work *work) {
-    uint32_t count = 0;
-    while (count < BATCH && take_frames(work, &work->frames[count]))
-        count++;
-    for (uint32_t i = 0; i < count; i++)
-        ash_buddy_free(&work->memory->buddy, work->frames[i], work->order);
-    return count == BATCH;
 }
 
 /* Hundredths of a unit a pair, of the cheapest of some rounds: the others were interrupted, or ran
@@ -145,12 +139,12 @@ static uint64_t cost_of(struct work *work, work_fn *run) {
     return (uint64_t)best * 100 / BATCH;
 }
 
-/* Right-aligned in 10 columns, "-" for no memory. */
+/* Right-aligned in 9 columns, "-" for no memory. */
 static const char *column(char text[24], uint64_t hundredths) {
     if (hundredths == UINT64_MAX)
-        snprintf(text, 24, "%10s", "-");
+        snprintf(text, 24, "%9s", "-");
     else
-        snprintf(text, 24, "%7" PRIu64 ".%02" PRIu64, hundredths / 100, hundredths % 100);
+        snprintf(text, 24, "%6" PRIu64 ".%02" PRIu64, hundredths / 100, hundredths % 100);
     return text;
 }
 
@@ -189,10 +183,10 @@ int bench_slab(struct kernel_memory *memory, const struct bench_report *report) 
     work->memory = memory;
     uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
     say(report, "An allocation and its free: one after the other (pair), or 64 of each in a row.");
-    say(report, "%6s %10s %10s %10s %10s %10s %10s %10s", "", "cache", "cache", "cache", "cache",
-        "heap", "heap", "buddy /");
-    say(report, "%6s %10s %10s %10s %10s %10s %10s %10s", "bytes", "pair", "inline", "of 64",
-        "bulk", "pair", "of 64", "cache");
+    say(report, "%6s %9s %9s %9s %9s %9s %9s %9s", "", "cache", "cache", "cache", "cache", "heap",
+        "heap", "buddy /");
+    say(report, "%6s %9s %9s %9s %9s %9s %9s %9s", "bytes", "pair", "inline", "of 64", "bulk",
+        "pair", "of 64", "cache");
     for (uint32_t i = 0; (cache = ash_heap_cache(&memory->heap, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
@@ -215,11 +209,11 @@ int bench_buddy(struct kernel_memory *memory, const struct bench_report *report)
         return -ASH_ENOMEM;
     work->memory = memory;
     say(report, "A block and its free: one after the other (pair), and 64 of each in a row.");
-    say(report, "%6s %10s %10s %10s", "order", "KiB", "pair", "of 64");
+    say(report, "%6s %9s %9s %9s", "order", "KiB", "pair", "of 64");
     for (size_t i = 0; i < ASH_ARRAY_LEN(orders); i++) {
         work->order = orders[i];
         uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
-        say(report, "%6" PRIu32 " %10u %s %s", orders[i], 4u << orders[i], column(text[0], pair),
+        say(report, "%6" PRIu32 " %9u %s %s", orders[i], 4u << orders[i], column(text[0], pair),
             column(text[1], batch));
         if (orders[i] == 0 && (pair == UINT64_MAX || batch == UINT64_MAX))
             result = -ASH_ENOMEM;

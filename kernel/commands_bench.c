@@ -20,6 +20,9 @@ static int run(struct shell *shell, const char *what,
 
 SHELL_COMMAND(bench, "[slab|buddy|golden]",
               "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
+              "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
+              "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
+              "buddy / cache: how many objects cost as much as a frame. -: not enough memory.\n"
               "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;

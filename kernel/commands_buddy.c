@@ -31,13 +31,14 @@ static void print_largest(struct shell *shell, const struct ash_buddy_stats *sta
 static void print_low(struct shell *shell, const struct memory_low *low) {
     shell_print(shell,
                 "low        below %" PRIu64 " free pages, until above %" PRIu64 ": %" PRIu64
-                " times, %" PRIu64 " pages taken back from caches\n",
+                " times, %" PRIu64 " pages taken back\n",
                 low->low_pages, low->high_pages, ash_load_relaxed(&low->calls),
                 ash_load_relaxed(&low->pages));
 }
 
 SHELL_COMMAND(buddy, "",
               "Shows the page frames: the free blocks of each order.\n"
+              "cached: free, but in no block. low: when caches are asked to give pages back.\n"
               "unusable: the share of free memory that is too scattered to serve the order\n"
               "(Gorman and Whitcroft, 2005: the unusable free space index).") {
     struct ash_buddy_stats stats;

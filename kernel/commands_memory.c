@@ -10,7 +10,9 @@ static void print_pages(struct shell *shell, const char *what, uint64_t pages) {
                 pages << (ASH_PAGE_SHIFT - 10), pages);
 }
 
-SHELL_COMMAND(mem, "", "Shows how much memory there is, and who has it.") {
+SHELL_COMMAND(mem, "",
+              "Shows how much memory there is, and who has it.\n"
+              "notes: the allocators' own. heap: what kmalloc holds; `slab` shows all caches.") {
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
     if (!shell_has_kernel(shell, "mem"))

@@ -25,12 +25,12 @@ static void print_line(struct shell *shell, const struct ash_slab_stats *stats) 
     char hits[16], use[16];
     uint64_t held_bytes = (uint64_t)stats->slabs * stats->slab_bytes;
     shell_print(shell,
-                "%-14s %6" PRIu32 " %8" PRIu32 " %8" PRIu32 " %7" PRIu32 " %6" PRIu32 " %7" PRIu64
-                " %6s %12" PRIu64 " %6s %7" PRIu64 "\n",
+                "%-11s %5" PRIu32 " %7" PRIu32 " %7" PRIu32 " %6" PRIu32 " %5" PRIu32 " %6" PRIu64
+                " %6s %11" PRIu64 " %6s\n",
                 stats->name, stats->size_bytes, stats->used, stats->peak, stats->cached,
                 stats->slabs, held_bytes >> 10,
                 share(use, (uint64_t)stats->used * stats->size_bytes, held_bytes),
-                stats->allocations, share(hits, stats->hits, stats->allocations), stats->refills);
+                stats->allocations, share(hits, stats->hits, stats->allocations));
 }
 
 static int print_all(struct shell *shell) {
@@ -38,8 +38,8 @@ static int print_all(struct shell *shell) {
     struct ash_slab_cache *cache;
     char text[16];
     uint64_t held_bytes = 0, used_bytes = 0, magazine_bytes = 0;
-    shell_print(shell, "%-14s %6s %8s %8s %7s %6s %7s %6s %12s %6s %7s\n", "cache", "bytes", "used",
-                "peak", "cached", "slabs", "KiB", "use", "allocations", "hits", "refills");
+    shell_print(shell, "%-11s %5s %7s %7s %6s %5s %6s %6s %11s %6s\n", "cache", "bytes", "used",
+                "peak", "cached", "slabs", "KiB", "use", "allocations", "hits");
     for (uint32_t i = 0; (cache = memory_slab_cache(memory, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
@@ -58,14 +58,17 @@ static int print_all(struct shell *shell) {
 
 /* One cache */
 
+/* For a sentence. */
+static const char *share_of_any(char text[16], uint64_t part, uint64_t whole) {
+    return whole == 0 ? "none" : share(text, part, whole);
+}
+
 static void print_counts(struct shell *shell, const struct ash_slab_stats *stats) {
     char hits[16], use[16];
     uint64_t held = (uint64_t)stats->slabs * stats->objects_per_slab;
-    shell_print(shell,
-                "cache %s: objects of %" PRIu32 " bytes, %" PRIu32
-                " apart, profile %s, magazines of %" PRIu32 "%s\n",
-                stats->name, stats->size_bytes, stats->stride_bytes,
-                memory_profile_word(stats->flags), stats->magazine_objects,
+    shell_print(shell, "cache %s: objects of %" PRIu32 " bytes, %" PRIu32 " apart\n", stats->name,
+                stats->size_bytes, stats->stride_bytes);
+    shell_print(shell, "profile    %s%s\n", memory_profile_word(stats->flags),
                 (stats->flags & ASH_SLAB_INTERRUPTS) != 0 ? ", for interrupt handlers too" : "");
     shell_print(shell,
                 "objects    %" PRIu32 " used, %" PRIu32 " at most; %" PRIu32
@@ -74,16 +77,17 @@ static void print_counts(struct shell *shell, const struct ash_slab_stats *stats
     shell_print(shell,
                 "slabs      %" PRIu32 " held, %" PRIu32 " of them empty; %s of their objects "
                 "used\n",
-                stats->slabs, stats->empties, share(use, stats->used, held));
+                stats->slabs, stats->empties, share_of_any(use, stats->used, held));
     shell_print(shell,
                 "calls      %" PRIu64 " allocations, %" PRIu64 " frees, %" PRIu64
                 " without memory\n",
                 stats->allocations, stats->frees, stats->failures);
     shell_print(shell,
-                "magazines  %s of the allocations hit, %" PRIu64 " exchanges with the depot, "
-                "%" PRIu64 " bytes\n",
-                share(hits, stats->hits, stats->allocations), stats->exchanges,
-                stats->magazine_bytes);
+                "magazines  of %" PRIu32 " objects, %" PRIu64
+                " KiB in all; %s of the allocations hit\n",
+                stats->magazine_objects, stats->magazine_bytes >> 10,
+                share_of_any(hits, stats->hits, stats->allocations));
+    shell_print(shell, "depot      %" PRIu64 " magazines exchanged with it\n", stats->exchanges);
     shell_print(shell, "source     %" PRIu64 " slabs taken, %" PRIu64 " given back\n",
                 stats->refills, stats->releases);
 }
@@ -211,11 +215,11 @@ static int print_one(struct shell *shell, const char *name) {
     return unknown_cache(shell, name);
 }
 
-SHELL_COMMAND(
-    slab, "[CACHE]",
-    "Shows the slab caches, or one of them in detail.\n"
-    "cached: free objects in magazines. use: the share of the slabs' bytes that is out.\n"
-    "hits: the share of allocations out of a CPU's own magazines. refills: slabs taken.") {
+SHELL_COMMAND(slab, "[CACHE]",
+              "Shows the slab caches, or one of them in detail.\n"
+              "used, peak: objects out, now and at most. cached: free objects in magazines.\n"
+              "KiB: of the slabs. use: the share of them that is in objects that are out.\n"
+              "hits: the share of allocations out of a CPU's own magazines.") {
     if (argc > 2)
         return shell_usage(shell, "slab", "takes one cache at most");
     if (!shell_has_kernel(shell, "slab"))

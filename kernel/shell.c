@@ -85,7 +85,7 @@ int shell_error(struct shell *shell, const char *command, const char *subject, c
     shell_text(shell, command);
     shell_write(shell, ": ", 2);
     if (subject != NULL) {
-        shell_text(shell, subject);
+        shell_text(shell, *subject == '\0' ? "''" : subject);
         shell_write(shell, ": ", 2);
     }
     shell_text(shell, why);

@@ -29,8 +29,8 @@ const char *platform_name(void);
  */
 const char *platform_arguments(void);
 
-/* A number that nobody can tell beforehand, as far as the machine has one; on hosted that of --seed,
- * so that a run can be repeated. Not 0. */
+/* A number that nobody can tell beforehand, as far as the machine has one; on hosted that of
+ * --seed, so that a run can be repeated. Not 0. */
 uint64_t platform_seed(void);
 
 /* Ends the machine; the status, 0..255, is what the starting process sees (kernel/README.md

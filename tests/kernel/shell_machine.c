@@ -47,10 +47,10 @@ TEST_CASE(shell_machine, slab_counts_objects) {
     for (uint32_t i = 0; i < 3; i++)
         CHECK((objects[i] = ash_kmalloc(&kernel->memory.heap, 64)) != NULL);
     CHECK_EQ(script_run(script, "slab\n"), 0);
-    check_contains(script->output, "\nkmalloc-64         64        3        3 ");
+    check_contains(script->output, "\nkmalloc-64     64       3       3 ");
     ash_kfree(&kernel->memory.heap, objects[1]);
     CHECK_EQ(script_run(script, "slab\n"), 0);
-    check_contains(script->output, "\nkmalloc-64         64        2        3 ");
+    check_contains(script->output, "\nkmalloc-64     64       2       3 ");
     check_contains(script->output, " KiB in slabs, ");
     CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
     check_contains(script->output, "objects    2 used, 3 at most; ");
@@ -62,17 +62,41 @@ TEST_CASE(shell_machine, slab_counts_objects) {
     CHECK_EQ(script_run(script, "slab a b\n"), SHELL_STATUS_USAGE);
 }
 
+/* Every line fits a terminal of 80 columns. */
+static void check_fits(struct script *script, const char *commands) {
+    CHECK_EQ(script_run(script, commands), 0);
+    for (const char *line = script->output; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        if (strcspn(line, "\n") > 80)
+            test_fail(__FILE__, __LINE__, "too wide: %.*s", (int)strcspn(line, "\n"), line);
+    }
+}
+
+TEST_CASE(shell_machine, tables_line_up_and_fit_80_columns) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    for (uint32_t i = 0; i < 100000; i++)
+        ash_kfree(&kernel->memory.heap, ash_kmalloc(&kernel->memory.heap, 512));
+    check_fits(script, "help slab; help buddy; help bench; help mem\n");
+    check_fits(script, "slab; slab kmalloc-512; buddy; mem; bench slab; bench buddy\n");
+    const char *head = strstr(script->output, "cache       bytes "), *row = strchr(head, '\n') + 1;
+    CHECK_EQ(strcspn(row, "\n"), strcspn(head, "\n"));
+    head = strstr(script->output, "order  block KiB"), row = strchr(head, '\n') + 1;
+    CHECK_EQ(strcspn(row, "\n"), strcspn(head, "\n"));
+}
+
 TEST_CASE(shell_machine, slab_shows_each_cpu) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     for (uint32_t i = 0; i < 1000; i++)
         ash_kfree(&kernel->memory.heap, ash_kmalloc(&kernel->memory.heap, 64));
     CHECK_EQ(script_run(script, "slab kmalloc-64\n"), 0);
-    check_contains(script->output, " 64 apart, profile plain, magazines of ");
-    check_contains(script->output, "magazines  99.9% of the allocations hit, ");
+    check_contains(script->output, " 64 apart\nprofile    plain\n");
+    check_contains(script->output, " KiB in all; 99.9% of the allocations hit\n");
     check_contains(script->output, "\n    0         1000   99.9% ");
     CHECK_EQ(script_run(script, "slab kmalloc-128\n"), 0);
-    check_contains(script->output, "magazines  - of the allocations hit, 0 exchanges");
+    check_contains(
+        script->output,
+        "magazines  of 118 objects, 0 KiB in all; none of the allocations hit\ndepot      0 ");
     check_contains(script->output, "\n    0            0       -          0        0\n");
 }
 

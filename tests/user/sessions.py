@@ -217,7 +217,7 @@ def _():
 @tap.case('session.the_allocators_show_what_they_hold_and_cost')
 def _():
     out = answer('slab\nslab file-node\nbuddy\nbench slab\nbench buddy\ncheck\n').decode()
-    tap.contains(out, f'\nfile-node         144 {NODES:8} {NODES:8} ')
+    tap.contains(out, f'\nfile-node     144 {NODES:7} {NODES:7} ')
     for part in ('cache file-node: objects of 144 bytes', 'order  block KiB', 'unit: ',
                  '\nbuddy, one frame: pair ', '\nheap     ok\n'):
         tap.contains(out, part)
@@ -233,7 +233,7 @@ def _():
         out = answer('cksum big.bin\nslab\nslab file-node\nls\ncheck\n',
                      arguments=f'heap={profile}')
         tap.equal(out[:len(expected)], expected, f'the sum with heap={profile}')
-        for part in (f' KiB in magazines; profile {profile}\n', f' apart, profile {profile}, ',
+        for part in (f' KiB in magazines; profile {profile}\n', f' apart\nprofile    {profile}\n',
                      '\nheap     ok\n'):
             tap.contains(out.decode(), part)
     tap.contains(answer('slab\n').decode(), '; profile plain\n')
