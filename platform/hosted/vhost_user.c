@@ -189,7 +189,6 @@ const char *vhost_user_request_name(uint32_t request) {
         [VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
         [VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
         [VHOST_USER_GET_CONFIG] = "GET_CONFIG",
-        [VHOST_USER_SET_CONFIG] = "SET_CONFIG",
     };
     bool known = request < ASH_ARRAY_LEN(names) && names[request] != NULL;
     return known ? names[request] : "unknown";

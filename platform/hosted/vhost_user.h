@@ -52,8 +52,11 @@ enum vhost_user_request {
     VHOST_USER_GET_QUEUE_NUM = 17,
     VHOST_USER_SET_VRING_ENABLE = 18,
     VHOST_USER_GET_CONFIG = 24,
-    VHOST_USER_SET_CONFIG = 25,
 };
+
+/* Where a new ring begins: indexes of 0; a packed one has its two wrap counters at 1. */
+#define VHOST_USER_BASE_SPLIT  0u
+#define VHOST_USER_BASE_PACKED 0x80008000u
 
 /* A feature bit that is not the device's but the protocol's, and the bits that it opens. */
 #define VHOST_USER_F_PROTOCOL_FEATURES (UINT64_C(1) << 30)

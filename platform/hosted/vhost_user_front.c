@@ -24,6 +24,8 @@ enum {
     INTERRUPT_CONFIG = 2,
 };
 
+#define RING_PACKED (UINT64_C(1) << 34) /* virtio 1.2, 6 */
+
 /* Talking */
 
 static void hang_up(struct vhost_front *front) {

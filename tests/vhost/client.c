@@ -7,7 +7,7 @@
 
 enum { MEMORY_BYTES = CLIENT_JOBS * CLIENT_JOB_BYTES + (1 << 16) };
 
-static void start_driver(struct client *client) {
+static int start_driver(struct client *client) {
     uint8_t *memory = client->foreign.front.memory;
     struct ash_virtio_blk_config config = {.transport = &client->foreign.transport,
                                            .dma_address = foreign_dma_address,
@@ -15,26 +15,45 @@ static void start_driver(struct client *client) {
                                            .in_flight_max = CLIENT_JOBS};
     size_t bytes = ash_virtio_blk_storage_size(&config);
     CHECK(bytes != 0 && bytes <= MEMORY_BYTES - CLIENT_JOBS * CLIENT_JOB_BYTES);
-    int error =
-        ash_virtio_blk_init(&client->blk, &config, memory + CLIENT_JOBS * CLIENT_JOB_BYTES, bytes);
-    if (error != 0)
-        test_fail(__FILE__, __LINE__, "init: error %d: %s", error,
-                  ash_virtio_blk_reason(&client->blk));
+    return ash_virtio_blk_init(&client->blk, &config, memory + CLIENT_JOBS * CLIENT_JOB_BYTES,
+                               bytes);
 }
 
-struct client *client_start(const char *path, uint32_t timeout_ms) {
-    struct client *client = test_alloc(sizeof(*client), 64);
+/* *reason is of the step that failed. */
+static int start(struct client *client, const char *path, uint32_t timeout_ms,
+                 const char **reason) {
     struct vhost_front_config config = {.path = path,
                                         .memory_bytes = MEMORY_BYTES,
                                         .config_bytes = CLIENT_BLK_CONFIG_BYTES,
                                         .timeout_ms = timeout_ms};
     int error = foreign_open(&client->foreign, &config);
+    *reason = client->foreign.transport.reason;
     if (error != 0)
-        test_fail(__FILE__, __LINE__, "open: error %d: %s", error,
-                  client->foreign.transport.reason);
+        return error;
     for (uint32_t i = 0; i < CLIENT_JOBS; i++)
         client->jobs[i].buffer = client->foreign.front.memory + i * (size_t)CLIENT_JOB_BYTES;
-    start_driver(client);
+    error = start_driver(client);
+    *reason = ash_virtio_blk_reason(&client->blk);
+    if (error != 0)
+        foreign_close(&client->foreign);
+    return error;
+}
+
+struct client *client_try(const char *path, uint32_t timeout_ms) {
+    struct client *client = test_alloc(sizeof(*client), 64);
+    const char *reason;
+    if (start(client, path, timeout_ms, &reason) == 0)
+        return client;
+    CHECK(reason[0] != '\0');
+    return NULL;
+}
+
+struct client *client_start(const char *path, uint32_t timeout_ms) {
+    struct client *client = test_alloc(sizeof(*client), 64);
+    const char *reason;
+    int error = start(client, path, timeout_ms, &reason);
+    if (error != 0)
+        test_fail(__FILE__, __LINE__, "start: error %d: %s", error, reason);
     client_check(client);
     return client;
 }
@@ -75,6 +94,8 @@ int client_reap(struct client *client) {
 }
 
 bool client_sleep(struct client *client, uint32_t limit_ms) {
+    if (client->in_flight != 0 && !ash_virtio_blk_arm(&client->blk, 1))
+        return true;
     return vhost_front_wait(&client->foreign.front, limit_ms) &&
            ash_virtio_blk_interrupt(&client->blk);
 }
@@ -83,8 +104,8 @@ void client_wait(struct client *client, uint32_t in_flight, uint32_t limit_ms) {
     uint64_t until = vhost_user_now_ms() + limit_ms;
     while (client->in_flight > in_flight) {
         CHECK(client_reap(client) >= 0);
-        if (client->in_flight <= in_flight || !ash_virtio_blk_arm(&client->blk, 1))
-            continue;
+        if (client->in_flight <= in_flight)
+            return;
         uint64_t now = vhost_user_now_ms();
         if (now >= until)
             test_fail(__FILE__, __LINE__, "%u jobs are still in flight after %u ms: %s",

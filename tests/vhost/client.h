@@ -34,7 +34,10 @@ struct client {
     uint64_t newest_taken; /* job number + 1 */
 };
 
-/* The device at this path, taken over; the case fails if that does. */
+/* The device at this path, taken over; NULL if that fails, everything given back. */
+struct client *client_try(const char *path, uint32_t timeout_ms);
+
+/* The same; the case fails if that does. */
 struct client *client_start(const char *path, uint32_t timeout_ms);
 
 /* Queues a read as job `index`, whose buffer is filled with 0xa5 before. */
@@ -47,7 +50,8 @@ int client_reap(struct client *client);
 /* Interrupt by interrupt until `in_flight` jobs are left; fails after limit_ms. */
 void client_wait(struct client *client, uint32_t in_flight, uint32_t limit_ms);
 
-/* Sleeps until the device interrupts, at most limit_ms; then does what a handler does. */
+/* Asks for an interrupt and sleeps until it comes, at most limit_ms; then does what a handler does.
+ * True: it came, or it need not come, because something is there or the queue is broken. */
 bool client_sleep(struct client *client, uint32_t limit_ms);
 
 /* The driver's reset; afterwards what was in flight has come back, unless it is -ASH_ETIMEDOUT. */

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""kernel: the fake device, served to QEMU, attacks the booted kernel.
+
+    kernel.py QEMU_RUN KERNEL FAKE_DISK [WORD...]
+
+The kernel must say what is wrong within its time-outs and stay alive, and the fake device, which
+knows the rules of virtio, must have seen none broken. Only cases whose name holds a WORD are run,
+if there are any.
+"""
+import concurrent.futures
+import io
+import itertools
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness'))
+import tap  # noqa: E402
+
+QEMU_RUN, KERNEL, FAKE_DISK = (os.path.abspath(path) for path in sys.argv[1:4])
+LIMIT_S = 60
+CAP_BYTES = 1 << 20
+START_S = 5
+MEM = '256M'
+
+folder = tempfile.TemporaryDirectory(prefix='ashlar-')
+ROOT = pathlib.Path(folder.name)
+FILES = {'small': b'a few bytes\n', 'large': random.Random(1).randbytes(1200001),
+         'last': random.Random(2).randbytes(70000)}
+
+
+def make_disk():
+    path = ROOT / 'disk.tar'
+    with tarfile.open(path, 'w', format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in FILES.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return path
+
+
+DISK = make_disk()
+
+
+def cksum(name):
+    """What this machine's cksum says; every machine has one."""
+    (ROOT / name).write_bytes(FILES[name])
+    return subprocess.run(['cksum', name], cwd=ROOT, check=True, capture_output=True).stdout
+
+
+SUMS = {name: cksum(name) for name in FILES}
+
+
+class Run:
+    """A session of the kernel with a served disk: its output, and what the device says."""
+
+    def __init__(self, number, fake_options, script):
+        socket = str(ROOT / f'socket{number}')
+        fake = subprocess.Popen([FAKE_DISK, '--socket', socket, *fake_options, str(DISK)],
+                                stderr=subprocess.PIPE)
+        try:
+            self.boot(fake, socket, script)
+        finally:
+            if fake.poll() is None:
+                fake.terminate()
+        self.report = fake.communicate(timeout=START_S)[1].decode()
+        self.fake_status = fake.returncode
+
+    def boot(self, fake, socket, script):
+        until = time.monotonic() + START_S
+        while not os.path.exists(socket):
+            if fake.poll() is not None or time.monotonic() > until:
+                tap.fail(f'the device does not start: {fake.communicate()[1]}')
+            time.sleep(0.01)
+        log = f'{socket}.log'
+        command = [QEMU_RUN, '--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES), '--mem', MEM,
+                   KERNEL, '--', '-machine', 'memory-backend=m0',
+                   '-object', f'memory-backend-memfd,id=m0,size={MEM},share=on',
+                   '-chardev', f'socket,id=c0,path={socket}',
+                   '-device', 'vhost-user-blk,chardev=c0', '-d', 'guest_errors', '-D', log]
+        done = subprocess.run(command, input=script.encode(), capture_output=True,
+                              timeout=LIMIT_S + 5)
+        self.status, self.messages = done.returncode, done.stderr
+        # QEMU's own word for a device that asks for a reset is among the kernel's.
+        self.lines = [line for line in done.stdout.decode(errors='replace').splitlines()]
+        self.guest_errors = pathlib.Path(log).read_text() if os.path.exists(log) else ''
+        fake.wait(START_S)
+
+
+def run(*fake_options, script):
+    if shutil.which('qemu-system-aarch64') is None:
+        tap.skip('no qemu-system-aarch64')
+    return Run(next(numbers), fake_options, script)
+
+
+numbers = itertools.count()
+
+
+def check_alive(done, what):
+    """The kernel ended by its shell's command, and the device has nothing to say against it."""
+    if done.status != 7:
+        tap.fail(f'{what}: status {done.status}, not the 7 of poweroff: '
+                 f'{tap.shorten(done.lines)} {tap.shorten(done.messages)}')
+    tap.equal(done.fake_status, 0, f'{what}: the status of the device, which says {done.report}')
+    tap.equal(done.guest_errors, '', f'{what}: what QEMU says against the kernel')
+
+
+SCRIPT = 'ls\n' + ''.join(f'cksum {name}\n' for name in FILES) + 'poweroff 7\n'
+EXPECTED = sorted(FILES) + [SUMS[name].decode().rstrip('\n') for name in FILES]
+
+
+def check_correct(*fake_options):
+    done = run(*fake_options, script=SCRIPT)
+    check_alive(done, fake_options)
+    tap.equal(done.lines, EXPECTED, f'{fake_options}: the output')
+
+
+@tap.case('served_disk.kernel_reads_a_correct_device')
+def _():
+    check_correct()
+
+
+@tap.case('served_disk.kernel_reads_a_device_of_any_order_and_pace')
+def _():
+    check_correct('--order', 'lifo', '--batch', '8', '--latency', '50')
+    check_correct('--order', 'random', '--spread', '500', '--batch', '3', '--seed', '7')
+    check_correct('--shuffle', '--notify-always', '--order', 'random', '--seed', '3')
+
+
+# What the kernel says when the lie is told while it mounts the archive.
+BROKE = 'cannot be read: the device reported an error, or broke its protocol'
+AGAIN = 'cksum small\nls\npoweroff 7\n'
+
+
+def check_told(fault, message, *sums):
+    """The lie costs the kernel a request, not its life: what it reads next is right."""
+    done = run('--fault', fault, script=AGAIN)
+    check_alive(done, fault)
+    text = '\n'.join(done.lines)
+    for expected in (message, *sums):
+        tap.contains(text, expected, f'{fault}: the output')
+    if 'panic' in text.lower():
+        tap.fail(f'{fault}: a panic in {tap.shorten(text)}')
+
+
+SMALL = SUMS['small'].decode().strip()
+LIES = ['id_out_of_range@2', 'id_out_of_range@2=4294967295', 'id_not_a_head@2',
+        'id_not_in_flight@2', 'duplicate@2', 'len_too_large@2', 'len_too_large@2=4294967295',
+        'idx_jump@2=20', 'idx_jump@2=0x8000', 'status_error@2=1', 'status_error@2=77',
+        'status_unwritten@2']
+for lie in LIES:
+    tap.case(f'served_disk.kernel_survives_{lie}')(
+        lambda lie=lie: check_told('device.' + lie, BROKE, SMALL))
+
+# These show by silence alone, which takes the kernel its time-out to see: all at once, from now on. After a lost
+# interrupt the data is there all the same; after a death for ever it never is.
+SILENCES = {'death@2': ('timed out', SMALL), 'death@2=1': ('timed out',),
+            'needs_reset@2': ('timed out', SMALL), 'notification_lost@2': ('timed out', SMALL),
+            'interrupt_lost@2': (SMALL,)}
+pool = concurrent.futures.ThreadPoolExecutor(len(SILENCES))
+silences = {lie: pool.submit(check_told, 'device.' + lie, *expected)
+            for lie, expected in SILENCES.items()}
+for lie in SILENCES:
+    tap.case(f'served_disk.kernel_survives_{lie}')(lambda lie=lie: silences[lie].result())
+
+
+@tap.case('served_disk.kernel_survives_a_device_that_lies_ever_and_again')
+def _():
+    faults = []
+    for at, lie in enumerate(['id_not_in_flight', 'duplicate', 'len_too_large', 'idx_jump']):
+        for first in range(2 + at, 60, 9):
+            faults += ['--fault', f'device.{lie}@{first}']
+    script = ''.join(f'cksum {name}\n' for name in FILES) * 4 + 'poweroff 7\n'
+    done = run(*faults, '--order', 'random', '--seed', '11', script=script)
+    check_alive(done, 'lies')
+    for line in done.lines:
+        if line.split(' ', 1)[0].isdigit() and line.encode() + b'\n' not in SUMS.values():
+            tap.fail(f'a wrong sum: {line}')
+
+
+status = tap.run(sys.argv[4:])
+folder.cleanup()
+sys.exit(status)
