@@ -9,17 +9,11 @@
 
 static ash_irq_t lock_depot(struct ash__slab_depot *depot) {
     uint32_t cpu;
-    ash_irq_t irq = depot->interrupts ? ash_port_irq_save() : (ash_irq_t)0;
-    ash_port_pin(&cpu);
-    ash_spin_lock(&depot->lock);
-    return irq;
+    return ash__lock(&depot->lock, depot->interrupts, &cpu);
 }
 
 static void unlock_depot(struct ash__slab_depot *depot, ash_irq_t irq) {
-    ash_spin_unlock(&depot->lock);
-    ash_port_unpin();
-    if (depot->interrupts)
-        ash_port_irq_restore(irq);
+    ash__unlock(&depot->lock, depot->interrupts, irq);
 }
 
 void ash__depot_init(struct ash__slab_depot *depot, uint32_t full_max, bool interrupts) {

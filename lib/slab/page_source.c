@@ -8,13 +8,11 @@
 
 static void lock_source(struct ash_page_source *source) {
     uint32_t cpu;
-    ash_port_pin(&cpu);
-    ash_spin_lock(&source->lock);
+    (void)ash__lock(&source->lock, false, &cpu);
 }
 
 static void unlock_source(struct ash_page_source *source) {
-    ash_spin_unlock(&source->lock);
-    ash_port_unpin();
+    ash__unlock(&source->lock, false, (ash_irq_t)0);
 }
 
 /* The map */

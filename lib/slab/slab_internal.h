@@ -10,6 +10,34 @@
 #include <ashlar/check.h>
 #include <ashlar/heap.h>
 
+/* What several CPUs share, or one CPU and its handlers */
+
+/* On this CPU until the end, its handlers kept out where interrupts are to be masked. */
+static inline ash_irq_t ash__enter(bool interrupts, uint32_t *cpu) {
+    ash_irq_t irq = interrupts ? ash_port_irq_save() : (ash_irq_t)0;
+    ash_port_pin(cpu);
+    return irq;
+}
+
+static inline void ash__leave(bool interrupts, ash_irq_t irq) {
+    ash_port_unpin();
+    if (interrupts)
+        ash_port_irq_restore(irq);
+}
+
+/* A holder that is replaced on its CPU would leave the others spinning for a whole time slice:
+ * hence the pin. */
+static inline ash_irq_t ash__lock(struct ash_spinlock *lock, bool interrupts, uint32_t *cpu) {
+    ash_irq_t irq = ash__enter(interrupts, cpu);
+    ash_spin_lock(lock);
+    return irq;
+}
+
+static inline void ash__unlock(struct ash_spinlock *lock, bool interrupts, ash_irq_t irq) {
+    ash_spin_unlock(lock);
+    ash__leave(interrupts, irq);
+}
+
 /* page_source.c: the page map and the numbers of caches */
 
 /*
@@ -129,22 +157,15 @@ uint32_t ash__store_shrink(struct ash__slab_store *store);
 /* The first broken invariant I1..I6, or NULL. */
 const char *ash__store_check(struct ash__slab_store *store);
 
-/* A holder that is replaced on its CPU would leave the others spinning for a whole time slice:
- * hence the pin. */
 static inline ash_irq_t ash__store_lock(struct ash__slab_store *store) {
     uint32_t cpu;
-    ash_irq_t irq = store->interrupts ? ash_port_irq_save() : (ash_irq_t)0;
-    ash_port_pin(&cpu);
-    ash_spin_lock(&store->lock);
+    ash_irq_t irq = ash__lock(&store->lock, store->interrupts, &cpu);
     store->holder = cpu;
     return irq;
 }
 
 static inline void ash__store_unlock(struct ash__slab_store *store, ash_irq_t irq) {
-    ash_spin_unlock(&store->lock);
-    ash_port_unpin();
-    if (store->interrupts)
-        ash_port_irq_restore(irq);
+    ash__unlock(&store->lock, store->interrupts, irq);
 }
 
 /* What is as good as full is on no list: else each free at random would be a change of list. */
@@ -237,15 +258,12 @@ void ash__chores_finish(struct ash_slab_cache *cache, struct ash__chores *chores
 
 static inline struct ash__slab_cpu *ash__slab_enter(struct ash_slab_cache *cache, ash_irq_t *irq) {
     uint32_t index;
-    *irq = cache->slabs.interrupts ? ash_port_irq_save() : (ash_irq_t)0;
-    ash_port_pin(&index);
+    *irq = ash__enter(cache->slabs.interrupts, &index);
     return &cache->cpus[index];
 }
 
 static inline void ash__slab_leave(struct ash_slab_cache *cache, ash_irq_t irq) {
-    ash_port_unpin();
-    if (cache->slabs.interrupts)
-        ash_port_irq_restore(irq);
+    ash__leave(cache->slabs.interrupts, irq);
 }
 
 /* Objects in the loaded magazine: of the three counts the one of the cache's kind, so that each
@@ -325,10 +343,5 @@ void ash__slab_refuse_object(struct ash_slab_cache *cache, const void *pointer)
     __attribute__((noreturn, cold));
 void ash__slab_refuse_with(struct ash_slab_cache *cache, const void *pointer, const char *more)
     __attribute__((noreturn, cold));
-
-/* heap.c */
-
-/* Takes a large block's mark away, if it still is `entry`: of several at the same time one does. */
-bool ash__heap_unmark(struct ash_heap *heap, const void *block, uint16_t entry);
 
 #endif

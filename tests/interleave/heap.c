@@ -6,7 +6,7 @@
 #include <ashlar/heap.h>
 
 #include "harness/asan.h"
-#include "slab_internal.h"
+#include "heap_internal.h"
 
 enum { PAGES = 8 };
 

@@ -2,7 +2,7 @@
 /* Cases of <ashlar/heap.h>: every kind of pointer that is not to be freed, and the checker. */
 #include "heap_fixture.h"
 
-#include "slab_internal.h"
+#include "heap_internal.h"
 
 static struct ash_heap *checked_heap(struct fake_pages *pages) {
     /* Where ASH_REQUIRE is compiled out a wrong free is undefined, and there is nothing to see. */
