@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -36,8 +37,9 @@ void ash_panic(const char *file, uint32_t line, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    int len =
-        snprintf(report, sizeof(report), "libashlar-malloc: %s (%s:%u)\n", message, file, line);
+    bool has_trail = strchr(message, '\n') != NULL;
+    int len = snprintf(report, sizeof(report), "libashlar-malloc: %s%s (%s:%u)\n", message,
+                       has_trail ? "\n " : "", file, line);
     ssize_t written = write(STDERR_FILENO, report, (size_t)len);
     (void)written;
     if (memory_notes_callers)

@@ -263,6 +263,36 @@ def _():
     same(work, 'objects')
 
 
+PERL_WORK = r'''
+my %h; $h{"k$_"} = [$_, "x" x ($_ % 50)] for 1 .. 60000;
+my $sum = 0; $sum += $h{$_}[0] * length $h{$_}[1] for sort keys %h;
+my $text = "abc" x 30000; $text =~ s/b(c)/$1$1/g; my @words = split /a/, $text;
+my $pid = fork // die; if (!$pid) { my @many = map { [$_] } 1 .. 20000; exit 3 }
+waitpid $pid, 0; print "$sum ", length $text, " ", scalar @words, " ", $? >> 8, "\\n";
+'''
+
+NODE_WORK = r'''
+const { Worker } = require('worker_threads'), zlib = require('zlib');
+const map = new Map(); for (let i = 0; i < 60000; i++) map.set('k' + i, { i, pair: [i, i * 2] });
+let sum = 0; for (const [, value] of map) sum += value.pair[1];
+const packed = zlib.gzipSync(Buffer.alloc(1e6, 'hello world '));
+console.log(sum, require('crypto').createHash('sha256').update(packed).digest('hex'));
+const work = `let all = []; for (let i = 0; i < 20000; i++) all.push(Buffer.alloc(i % 500, i));
+    require('worker_threads').parentPort.postMessage(all.reduce((n, one) => n + one.length, 0))`;
+let left = 4, total = 0;
+for (let i = 0; i < 4; i++)
+    new Worker(work, { eval: true }).on('message', (n) => {
+        total += n; if (--left === 0) console.log(total); });
+'''
+
+
+@tap.case('preload.perl_and_node_print_the_same')
+def _():
+    for program, option, text in (('perl', '-e', PERL_WORK), ('node', '-e', NODE_WORK)):
+        if shutil.which(program) is not None:
+            same(lambda preload: run([program, option, text], preload), program)
+
+
 def git_session(folder, preload):
     """Commits, branches, a merge, packs, a clone; what git says of all that."""
     git = need('git')
