@@ -151,11 +151,20 @@ void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, boo
     set_previous(cpu, NULL);
 }
 
-/* Another CPU has found no memory, or shrinks the cache. */
-static void flush_if_wanted(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
-                            struct ash__chores *chores) {
+/* Every call that did not find its way through the loaded magazine. Its CPU's objects go to the slabs
+ * if another CPU has found no memory meanwhile, or shrinks the cache. */
+static struct ash__slab_cpu *begin(struct ash_slab_cache *cache, ash_irq_t *irq,
+                                   struct ash__chores *chores) {
+    struct ash__slab_cpu *cpu = ash__slab_enter(cache, irq);
+    ash__chores_init(chores);
     if (ASH_UNLIKELY(cpu->flush_done != ash_load_relaxed(&cache->flush_wanted)))
         ash__cpu_flush(cache, cpu, true, chores);
+    return cpu;
+}
+
+static void end(struct ash_slab_cache *cache, ash_irq_t irq, struct ash__chores *chores) {
+    ash__slab_leave(cache, irq);
+    ash__chores_finish(cache, chores);
 }
 
 /* Allocation */
@@ -224,10 +233,8 @@ void *ash__magazine_alloc(struct ash_slab_cache *cache) {
     struct ash__chores chores;
     ash_irq_t irq;
     void *object = NULL;
-    ash__chores_init(&chores);
-    struct ash__slab_cpu *cpu = ash__slab_enter(cache, &irq);
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
     count_allocations(cpu, 1);
-    flush_if_wanted(cache, cpu, &chores);
     bool found = ash__cpu_count(cache, cpu) != 0, refilled = false;
     if (!found) {
         count_misses(cpu, cpu->previous_count == 0);
@@ -237,10 +244,9 @@ void *ash__magazine_alloc(struct ash_slab_cache *cache) {
     }
     if (found)
         object = pop(cache, cpu);
-    ash__slab_leave(cache, irq);
+    end(cache, irq, &chores);
     if (refilled)
         ash__slab_cache_note_peak(cache);
-    ash__chores_finish(cache, &chores);
     return found ? object : alloc_beyond(cache);
 }
 
@@ -248,9 +254,7 @@ uint32_t ash__magazine_alloc_bulk(struct ash_slab_cache *cache, void **objects, 
     struct ash__chores chores;
     ash_irq_t irq;
     uint32_t done = 0;
-    ash__chores_init(&chores);
-    struct ash__slab_cpu *cpu = ash__slab_enter(cache, &irq);
-    flush_if_wanted(cache, cpu, &chores);
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
     while (done < count) {
         uint32_t held = ash__cpu_count(cache, cpu);
         uint32_t part = held < count - done ? held : count - done;
@@ -266,8 +270,7 @@ uint32_t ash__magazine_alloc_bulk(struct ash_slab_cache *cache, void **objects, 
     }
     count_allocations(cpu, count);
     count_misses(cpu, count - done);
-    ash__slab_leave(cache, irq);
-    ash__chores_finish(cache, &chores);
+    end(cache, irq, &chores);
     if (ASH_LIKELY(done == count))
         return count;
     done += ash__store_alloc(&cache->slabs, objects + done, count - done, !cache->slabs.interrupts);
@@ -317,9 +320,7 @@ static void free_without_room(struct ash_slab_cache *cache, struct ash__slab_cpu
 void ash__magazine_free(struct ash_slab_cache *cache, void *object) {
     struct ash__chores chores;
     ash_irq_t irq;
-    ash__chores_init(&chores);
-    struct ash__slab_cpu *cpu = ash__slab_enter(cache, &irq);
-    flush_if_wanted(cache, cpu, &chores);
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
     if (!make_room(cache, cpu, &chores)) {
         ash__slab_leave(cache, irq);
         struct ash__slab_magazine *magazine = ash__magazine_new(cache, false);
@@ -331,17 +332,14 @@ void ash__magazine_free(struct ash_slab_cache *cache, void *object) {
         push(cache, cpu, object);
     else
         free_without_room(cache, cpu, object, &chores);
-    ash__slab_leave(cache, irq);
-    ash__chores_finish(cache, &chores);
+    end(cache, irq, &chores);
 }
 
 void ash__magazine_free_bulk(struct ash_slab_cache *cache, void *const *objects, uint32_t count) {
     struct ash__chores chores;
     ash_irq_t irq;
     uint32_t done = 0;
-    ash__chores_init(&chores);
-    struct ash__slab_cpu *cpu = ash__slab_enter(cache, &irq);
-    flush_if_wanted(cache, cpu, &chores);
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
     while (done < count && make_room(cache, cpu, &chores)) {
         uint32_t held = ash__cpu_count(cache, cpu), room = cache->capacity - held;
         uint32_t part = room < count - done ? room : count - done;
@@ -349,8 +347,7 @@ void ash__magazine_free_bulk(struct ash_slab_cache *cache, void *const *objects,
         ash__cpu_set_count(cache, cpu, held + part);
         done += part;
     }
-    ash__slab_leave(cache, irq);
-    ash__chores_finish(cache, &chores);
+    end(cache, irq, &chores);
     for (; done < count; done++)
         ash__magazine_free(cache, objects[done]);
 }
