@@ -77,7 +77,7 @@ int ash_slab_prefill(struct ash_slab_cache *cache, struct ash_slab_reserve *rese
             return -ASH_ENOMEM;
         }
         for (uint32_t i = 0; i < part; i++)
-            ash__profile_set_aside(cache, top->objects[top->count + i]);
+            ash__profile_reserve(cache, top->objects[top->count + i]);
         top->count += part;
         reserve->count += part;
     }

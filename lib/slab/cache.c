@@ -108,13 +108,13 @@ int ash_slab_cache_init(struct ash_slab_cache *cache, const struct ash_slab_conf
     return error != 0 ? error : ash__source_register(config->source, cache, 1, &id);
 }
 
-bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__chores *chores) {
+bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__deferred *deferred) {
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX; i++) {
-        ash__cpu_flush(cache, &cache->cpus[i], true, chores);
-        ash__chores_do(cache, chores);
+        ash__cpu_flush(cache, &cache->cpus[i], ASH__TO_SLABS, deferred);
+        ash__deferred_do(cache, deferred);
     }
-    (void)ash__slab_cache_give_back(cache, chores);
-    if (cache->slabs.out != 0 || cache->magazines.out != 0 || chores->has_refused)
+    (void)ash__slab_cache_give_back(cache, deferred);
+    if (cache->slabs.out != 0 || cache->magazines.out != 0 || deferred->has_refused)
         return false;
     ASH_ASSERT(cache->slabs.slab_count == 0 && cache->magazines.slab_count == 0);
     return true;
@@ -123,15 +123,15 @@ bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__chores *cho
 /* Open again before anything is said: whoever goes on after a panic finds a whole cache. */
 int ash_slab_cache_fini(struct ash_slab_cache *cache) {
     struct ash_page_source *source = cache->slabs.source;
-    struct ash__chores chores;
-    ash__chores_init(&chores);
+    struct ash__deferred deferred;
+    ash__deferred_init(&deferred);
     ash__source_close(source, cache);
-    if (ash__slab_cache_empty(cache, &chores)) {
+    if (ash__slab_cache_empty(cache, &deferred)) {
         ash__source_unregister(source, cache);
         return 0;
     }
     ash__source_open(source, cache);
-    ash__chores_report(cache, &chores);
+    ash__deferred_report(cache, &deferred);
     if (cache->kind == ASH__SLAB_DEBUG)
         ash__debug_report_leaks(cache);
     return -ASH_EBUSY;
@@ -216,60 +216,60 @@ ASH_HOT_ENTRY void ash_slab_free(struct ash_slab_cache *cache, void *object) {
 /* Giving back */
 
 void ash_slab_cache_flush(struct ash_slab_cache *cache) {
-    struct ash__chores chores;
+    struct ash__deferred deferred;
     ash_irq_t irq;
-    ash__chores_init(&chores);
-    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), false, &chores);
+    ash__deferred_init(&deferred);
+    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), ASH__TO_DEPOT, &deferred);
     ash__slab_leave(cache, irq);
-    ash__chores_finish(cache, &chores);
+    ash__deferred_finish(cache, &deferred);
 }
 
 /* The objects of a chain of magazines go to the slabs, and the magazines back. */
 static void dissolve(struct ash_slab_cache *cache, struct ash__slab_magazine *chain,
-                     struct ash__chores *chores) {
+                     struct ash__deferred *deferred) {
     while (chain != NULL) {
         struct ash__slab_magazine *magazine = chain;
         chain = magazine->next;
-        ash__magazine_drain(cache, magazine, chores);
-        ash__chores_add_spent(chores, magazine);
+        ash__magazine_drain(cache, magazine, deferred);
+        ash__deferred_add_spent(deferred, magazine);
     }
-    ash__chores_do(cache, chores);
+    ash__deferred_do(cache, deferred);
 }
 
-/* Gives all empty slabs back; how many pages those are, and what the chores gave back before. Slabs
+/* Gives all empty slabs back; how many pages those are, with what went back before. Slabs
  * stay where a pointer was refused: what is said of it may depend on them. */
-static uint64_t shrink_stores(struct ash_slab_cache *cache, struct ash__chores *chores) {
-    chores->magazine_slabs += ash__store_shrink(&cache->magazines);
-    if (ASH_LIKELY(!chores->has_refused))
-        chores->slabs += ash__store_shrink(&cache->slabs);
-    return ((uint64_t)chores->slabs << cache->slabs.order) +
-           ((uint64_t)chores->magazine_slabs << cache->magazines.order);
+static uint64_t shrink_stores(struct ash_slab_cache *cache, struct ash__deferred *deferred) {
+    deferred->magazine_slabs += ash__store_shrink(&cache->magazines);
+    if (ASH_LIKELY(!deferred->has_refused))
+        deferred->slabs += ash__store_shrink(&cache->slabs);
+    return ((uint64_t)deferred->slabs << cache->slabs.order) +
+           ((uint64_t)deferred->magazine_slabs << cache->magazines.order);
 }
 
-uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__chores *chores) {
+uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__deferred *deferred) {
     ash_irq_t irq;
     ash_fetch_add(&cache->flush_wanted, 1u);
-    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), true, chores);
+    ash__cpu_flush(cache, ash__slab_enter(cache, &irq), ASH__TO_SLABS, deferred);
     ash__slab_leave(cache, irq);
-    dissolve(cache, ash__depot_empty_out(&cache->depot, false), chores);
+    dissolve(cache, ash__depot_empty_out(&cache->depot, false), deferred);
     if (cache->kind == ASH__SLAB_DEBUG)
-        (void)ash__debug_drain(cache, &chores->slabs);
-    return shrink_stores(cache, chores);
+        (void)ash__debug_drain(cache, &deferred->slabs);
+    return shrink_stores(cache, deferred);
 }
 
 uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache) {
-    struct ash__chores chores;
-    ash__chores_init(&chores);
-    (void)ash__slab_cache_give_back(cache, &chores);
-    ash__chores_report(cache, &chores);
-    return chores.slabs;
+    struct ash__deferred deferred;
+    ash__deferred_init(&deferred);
+    (void)ash__slab_cache_give_back(cache, &deferred);
+    ash__deferred_report(cache, &deferred);
+    return deferred.slabs;
 }
 
 uint32_t ash_slab_cache_reap(struct ash_slab_cache *cache) {
-    struct ash__chores chores;
-    ash__chores_init(&chores);
-    dissolve(cache, ash__depot_empty_out(&cache->depot, true), &chores);
-    (void)shrink_stores(cache, &chores);
-    ash__chores_report(cache, &chores);
-    return chores.slabs;
+    struct ash__deferred deferred;
+    ash__deferred_init(&deferred);
+    dissolve(cache, ash__depot_empty_out(&cache->depot, true), &deferred);
+    (void)shrink_stores(cache, &deferred);
+    ash__deferred_report(cache, &deferred);
+    return deferred.slabs;
 }

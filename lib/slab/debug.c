@@ -96,14 +96,14 @@ bool ash__debug_is_untouched(const struct ash_slab_cache *cache, const struct as
 }
 
 static void require_zones(struct ash_slab_cache *cache, const struct ash__place *place,
-                          const struct ash__trail *now) {
+                          const struct ash__backtrace *now) {
     int32_t at;
     if (!ash__debug_zones_are_whole(cache, place, &at))
         ash__debug_report_overflow(cache, place->object, place->record, at, now);
 }
 
 static void require_untouched(struct ash_slab_cache *cache, const struct ash__place *place,
-                              const struct ash__trail *now) {
+                              const struct ash__backtrace *now) {
     uint32_t at;
     if (!ash__debug_is_untouched(cache, place, &at))
         ash__debug_report_use(cache, place->object, place->record, at,
@@ -155,19 +155,19 @@ void ash__debug_prepare(struct ash_slab_cache *cache, const struct ash_slab_conf
 
 /* Trails */
 
-static struct ash__trail trail_from(const struct ash_slab_cache *cache, const void *site) {
+static struct ash__backtrace backtrace_from(const struct ash_slab_cache *cache, const void *site) {
     const struct ash_slab_trace *trace = cache->trace;
-    struct ash__trail trail = {.owner = 0};
+    struct ash__backtrace backtrace = {.owner = 0};
     uint32_t count = 0;
     if (trace != NULL && trace->owner != NULL)
-        trail.owner = trace->owner(trace->context);
+        backtrace.owner = trace->owner(trace->context);
     if (trace != NULL && trace->stack != NULL)
-        count = trace->stack(trace->context, trail.sites, ASH_SLAB_SITES_MAX);
+        count = trace->stack(trace->context, backtrace.sites, ASH_SLAB_SITES_MAX);
     for (uint32_t i = count; i < ASH_SLAB_SITES_MAX; i++)
-        trail.sites[i] = 0;
+        backtrace.sites[i] = 0;
     if (count == 0)
-        trail.sites[0] = (uintptr_t)site;
-    return trail;
+        backtrace.sites[0] = (uintptr_t)site;
+    return backtrace;
 }
 
 /* The quarantine, a list through the records; store's lock held */
@@ -201,7 +201,7 @@ static void *pop_locked(struct ash_slab_cache *cache, uint32_t most) {
 /* Back to its slab; looked at before, for it may not be allocated again soon. How many slabs went
  * back for it. */
 static uint32_t give_back(struct ash_slab_cache *cache, void *object,
-                          const struct ash__trail *now) {
+                          const struct ash__backtrace *now) {
     struct ash__place place = place_of(cache, object);
     struct ash_list surplus;
     ash_list_init(&surplus);
@@ -256,7 +256,7 @@ static void count_call(struct ash_slab_cache *cache) {
 }
 
 void *ash__debug_alloc(struct ash_slab_cache *cache, const void *site) {
-    struct ash__trail now = trail_from(cache, site);
+    struct ash__backtrace now = backtrace_from(cache, site);
     count_call(cache);
     void *object = take(cache);
     if (object == NULL) {
@@ -293,7 +293,7 @@ static bool claim(struct ash_slab_cache *cache, const struct ash__place *place) 
 }
 
 void ash__debug_free(struct ash_slab_cache *cache, void *object, const void *site) {
-    struct ash__trail now = trail_from(cache, site);
+    struct ash__backtrace now = backtrace_from(cache, site);
     uint32_t index;
     if (!ash__store_find(&cache->slabs, object, &index))
         ash__debug_refuse_pointer(cache, object, &now);
@@ -316,14 +316,14 @@ void ash__debug_free(struct ash_slab_cache *cache, void *object, const void *sit
 
 /* Reserves */
 
-void ash__debug_set_aside(struct ash_slab_cache *cache, void *object) {
+void ash__debug_reserve(struct ash_slab_cache *cache, void *object) {
     struct ash__place place = place_of(cache, object);
     ash_store_relaxed(&place.record->state, (uint8_t)ASH__RECORD_RESERVED);
 }
 
 void ash__debug_hand_out(struct ash_slab_cache *cache, void *object, const void *site) {
     struct ash__place place = place_of(cache, object);
-    place.record->alloc = trail_from(cache, site);
+    place.record->alloc = backtrace_from(cache, site);
     ash_store_relaxed(&place.record->state, (uint8_t)ASH__RECORD_OUT);
 }
 

@@ -6,7 +6,7 @@
  */
 #include "profiles.h"
 
-/* What follows the first line of a report: three trails of four addresses at most. */
+/* What follows the first line of a report: three backtraces of four addresses at most. */
 struct text {
     char bytes[384];
     uint32_t used; /* always a terminator behind it */
@@ -30,36 +30,36 @@ static void put_number(struct text *text, uint64_t number, uint32_t base) {
     put(text, &digits[at]);
 }
 
-static void put_trail(struct text *text, const struct ash_slab_cache *cache, const char *did,
-                      const struct ash__trail *trail) {
+static void put_backtrace(struct text *text, const struct ash_slab_cache *cache, const char *did,
+                          const struct ash__backtrace *backtrace) {
     put(text, "\n  ");
     put(text, did);
     if (cache->trace != NULL && cache->trace->owner != NULL) {
         put(text, " by owner");
-        put_number(text, trail->owner, 10);
+        put_number(text, backtrace->owner, 10);
     }
     put(text, " at");
-    for (uint32_t i = 0; i < ASH_SLAB_SITES_MAX && trail->sites[i] != 0; i++)
-        put_number(text, trail->sites[i], 16);
+    for (uint32_t i = 0; i < ASH_SLAB_SITES_MAX && backtrace->sites[i] != 0; i++)
+        put_number(text, backtrace->sites[i], 16);
 }
 
-static bool is_set(const struct ash__trail *trail) {
-    return trail->sites[0] != 0;
+static bool is_set(const struct ash__backtrace *backtrace) {
+    return backtrace->sites[0] != 0;
 }
 
 /* record or now may be NULL. */
 static struct text describe(const struct ash_slab_cache *cache, const struct ash__record *record,
-                            const struct ash__trail *now) {
+                            const struct ash__backtrace *now) {
     struct text text = {.used = 0};
     if (record != NULL && record->allocations == 0)
         put(&text, "\n  never allocated");
     else if (record != NULL)
-        put_trail(&text, cache, "allocated", &record->alloc);
+        put_backtrace(&text, cache, "allocated", &record->alloc);
     if (record != NULL && is_set(&record->free))
-        put_trail(&text, cache, record->state == ASH__RECORD_OUT ? "last freed" : "freed",
-                  &record->free);
+        put_backtrace(&text, cache, record->state == ASH__RECORD_OUT ? "last freed" : "freed",
+                      &record->free);
     if (now != NULL)
-        put_trail(&text, cache, "now", now);
+        put_backtrace(&text, cache, "now", now);
     return text;
 }
 
@@ -76,7 +76,7 @@ static const struct ash__record *record_around(const struct ash_slab_cache *cach
 }
 
 void ash__debug_refuse_pointer(struct ash_slab_cache *cache, const void *pointer,
-                               const struct ash__trail *now) {
+                               const struct ash__backtrace *now) {
     struct ash_page_source *source = cache->slabs.source;
     const struct ash_slab_cache *owner =
         ash__source_cache(source, ash__source_entry(source, pointer));
@@ -86,7 +86,7 @@ void ash__debug_refuse_pointer(struct ash_slab_cache *cache, const void *pointer
 }
 
 void ash__debug_refuse_double(struct ash_slab_cache *cache, const void *object,
-                              const struct ash__record *record, const struct ash__trail *now) {
+                              const struct ash__record *record, const struct ash__backtrace *now) {
     struct text text = describe(cache, record, now);
     const char *why = record->allocations == 0                ? "it was never handed out"
                       : record->state == ASH__RECORD_RESERVED ? "it is set aside in a reserve"
@@ -97,7 +97,7 @@ void ash__debug_refuse_double(struct ash_slab_cache *cache, const void *object,
 
 void ash__debug_report_overflow(struct ash_slab_cache *cache, const void *object,
                                 const struct ash__record *record, int32_t at,
-                                const struct ash__trail *now) {
+                                const struct ash__backtrace *now) {
     struct text text = describe(cache, record, now);
     const uint8_t *byte = (const uint8_t *)object + at;
     if (at < 0)
@@ -111,7 +111,7 @@ void ash__debug_report_overflow(struct ash_slab_cache *cache, const void *object
 
 void ash__debug_report_use(struct ash_slab_cache *cache, const void *object,
                            const struct ash__record *record, uint32_t at, uint8_t expected,
-                           const struct ash__trail *now) {
+                           const struct ash__backtrace *now) {
     struct text text = describe(cache, record, now);
     ash_panic(__FILE__, __LINE__,
               "slab: use after free of %p in %s, %u bytes: at offset %u 0x%02x was written over "

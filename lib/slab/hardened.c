@@ -111,11 +111,11 @@ void ash__hardened_require_out(struct ash_slab_cache *cache, void *object) {
         ash__hardened_refuse_free(cache, object);
 }
 
-void ash__profile_set_aside(struct ash_slab_cache *cache, void *object) {
+void ash__profile_reserve(struct ash_slab_cache *cache, void *object) {
     if (cache->hardened.side != 0)
         *ash__hardened_state(cache, object) = ASH__HARDENED_RESERVED;
     else if (cache->kind == ASH__SLAB_DEBUG)
-        ash__debug_set_aside(cache, object);
+        ash__debug_reserve(cache, object);
 }
 
 void ash__profile_hand_out(struct ash_slab_cache *cache, void *object, const void *site) {

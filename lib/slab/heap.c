@@ -96,13 +96,13 @@ int ash_heap_init(struct ash_heap *heap, const struct ash_heap_config *config, v
 
 /* Takes back what is free from every class, all closed. False: something is out, or was freed
  * wrongly; then *refusing is the cache that it was freed to. */
-static bool empty_classes(struct ash_heap *heap, struct ash__chores *chores,
+static bool empty_classes(struct ash_heap *heap, struct ash__deferred *deferred,
                           struct ash_slab_cache **refusing) {
     bool is_empty = ash_load_relaxed(&heap->large_bytes) == 0;
     *refusing = NULL;
     for (uint32_t i = 0; i < heap->class_count && *refusing == NULL; i++) {
-        is_empty = ash__slab_cache_empty(&heap->caches[i], chores) && is_empty;
-        if (chores->has_refused)
+        is_empty = ash__slab_cache_empty(&heap->caches[i], deferred) && is_empty;
+        if (deferred->has_refused)
             *refusing = &heap->caches[i];
     }
     return is_empty;
@@ -112,11 +112,11 @@ static bool empty_classes(struct ash_heap *heap, struct ash__chores *chores,
  * meanwhile. */
 int ash_heap_fini(struct ash_heap *heap) {
     struct ash_slab_cache *refusing;
-    struct ash__chores chores;
-    ash__chores_init(&chores);
+    struct ash__deferred deferred;
+    ash__deferred_init(&deferred);
     for (uint32_t i = 0; i < heap->class_count; i++)
         ash__source_close(heap->source, &heap->caches[i]);
-    bool is_empty = empty_classes(heap, &chores, &refusing);
+    bool is_empty = empty_classes(heap, &deferred, &refusing);
     for (uint32_t i = 0; i < heap->class_count; i++) {
         if (is_empty)
             ash__source_unregister(heap->source, &heap->caches[i]);
@@ -124,7 +124,7 @@ int ash_heap_fini(struct ash_heap *heap) {
             ash__source_open(heap->source, &heap->caches[i]);
     }
     if (refusing != NULL)
-        ash__chores_report(refusing, &chores);
+        ash__deferred_report(refusing, &deferred);
     for (uint32_t i = 0; i < heap->class_count && !is_empty; i++) {
         if (heap->caches[i].kind == ASH__SLAB_DEBUG)
             ash__debug_report_leaks(&heap->caches[i]);

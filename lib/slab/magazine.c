@@ -5,7 +5,7 @@
  * CPU comes to the depot once for a magazine's worth of calls at most.
  *
  * Each function works pinned, on this CPU's struct, and leaves for what may take long: slabs are
- * given back and magazines made unpinned, as ash__chores.
+ * given back unpinned, as ash__deferred, and so are magazines made.
  *
  * Statistics read the counts meanwhile: so what moves between magazines, depot and slabs is counted
  * in both places for that time, never in none, where it would pass for objects in use.
@@ -33,36 +33,36 @@ uint32_t ash__magazine_delete(struct ash_slab_cache *cache, struct ash__slab_mag
     return ash__store_release(&cache->magazines, &surplus);
 }
 
-void ash__chores_do(struct ash_slab_cache *cache, struct ash__chores *chores) {
-    chores->slabs += ash__store_release(&cache->slabs, &chores->surplus);
-    while (chores->spent != NULL) {
-        struct ash__slab_magazine *magazine = chores->spent;
-        chores->spent = magazine->next;
-        chores->magazine_slabs += ash__magazine_delete(cache, magazine);
+void ash__deferred_do(struct ash_slab_cache *cache, struct ash__deferred *deferred) {
+    deferred->slabs += ash__store_release(&cache->slabs, &deferred->surplus);
+    while (deferred->spent != NULL) {
+        struct ash__slab_magazine *magazine = deferred->spent;
+        deferred->spent = magazine->next;
+        deferred->magazine_slabs += ash__magazine_delete(cache, magazine);
     }
 }
 
-void ash__chores_report(struct ash_slab_cache *cache, const struct ash__chores *chores) {
-    if (ASH_UNLIKELY(chores->has_refused))
-        ash__slab_refuse_object(cache, chores->refused);
+void ash__deferred_report(struct ash_slab_cache *cache, const struct ash__deferred *deferred) {
+    if (ASH_UNLIKELY(deferred->has_refused))
+        ash__slab_refuse_object(cache, deferred->refused);
 }
 
-void ash__chores_finish(struct ash_slab_cache *cache, struct ash__chores *chores) {
-    ash__chores_do(cache, chores);
-    ash__chores_report(cache, chores);
+void ash__deferred_finish(struct ash_slab_cache *cache, struct ash__deferred *deferred) {
+    ash__deferred_do(cache, deferred);
+    ash__deferred_report(cache, deferred);
 }
 
 void ash__magazine_drain(struct ash_slab_cache *cache, struct ash__slab_magazine *magazine,
-                         struct ash__chores *chores) {
+                         struct ash__deferred *deferred) {
     uint32_t done = 0, count = magazine->count;
     while (done < count) {
-        done +=
-            ash__store_put(&cache->slabs, magazine->objects + done, count - done, &chores->surplus);
+        done += ash__store_put(&cache->slabs, magazine->objects + done, count - done,
+                               &deferred->surplus);
         if (ASH_LIKELY(done == count))
             break;
-        if (!chores->has_refused)
-            chores->refused = magazine->objects[done];
-        chores->has_refused = true;
+        if (!deferred->has_refused)
+            deferred->refused = magazine->objects[done];
+        deferred->has_refused = true;
         done++;
     }
     magazine->count = 0;
@@ -130,41 +130,41 @@ static void count_misses(struct ash__slab_cpu *cpu, uint64_t count) {
 }
 
 static void flush_one(struct ash_slab_cache *cache, struct ash__slab_magazine *magazine,
-                      bool to_slabs, struct ash__chores *chores) {
+                      enum ash__flush_to to, struct ash__deferred *deferred) {
     if (magazine == NULL)
         return;
-    if (!to_slabs && ash__depot_put(&cache->depot, magazine))
+    if (to == ASH__TO_DEPOT && ash__depot_put(&cache->depot, magazine))
         return;
-    ash__magazine_drain(cache, magazine, chores);
+    ash__magazine_drain(cache, magazine, deferred);
     if (!ash__depot_put(&cache->depot, magazine))
-        ash__chores_add_spent(chores, magazine);
+        ash__deferred_add_spent(deferred, magazine);
 }
 
-void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, bool to_slabs,
-                    struct ash__chores *chores) {
+void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, enum ash__flush_to to,
+                    struct ash__deferred *deferred) {
     struct ash__slab_magazine *loaded = cpu->loaded, *previous = cpu->previous;
     note_count(cache, cpu);
     cpu->flush_done = ash_load_relaxed(&cache->flush_wanted);
-    flush_one(cache, loaded, to_slabs, chores);
+    flush_one(cache, loaded, to, deferred);
     set_loaded(cache, cpu, NULL);
-    flush_one(cache, previous, to_slabs, chores);
+    flush_one(cache, previous, to, deferred);
     set_previous(cpu, NULL);
 }
 
 /* Every call that did not find its way through the loaded magazine. Its CPU's objects go to the slabs
  * if another CPU has found no memory meanwhile, or shrinks the cache. */
 static struct ash__slab_cpu *begin(struct ash_slab_cache *cache, ash_irq_t *irq,
-                                   struct ash__chores *chores) {
+                                   struct ash__deferred *deferred) {
     struct ash__slab_cpu *cpu = ash__slab_enter(cache, irq);
-    ash__chores_init(chores);
+    ash__deferred_init(deferred);
     if (ASH_UNLIKELY(cpu->flush_done != ash_load_relaxed(&cache->flush_wanted)))
-        ash__cpu_flush(cache, cpu, true, chores);
+        ash__cpu_flush(cache, cpu, ASH__TO_SLABS, deferred);
     return cpu;
 }
 
-static void end(struct ash_slab_cache *cache, ash_irq_t irq, struct ash__chores *chores) {
+static void end(struct ash_slab_cache *cache, ash_irq_t irq, struct ash__deferred *deferred) {
     ash__slab_leave(cache, irq);
-    ash__chores_finish(cache, chores);
+    ash__deferred_finish(cache, deferred);
 }
 
 /* Allocation */
@@ -230,10 +230,10 @@ static __attribute__((noinline)) void *alloc_beyond(struct ash_slab_cache *cache
 }
 
 void *ash__magazine_alloc(struct ash_slab_cache *cache) {
-    struct ash__chores chores;
+    struct ash__deferred deferred;
     ash_irq_t irq;
     void *object = NULL;
-    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &deferred);
     count_allocations(cpu, 1);
     bool found = ash__cpu_count(cache, cpu) != 0, refilled = false;
     if (!found) {
@@ -244,17 +244,17 @@ void *ash__magazine_alloc(struct ash_slab_cache *cache) {
     }
     if (found)
         object = pop(cache, cpu);
-    end(cache, irq, &chores);
+    end(cache, irq, &deferred);
     if (refilled)
         ash__slab_cache_note_peak(cache);
     return found ? object : alloc_beyond(cache);
 }
 
 uint32_t ash__magazine_alloc_bulk(struct ash_slab_cache *cache, void **objects, uint32_t count) {
-    struct ash__chores chores;
+    struct ash__deferred deferred;
     ash_irq_t irq;
     uint32_t done = 0;
-    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &deferred);
     while (done < count) {
         uint32_t held = ash__cpu_count(cache, cpu);
         uint32_t part = held < count - done ? held : count - done;
@@ -270,7 +270,7 @@ uint32_t ash__magazine_alloc_bulk(struct ash_slab_cache *cache, void **objects, 
     }
     count_allocations(cpu, count);
     count_misses(cpu, count - done);
-    end(cache, irq, &chores);
+    end(cache, irq, &deferred);
     if (ASH_LIKELY(done == count))
         return count;
     done += ash__store_alloc(&cache->slabs, objects + done, count - done, !cache->slabs.interrupts);
@@ -282,7 +282,7 @@ uint32_t ash__magazine_alloc_bulk(struct ash_slab_cache *cache, void **objects, 
 
 /* Makes the loaded magazine one with room; false: that takes a magazine more. */
 static bool make_room(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
-                      struct ash__chores *chores) {
+                      struct ash__deferred *deferred) {
     if (cpu->loaded != NULL && ash__cpu_count(cache, cpu) < cache->capacity)
         return true;
     if (cpu->previous != NULL && cpu->previous_count < cache->capacity) {
@@ -296,7 +296,7 @@ static bool make_room(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
     }
     if (cpu->previous == NULL || !ash__depot_is_full(&cache->depot))
         return false;
-    ash__magazine_drain(cache, cpu->previous, chores);
+    ash__magazine_drain(cache, cpu->previous, deferred);
     set_previous(cpu, cpu->previous);
     swap(cache, cpu);
     return true;
@@ -305,49 +305,49 @@ static bool make_room(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu,
 /* No magazine with room and no memory for one: the loaded one's objects go to the slabs, or the
  * object itself where none is loaded. */
 static void free_without_room(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, void *object,
-                              struct ash__chores *chores) {
+                              struct ash__deferred *deferred) {
     if (cpu->loaded != NULL) {
         note_count(cache, cpu);
-        ash__magazine_drain(cache, cpu->loaded, chores);
+        ash__magazine_drain(cache, cpu->loaded, deferred);
         set_loaded(cache, cpu, cpu->loaded);
         push(cache, cpu, object);
-    } else if (ash__store_put(&cache->slabs, &object, 1, &chores->surplus) == 0) {
-        chores->refused = object;
-        chores->has_refused = true;
+    } else if (ash__store_put(&cache->slabs, &object, 1, &deferred->surplus) == 0) {
+        deferred->refused = object;
+        deferred->has_refused = true;
     }
 }
 
 void ash__magazine_free(struct ash_slab_cache *cache, void *object) {
-    struct ash__chores chores;
+    struct ash__deferred deferred;
     ash_irq_t irq;
-    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
-    if (!make_room(cache, cpu, &chores)) {
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &deferred);
+    if (!make_room(cache, cpu, &deferred)) {
         ash__slab_leave(cache, irq);
         struct ash__slab_magazine *magazine = ash__magazine_new(cache, false);
         if (magazine != NULL && !ash__depot_put(&cache->depot, magazine))
-            ash__chores_add_spent(&chores, magazine);
+            ash__deferred_add_spent(&deferred, magazine);
         cpu = ash__slab_enter(cache, &irq); /* another CPU's, perhaps */
     }
-    if (make_room(cache, cpu, &chores))
+    if (make_room(cache, cpu, &deferred))
         push(cache, cpu, object);
     else
-        free_without_room(cache, cpu, object, &chores);
-    end(cache, irq, &chores);
+        free_without_room(cache, cpu, object, &deferred);
+    end(cache, irq, &deferred);
 }
 
 void ash__magazine_free_bulk(struct ash_slab_cache *cache, void *const *objects, uint32_t count) {
-    struct ash__chores chores;
+    struct ash__deferred deferred;
     ash_irq_t irq;
     uint32_t done = 0;
-    struct ash__slab_cpu *cpu = begin(cache, &irq, &chores);
-    while (done < count && make_room(cache, cpu, &chores)) {
+    struct ash__slab_cpu *cpu = begin(cache, &irq, &deferred);
+    while (done < count && make_room(cache, cpu, &deferred)) {
         uint32_t held = ash__cpu_count(cache, cpu), room = cache->capacity - held;
         uint32_t part = room < count - done ? room : count - done;
         __builtin_memcpy(cpu->loaded->objects + held, objects + done, part * sizeof(void *));
         ash__cpu_set_count(cache, cpu, held + part);
         done += part;
     }
-    end(cache, irq, &chores);
+    end(cache, irq, &deferred);
     for (; done < count; done++)
         ash__magazine_free(cache, objects[done]);
 }

@@ -218,15 +218,15 @@ uint64_t ash_page_source_reclaim(struct ash_page_source *source) {
     uint64_t pages = 0;
     uint32_t arrivals = 0;
     for (uint32_t id = 1; id <= source->caches_max; id++) {
-        struct ash__chores chores;
+        struct ash__deferred deferred;
         struct ash_slab_cache *cache = visit(source, id);
         if (cache == NULL)
             continue;
-        ash__chores_init(&chores);
-        pages += ash__slab_cache_give_back(cache, &chores);
+        ash__deferred_init(&deferred);
+        pages += ash__slab_cache_give_back(cache, &deferred);
         arrivals += arrivals_at(cache); /* its own among them; what comes now comes after */
         leave(source, cache);
-        ash__chores_report(cache, &chores);
+        ash__deferred_report(cache, &deferred);
     }
     ash_store_relaxed(&source->arrivals_seen, arrivals);
     return pages;

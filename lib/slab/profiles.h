@@ -47,7 +47,7 @@ uint8_t *ash__hardened_state(const struct ash_slab_cache *cache, const void *obj
 const char *ash__hardened_check(struct ash_slab_cache *cache);
 
 /* Both: a reserve takes an object that was allocated for it; hands it out. */
-void ash__profile_set_aside(struct ash_slab_cache *cache, void *object);
+void ash__profile_reserve(struct ash_slab_cache *cache, void *object);
 void ash__profile_hand_out(struct ash_slab_cache *cache, void *object, const void *site);
 
 /* False: an object of the cache that is known to be in nobody's hands; a plain cache knows none. */
@@ -74,18 +74,18 @@ enum ash__record_state {
 };
 
 /* Who did something: a task's number, and calls, innermost first, as many as are not 0. */
-struct ash__trail {
+struct ash__backtrace {
     uint64_t owner;
     uintptr_t sites[ASH_SLAB_SITES_MAX];
 };
 
 /* One for each object, in its slab's header, where no overflow of an object comes by first. */
 struct ash__record {
-    struct ash__trail alloc, free; /* the latest */
-    void *next;                    /* in the quarantine: the object freed after this one */
-    uint32_t allocations;          /* of this object, ever; stays at its largest value */
-    uint8_t state;                 /* enum ash__record_state; under the store's lock */
-    bool counted;                  /* by the walk that groups objects by holder */
+    struct ash__backtrace alloc, free; /* the latest */
+    void *next;                        /* in the quarantine: the object freed after this one */
+    uint32_t allocations;              /* of this object, ever; stays at its largest value */
+    uint8_t state;                     /* enum ash__record_state; under the store's lock */
+    bool counted;                      /* by the walk that groups objects by holder */
 };
 
 /* Changes what the cache tells layer 3 of itself: size, header, init and fini. */
@@ -104,7 +104,7 @@ uint32_t ash__debug_drain(struct ash_slab_cache *cache, uint32_t *slabs);
 void *ash__debug_next(const struct ash_slab_cache *cache, const void *object);
 
 /* A reserve takes an object that was allocated for it; hands it out again. */
-void ash__debug_set_aside(struct ash_slab_cache *cache, void *object);
+void ash__debug_reserve(struct ash_slab_cache *cache, void *object);
 void ash__debug_hand_out(struct ash_slab_cache *cache, void *object, const void *site);
 
 bool ash__debug_is_out(const struct ash_slab_cache *cache, const void *object);
@@ -137,18 +137,18 @@ void ash__debug_report_leaks(struct ash_slab_cache *cache);
 
 /* Panics unless the pointer is an object of the cache. */
 void ash__debug_refuse_pointer(struct ash_slab_cache *cache, const void *pointer,
-                               const struct ash__trail *now) __attribute__((noreturn, cold));
+                               const struct ash__backtrace *now) __attribute__((noreturn, cold));
 
 void ash__debug_refuse_double(struct ash_slab_cache *cache, const void *object,
-                              const struct ash__record *record, const struct ash__trail *now)
+                              const struct ash__record *record, const struct ash__backtrace *now)
     __attribute__((noreturn, cold));
 
 /* at: first byte that differs, counted from the object. */
 void ash__debug_report_overflow(struct ash_slab_cache *cache, const void *object,
                                 const struct ash__record *record, int32_t at,
-                                const struct ash__trail *now) __attribute__((noreturn, cold));
+                                const struct ash__backtrace *now) __attribute__((noreturn, cold));
 void ash__debug_report_use(struct ash_slab_cache *cache, const void *object,
                            const struct ash__record *record, uint32_t at, uint8_t expected,
-                           const struct ash__trail *now) __attribute__((noreturn, cold));
+                           const struct ash__backtrace *now) __attribute__((noreturn, cold));
 
 #endif

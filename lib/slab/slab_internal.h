@@ -227,8 +227,8 @@ struct ash__slab_magazine *ash__depot_empty_out(struct ash__slab_depot *depot, b
 
 /* magazine.c: layer 1, one CPU's two magazines */
 
-/* What waits until the CPU is left and no lock is held. */
-struct ash__chores {
+/* Work that is deferred until the CPU is left and no lock is held. */
+struct ash__deferred {
     struct ash_list surplus;          /* slabs to give back */
     struct ash__slab_magazine *spent; /* empty magazines to give back */
     void *refused;                    /* a pointer that is no object that is out */
@@ -236,25 +236,25 @@ struct ash__chores {
     uint32_t slabs, magazine_slabs; /* given back, so far */
 };
 
-static inline void ash__chores_init(struct ash__chores *chores) {
-    ash_list_init(&chores->surplus);
-    chores->spent = NULL;
-    chores->refused = NULL;
-    chores->has_refused = false;
-    chores->slabs = 0;
-    chores->magazine_slabs = 0;
+static inline void ash__deferred_init(struct ash__deferred *deferred) {
+    ash_list_init(&deferred->surplus);
+    deferred->spent = NULL;
+    deferred->refused = NULL;
+    deferred->has_refused = false;
+    deferred->slabs = 0;
+    deferred->magazine_slabs = 0;
 }
 
-static inline void ash__chores_add_spent(struct ash__chores *chores,
-                                         struct ash__slab_magazine *magazine) {
-    magazine->next = chores->spent;
-    chores->spent = magazine;
+static inline void ash__deferred_add_spent(struct ash__deferred *deferred,
+                                           struct ash__slab_magazine *magazine) {
+    magazine->next = deferred->spent;
+    deferred->spent = magazine;
 }
 
-/* Does them, but for the refused pointer; report panics if there is one; finish is both. */
-void ash__chores_do(struct ash_slab_cache *cache, struct ash__chores *chores);
-void ash__chores_report(struct ash_slab_cache *cache, const struct ash__chores *chores);
-void ash__chores_finish(struct ash_slab_cache *cache, struct ash__chores *chores);
+/* Does the work, but for the refused pointer; report panics if there is one; finish is both. */
+void ash__deferred_do(struct ash_slab_cache *cache, struct ash__deferred *deferred);
+void ash__deferred_report(struct ash_slab_cache *cache, const struct ash__deferred *deferred);
+void ash__deferred_finish(struct ash_slab_cache *cache, struct ash__deferred *deferred);
 
 static inline struct ash__slab_cpu *ash__slab_enter(struct ash_slab_cache *cache, ash_irq_t *irq) {
     uint32_t index;
@@ -293,9 +293,13 @@ void ash__magazine_free(struct ash_slab_cache *cache, void *object);
 uint32_t ash__magazine_alloc_bulk(struct ash_slab_cache *cache, void **objects, uint32_t count);
 void ash__magazine_free_bulk(struct ash_slab_cache *cache, void *const *objects, uint32_t count);
 
-/* Empties both magazines of a CPU, into the slabs or, as far as there is room, the depot. */
-void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, bool to_slabs,
-                    struct ash__chores *chores);
+/* Empties both magazines of a CPU. */
+enum ash__flush_to {
+    ASH__TO_DEPOT, /* as far as there is room */
+    ASH__TO_SLABS,
+};
+void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, enum ash__flush_to to,
+                    struct ash__deferred *deferred);
 
 /* Memory for one, or NULL; gives it back (how many slabs
  * of magazines went with it). Unpinned. */
@@ -304,20 +308,20 @@ uint32_t ash__magazine_delete(struct ash_slab_cache *cache, struct ash__slab_mag
 
 /* Objects of the magazine into the slabs; what is refused is dropped, the first of it noted. */
 void ash__magazine_drain(struct ash_slab_cache *cache, struct ash__slab_magazine *magazine,
-                         struct ash__chores *chores);
+                         struct ash__deferred *deferred);
 
 /* cache.c, guarded.c, refuse.c: the whole */
 
 /* Makes a cache that has no number yet, and so no slab: ash__source_register gives it one. */
 int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_config *config);
 
-/* As ash_slab_cache_shrink; how many pages, those of magazines too. The chores know then how many
+/* As ash_slab_cache_shrink; how many pages, those of magazines too. `deferred` tells then how many
  * slabs of objects, and what was refused. */
-uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__chores *chores);
+uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__deferred *deferred);
 
 /* Takes everything from a closed cache that is free, wherever it is. False: something is out, or was
  * freed wrongly. */
-bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__chores *chores);
+bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__deferred *deferred);
 
 /* Objects out, now. */
 uint32_t ash__slab_cache_used(struct ash_slab_cache *cache);

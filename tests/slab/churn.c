@@ -4,7 +4,7 @@
 
 enum { HELD = 24, WORDS = 12, SMALL_WORDS = 4 };
 
-struct hand {
+struct worker {
     struct churn *churn;
     struct test_random random;
     uint64_t *held[HELD];
@@ -21,98 +21,98 @@ static void verify(const uint64_t *object, uint64_t mark) {
         CHECK_EQ(object[i], mark + i);
 }
 
-static void step_alloc_or_free(struct hand *hand) {
-    uint64_t **slot = &hand->held[test_random_below(&hand->random, HELD)];
+static void step_alloc_or_free(struct worker *worker) {
+    uint64_t **slot = &worker->held[test_random_below(&worker->random, HELD)];
     if (*slot != NULL) {
-        verify(*slot, hand->mark);
-        ash_slab_free(&hand->churn->cache, *slot);
+        verify(*slot, worker->mark);
+        ash_slab_free(&worker->churn->cache, *slot);
         *slot = NULL;
-    } else if ((*slot = ash_slab_alloc(&hand->churn->cache)) != NULL) {
-        sign(*slot, hand->mark);
+    } else if ((*slot = ash_slab_alloc(&worker->churn->cache)) != NULL) {
+        sign(*slot, worker->mark);
     }
 }
 
 /* Exchanges one of its objects, or none, for what lies in a place of the ring. What is there was
  * signed 0 by whoever gave it. */
-static void step_hand_over(struct hand *hand) {
-    uint64_t **place = &hand->churn->ring[test_random_below(&hand->random, CHURN_RING)];
-    uint64_t **slot = &hand->held[test_random_below(&hand->random, HELD)];
+static void step_hand_over(struct worker *worker) {
+    uint64_t **place = &worker->churn->ring[test_random_below(&worker->random, CHURN_RING)];
+    uint64_t **slot = &worker->held[test_random_below(&worker->random, HELD)];
     if (*slot != NULL) {
-        verify(*slot, hand->mark);
+        verify(*slot, worker->mark);
         sign(*slot, 0);
     }
     *slot = ash_exchange(place, *slot);
     if (*slot != NULL) {
         verify(*slot, 0);
-        sign(*slot, hand->mark);
+        sign(*slot, worker->mark);
     }
 }
 
 /* A cache's whole life, on a page source that others reclaim from. */
-static void step_live_and_die(struct hand *hand, uint32_t cpu) {
-    struct ash_slab_cache *cache = &hand->churn->short_lived[cpu];
+static void step_live_and_die(struct worker *worker, uint32_t cpu) {
+    struct ash_slab_cache *cache = &worker->churn->short_lived[cpu];
     const struct ash_slab_config config = {.name = "short-lived",
                                            .size_bytes = SMALL_WORDS * 8,
                                            .slab_bytes = ASH_PAGE_SIZE,
                                            .empty_max = 1,
-                                           .source = &hand->churn->pages->source};
+                                           .source = &worker->churn->pages->source};
     uint64_t *objects[3];
     CHECK_EQ(ash_slab_cache_init(cache, &config), 0);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(objects); i++) {
         objects[i] = ash_slab_alloc(cache);
         if (objects[i] != NULL)
-            objects[i][0] = objects[i][SMALL_WORDS - 1] = hand->mark;
+            objects[i][0] = objects[i][SMALL_WORDS - 1] = worker->mark;
     }
     ash_slab_cache_flush(cache);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(objects); i++) {
         if (objects[i] != NULL) {
-            CHECK_EQ(objects[i][0], hand->mark);
-            CHECK_EQ(objects[i][SMALL_WORDS - 1], hand->mark);
+            CHECK_EQ(objects[i][0], worker->mark);
+            CHECK_EQ(objects[i][SMALL_WORDS - 1], worker->mark);
             ash_slab_free(cache, objects[i]);
         }
     }
     CHECK_EQ(ash_slab_cache_fini(cache), 0);
 }
 
-static void step_bulk(struct hand *hand) {
+static void step_bulk(struct worker *worker) {
     void *objects[7];
-    uint32_t count = 1 + (uint32_t)test_random_below(&hand->random, ASH_ARRAY_LEN(objects));
-    if (ash_slab_alloc_bulk(&hand->churn->cache, objects, count) != 0)
+    uint32_t count = 1 + (uint32_t)test_random_below(&worker->random, ASH_ARRAY_LEN(objects));
+    if (ash_slab_alloc_bulk(&worker->churn->cache, objects, count) != 0)
         return;
     for (uint32_t i = 0; i < count; i++)
-        sign(objects[i], hand->mark + (uint64_t)i * 256);
+        sign(objects[i], worker->mark + (uint64_t)i * 256);
     for (uint32_t i = 0; i < count; i++)
-        verify(objects[i], hand->mark + (uint64_t)i * 256);
-    ash_slab_free_bulk(&hand->churn->cache, objects, count);
+        verify(objects[i], worker->mark + (uint64_t)i * 256);
+    ash_slab_free_bulk(&worker->churn->cache, objects, count);
 }
 
-static void step_reserve(struct hand *hand) {
-    struct ash_slab_cache *cache = &hand->churn->cache;
+static void step_reserve(struct worker *worker) {
+    struct ash_slab_cache *cache = &worker->churn->cache;
     struct ash_slab_reserve reserve = {0};
-    (void)!ash_slab_prefill(cache, &reserve, 1 + (uint32_t)test_random_below(&hand->random, 6));
+    (void)!ash_slab_prefill(cache, &reserve, 1 + (uint32_t)test_random_below(&worker->random, 6));
     if (reserve.count != 0) {
         uint64_t *object = ash_slab_alloc_reserved(cache, &reserve);
-        sign(object, hand->mark);
-        verify(object, hand->mark);
+        sign(object, worker->mark);
+        verify(object, worker->mark);
         ash_slab_free(cache, object);
     }
     ash_slab_unreserve(cache, &reserve);
 }
 
-static void step_ask(const struct hand *hand) {
+static void step_ask(const struct worker *worker) {
     struct ash_slab_stats stats;
-    ash_slab_cache_get_stats(&hand->churn->cache, &stats);
+    ash_slab_cache_get_stats(&worker->churn->cache, &stats);
     CHECK(stats.hits <= stats.allocations && stats.frees <= stats.allocations);
 }
 
-static void step_rare(struct hand *hand, uint32_t cpu) {
-    struct ash_slab_cache *cache = &hand->churn->cache;
-    switch (test_random_below(&hand->random, 16)) {
+static void step_rare(struct worker *worker, uint32_t cpu) {
+    struct ash_slab_cache *cache = &worker->churn->cache;
+    switch (test_random_below(&worker->random, 16)) {
     case 0:
         (void)ash_slab_cache_shrink(cache);
         break;
     case 1:
-        (void)ash_page_source_reclaim(&hand->churn->pages->source);
+        (void)ash_page_source_reclaim(&worker->churn->pages->source);
         break;
     case 2:
     case 3:
@@ -120,49 +120,49 @@ static void step_rare(struct hand *hand, uint32_t cpu) {
         break;
     case 4:
     case 5:
-        step_live_and_die(hand, cpu);
+        step_live_and_die(worker, cpu);
         break;
     case 6:
-        step_ask(hand);
+        step_ask(worker);
         break;
     case 7:
-        step_reserve(hand);
+        step_reserve(worker);
         break;
     case 8:
     case 9:
     case 10:
     case 11:
-        step_bulk(hand);
+        step_bulk(worker);
         break;
     default:
         ash_slab_cache_flush(cache); /* it goes idle */
     }
 }
 
-static void step(struct hand *hand, uint32_t cpu) {
-    struct churn *churn = hand->churn;
-    uint64_t kind = test_random_below(&hand->random, 256);
+static void step(struct worker *worker, uint32_t cpu) {
+    struct churn *churn = worker->churn;
+    uint64_t kind = test_random_below(&worker->random, 256);
     if (kind < 180)
-        step_alloc_or_free(hand);
+        step_alloc_or_free(worker);
     else if (kind < 240)
-        step_hand_over(hand);
+        step_hand_over(worker);
     else
-        step_rare(hand, cpu);
+        step_rare(worker, cpu);
     if (churn->turns && kind % 2 == 0)
         ash_port_relax();
 }
 
 void churn_body(void *context, uint32_t cpu) {
     struct churn *churn = context;
-    struct hand hand = {.churn = churn,
-                        .random = test_random_from(churn->seed * CHURN_CPUS + cpu),
-                        .mark = (uint64_t)(cpu + 1) << 32};
+    struct worker worker = {.churn = churn,
+                            .random = test_random_from(churn->seed * CHURN_CPUS + cpu),
+                            .mark = (uint64_t)(cpu + 1) << 32};
     for (uint32_t i = 0; i < churn->steps; i++)
-        step(&hand, cpu);
+        step(&worker, cpu);
     for (uint32_t i = 0; i < HELD; i++) {
-        if (hand.held[i] != NULL) {
-            verify(hand.held[i], hand.mark);
-            ash_slab_free(&churn->cache, hand.held[i]);
+        if (worker.held[i] != NULL) {
+            verify(worker.held[i], worker.mark);
+            ash_slab_free(&churn->cache, worker.held[i]);
         }
     }
 }
