@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* blocks.c: blocks of the map, taken and given back under the lock. */
-#include "buddy_internal.h"
+#include "cache.h"
 
 /* Blocks of up to half a chunk. */
 

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* check.c: the audit of the invariants that DESIGN.md numbers. All other CPUs are kept out. */
-#include "buddy_internal.h"
+#include "cache.h"
 
 /* Map and index */
-
-static uint64_t frames_of_word(const struct ash_buddy_span *span, uint64_t word) {
-    ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES, end = span->first + span->len_pages;
-    uint64_t frames = UINT64_MAX;
-    if (first < span->first)
-        frames = span->first - first >= WORD_FRAMES ? 0 : frames << (span->first - first);
-    if (end < first + WORD_FRAMES)
-        frames = end <= first ? 0 : frames & (UINT64_MAX >> (WORD_FRAMES - (end - first)));
-    return frames;
-}
 
 static const char *check_word(const struct ash_buddy *buddy, const struct ash_buddy_span *span,
                               uint64_t word) {
@@ -323,12 +313,10 @@ static const char *check_closed(struct ash_buddy *buddy) {
 }
 
 const char *ash_buddy_check(struct ash_buddy *buddy) {
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     ash__buddy_close_others(buddy, section.cpu, true);
     const char *broken = check_closed(buddy);
     ash__buddy_open_others(buddy);
-    ash_spin_unlock(&buddy->lock);
-    section_leave(buddy, section);
+    section_unlock_silently(buddy, section);
     return broken;
 }

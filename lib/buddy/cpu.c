@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu.c: the CPUs' caches. A cache is its CPU's alone while that is inside it (cache_enter), and
- * everybody's who holds the lock and has closed it. What it holds:
- *
- *   claims   words whose free frames it took out of the map, to allocate from: one by one into
- *            spots[hint]. A claimed word is nobody else's to claim (I4).
- *   freed    words with frames that were freed, to go to the map; the last one is spots[2].
+ * cpu.c: what comes into the CPUs' caches from the map, and goes back. A cache is its CPU's alone
+ * while that is inside it (cache_enter), and everybody's who holds the lock and has closed it.
  */
-#include "buddy_internal.h"
+#include "cache.h"
 
 #define EMPTY_FIRST (UINT64_MAX - 63) /* of a spot: no valid frame is in it */
 
@@ -315,7 +311,7 @@ bool ash__buddy_next_claim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, u
     ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES;
     ash_store_relaxed(&claim->first, first);
     claim->word = &buddy->words[word];
-    claim->barred = edge_of(span, first) | apart_from_claim(cpu, hint ^ 1, first);
+    claim->barred = ~frames_of_word(span, word) | apart_from_claim(cpu, hint ^ 1, first);
     ash_store_release(&claim->held, cpu->claims[hint][at].bits); /* after `first`: see claim_held */
     ash_store_relaxed(&cpu->claims[hint][at].bits, UINT64_C(0));
     cpu->claim_at[hint] = at + 1;
@@ -366,15 +362,13 @@ void ash__buddy_unlock_and_tell(struct ash_buddy *buddy, struct section section)
 }
 
 void ash_buddy_drain(struct ash_buddy *buddy) {
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     ash__buddy_return_own(buddy, section.cpu);
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
 }
 
 void ash_buddy_drain_all(struct ash_buddy *buddy) {
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     ash__buddy_return_all(buddy, section.cpu);
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
 }

@@ -2,7 +2,7 @@
 /* init.c: sizes, and a buddy whose frames are all free. */
 #include <ashlar/checked.h>
 
-#include "buddy_internal.h"
+#include "cache.h"
 
 /* Where the tables lie in the storage, in bytes from its first multiple of a chunk's line. */
 struct layout {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* range.c: frames named by the caller: blocks at an address, ranges of any length. */
-#include "buddy_internal.h"
+#include "cache.h"
 
 /* The bits of the word that holds `place` from there on, up to `end`. */
 static uint64_t bits_from(uint64_t place, uint64_t end) {
@@ -54,12 +54,11 @@ int ash_buddy_alloc_at(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order)
     if (span == NULL)
         return -ASH_EINVAL;
     uint64_t place = place_of(span, first);
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     bool taken = take_range(buddy, &section, place, place + (UINT64_C(1) << order));
     if (taken)
         ash__buddy_state_set(buddy, place, 1, (uint8_t)(order + 1));
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     return taken ? 0 : -ASH_EBUSY;
 }
 
@@ -68,14 +67,13 @@ int ash_buddy_reserve(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pag
     if (span == NULL)
         return -ASH_EINVAL;
     uint64_t place = place_of(span, first);
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     bool taken = take_range(buddy, &section, place, place + len_pages);
     if (taken) {
         buddy->reserved_pages += len_pages;
         ash__buddy_state_set(buddy, place, len_pages, STATE_RESERVED);
     }
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     return taken ? 0 : -ASH_EBUSY;
 }
 
@@ -116,12 +114,11 @@ int ash_buddy_alloc_from(struct ash_buddy *buddy, ash_pfn_t from, ash_pfn_t end,
     if (order > ASH_BUDDY_ORDER_MAX)
         return -ASH_EINVAL;
     uint64_t len = UINT64_C(1) << order;
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     ash_pfn_t pfn = take_run(buddy, from, end, len, len);
     if (pfn != NOWHERE)
         ash__buddy_state_set(buddy, place_of(span_of(buddy, pfn, 1), pfn), 1, (uint8_t)(order + 1));
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     if (pfn == NOWHERE)
         return -ASH_ENOENT;
     *first = pfn;
@@ -132,8 +129,7 @@ int ash_buddy_reserve_run(struct ash_buddy *buddy, uint64_t len_pages, uint64_t 
                           ash_pfn_t *first) {
     if (len_pages == 0 || !ash_is_pow2(align_pages))
         return -ASH_EINVAL;
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     ash_pfn_t pfn = take_run(buddy, 0, NOWHERE, len_pages, align_pages);
     if (pfn == NOWHERE) {
         ash__buddy_return_all(buddy, section.cpu);
@@ -146,7 +142,7 @@ int ash_buddy_reserve_run(struct ash_buddy *buddy, uint64_t len_pages, uint64_t 
     } else {
         buddy->failed_allocs++;
     }
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     if (pfn == NOWHERE)
         return -ASH_ENOMEM;
     *first = pfn;
@@ -177,15 +173,14 @@ void ash_buddy_release(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pa
     if (span == NULL)
         return;
     uint64_t place = place_of(span, first), end = place + len_pages;
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     uint64_t wrong = reserved_until(buddy, place, end);
     if (wrong == end) {
         ash__buddy_state_set(buddy, place, len_pages, STATE_NONE);
         ash__buddy_set_range(buddy, place, end, true);
         buddy->reserved_pages -= len_pages;
     }
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     ASH_REQUIRE(wrong == end,
                 "buddy: release of %llu pages at frame 0x%llx: frame 0x%llx is not reserved",
                 (unsigned long long)len_pages, (unsigned long long)first,

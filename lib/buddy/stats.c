@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* stats.c: numbers, gathered on demand from the map and the caches; nobody counts as he goes. */
-#include "buddy_internal.h"
+#include "cache.h"
 
 uint64_t ash_buddy_free_pages(const struct ash_buddy *buddy) {
     return ash_load_relaxed(&buddy->map_pages) + ash__buddy_cached_pages(buddy);
@@ -41,27 +41,26 @@ static void count_span(const struct ash_buddy *buddy, const struct ash_buddy_spa
     }
 }
 
-/* What is not free and not reserved is used; a number that other CPUs change meanwhile. */
+/* Under the lock nothing goes from a cache to the map or back: what is counted wrongly is what
+ * other CPUs take from their caches, or put there, just now. */
 static void copy_counters(struct ash_buddy *buddy, struct ash_buddy_stats *stats) {
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
+    stats->cached_pages = ash__buddy_cached_pages(buddy);
+    stats->free_pages = buddy->map_pages + stats->cached_pages;
     uint64_t not_used = stats->free_pages + buddy->reserved_pages;
     stats->used_pages = stats->total_pages - ash_min_u64(not_used, stats->total_pages);
     buddy->peak_used_pages = ash_max_u64(buddy->peak_used_pages, stats->used_pages);
     stats->peak_used_pages = buddy->peak_used_pages;
     stats->reserved_pages = buddy->reserved_pages;
     stats->failed_allocs = buddy->failed_allocs;
-    ash_spin_unlock(&buddy->lock);
-    section_leave(buddy, section);
+    section_unlock_silently(buddy, section);
 }
 
 void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats) {
     uint64_t blocks[ASH_BUDDY_ORDERS + 1] = {0};
     *stats = (struct ash_buddy_stats){.total_pages = buddy->total_pages, .largest_free_order = -1};
-    stats->cached_pages = ash__buddy_cached_pages(buddy);
     for (uint32_t i = 0; i < buddy->span_count; i++)
         count_span(buddy, &buddy->spans[i], blocks);
-    stats->free_pages = blocks[0] + stats->cached_pages;
     copy_counters(buddy, stats);
     for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++) {
         uint64_t usable = (blocks[order] << order) + (order == 0 ? stats->cached_pages : 0);

@@ -169,6 +169,168 @@ TEST_CASE(buddy_cpus, what_a_cache_holds_is_bounded) {
     CHECK_EQ(stats_of(&buddy).free_blocks[14], 1);
 }
 
+/* Frees of frames that other words than the one at hand have. */
+
+/* All frames of `chunks` chunks are out, and in no cache. */
+static void full(struct ash_buddy *buddy, uint64_t chunks) {
+    ash_pfn_t frame;
+    buddy_over_one(buddy, 0, chunks * 512);
+    for (uint64_t i = 0; i < chunks * 512; i++)
+        CHECK_EQ(ash_buddy_alloc(buddy, 0, ASH_BUDDY_MOVABLE, &frame), 0);
+    ash_buddy_drain(buddy);
+}
+
+TEST_CASE(buddy_cpus, frames_of_a_full_chunk_are_the_next_ones_allocated) {
+    struct ash_buddy buddy;
+    full(&buddy, 2);
+    for (uint32_t len = 1; len <= 16; len++) {
+        uint64_t seen = 0;
+        for (uint32_t i = 0; i < len; i++)
+            ash_buddy_free(&buddy, i * 67, 0);
+        for (uint32_t i = 0; i < len; i++) {
+            ash_pfn_t frame = frame_of(&buddy, 0);
+            CHECK(frame % 67 == 0 && frame / 67 < len);
+            seen |= UINT64_C(1) << frame / 67;
+        }
+        CHECK(seen == (UINT64_C(1) << len) - 1);
+    }
+    CHECK(buddy.map_pages == 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_cpus, frame_of_an_emptier_chunk_is_left_alone) {
+    struct ash_buddy buddy;
+    full(&buddy, 2);
+    for (ash_pfn_t frame = 0; frame < 512; frame += 32)
+        ash_buddy_free(&buddy, frame, 0); /* of the fuller chunk: 16 single ones */
+    for (ash_pfn_t frame = 512; frame < 1000; frame++)
+        ash_buddy_free(&buddy, frame, 0);
+    ash_buddy_drain(&buddy);
+    for (ash_pfn_t i = 0; i < 8; i++) {
+        ash_buddy_free(&buddy, 1001 + 2 * i, 0);
+        CHECK(frame_of(&buddy, 0) < 512);
+    }
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_cpus, double_free_of_a_frame_to_be_allocated_again_is_found_at_once) {
+    for (ash_pfn_t twice = 0; twice < 16; twice++) {
+        struct ash_buddy buddy;
+        full(&buddy, 2);
+        for (ash_pfn_t i = 0; i < 16; i++)
+            ash_buddy_free(&buddy, i * 61, 0);
+        CHECK_REFUSED(ash_buddy_free(&buddy, twice * 61, 0), "double free of frame 0x");
+        CHECK_EQ(stats_of(&buddy).free_pages, 16);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+}
+
+/* The first free is to go to the map; the second must not make the frame the next one allocated. */
+TEST_CASE(buddy_cpus, frame_freed_twice_is_not_allocated_before_that_is_found) {
+    struct ash_buddy buddy;
+    full(&buddy, 2);
+    for (ash_pfn_t i = 0; i < 16; i++)
+        ash_buddy_free(&buddy, i, 0); /* as many as are kept to be allocated */
+    ash_buddy_free(&buddy, 200, 0);
+    ash_buddy_free(&buddy, 300, 0);
+    (void)frame_of(&buddy, 0);
+    (void)frame_of(&buddy, 0);
+    ash_buddy_free(&buddy, 200, 0);
+    for (uint32_t i = 0; i < 14; i++)
+        CHECK(frame_of(&buddy, 0) < 16);
+    CHECK_REFUSED(ash_buddy_drain(&buddy), "double free of frame 0xc8");
+    CHECK_EQ(stats_of(&buddy).free_pages, 2);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* A movable claim of a chunk for unmovable frames, two of which that hint's cache has. */
+TEST_CASE(buddy_cpus, double_free_is_found_at_once_if_the_frame_lies_in_the_other_hints_cache) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 128);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 6, 0), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 70, 1), 0);
+    (void)frame_of(&buddy, 0); /* claims what is left of both words */
+    ash_buddy_free(&buddy, 70, 0);
+    ash_buddy_free(&buddy, 71, 0);
+    for (uint32_t i = 0; i < 63; i++)
+        (void)frame_of(&buddy, 0);
+    CHECK(frame_of(&buddy, 0) > 64); /* the second word is at hand */
+    CHECK_REFUSED(ash_buddy_free(&buddy, 71, 0), "double free of frame 0x47");
+    CHECK_REFUSED(ash_buddy_free(&buddy, 70, 0), "double free of frame 0x46");
+    ash_pfn_t first;
+    CHECK_EQ(ash_buddy_alloc(&buddy, 0, ASH_BUDDY_UNMOVABLE, &first), 0);
+    CHECK_EQ(first, 70);
+    ash_buddy_free(&buddy, first, 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* The unmovable frames' claim is a word of a chunk for movable ones. */
+TEST_CASE(buddy_cpus, double_free_is_found_at_once_if_the_other_hints_claim_has_the_frame) {
+    struct ash_buddy buddy;
+    ash_pfn_t first;
+    buddy_over_one(&buddy, 0, 512);
+    CHECK_EQ(frame_of(&buddy, 0), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 256, 8), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 128, 7), 0);
+    CHECK_EQ(ash_buddy_alloc(&buddy, 0, ASH_BUDDY_UNMOVABLE, &first), 0);
+    CHECK_EQ(first, 64);
+    CHECK_REFUSED(ash_buddy_free(&buddy, 70, 0), "it is free, in a CPU's cache");
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* Else one of them could be of the next claim's word, where claim_push does not look for it. */
+TEST_CASE(buddy_cpus, frames_kept_for_allocation_go_before_the_next_claim) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 512);
+    for (uint32_t i = 0; i < 64; i++)
+        CHECK(frame_of(&buddy, 0) < 64);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 256, 8), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 128, 7), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 70, 1), 0);
+    ash_buddy_free(&buddy, 5, 0);
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(frame_of(&buddy, 0), 5); /* claims the second word as well, all but two frames */
+    ash_buddy_free(&buddy, 70, 0);
+    ash_buddy_free(&buddy, 71, 0);
+    CHECK_EQ(frame_of(&buddy, 0) + frame_of(&buddy, 0), 141);
+    CHECK(frame_of(&buddy, 0) >= 64);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* Single frames that are freed together, while the cache that they came from claims their words. */
+TEST_CASE(buddy_cpus, chunk_is_freed_whole_while_words_of_it_are_claimed) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 512);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 256, 8), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 128, 7), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 64, 6), 0);
+    (void)frame_of(&buddy, 0);
+    CHECK_REFUSED(ash_buddy_free(&buddy, 0, 9), "it is free, in a CPU's cache");
+    for (uint32_t i = 1; i < 64; i++)
+        (void)frame_of(&buddy, 0);
+    ash_buddy_free(&buddy, 0, 9);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+    CHECK_EQ(stats_of(&buddy).free_pages, 512);
+    ash_buddy_drain(&buddy);
+    CHECK_EQ(frame_of(&buddy, 9), 0);
+}
+
+TEST_CASE(buddy_cpus, peak_is_never_more_than_was_used) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 8192);
+    ash_pfn_t *frames = test_alloc(4096 * sizeof(*frames), 8);
+    for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
+        as_cpu(cpu); /* what the others freed lies in their caches */
+        for (uint32_t i = 0; i < 4096; i++)
+            frames[i] = frame_of(&buddy, 0);
+        CHECK(stats_of(&buddy).peak_used_pages == 4096);
+        for (uint32_t i = 0; i < 4096; i++)
+            ash_buddy_free(&buddy, frames[i * 67 % 4096], 0);
+        CHECK(stats_of(&buddy).cached_pages != 0);
+    }
+    CHECK(stats_of(&buddy).peak_used_pages == 4096);
+}
+
 /* The first free lies in the caches of another CPU, in one way or another. */
 TEST_CASE(buddy_cpus, double_free_by_another_cpu_is_found_when_it_reaches_the_map) {
     for (uint32_t claimed = 0; claimed < 2; claimed++) {

@@ -102,6 +102,13 @@ static void block_by_block(void) {
     }
 }
 
+/* The second is freed while the first lies in this CPU's cache. */
+static void two_blocks(void) {
+    ash_pfn_t one = take(1), other = take(1);
+    give(one, 1);
+    give(other, 1);
+}
+
 static void drain(void) {
     ash_buddy_drain(&world.buddy);
     ash_buddy_drain_all(&world.buddy);
@@ -143,6 +150,7 @@ TEST_CASE(interleave_buddy, last_block_comes_from_the_other_cpus_cache) {
 
 TEST_CASE(interleave_buddy, cached_blocks_are_taken_while_their_cpu_uses_them) {
     explore_two(setup_four, block_by_block, drain);
+    explore_two(setup_four, two_blocks, drain);
     explore_two(setup_four, block_by_block, one_by_one);
 }
 
@@ -168,6 +176,7 @@ TEST_CASE(interleave_buddy, hardened_instance_is_as_safe) {
     explore_two(setup_two, one_by_one, one_by_one);
     explore_two(setup_four, block_by_block, block_by_block);
     explore_two(setup_four, block_by_block, drain);
+    explore_two(setup_four, two_blocks, drain);
     world.hardened = false;
 }
 

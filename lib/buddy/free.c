@@ -1,153 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* buddy.c: single blocks: allocation and free, fast and slow. */
-#include "buddy_internal.h"
-
-ASH_EVENT_DEFINE(event_exhausted, "buddy.exhausted", "order,free_pages");
-
-/* Allocation */
-
-/* Takes a frame out of this CPU's cache. */
-static bool pop(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint,
-                ash_pfn_t *first) {
-    struct ash_buddy_claim *claim = &cpu->claim[hint];
-    if (claim->hot != NOWHERE) {
-        *first = claim->hot;
-        ash_store_relaxed(&claim->hot, NOWHERE);
-        return true;
-    }
-    if (stack_pop(cpu, stack_of(cpu, hint, 0), first, 0))
-        return true;
-    while (claim->held == 0) {
-        if (!ash__buddy_next_claim(buddy, cpu, hint))
-            return false;
-    }
-    *first = claim_pop(claim, claim->held);
-    return true;
-}
-
-static bool refill_and_pop(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint,
-                           ash_pfn_t *first) {
-    if (!ash__buddy_refill(buddy, cpu, hint)) {
-        ash__buddy_return_all(buddy, cpu);
-        if (!ash__buddy_refill(buddy, cpu, hint))
-            return false;
-    }
-    return pop(buddy, cpu, hint, first);
-}
-
-static bool alloc_frame(struct ash_buddy *buddy, uint32_t hint, ash_pfn_t *first) {
-    struct section section = section_enter(buddy);
-    bool found = cache_enter(section.cpu, CLOSED_BY_TAKER) && pop(buddy, section.cpu, hint, first);
-    cache_leave(section.cpu);
-    if (found) {
-        section_leave(buddy, section);
-        return true;
-    }
-    ash_spin_lock(&buddy->lock);
-    found = refill_and_pop(buddy, section.cpu, hint, first);
-    buddy->failed_allocs += !found;
-    ash__buddy_unlock(buddy, section);
-    return found;
-}
-
-static uint64_t take_block(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t order,
-                           uint32_t hint) {
-    uint64_t place = is_stacked(order) ? ash__buddy_take_stacked(buddy, cpu, order, hint)
-                                       : ash__buddy_take(buddy, order, hint);
-    if (ASH_UNLIKELY(place == NOWHERE)) {
-        ash__buddy_return_all(buddy, cpu);
-        place = ash__buddy_take(buddy, order, hint);
-        buddy->failed_allocs += place == NOWHERE;
-    }
-    note_peak(buddy);
-    return place;
-}
-
-static bool alloc_block(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
-    struct section section = section_enter(buddy);
-    if (is_stacked(order)) {
-        bool found = cache_enter(section.cpu, CLOSED_BY_TAKER) &&
-                     stack_pop(section.cpu, stack_of(section.cpu, hint, order), first, order);
-        cache_leave(section.cpu);
-        if (ASH_LIKELY(found)) {
-            section_leave(buddy, section);
-            return true;
-        }
-    }
-    ash_spin_lock(&buddy->lock);
-    uint64_t place = take_block(buddy, section.cpu, order, hint);
-    ash__buddy_unlock(buddy, section);
-    if (place != NOWHERE)
-        *first = pfn_of(buddy, place);
-    return place != NOWHERE;
-}
-
-static void __attribute__((noinline)) note_failure(struct ash_buddy *buddy, uint32_t order) {
-    uint64_t free_pages = ash_buddy_free_pages(buddy);
-    ASH_EVENT(event_exhausted, order, free_pages);
-    (void)free_pages; /* a port's hook may be empty */
-    (void)order;
-}
-
-static int __attribute__((noinline))
-alloc_slow(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
-    if (order > ASH_BUDDY_ORDER_MAX || hint > ASH_BUDDY_UNMOVABLE)
-        return -ASH_EINVAL;
-    bool found =
-        order == 0 ? alloc_frame(buddy, hint, first) : alloc_block(buddy, order, hint, first);
-    if (ASH_UNLIKELY(!found)) {
-        note_failure(buddy, order);
-        return -ASH_ENOMEM;
-    }
-    if (buddy->state != NULL)
-        ash__buddy_state_set(buddy, place_of(span_of(buddy, *first, 1), *first), 1,
-                             (uint8_t)(order + 1));
-    return 0;
-}
-
-/* Unmovable frames, as ash_buddy_alloc does the others. */
-static int __attribute__((noinline)) alloc_unmovable(struct ash_buddy *buddy, ash_pfn_t *first) {
-    uint32_t index;
-    ash_port_pin(&index);
-    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
-    bool found =
-        cache_enter(cpu, UINT32_MAX) && claim_take(&cpu->claim[ASH_BUDDY_UNMOVABLE], first);
-    cache_leave(cpu);
-    ash_port_unpin();
-    return ASH_LIKELY(found) ? 0 : alloc_slow(buddy, 0, ASH_BUDDY_UNMOVABLE, first);
-}
-
-/* Orders 1..8, without the lock if that can be. Like free_stacked and free_in_cache kept out of the
- * callers, so that these save no registers. */
-static int __attribute__((noinline))
-alloc_other(struct ash_buddy *buddy, uint32_t order, uint32_t hint, ash_pfn_t *first) {
-    if (ASH_UNLIKELY(!is_stacked(order) || hint > ASH_BUDDY_UNMOVABLE))
-        return order == 0 && hint == ASH_BUDDY_UNMOVABLE ? alloc_unmovable(buddy, first)
-                                                         : alloc_slow(buddy, order, hint, first);
-    uint32_t index;
-    ash_port_pin(&index);
-    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
-    bool found =
-        cache_enter(cpu, UINT32_MAX) && stack_pop(cpu, stack_of(cpu, hint, order), first, order);
-    cache_leave(cpu);
-    ash_port_unpin();
-    return ASH_LIKELY(found) ? 0 : alloc_slow(buddy, order, hint, first);
-}
-
-ASH_HOT_ENTRY int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint hint,
-                                  ash_pfn_t *first) {
-    if (ASH_UNLIKELY((order | (uint32_t)hint) != 0))
-        return alloc_other(buddy, order, (uint32_t)hint, first);
-    uint32_t index;
-    ash_port_pin(&index);
-    struct ash_buddy_cpu *cpu = &buddy->cpus[index];
-    bool found = cache_enter(cpu, UINT32_MAX) && claim_take(&cpu->claim[0], first);
-    cache_leave(cpu);
-    ash_port_unpin();
-    return ASH_LIKELY(found) ? 0 : alloc_slow(buddy, 0, 0, first);
-}
-
-/* Free */
+/* free.c: single blocks are freed, fast and slow. */
+#include "cache.h"
 
 /*
  * Says why a free names no allocated block. Without the lock, for a panic must not hold it: if
@@ -279,7 +132,7 @@ static bool free_frame(struct ash_buddy *buddy, ash_pfn_t first) {
     ash_spin_lock(&buddy->lock);
     ash__buddy_flush(buddy, section.cpu);
     done = free_to_cache(buddy, section.cpu, first);
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     return done;
 }
 
@@ -323,7 +176,7 @@ static bool free_small(struct ash_buddy *buddy, uint64_t place, ash_pfn_t first,
     if (stack_of(section.cpu, hint, order)->count == count)
         ash__buddy_unstack(buddy, section.cpu, hint, order, (count + 1) / 2);
     done = free_to_stack(buddy, section.cpu, place, first, order);
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     return done;
 }
 
@@ -333,10 +186,9 @@ static bool free_block(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order)
         return false;
     if (is_stacked(order))
         return free_small(buddy, place_of(span, first), first, order);
-    struct section section = section_enter(buddy);
-    ash_spin_lock(&buddy->lock);
+    struct section section = section_lock(buddy);
     bool done = ash__buddy_give_chunks(buddy, place_of(span, first), order);
-    ash__buddy_unlock(buddy, section);
+    section_unlock(buddy, section);
     return done;
 }
 
