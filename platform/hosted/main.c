@@ -20,7 +20,7 @@ static const char usage[] =
     "  --smp N               CPUs, from 1 to 8 (4)\n"
     "  --clock real|manual   manual: time jumps over every wait (real)\n"
     "  --deterministic       the CPUs take turns on one thread; the clock is manual\n"
-    "  --seed N              where the order of turns starts (1)\n"
+    "  --seed N              of the order of turns, and of a hardened heap (1)\n"
     "  --help                this text\n";
 
 static int refuse(const char *program, const char *message) {

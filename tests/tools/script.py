@@ -65,6 +65,7 @@ def _():
     for command in ('boot', 'hosted', 'test', 'bench', 'deps'):
         check_refused(2, '--sideways', command, '--sideways')
     check_refused(2, '--disk needs a value', 'boot', '--disk')
+    check_refused(2, '--args needs a value', 'boot', '--args')
     check_refused(2, '--gic is 2 or 3, not 4', 'boot', '--gic', '4')
 
 
