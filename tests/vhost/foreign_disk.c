@@ -5,11 +5,11 @@
 #include "harness/test.h"
 
 #include <ashlar/error.h>
-#include <dirent.h>
 #include <stdio.h>
 
 #include "vhost/client.h"
 #include "vhost/daemon.h"
+#include "vhost/peer.h"
 
 enum { SECTORS = 4096, TIMEOUT_MS = 2000, LIMIT_MS = 10000 };
 
@@ -29,19 +29,9 @@ static void check_numbers(const struct client_job *job) {
     }
 }
 
-static uint32_t open_descriptors(void) {
-    uint32_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    CHECK(folder != NULL);
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
-    return count;
-}
-
 TEST_CASE(foreign_disk, is_taken_over_and_left_again) {
     struct daemon *daemon = daemon_start_null(NULL_BYTES, 0, 1);
-    uint32_t before = open_descriptors();
+    uint32_t before = peer_descriptors();
     for (uint32_t round = 0; round < 10; round++) {
         struct client *client = client_start(daemon->socket, TIMEOUT_MS);
         CHECK_EQ(client->blk.capacity_sectors, NULL_BYTES / 512);
@@ -51,7 +41,7 @@ TEST_CASE(foreign_disk, is_taken_over_and_left_again) {
         CHECK((client->blk.features & ASH_VIRTIO_BLK_F_FLUSH) != 0);
         client_end(client);
     }
-    CHECK_EQ(open_descriptors(), before);
+    CHECK_EQ(peer_descriptors(), before);
     daemon_end(daemon);
 }
 

@@ -159,8 +159,8 @@ for lie in LIES:
     tap.case(f'served_disk.kernel_survives_{lie}')(
         lambda lie=lie: check_told('device.' + lie, BROKE, SMALL))
 
-# These show by silence alone, which takes the kernel its time-out to see: all at once, from now on. After a lost
-# interrupt the data is there all the same; after a death for ever it never is.
+# These show by silence alone, which takes the kernel its time-out to see: all at once, from now on.
+# After a lost interrupt the data is there all the same; after a death for ever it never is.
 SILENCES = {'death@2': ('timed out', SMALL), 'death@2=1': ('timed out',),
             'needs_reset@2': ('timed out', SMALL), 'notification_lost@2': ('timed out', SMALL),
             'interrupt_lost@2': (SMALL,)}

@@ -4,6 +4,7 @@
 #include "harness/test.h"
 #include "hosted/vhost_user_back.h"
 
+#include <ashlar/atomic.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -115,4 +116,8 @@ const char *served_complaint(void) {
 
 uint64_t served_sessions(void) {
     return served.back.sessions;
+}
+
+uint64_t served_starts(void) {
+    return ash_load_relaxed(&served.back.starts);
 }

@@ -21,4 +21,7 @@ const char *served_violation(void);
 const char *served_complaint(void);
 uint64_t served_sessions(void);
 
+/* How often a front end has started the device's rings so far; while it is served, too. */
+uint64_t served_starts(void);
+
 #endif
