@@ -332,7 +332,7 @@ static uint32_t execute(void *context, struct fake_virtio *device,
     uint8_t header[HEADER_BYTES], status = S_IOERR;
     uint64_t value;
     if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_STATUS_ERROR, &value)) {
-        status = (uint8_t)value;
+        status = (uint8_t)value == S_OK ? S_IOERR : (uint8_t)value; /* a yes would be no error */
     } else if (!fake_virtio_chain_read(device, chain, 0, header, sizeof(header))) {
         BREAKS(&request, BLK_HEADER, "head %u, %llu bytes", chain->head,
                (unsigned long long)chain->readable_bytes);

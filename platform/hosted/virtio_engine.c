@@ -33,6 +33,10 @@ const char *fake_virtio_rule_section(enum fake_virtio_rule rule) {
 
 void fake_virtio_violate(struct fake_virtio *device, enum fake_virtio_rule rule, const char *format,
                          ...) {
+    if (rules[rule].fatal && device->lied) { /* the driver may have believed it */
+        fake_virtio_break(device);
+        return;
+    }
     device->violation_counts[rule]++;
     uint64_t index = device->violation_total++;
     if (index < FAKE_VIRTIO_VIOLATIONS_KEPT) {
@@ -113,6 +117,7 @@ static void reset(struct fake_virtio *device) {
     device->accepted = 0;
     device->features_reread = false;
     device->silent = device->dead;
+    device->lied = false;
     for (uint32_t i = 0; i < device->type.queue_count; i++) {
         struct fake_virtio_queue *queue = &device->queues[i];
         queue->ready = false;

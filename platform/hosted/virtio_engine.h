@@ -12,7 +12,8 @@
  *  - A device type (virtio_blk_device.h) supplies features, configuration space and the execution
  *    of a request; a transport (virtio_mmio_window.h) calls the register half below.
  *  - A broken rule of the ring sets DEVICE_NEEDS_RESET, and the device touches no ring until reset;
- *    any other one is recorded, and the device carries on.
+ *    any other one is recorded, and the device carries on. A driver that was lied to in the used
+ *    ring may well be wrong about who owns what: until the next reset it is not blamed for that.
  *
  * Source: virtio 1.2 (OASIS, 2022); sections are cited by their numbers there. Split and packed
  * rings, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX.
@@ -209,6 +210,7 @@ struct fake_virtio {
     bool features_reread; /* status was read since FEATURES_OK was set */
     bool reset_seen;      /* status 0 was read since the last reset */
     bool silent, dead;    /* no more ring action until reset; nor after it */
+    bool lied;            /* in the used ring, since the last reset */
     uint32_t config_generation;
     uint8_t config[FAKE_VIRTIO_CONFIG_BYTES_MAX];
 

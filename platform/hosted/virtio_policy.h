@@ -47,7 +47,7 @@ enum fake_virtio_notify_rule {
     /* Occasion: a queue becomes ready. */                                                        \
     X(USED_EARLY, used_early) /* a used entry of id value, before DRIVER_OK */                    \
     /* Occasion: a request is executed. */                                                        \
-    X(STATUS_ERROR, status_error)         /* status byte = value, nothing transferred */          \
+    X(STATUS_ERROR, status_error)         /* status byte = value (1 for 0), no data */            \
     X(STATUS_UNWRITTEN, status_unwritten) /* all as ever, but the status byte stays */            \
     X(DEATH, death)                       /* silent; a reset revives it unless value is 1 */      \
     X(NEEDS_RESET, needs_reset) /* DEVICE_NEEDS_RESET, configuration interrupt, silence */        \

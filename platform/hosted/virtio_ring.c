@@ -263,25 +263,32 @@ static uint32_t other_id(const struct fake_virtio_queue *queue, uint32_t fallbac
     return node == NULL ? fallback : request_of(node)->id;
 }
 
+/* A lie in the used ring. */
+static bool lies(struct fake_virtio *device, enum fake_virtio_fault_kind kind, uint64_t *value) {
+    bool told = fake_virtio_lies(device, kind, value);
+    device->lied = device->lied || told;
+    return told;
+}
+
 static void lie_about(struct fake_virtio *device, struct fake_virtio_queue *queue,
                       const struct fake_virtio_request *request, struct fake_virtio_used *used) {
     uint64_t value;
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_ID_OUT_OF_RANGE, &value))
         used->id = value != 0 ? (uint32_t)value : queue->size;
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_ID_NOT_A_HEAD, &value))
         used->id = queue->format->false_id(queue, true);
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_ID_NOT_IN_FLIGHT, &value))
         used->id = queue->format->false_id(queue, false);
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_ID_SWAPPED, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_ID_SWAPPED, &value))
         used->id = other_id(queue, used->id);
     if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, &value)) {
         uint64_t large = request->writable_bytes + ash_max_u64(value, 1);
         used->len = (uint32_t)ash_min_u64(large, UINT32_MAX);
     }
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_USED_MISPLACED, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_USED_MISPLACED, &value))
         used->misplaced = ash_max_u64(value, 1);
     if (queue->format == &fake_virtio_packed_format &&
-        fake_virtio_lies(device, FAKE_VIRTIO_FAULT_WRONG_WRAP, &value))
+        lies(device, FAKE_VIRTIO_FAULT_WRONG_WRAP, &value))
         used->wrong_wrap = true;
 }
 
@@ -293,9 +300,9 @@ static void retire(struct fake_virtio *device, struct fake_virtio_queue *queue) 
     lie_about(device, queue, request, &used);
     write_used(device, queue, &used);
     used.undue = true;
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_DUPLICATE, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_DUPLICATE, &value))
         write_used(device, queue, &used);
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_USED_UNOFFERED, &value)) {
+    if (lies(device, FAKE_VIRTIO_FAULT_USED_UNOFFERED, &value)) {
         used.id = queue->format->false_id(queue, false);
         write_used(device, queue, &used);
     }
@@ -305,7 +312,7 @@ static void retire(struct fake_virtio *device, struct fake_virtio_queue *queue) 
 
 void fake_virtio_ring_use_early(struct fake_virtio *device, struct fake_virtio_queue *queue) {
     uint64_t value;
-    if (!fake_virtio_lies(device, FAKE_VIRTIO_FAULT_USED_EARLY, &value))
+    if (!lies(device, FAKE_VIRTIO_FAULT_USED_EARLY, &value))
         return;
     struct fake_virtio_used used = {
         .id = (uint32_t)value, .len = 1, .descriptors = 1, .undue = true};
@@ -318,7 +325,7 @@ void fake_virtio_ring_use_early(struct fake_virtio *device, struct fake_virtio_q
 
 static void publish(struct fake_virtio *device, struct fake_virtio_queue *queue) {
     uint64_t value;
-    if (fake_virtio_lies(device, FAKE_VIRTIO_FAULT_IDX_JUMP, &value))
+    if (lies(device, FAKE_VIRTIO_FAULT_IDX_JUMP, &value))
         queue->used_next += ash_max_u64(value, 1);
     for (struct ash_list *node; (node = ash_list_pop_front(&queue->written)) != NULL;) {
         struct fake_virtio_request *request = request_of(node);
