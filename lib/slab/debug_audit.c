@@ -36,7 +36,7 @@ static bool is_of(const struct ash__record *record, const struct ash_slab_holder
     return same;
 }
 
-/* The first object that nobody has counted begins a holder; those with the same backtrace join it. */
+/* The first object that nobody has counted begins a holder; those with its backtrace join it. */
 static const char *join(struct ash_slab_cache *cache, const struct ash__place *place, bool is_free,
                         void *context) {
     struct ash_slab_holder *holder = context;

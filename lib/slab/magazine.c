@@ -151,8 +151,8 @@ void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, enu
     set_previous(cpu, NULL);
 }
 
-/* Every call that did not find its way through the loaded magazine. Its CPU's objects go to the slabs
- * if another CPU has found no memory meanwhile, or shrinks the cache. */
+/* Every call that did not find its way through the loaded magazine. Its CPU's objects go to the
+ * slabs if another CPU has found no memory meanwhile, or shrinks the cache. */
 static struct ash__slab_cpu *begin(struct ash_slab_cache *cache, ash_irq_t *irq,
                                    struct ash__deferred *deferred) {
     struct ash__slab_cpu *cpu = ash__slab_enter(cache, irq);

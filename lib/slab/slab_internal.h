@@ -181,9 +181,9 @@ static inline struct ash__slab *ash__slab_of(const struct ash__slab_store *store
 /*
  * Index of the object at `offset` bytes behind object 0, rounded down. Exact for every offset below
  * 2^16: reciprocal = (2^32 + e) / stride with e < stride <= 2^15 (a debug cache's, with zones and a
- * copy; else 2^13), so the error, offset * e / stride / 2^32, is below 2^16 / 2^32, and the fraction
- * of offset / stride is at most 1 - 2^-15. An offset that wrapped below 0 (a pointer into the
- * header) gives an index of at least 2^16, more than a slab has objects.
+ * copy; else 2^13), so the error, offset * e / stride / 2^32, is below 2^16 / 2^32, and the
+ * fraction of offset / stride is at most 1 - 2^-15. An offset that wrapped below 0 (a pointer into
+ * the header) gives an index of at least 2^16, more than a slab has objects.
  */
 static inline uint32_t ash__slab_index(const struct ash__slab_store *store, uint32_t offset) {
     return (uint32_t)((uint64_t)offset * store->reciprocal >> 32);
@@ -319,8 +319,8 @@ int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_
  * slabs of objects, and what was refused. */
 uint64_t ash__slab_cache_give_back(struct ash_slab_cache *cache, struct ash__deferred *deferred);
 
-/* Takes everything from a closed cache that is free, wherever it is. False: something is out, or was
- * freed wrongly. */
+/* Takes everything from a closed cache that is free, wherever it is. False: something is out, or
+ * was freed wrongly. */
 bool ash__slab_cache_empty(struct ash_slab_cache *cache, struct ash__deferred *deferred);
 
 /* Objects out, now. */

@@ -151,8 +151,8 @@ static struct ash__slab *choose_active(struct ash__slab_store *store) {
 enum { LOOK_MAX = 32 };
 
 /*
- * The page source has nothing left: whatever slab has a free object is listed, a piece of `all` at a
- * time, and so is from here on each slab that gets one, until a slab can be made again. So no
+ * The page source has nothing left: whatever slab has a free object is listed, a piece of `all` at
+ * a time, and so is from here on each slab that gets one, until a slab can be made again. So no
  * allocation has to look for such a slab: there may be thousands.
  */
 static void list_nearly_full(struct ash__slab_store *store) {

@@ -23,9 +23,9 @@ uint32_t ash__slab_cache_used(struct ash_slab_cache *cache) {
     return out > cached ? out - cached : 0;
 }
 
-/* A sum that a magazine slipped through, from a count not yet read to one read already, is too high,
- * and would stay the peak for ever: so what would raise it is summed twice, and the smaller one
- * counts. A magazine each time could deceive it still. */
+/* A sum that a magazine slipped through, from a count not yet read to one read already, is too
+ * high, and would stay the peak for ever: so what would raise it is summed twice, and the smaller
+ * one counts. A magazine each time could deceive it still. */
 void ash__slab_cache_note_peak(struct ash_slab_cache *cache) {
     uint32_t used = ash__slab_cache_used(cache), peak = ash_load_relaxed(&cache->peak);
     if (ASH_LIKELY(used <= peak))

@@ -336,8 +336,8 @@ TEST_CASE(slab_orders, objects_are_set_aside) {
 }
 
 TEST_CASE(slab_orders, peak_is_of_objects_that_were_out) {
-    explore_slab((struct explore_scenario){.bodies = {take_two_and_flush, ask_about_two},
-                                           .preemptions = 2});
+    explore_slab(
+        (struct explore_scenario){.bodies = {take_two_and_flush, ask_about_two}, .preemptions = 2});
 }
 
 TEST_CASE(slab_orders, statistics_are_asked_for) {

@@ -237,7 +237,8 @@ TEST_CASE(slabs, last_objects_of_nearly_full_slabs_are_found_when_pages_run_out)
     CHECK_EQ(pages->used, 0);
 }
 
-/* Walking over all slabs for each such object would hold the lock for as long as there are slabs. */
+/* Walking over all slabs for each such object would hold the lock for as long as there are slabs.
+ * */
 TEST_CASE(slabs, slab_as_good_as_full_is_listed_at_once_while_there_is_no_page) {
     enum { SLABS = 100, OBJECTS = 31, ALL = SLABS * OBJECTS };
     static void *objects[ALL];

@@ -173,8 +173,8 @@ struct ash_heap_stats {
 /* Each figure for itself is exact; together they are one moment's only while no other call runs. */
 void ash_heap_get_stats(struct ash_heap *heap, struct ash_heap_stats *stats);
 
-/* The first broken invariant, of any class (DESIGN.md) or of the heap (HEAP.md), or NULL. O(pages of
- * the source + slabs); no other call on the heap may run meanwhile. */
+/* The first broken invariant, of any class (DESIGN.md) or of the heap (HEAP.md), or NULL. O(pages
+ * of the source + slabs); no other call on the heap may run meanwhile. */
 const char *ash_heap_check(struct ash_heap *heap) ASH_MUST_CHECK;
 
 /* Inline forms */

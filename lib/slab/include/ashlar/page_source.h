@@ -79,8 +79,8 @@ struct ash_page_source {
 };
 
 /*
- * Bytes of storage: two a page and eight a cache, rounded up to eight; 0 for an invalid config: NULL, a
- * field outside its range, a base that is not page-aligned, a range that wraps.
+ * Bytes of storage: two a page and eight a cache, rounded up to eight; 0 for an invalid config:
+ * NULL, a field outside its range, a base that is not page-aligned, a range that wraps.
  */
 size_t ash_page_source_storage_size(const struct ash_page_source_config *config) ASH_MUST_CHECK;
 
@@ -98,19 +98,20 @@ int ash_page_source_init(struct ash_page_source *source,
  * of the source (as ash_slab_cache_shrink does) and returns how many pages went back. A cache whose
  * page source has nothing left calls it by itself, then asks once more. Not from interrupt
  * handlers; no lock is held while a cache works. A cache with a `fini` whose turn it is already, on
- * another CPU or because its fini has allocated, is passed by: so reclaims nest no deeper than there
- * are such caches. A wrong free that comes to light panics once the cache is left; a debug cache's
- * reports end where they are found, and that cache is then to be used no more. O(caches + slabs).
+ * another CPU or because its fini has allocated, is passed by: so reclaims nest no deeper than
+ * there are such caches. A wrong free that comes to light panics once the cache is left; a debug
+ * cache's reports end where they are found, and that cache is then to be used no more. O(caches +
+ * slabs).
  */
 uint64_t ash_page_source_reclaim(struct ash_page_source *source);
 
 /*
  * The same for the sake of a block of 2^order pages that was refused, which the heap calls by
  * itself. For a block larger than any slab it does nothing, and returns 0, if no magazine and no
- * batch of objects has been freed to a depot or to slabs since the last reclaim: for such blocks are
- * refused for fragmentation alone, again and again, by whoever asks, and each reclaim empties the
- * magazines of all CPUs. (So the last objects of a slab that lie in a CPU's own magazines may be
- * missed for such a block.) O(caches) then.
+ * batch of objects has been freed to a depot or to slabs since the last reclaim: for such blocks
+ * are refused for fragmentation alone, again and again, by whoever asks, and each reclaim empties
+ * the magazines of all CPUs. (So the last objects of a slab that lie in a CPU's own magazines may
+ * be missed for such a block.) O(caches) then.
  */
 uint64_t ash_page_source_reclaim_for(struct ash_page_source *source, uint32_t order);
 

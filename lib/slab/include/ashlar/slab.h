@@ -128,8 +128,8 @@ int ash_slab_cache_fini(struct ash_slab_cache *cache) ASH_MUST_CHECK;
  * An object in the state that init or construct made (else indeterminate), aligned as configured;
  * NULL: no memory, construct refused, or the cache is at its limit. O(1) but once in a magazine's
  * worth of calls, when it is O(objects of a magazine), or a slab is made: one call of the page
- * source and one of init an object. Where there is no page: ash_page_source_reclaim, and once O(slabs)
- * in short pieces, to list the last free objects.
+ * source and one of init an object. Where there is no page: ash_page_source_reclaim, and once
+ * O(slabs) in short pieces, to list the last free objects.
  *
  * The _inline forms (slab_fast.h) do the same within the caller's code, which is then compiled for
  * this very version of the library.
@@ -178,9 +178,9 @@ uint32_t ash_slab_cache_reap(struct ash_slab_cache *cache);
  * other CPUs empty theirs into the slabs at their next way past the fast path. */
 uint32_t ash_slab_cache_shrink(struct ash_slab_cache *cache);
 
-/* Statistics. Exact while no other call runs. Else `used`, `cached` and `frees`, which are sums over
- * CPUs, may be off by what goes from one place to another meanwhile; `peak` rises only when two sums
- * in a row say so. */
+/* Statistics. Exact while no other call runs. Else `used`, `cached` and `frees`, which are sums
+ * over CPUs, may be off by what goes from one place to another meanwhile; `peak` rises only when
+ * two sums in a row say so. */
 struct ash_slab_stats {
     const char *name;
     uint32_t size_bytes;       /* as configured */
