@@ -67,7 +67,8 @@ void vhost_back_init(struct vhost_back *back, const struct vhost_back_config *co
 /*
  * One session over a connected socket, which stays the caller's: the device works until the front
  * end hangs up (0), stop_fd can be read (-ASH_EAGAIN; -1: there is none), or the front end breaks
- * the protocol (-ASH_EBADMSG, -ASH_ETIMEDOUT, -ASH_EIO). Afterwards the device is reset and sees no memory.
+ * the protocol (-ASH_EBADMSG, -ASH_ETIMEDOUT, -ASH_EIO). Afterwards the device is reset and sees no
+ * memory.
  */
 int vhost_back_serve(struct vhost_back *back, int socket, int stop_fd) ASH_MUST_CHECK;
 

@@ -8,9 +8,9 @@
  *    padded with zeros up to the next sector: reads only, a write there is an I/O error.
  *  - A request that breaks a rule of 5.2.6 is recorded, and answered with IOERR where there is a
  *    status byte to write to.
- *  - A write is stable when it is done if the driver accepted neither FLUSH nor CONFIG_WCE, or while
- *    its writeback field is 0; then the backing is flushed after each write. Otherwise a flush does
- *    that (5.2.6.2). virtio_blk_cache.h is a backing that shows the difference.
+ *  - A write is stable when it is done if the driver accepted neither FLUSH nor CONFIG_WCE, or
+ *    while its writeback field is 0; then the backing is flushed after each write. Otherwise a
+ *    flush does that (5.2.6.2). virtio_blk_cache.h is a backing that shows the difference.
  *  - Discard keeps the data: a driver that expects zeros is found out.
  *  - used.len counts the bytes written from the start of the writable part without a gap: a failed
  *    read has 1 only if the status byte is all there is.

@@ -108,8 +108,8 @@ struct fake_virtio_type {
     uint64_t features;       /* what it offers, those of every device included */
     struct fake_virtio_config_field fields[FAKE_VIRTIO_CONFIG_FIELDS_MAX];
     uint32_t field_count;
-    /* After a reset (no feature is accepted), after FEATURES_OK, after fake_virtio_change_config: the
-     * type may fill in the configuration space. May be NULL. */
+    /* After a reset (no feature is accepted), after FEATURES_OK, after fake_virtio_change_config:
+     * the type may fill in the configuration space. May be NULL. */
     void (*changed)(void *context, struct fake_virtio *device);
     /* Does the request; returns the bytes written into its writable part, from its start. */
     uint32_t (*execute)(void *context, struct fake_virtio *device,

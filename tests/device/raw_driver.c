@@ -9,7 +9,7 @@
 enum {
     SLOT_BYTES = 32,
     STATUS_OFFSET = 16,
-    /* Packed: the ring behind the table of the largest queue, the two structures behind the ring. */
+    /* Packed: the ring behind the largest queue's table, the two structures behind the ring. */
     RING_OFFSET = 0x4000,
     EVENTS_OFFSET = 0x8000,
     RINGS_BYTES = 0x9000,

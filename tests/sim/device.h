@@ -4,7 +4,7 @@
  * latency passes in virtual time, its lies come from the script, its chance from the choices.
  *
  *     driver --sim_device_write--> window --> engine      one ring action each step_ns, while there
- *       ^                                       |         is one; then at the time at which the next
+ *       ^                                       |         is one; then at the time when the next
  *       '----- on_interrupt, interrupt_ns later '         request is due; else asleep
  */
 #ifndef ASHLAR_SIM_DEVICE_H

@@ -6,9 +6,9 @@
  *
  *     slow_disk: disk.c:88: done == JOBS, at 40200 ns; play it again: "seed:77 device.death@17"
  *
- * The script in that line is the smallest of its kind: no entry can be left out, no count lowered to
- * 1, without the run holding. A determinism check comes for free: the broken run is played twice,
- * and must have the same digest.
+ * The script in that line is the smallest of its kind: no entry can be left out, no count lowered
+ * to 1, without the run holding. A determinism check comes for free: the broken run is played
+ * twice, and must have the same digest.
  */
 #ifndef ASHLAR_SIM_SCENARIO_H
 #define ASHLAR_SIM_SCENARIO_H
@@ -31,8 +31,8 @@ struct sim_scenario {
 void sim_try_seeds(const struct sim_scenario *scenario, const char *script, uint64_t seed,
                    uint32_t runs);
 
-/* All runs whose first `depth` choices differ; their number. Fails the case above runs_max: say less
- * depth. */
+/* All runs whose first `depth` choices differ; their number. Fails the case above runs_max: say
+ * less depth. */
 uint64_t sim_try_all(const struct sim_scenario *scenario, const char *script, uint32_t depth,
                      uint64_t runs_max);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scenario_cases.c: the search itself, on a small world: a bell that a sleeper may miss. The sleeper
- * looks whether there is work, and sleeps; the other side brings work, and rings. The careless
- * sleeper looks before it says that it will sleep.
+ * scenario_cases.c: the search itself, on a small world: a bell that a sleeper may miss. The
+ * sleeper looks whether there is work, and sleeps; the other side brings work, and rings. The
+ * careless sleeper looks before it says that it will sleep.
  */
 #include "harness/test.h"
 #include "sim/scenario.h"

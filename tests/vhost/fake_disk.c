@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fake_disk.c: the program ashlar-fake-disk: a file as a virtio block device that another process,
- * QEMU say, connects to (vhost-user). It can be slow, unordered or hostile, by command line, and says
- * at the end which rules the guest's driver broke.
+ * QEMU say, connects to (vhost-user). It can be slow, unordered or hostile, by command line, and
+ * says at the end which rules the guest's driver broke.
  */
 #include <ashlar/error.h>
 #include <errno.h>
@@ -34,8 +34,8 @@ static const char usage[] =
     "    -object memory-backend-memfd,id=m0,size=256M,share=on \\\n"
     "    -chardev socket,id=c0,path=PATH -device vhost-user-blk,chardev=c0 \\\n"
     "    -global virtio-mmio.force-legacy=false ...\n"
-    "Then says on standard error what it did, and each rule that the driver broke; the status is 1\n"
-    "if there was one, or if the front end broke the protocol.\n"
+    "Then says on standard error what it did, and each rule that the driver broke; the status is\n"
+    "1 if there was one, or if the front end broke the protocol.\n"
     "  --socket PATH         where to listen; what is there is not replaced\n"
     "  --writable            writes are taken, and kept in memory until the end\n"
     "  --order fifo|lifo|random  in which requests are executed (fifo)\n"

@@ -296,8 +296,8 @@ TEST_CASE(hostile_front, garbage_harms_nobody) {
     served_end();
 }
 
-/* Messages that are well made, in any order, with numbers that are right, nearly right or wild, over
- * a memory full of anything: what a front end that has lost its mind would do. */
+/* Messages that are well made, in any order, with numbers that are right, nearly right or wild,
+ * over a memory full of anything: what a front end that has lost its mind would do. */
 
 struct fuzz {
     struct test_random random;

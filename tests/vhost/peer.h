@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* peer.h: the other end of a socket, played by the test itself: bytes and descriptors as it likes. */
+/* peer.h: the other end of a socket, played by the test: bytes and descriptors as it likes. */
 #ifndef VHOST_PEER_H
 #define VHOST_PEER_H
 
