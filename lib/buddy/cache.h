@@ -89,7 +89,9 @@ static inline struct ash_buddy_stack *stack_of(struct ash_buddy_cpu *cpu, uint32
 
 static inline void stack_push(struct ash_buddy_cpu *cpu, struct ash_buddy_stack *stack,
                               ash_pfn_t first, uint32_t order) {
-    stack->blocks[stack->count++] = first;
+    uint64_t count = stack->count;
+    stack->blocks[count] = first;
+    ash_store_relaxed(&stack->count, count + 1); /* relaxed: a step that the explorer knows of */
     ash_store_relaxed(&cpu->stacked_pages, cpu->stacked_pages + (1u << order));
 }
 

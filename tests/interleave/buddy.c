@@ -114,6 +114,10 @@ static void drain(void) {
     ash_buddy_drain_all(&world.buddy);
 }
 
+static void drain_all(void) {
+    ash_buddy_drain_all(&world.buddy);
+}
+
 static void range(void) {
     ash_pfn_t first;
     if (ash_buddy_reserve_run(&world.buddy, 2, 1, &first) != 0)
@@ -176,7 +180,10 @@ TEST_CASE(interleave_buddy, hardened_instance_is_as_safe) {
     explore_two(setup_two, one_by_one, one_by_one);
     explore_two(setup_four, block_by_block, block_by_block);
     explore_two(setup_four, block_by_block, drain);
-    explore_two(setup_four, two_blocks, drain);
+    explore(&(struct explore_scenario){.setup = setup_four,
+                                       .bodies = {two_blocks, drain_all},
+                                       .finish = finish,
+                                       .preemptions = 3});
     world.hardened = false;
 }
 
