@@ -92,8 +92,8 @@ static struct piece piece_of_claim(const struct ash_buddy *buddy,
     return (struct piece){(uint64_t)(claim->word - buddy->words), claim->held};
 }
 
-/* Number `i` of a CPU's pieces: spots, claims, collected frames, stacks; bits 0 where nothing is
- * held. False: there are no more. */
+/* Number `i` of a CPU's pieces: words at hand, claims, collected frames, stacks; bits 0 where
+ * nothing is held. False: there are no more. */
 static bool piece_of(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu, uint32_t i,
                      struct piece *piece) {
     enum { CLAIMS = 4, FREED = CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX };

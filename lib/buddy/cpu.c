@@ -5,7 +5,7 @@
  */
 #include "cache.h"
 
-#define EMPTY_FIRST (UINT64_MAX - 63) /* of a spot: no valid frame is in it */
+#define EMPTY_FIRST (UINT64_MAX - 63) /* of a claim: no valid frame is in it */
 
 static void claim_clear(struct ash_buddy *buddy, struct ash_buddy_claim *claim) {
     ash_store_relaxed(&claim->held, UINT64_C(0));
@@ -31,9 +31,9 @@ void ash__buddy_cpus_init(struct ash_buddy *buddy, bool always_closed) {
 /* From the cache into the map. Under the lock. */
 
 /*
- * What is left of a claim, whose CPU may be inside its cache. Its frames are in the claim, then in
- * the spot; the spot goes on to other claims, but does not come back to this one while the lock is
- * held: so it was this one's all the time if it is before and after.
+ * What is left of a claimed word, whose CPU may be inside its cache. Its frames are in the entry,
+ * then at hand (one of them hot); other words come to hand then, but not this one again while the
+ * lock is held: so it was at hand all the time if it is before and after.
  */
 static uint64_t claim_held(const struct ash_buddy_claim *claim, const struct ash_buddy_bits *entry,
                            ash_pfn_t first) {

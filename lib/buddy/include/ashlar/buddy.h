@@ -71,7 +71,7 @@ enum ash_buddy_hint {
 struct ash_buddy_config {
     const struct ash_buddy_region *regions; /* sorted by `first`, not overlapping */
     uint32_t region_count;                  /* at least 1 */
-    bool hardened;   /* a byte a frame; frames cost four times, blocks twice as much */
+    bool hardened;   /* a byte a frame; frames cost five times, blocks twice as much */
     bool interrupts; /* callable from interrupt handlers: masks them for each call */
     /* Low-memory call, at the end of an allocation, no lock held, not pinned; may use this buddy.
      * Once when fewer than low_pages are free, again after more than high_pages were. Frames in
