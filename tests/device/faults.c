@@ -173,6 +173,38 @@ TEST_CASE(device_faults, lies_of_a_packed_ring_are_told_in_its_own_way) {
     }
 }
 
+/* The driver believes that a request is done which the device still has, and uses its place again. */
+TEST_CASE(device_faults, driver_that_was_lied_to_is_not_blamed_until_a_reset) {
+    RAW_EACH_FORMAT(features) {
+        struct liar l = liar_with(features, FAKE_VIRTIO_FAULT_ID_SWAPPED, 0);
+        struct raw_driver *raw = l.raw;
+        uint32_t ids[8], lens[8];
+        l.fault.first = 0;
+        arm(&l);
+        for (uint16_t i = 0; i < 2; i++) {
+            raw_request(raw, (uint16_t)(3 * i), RAW_IN, i, RAW_BASE + DATA + 512u * i, 512);
+            raw_offer(raw, (uint16_t)(3 * i));
+        }
+        raw_kick(raw);
+        while (!raw_used(raw, &ids[0], &lens[0]))
+            CHECK(fake_virtio_step(raw->device));
+        CHECK_EQ(ids[0], 3);
+        raw_offer(raw, 3);
+        raw_kick(raw);
+        raw_notify(raw);
+        fake_virtio_run(raw->device, 1000);
+        CHECK_EQ(raw_read(raw, RAW_STATUS) & 64, 64);
+        raw_check_clean(raw);
+        raw_start(raw, features, SIZE); /* from here on it is */
+        raw_offer(raw, 0);
+        raw_offer(raw, 0);
+        raw_notify(raw);
+        raw_publish(raw);
+        fake_virtio_run(raw->device, 1000);
+        CHECK_EQ(fake_virtio_violations(raw->device), 1);
+    }
+}
+
 TEST_CASE(device_faults, each_kind_has_a_name) {
     for (uint32_t kind = 0; kind < FAKE_VIRTIO_FAULT_KINDS; kind++)
         CHECK(fake_virtio_fault_name(kind)[0] != '\0');

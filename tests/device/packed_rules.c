@@ -231,6 +231,26 @@ TEST_CASE(device_packed_rules, changed_indirect_table_is_seen) {
     CHECK_EQ(fake_virtio_violated(raw->device, FAKE_VIRTIO_RULE_DESC_CHANGED), 1);
 }
 
+/* As many buffers in flight as the ring has places, and one more. */
+TEST_CASE(device_packed_rules, buffer_more_than_the_ring_has_places_is_seen) {
+    struct fake_virtio_blk_config full = {.queue_size_max = SIZE}; /* no request to spare */
+    struct raw_driver *raw = raw_new(&full, SECTORS);
+    raw_start(raw, RAW_PACKED, SIZE);
+    fake_virtio_set_policy(raw->device, &(struct fake_virtio_policy){.latency_steps = 100});
+    put_table(raw, RAW_WRITE);
+    for (uint16_t i = 0; i < SIZE; i++)
+        raw_put(raw, i, RAW_BASE + TABLE, 32, i, RAW_INDIRECT | AVAIL);
+    raw_notify(raw);
+    fake_virtio_run(raw->device, 50);
+    CHECK_EQ(fake_virtio_in_flight(raw->device), SIZE);
+    raw_check_clean(raw);
+    raw_put(raw, SIZE, RAW_BASE + TABLE, 32, SIZE, RAW_INDIRECT | raw_avail_bits(raw, SIZE));
+    raw_notify(raw);
+    fake_virtio_run(raw->device, 1000);
+    CHECK_EQ(fake_virtio_violated(raw->device, FAKE_VIRTIO_RULE_RING_OVERRUN), 1);
+    CHECK_EQ(fake_virtio_violations(raw->device), 1);
+}
+
 TEST_CASE(device_packed_rules, size_that_is_no_power_of_two_is_allowed) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     raw_start(raw, RAW_PACKED, 6);

@@ -151,6 +151,33 @@ TEST_CASE(device_ring, latency_is_counted_in_steps) {
     }
 }
 
+static uint64_t clock_of(void *context) {
+    return *(const uint64_t *)context;
+}
+
+TEST_CASE(device_ring, latency_in_time_waits_for_the_clock_and_not_for_steps) {
+    struct raw_driver *raw = raw_new(NULL, SECTORS);
+    uint64_t now_ns = 1000;
+    raw_start(raw, RAW_ALL_FEATURES, 4);
+    fake_virtio_set_policy(raw->device, &(struct fake_virtio_policy){.latency_ns = 500,
+                                                                     .clock_ns = clock_of,
+                                                                     .clock_context = &now_ns});
+    CHECK_EQ(fake_virtio_due_ns(raw->device), UINT64_MAX);
+    raw_request(raw, 0, RAW_FLUSH, 0, 0, 0);
+    raw_offer(raw, 0);
+    raw_kick(raw);
+    fake_virtio_run(raw->device, 1000);
+    CHECK(raw->device->now < 20); /* it did not wait by stepping */
+    CHECK_EQ(fake_virtio_due_ns(raw->device), 1500);
+    now_ns = 1499;
+    CHECK(!fake_virtio_step(raw->device));
+    CHECK_EQ(raw_status(raw, 0), 0xff);
+    now_ns = 1500;
+    fake_virtio_run(raw->device, 1000);
+    CHECK_EQ(raw_status(raw, 0), RAW_OK);
+    CHECK_EQ(fake_virtio_due_ns(raw->device), UINT64_MAX);
+}
+
 TEST_CASE(device_ring, used_entries_show_by_the_batch) {
     RAW_EACH_FORMAT(features) {
         struct raw_driver *raw = raw_new(NULL, SECTORS);

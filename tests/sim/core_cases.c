@@ -294,6 +294,8 @@ TEST_CASE(sim_events, are_moved_and_cancelled) {
     CHECK_STR_EQ(w->order, "cba");
     sim_at(&w->sim, &w->events[3], 5); /* the past is now */
     sim_after(&w->sim, &w->events[0], UINT64_MAX);
+    CHECK(sim_step(&w->sim));
+    CHECK_EQ(w->sim.now_ns, 200);
     run(w);
     CHECK_STR_EQ(w->order, "cbada");
     CHECK_EQ(w->sim.now_ns, UINT64_MAX);

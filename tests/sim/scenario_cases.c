@@ -189,6 +189,29 @@ TEST_CASE(sim_scenario, script_is_made_smaller_until_every_entry_counts) {
     CHECK(broken != 0 && broken != 40);
 }
 
+/* Late alone makes it good; lost with it, or nothing at all, does not. */
+static void play_knot(struct sim *sim, void *context) {
+    uint64_t value;
+    (void)context;
+    bool lost = sim_script_tells(sim->script, 0, BELL_LOST, &value);
+    bool late = sim_script_tells(sim->script, 0, BELL_LATE, &value);
+    SIM_CHECK(sim, late && !lost);
+}
+
+TEST_CASE(sim_scenario, entry_that_counted_is_dropped_when_it_no_longer_does) {
+    struct sim_scenario scenario = {
+        .name = "knot", .play = play_knot, .actors = bell_actors, .actor_count = 1};
+    struct sim_choices choices;
+    struct sim_script script;
+    char message[200];
+    sim_choices_seed(&choices, 1);
+    CHECK_EQ(sim_script_parse(&script, bell_actors, 1, "bell.lost@0 bell.late@0", message,
+                              sizeof(message)),
+             0);
+    (void)sim_minimise(&scenario, &choices, &script);
+    CHECK_EQ(script.count, 0);
+}
+
 static uint32_t plays;
 
 static void play_by_chance_of_its_own(struct sim *sim, void *context) {
