@@ -173,7 +173,7 @@ TEST_CASE(device_faults, lies_of_a_packed_ring_are_told_in_its_own_way) {
     }
 }
 
-/* The driver believes that a request is done which the device still has, and uses its place again. */
+/* The driver believes that a request is done which the device still has, and uses its place. */
 TEST_CASE(device_faults, driver_that_was_lied_to_is_not_blamed_until_a_reset) {
     RAW_EACH_FORMAT(features) {
         struct liar l = liar_with(features, FAKE_VIRTIO_FAULT_ID_SWAPPED, 0);
