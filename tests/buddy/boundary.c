@@ -168,3 +168,56 @@ TEST_CASE(buddy_boundary, alloc_refuses_every_order_that_there_is_not) {
     }
     check_as_new(buddy);
 }
+
+static void low_call(void *context, uint64_t free_pages) {
+    (void)context;
+    (void)free_pages;
+}
+
+TEST_CASE(buddy_boundary, high_watermark_is_not_below_the_low_one) {
+    struct ash_buddy_region region = {0, 100};
+    struct ash_buddy_config config = {
+        .regions = &region, .region_count = 1, .low_pages = 10, .high_pages = 10, .low = low_call};
+    CHECK(ash_buddy_storage_size(&config) != 0);
+    config.high_pages = 9;
+    CHECK_EQ(ash_buddy_storage_size(&config), 0);
+}
+
+/* Where there is room for a block of the first order that does not exist. */
+TEST_CASE(buddy_boundary, order_19_is_refused_where_it_would_fit) {
+    struct ash_buddy buddy;
+    ash_pfn_t first;
+    buddy_over_one(&buddy, 0, UINT64_C(1) << 19);
+    CHECK_EQ(ash_buddy_alloc(&buddy, 19, ASH_BUDDY_MOVABLE, &first), -ASH_EINVAL);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 0, 19), -ASH_EINVAL);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 0, 18), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, UINT64_C(1) << 18, 18), 0);
+    CHECK_REFUSED(ash_buddy_free(&buddy, 0, 19), "order 19 is above 18");
+    CHECK_EQ(stats_of(&buddy).free_pages, 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* With collected frees in the cache, that lie where stacks of a third hint would be. */
+TEST_CASE(buddy_boundary, third_hint_is_refused_at_any_order) {
+    struct ash_buddy buddy;
+    ash_pfn_t first;
+    buddy_over_one(&buddy, 0, 4096);
+    for (uint32_t i = 0; i < 4096; i++)
+        CHECK_EQ(ash_buddy_alloc(&buddy, 0, ASH_BUDDY_MOVABLE, &first), 0);
+    for (uint64_t i = 0; i < 50; i++)
+        ash_buddy_free(&buddy, i * 77, 0);
+    for (uint32_t order = 0; order < ASH_BUDDY_ORDERS; order++)
+        CHECK_EQ(ash_buddy_alloc(&buddy, order, (enum ash_buddy_hint)2, &first), -ASH_EINVAL);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_boundary, release_of_one_frame_more_than_is_reserved_panics) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 64);
+    CHECK_EQ(ash_buddy_reserve(&buddy, 0, 5), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 5, 0), 0);
+    CHECK_REFUSED(ash_buddy_release(&buddy, 0, 6), "frame 0x5 is not reserved");
+    ash_buddy_release(&buddy, 0, 5);
+    CHECK_EQ(stats_of(&buddy).used_pages, 1);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
