@@ -17,8 +17,7 @@
 
 enum {
     TIMEOUT_DEFAULT_MS = 2000,
-    STEPS_A_TURN = 256,      /* ring actions between two looks at the socket */
-    STEPS_TO_FINISH = 65536, /* of a ring that is to be stopped */
+    STEPS_A_TURN = 256, /* ring actions between two looks at the socket */
     RESET_READS_MAX = 1000,
     SENTENCE_BYTES = 200,
 };
@@ -73,11 +72,9 @@ static bool overlaps(const struct vhost_back *back, const struct vhost_user_regi
 static bool map_region(struct vhost_back *back, const struct vhost_user_region *region, int fd) {
     uint64_t end, bytes;
     struct stat status;
-    if (!ash_add_u64(region->guest_address, region->size_bytes, &end) ||
-        !ash_add_u64(region->user_address, region->size_bytes, &end) ||
-        !ash_add_u64(region->file_offset, region->size_bytes, &bytes) || region->size_bytes == 0 ||
-        overlaps(back, region))
-        return say(back, "a memory region is empty, past the end of memory, or over another one");
+    if (!ash_add_u64(region->user_address, region->size_bytes, &end) ||
+        !ash_add_u64(region->file_offset, region->size_bytes, &bytes) || overlaps(back, region))
+        return say(back, "a memory region is beyond the end of memory, or over another");
     if (fstat(fd, &status) != 0 || status.st_size < 0 || bytes > (uint64_t)status.st_size)
         return say(back, "a memory region's file is smaller than the region");
     void *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -87,7 +84,7 @@ static bool map_region(struct vhost_back *back, const struct vhost_user_region *
         region->guest_address, region->user_address, region->size_bytes, mapping, bytes};
     if (guest_memory_add(back->config.memory, region->guest_address,
                          (uint8_t *)mapping + region->file_offset, region->size_bytes) != 0)
-        return say(back, "memory regions lie over each other");
+        return say(back, "a memory region is empty, beyond the end of memory, or over another");
     return true;
 }
 
@@ -220,19 +217,11 @@ static bool start(struct vhost_back *back) {
     return good;
 }
 
-/* What is in flight is finished before a ring stops: afterwards its memory is the driver's. */
-static void finish_ring(struct vhost_back *back, const struct fake_virtio_queue *queue) {
-    for (uint32_t steps = 0; steps < STEPS_TO_FINISH; steps++) {
-        if (!queue->ready || queue->in_flight == 0 || !step(back))
-            return;
-    }
-}
-
+/* What is in flight is dropped: from the answer on, the memory is the driver's. */
 static void stop_ring(struct vhost_back *back, uint32_t index) {
     struct fake_virtio *device = back->config.device;
     struct vhost_back_ring *ring = &back->rings[index];
     bool any_runs = false;
-    finish_ring(back, &device->queues[index]);
     if (device->queues[index].ready)
         fake_virtio_write_queue_ready(device, &device->queues[index], 0);
     close_fd(&ring->kick);
@@ -242,11 +231,7 @@ static void stop_ring(struct vhost_back *back, uint32_t index) {
     for (uint32_t i = 0; i < device->type.queue_count; i++)
         any_runs |= device->queues[i].ready;
     back->start_failed = false;
-    if (any_runs || !back->is_running)
-        return;
-    back->is_running = false;
-    (void)await_reset(back);
-    back->interrupt_due = false;
+    back->is_running &= any_runs;
 }
 
 /* Messages. Each handler returns whether the message made sense. */
@@ -360,13 +345,12 @@ static void answer_number(struct vhost_user_message *message, uint64_t number) {
     message->payload.number = number;
 }
 
-/* Where a driver that goes on would: behind what was taken, if all of it came back. */
+/* Where a driver that goes on would: behind what came back, when not all did. */
 static bool get_base(struct vhost_back *back, struct vhost_user_message *message) {
     struct vhost_user_vring_state *state = &message->payload.state;
     if (!has_size(back, message, sizeof(*state)) || ring_of(back, message, state->index) == NULL)
         return false;
     const struct fake_virtio_queue *queue = &back->config.device->queues[state->index];
-    finish_ring(back, queue);
     state->number = (uint16_t)(queue->in_flight == 0 ? queue->avail_next : queue->used_published);
     stop_ring(back, state->index);
     return true;
@@ -399,8 +383,6 @@ static bool set_protocol(struct vhost_back *back, const struct vhost_user_messag
 static bool set_features(struct vhost_back *back, const struct vhost_user_message *message) {
     if (!has_size(back, message, sizeof(uint64_t)))
         return false;
-    if (back->is_running)
-        return say(back, "SET_FEATURES while the device runs");
     back->accepted = message->payload.number;
     return true;
 }

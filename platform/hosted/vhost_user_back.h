@@ -8,9 +8,9 @@
  *  - The guest's memory is what SET_MEM_TABLE names, and the engine's guest_memory holds nothing
  *    else. A region is refused unless its file is as large as it says. A file that is cut short
  *    later makes an access a SIGBUS: QEMU seals its memfds against that.
- *  - vhost-user carries no register: the engine is taken through its start (status, features,
- *    queues, DRIVER_OK) at the first kick of an enabled ring, and reset when its last ring was
- *    stopped. Before a ring is stopped, what is in flight in it is finished.
+ *  - vhost-user carries no register: the engine is taken through its start (reset, status, features,
+ *    queues, DRIVER_OK) at the first kick of an enabled ring. What is in flight in a ring that is
+ *    stopped is dropped.
  *  - NEEDS_RESET is told by each ring's error eventfd, the nearest that the protocol has.
  *  - Nothing that the front end sends is trusted; what makes no sense ends its session.
  *
@@ -67,8 +67,8 @@ void vhost_back_init(struct vhost_back *back, const struct vhost_back_config *co
 /*
  * One session over a connected socket, which stays the caller's: the device works until the front
  * end hangs up (0), stop_fd can be read (-ASH_EAGAIN; -1: there is none), or the front end breaks
- * the protocol (-ASH_EBADMSG, -ASH_ETIMEDOUT, -ASH_EIO). Afterwards the device is reset and sees no
- * memory.
+ * the protocol (-ASH_EBADMSG, -ASH_ETIMEDOUT, -ASH_EIO). Afterwards the device's queues are stopped
+ * and it sees no memory.
  */
 int vhost_back_serve(struct vhost_back *back, int socket, int stop_fd) ASH_MUST_CHECK;
 

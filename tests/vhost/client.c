@@ -101,16 +101,13 @@ bool client_sleep(struct client *client, uint32_t limit_ms) {
 }
 
 void client_wait(struct client *client, uint32_t in_flight, uint32_t limit_ms) {
-    uint64_t until = vhost_user_now_ms() + limit_ms;
-    while (client->in_flight > in_flight) {
+    for (;;) {
         CHECK(client_reap(client) >= 0);
         if (client->in_flight <= in_flight)
             return;
-        uint64_t now = vhost_user_now_ms();
-        if (now >= until)
-            test_fail(__FILE__, __LINE__, "%u jobs are still in flight after %u ms: %s",
-                      client->in_flight, limit_ms, vhost_front_failure(&client->foreign.front));
-        (void)client_sleep(client, (uint32_t)(until - now));
+        if (!client_sleep(client, limit_ms))
+            test_fail(__FILE__, __LINE__, "no interrupt in %u ms for %u jobs in flight: %s",
+                      limit_ms, client->in_flight, vhost_front_failure(&client->foreign.front));
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include <ashlar/error.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "vhost/client.h"
 #include "vhost/daemon.h"
@@ -39,6 +40,8 @@ TEST_CASE(foreign_disk, is_taken_over_and_left_again) {
         CHECK((client->blk.features & ASH_VIRTIO_F_VERSION_1) != 0);
         CHECK((client->blk.features & ASH_VIRTIO_F_EVENT_IDX) != 0);
         CHECK((client->blk.features & ASH_VIRTIO_BLK_F_FLUSH) != 0);
+        /* A device could else cut the memory away from under the driver. */
+        CHECK(ftruncate(client->foreign.front.memory_fd, 0) != 0);
         client_end(client);
     }
     CHECK_EQ(peer_descriptors(), before);
@@ -153,6 +156,10 @@ TEST_CASE(foreign_disk, frozen_device_keeps_the_buffers_until_it_lets_go) {
     CHECK_EQ(client_status(client), 0); /* silence shows nowhere */
     CHECK_EQ(client_reset(client), -ASH_ETIMEDOUT);
     CHECK_EQ(client->in_flight, CLIENT_JOBS); /* it may still write to them */
+    CHECK_EQ(client_reset(client), -ASH_ETIMEDOUT);
+    vhost_front_set_status(&client->foreign.front, ASH_VIRTIO_STATUS_ACKNOWLEDGE);
+    CHECK_EQ(vhost_front_status(&client->foreign.front),
+             ASH_VIRTIO_STATUS_ACKNOWLEDGE | ASH_VIRTIO_STATUS_NEEDS_RESET);
     CHECK_EQ(client_reset(client), -ASH_ETIMEDOUT);
     daemon_thaw(daemon);
     uint64_t until = vhost_user_now_ms() + LIMIT_MS;

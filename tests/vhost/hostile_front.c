@@ -20,7 +20,7 @@
 enum { LIMIT_MS = 5000, MEMORY_BYTES = 1 << 16, MANY = 0x1000 };
 
 /* Kinds of descriptors that a row sends. */
-enum fds { NO_FD, EVENT, PIPE, MEMORY, EVENTS_2, EVENTS_9, EVENTS_40 };
+enum fds { NO_FD, EVENT, PIPE, MEMORY, MEMORIES_2, EVENTS_2, EVENTS_9, EVENTS_40 };
 
 static int fds_of(enum fds kind, int *fds) {
     switch (kind) {
@@ -30,10 +30,12 @@ static int fds_of(enum fds kind, int *fds) {
         CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
         return 2;
     case MEMORY:
+    case MEMORIES_2:
         fds[0] = memfd_create("peer", MFD_CLOEXEC);
         CHECK(fds[0] >= 0);
         CHECK_EQ(ftruncate(fds[0], MEMORY_BYTES), 0);
-        return 1;
+        fds[1] = dup(fds[0]);
+        return 2;
     default:
         break;
     }
@@ -50,7 +52,12 @@ static void send_row(int socket, const struct vhost_user_message *row, enum fds 
     struct vhost_user_message message = *row;
     int fds[64] = {0};
     int count = fds_of(kind, fds);
-    CHECK(peer_send_message(socket, &message, fds, (uint32_t)(kind == PIPE ? 1 : count)));
+    CHECK(peer_send_message(socket, &message, fds,
+                            (uint32_t)(kind == PIPE || kind == MEMORY ? 1 : count)));
+    if (message.size_bytes > sizeof(message.payload)) { /* what it claims, or a good part of it */
+        static const uint8_t more[8192];
+        (void)peer_send(socket, more, sizeof(more), NULL, 0);
+    }
     for (int i = 0; i < count; i++)
         close(fds[i]);
 }
@@ -136,6 +143,7 @@ static const struct row {
       .size_bytes = 8,
       .payload.memory = {.count = 1, .regions = {REGION(0, MEMORY_BYTES, 0, 0)}}},
      MEMORY},
+    {{.request = VHOST_USER_SET_MEM_TABLE, .flags = 1, .size_bytes = 8}, MEMORY},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 264,
@@ -147,6 +155,16 @@ static const struct row {
       .payload.memory = {.count = 2,
                          .regions = {REGION(0, MANY, 0, 0), REGION(MANY, MANY, MANY, 0)}}},
      MEMORY},
+    {{.request = VHOST_USER_SET_MEM_TABLE,
+      .flags = 1,
+      .size_bytes = 72,
+      .payload.memory = {.count = 2, .regions = {REGION(0, MANY, 0, 0), REGION(1, MANY, MANY, 0)}}},
+     MEMORIES_2},
+    {{.request = VHOST_USER_SET_MEM_TABLE,
+      .flags = 1,
+      .size_bytes = 72,
+      .payload.memory = {.count = 2, .regions = {REGION(0, MANY, 0, 0), REGION(MANY, MANY, 1, 0)}}},
+     MEMORIES_2},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
@@ -231,7 +249,7 @@ TEST_CASE(hostile_front, senseless_message_is_refused_where_a_reply_is_wanted) {
         bool is_question = message.request == VHOST_USER_GET_FEATURES ||
                            message.request == VHOST_USER_GET_CONFIG ||
                            message.request == VHOST_USER_GET_VRING_BASE;
-        if (is_question)
+        if (is_question || message.flags != VHOST_USER_VERSION)
             continue;
         message.flags = VHOST_USER_VERSION | VHOST_USER_NEED_REPLY;
         send_row(socket, &message, rows[i].fds);

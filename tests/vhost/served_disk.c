@@ -7,7 +7,10 @@
 
 #include <ashlar/error.h>
 
+#include <unistd.h>
+
 #include "vhost/client.h"
+#include "vhost/daemon.h"
 #include "vhost/served.h"
 
 enum { JOBS = 200, LIMIT_MS = 10000, SILENCE_MS = 20, RESETS_MAX = 60, JOB_SECTORS_MAX = 8 };
@@ -119,15 +122,34 @@ TEST_CASE(served_disk, each_lie_ends_with_all_data_and_every_token_back_once) {
     }
 }
 
+TEST_CASE(served_disk, device_that_needs_a_reset_says_so_at_once) {
+    static const struct fake_virtio_fault fault = {FAKE_VIRTIO_FAULT_NEEDS_RESET, 0, 1, 0};
+    struct fake_virtio_policy policy = {.faults = &fault, .fault_count = 1};
+    struct client *client = client_start(served_start(&policy, 1), LIMIT_MS);
+    client_read(client, 0, 0, 512);
+    client_kick(client);
+    CHECK(client_sleep(client, LIMIT_MS));
+    CHECK_EQ(client_status(client), -ASH_EIO);
+    CHECK_STR_EQ(vhost_front_failure(&client->foreign.front),
+                 "the device met an error in a queue and stopped");
+    CHECK_EQ(client_reset(client), 0);
+    CHECK_EQ(client->failed, 1);
+    client_end(client);
+    served_end();
+}
+
 TEST_CASE(served_disk, ends_and_starts_again_for_each_front_end) {
     const char *path = served_start(NULL, 1);
     for (uint32_t round = 0; round < 20; round++) {
         struct client *client = client_start(path, LIMIT_MS);
-        client_read(client, 0, round, 512);
-        client_kick(client);
-        client_wait(client, 0, LIMIT_MS);
-        check_numbers(&client->jobs[0]);
+        for (uint32_t i = 0; i < 3; i++) {
+            client_read(client, 0, round + i, 512);
+            client_kick(client);
+            client_wait(client, 0, LIMIT_MS);
+            check_numbers(&client->jobs[0]);
+        }
         client_end(client);
+        CHECK(!daemon_has_memory(&(struct daemon){.pid = getpid()}));
     }
     served_end();
     CHECK_EQ(served_sessions(), 20);
