@@ -186,7 +186,7 @@ static bool negotiate(struct vhost_back *back) {
 static bool configure_ring(struct vhost_back *back, uint32_t index) {
     struct vhost_back_ring *ring = &back->rings[index];
     struct fake_virtio_queue *queue = fake_virtio_queue(back->config.device, index);
-    bool packed = (back->accepted & (UINT64_C(1) << 34)) != 0;
+    bool packed = (back->accepted & FAKE_VIRTIO_F_RING_PACKED) != 0;
     if (!ring->has_size || !ring->has_address)
         return true; /* the guest does not use it */
     if (ring->base != (packed ? VHOST_USER_BASE_PACKED : VHOST_USER_BASE_SPLIT))

@@ -8,7 +8,7 @@
  *  - The guest's memory is what SET_MEM_TABLE names, and the engine's guest_memory holds nothing
  *    else. A region is refused unless its file is as large as it says. A file that is cut short
  *    later makes an access a SIGBUS: QEMU seals its memfds against that.
- *  - vhost-user carries no register: the engine is taken through its start (reset, status, features,
+ *  - vhost-user carries no register: the engine is taken through its start (reset, features,
  *    queues, DRIVER_OK) at the first kick of an enabled ring. What is in flight in a ring that is
  *    stopped is dropped.
  *  - NEEDS_RESET is told by each ring's error eventfd, the nearest that the protocol has.

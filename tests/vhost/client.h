@@ -47,7 +47,7 @@ void client_kick(struct client *client);
 /* Takes what has come back; each must have been in flight. Number of jobs, or -ASH_EIO: broken. */
 int client_reap(struct client *client);
 
-/* Interrupt by interrupt until `in_flight` jobs are left; fails if one takes longer than limit_ms. */
+/* Interrupt by interrupt until `in_flight` jobs are left; fails if one takes over limit_ms. */
 void client_wait(struct client *client, uint32_t in_flight, uint32_t limit_ms);
 
 /* Asks for an interrupt and sleeps until it comes, at most limit_ms; then does what a handler does.

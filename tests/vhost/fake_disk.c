@@ -18,12 +18,11 @@
 
 #include "hosted/vhost_user_back.h"
 #include "hosted/virtio_blk_device.h"
-#include "hosted/virtio_policy_text.h"
+#include "sim/script.h"
 
 enum {
     EXIT_BROKEN_RULE = 1, /* by the driver or the front end */
     EXIT_USAGE = 2,
-    FAULTS_MAX = 32,
     SPEED_LIMIT = 1000000000,
 };
 
@@ -37,7 +36,8 @@ static const char usage[] =
     "Then says on standard error what it did, and each rule that the driver broke; the status is\n"
     "1 if there was one, or if the front end broke the protocol.\n"
     "  --socket PATH         where to listen; what is there is not replaced\n"
-    "  --writable            writes are taken, and kept in memory until the end\n"
+    "  --writable            writes, discard and write-zeroes; kept in memory until the end\n"
+    "  --packed              offers packed rings (QEMU wants packed=on, too)\n"
     "  --order fifo|lifo|random  in which requests are executed (fifo)\n"
     "  --shuffle             any possible ring action next, not the most urgent one\n"
     "  --latency N           steps before a request is executed (0)\n"
@@ -46,18 +46,18 @@ static const char usage[] =
     "  --notify-always       interrupts that nobody asked for\n"
     "  --seed N              of chance (1)\n"
     "  --queues N            request queues, 1 to 4 (1)\n"
-    "  --fault FAULT         a lie, up to 32 of them: device.KIND@FIRST[xCOUNT][=VALUE], such as\n"
-    "                        device.death@17 (see --faults)\n"
+    "  --fault SCRIPT        lies, up to 32: device.KIND@FIRST[xCOUNT][=VALUE], such as\n"
+    "                        device.death@17 or device.interrupt_lost@0x*\n"
     "  --faults              lists the kinds and ends\n"
     "  --keep                serves the next front end, too, until a signal comes\n"
     "  --help                this text\n";
 
 static struct {
     const char *socket_path, *file_path;
-    bool writable, keep;
+    bool writable, packed, keep;
     uint64_t queues;
     struct fake_virtio_policy policy;
-    struct fake_virtio_fault faults[FAULTS_MAX];
+    struct fake_virtio_fault faults[SIM_SCRIPT_ENTRIES_MAX];
 } options = {.queues = 1, .policy = {.seed = 1}};
 
 static struct fake_virtio_blk blk;
@@ -98,13 +98,23 @@ static bool set_order(const char *value) {
     return false;
 }
 
-static bool set_fault(const char *value) {
-    if (options.policy.fault_count == FAULTS_MAX ||
-        fake_virtio_fault_parse(value, &options.faults[options.policy.fault_count]) != 0)
-        return false;
-    options.policy.fault_count++;
+static const struct sim_actor actor = {"device", fake_virtio_fault_name};
+
+/* All of them in one option or in several. */
+static int set_faults(const char *text) {
+    static struct sim_script script;
+    char message[200];
+    if (sim_script_parse(&script, &actor, 1, text, message, sizeof(message)) != 0)
+        return misuse("%.199s", message);
+    for (uint32_t i = 0; i < script.count; i++) {
+        const struct sim_script_entry *entry = &script.entries[i];
+        if (options.policy.fault_count == SIM_SCRIPT_ENTRIES_MAX)
+            return misuse("%s", "too many faults");
+        options.faults[options.policy.fault_count++] = (struct fake_virtio_fault){
+            (enum fake_virtio_fault_kind)entry->fault, entry->first, entry->count, entry->value};
+    }
     options.policy.faults = options.faults;
-    return true;
+    return 0;
 }
 
 static bool set_number(const char *name, const char *value) {
@@ -134,6 +144,8 @@ static bool set_number(const char *name, const char *value) {
 static bool set_switch(const char *name) {
     if (strcmp(name, "--writable") == 0)
         options.writable = true;
+    else if (strcmp(name, "--packed") == 0)
+        options.packed = true;
     else if (strcmp(name, "--keep") == 0)
         options.keep = true;
     else if (strcmp(name, "--shuffle") == 0)
@@ -150,8 +162,6 @@ static bool set_value(const char *name, const char *value) {
         options.socket_path = value;
     else if (strcmp(name, "--order") == 0)
         return set_order(value);
-    else if (strcmp(name, "--fault") == 0)
-        return set_fault(value);
     else
         return set_number(name, value);
     return true;
@@ -167,8 +177,13 @@ static int parse(int argc, char **argv) {
             if (i + 1 == argc)
                 return misuse("%.60s is unknown, or needs a value", argv[i]);
             i++;
-            if (!set_value(argv[i - 1], argv[i]))
+            if (strcmp(argv[i - 1], "--fault") == 0) {
+                int status = set_faults(argv[i]);
+                if (status != 0)
+                    return status;
+            } else if (!set_value(argv[i - 1], argv[i])) {
                 return misuse("there is no such option, or it takes no such value: %.60s", argv[i]);
+            }
         }
     }
     if (options.socket_path == NULL || options.file_path == NULL)
@@ -193,6 +208,10 @@ static bool open_disk(void) {
                                             .queue_size_max = FAKE_VIRTIO_QUEUE_SIZE_MAX,
                                             .seg_max = 126,
                                             .id = "ashlar-fake-disk"};
+    if (options.packed)
+        config.features_with |= FAKE_VIRTIO_F_RING_PACKED;
+    if (options.writable)
+        config.features_with |= FAKE_VIRTIO_BLK_F_DISCARD | FAKE_VIRTIO_BLK_F_WRITE_ZEROES;
     int error = fake_virtio_blk_file_open(&file, options.file_path, &config.backing);
     if (error == 0 && options.writable)
         error = read_copy(&config.backing);

@@ -152,12 +152,18 @@ def check_told(fault, message, *sums):
 
 SMALL = SUMS['small'].decode().strip()
 LIES = ['id_out_of_range@2', 'id_out_of_range@2=4294967295', 'id_not_a_head@2',
-        'id_not_in_flight@2', 'duplicate@2', 'len_too_large@2', 'len_too_large@2=4294967295',
-        'idx_jump@2=20', 'idx_jump@2=0x8000', 'status_error@2=1', 'status_error@2=77',
-        'status_unwritten@2']
+        'id_not_in_flight@2', 'duplicate@2', 'used_unoffered@2', 'used_misplaced@2',
+        'len_too_large@2', 'len_too_large@2=4294967295', 'idx_jump@2=20', 'idx_jump@2=0x8000',
+        'status_error@2=1', 'status_error@2=77', 'status_unwritten@2']
 for lie in LIES:
     tap.case(f'served_disk.kernel_survives_{lie}')(
         lambda lie=lie: check_told('device.' + lie, BROKE, SMALL))
+
+
+@tap.case('served_disk.kernel_survives_used_early@0')
+def _():
+    check_told('device.used_early@0', BROKE)  # the first read of all: there is nothing to mount
+
 
 # These show by silence alone, which takes the kernel its time-out to see: all at once, from now on.
 # After a lost interrupt the data is there all the same; after a death for ever it never is.
