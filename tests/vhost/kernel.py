@@ -25,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'harness
 import tap  # noqa: E402
 
 QEMU_RUN, KERNEL, FAKE_DISK = (os.path.abspath(path) for path in sys.argv[1:4])
+WORDS = sys.argv[4:]
 LIMIT_S = 60
 CAP_BYTES = 1 << 20
 START_S = 5
@@ -171,10 +172,11 @@ SILENCES = {'death@2': ('timed out', SMALL), 'death@2=1': ('timed out',),
             'needs_reset@2': ('timed out', SMALL), 'notification_lost@2': ('timed out', SMALL),
             'interrupt_lost@2': (SMALL,)}
 pool = concurrent.futures.ThreadPoolExecutor(len(SILENCES))
-silences = {lie: pool.submit(check_told, 'device.' + lie, *expected)
-            for lie, expected in SILENCES.items()}
-for lie in SILENCES:
-    tap.case(f'served_disk.kernel_survives_{lie}')(lambda lie=lie: silences[lie].result())
+for lie, expected in SILENCES.items():
+    name = f'served_disk.kernel_survives_{lie}'
+    if not WORDS or any(word in name for word in WORDS):
+        done = pool.submit(check_told, 'device.' + lie, *expected)
+        tap.case(name)(done.result)
 
 
 @tap.case('served_disk.kernel_survives_a_device_that_lies_ever_and_again')
@@ -191,6 +193,6 @@ def _():
             tap.fail(f'a wrong sum: {line}')
 
 
-status = tap.run(sys.argv[4:])
+status = tap.run(WORDS)
 folder.cleanup()
 sys.exit(status)
