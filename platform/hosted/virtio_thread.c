@@ -34,6 +34,7 @@ static void on_line(void *context, bool asserted) {
 
 static void take_notifications(struct fake_virtio_thread *thread) {
     uint32_t queues = __atomic_exchange_n(&thread->notified, 0, __ATOMIC_SEQ_CST);
+    thread->woken = thread->woken || queues != 0;
     for (uint32_t i = 0; queues != 0; queues >>= 1, i++) {
         if ((queues & 1) != 0)
             fake_virtio_mmio_write(&thread->window, QUEUE_NOTIFY, 4, i);
@@ -41,11 +42,12 @@ static void take_notifications(struct fake_virtio_thread *thread) {
 }
 
 /* The notifier sets its bit and looks at `asleep`; this sets `asleep` and looks at the bits: one of
- * the two sees the other. */
+ * the two sees the other. Another access to a register may have taken the bits by then: `woken`. */
 static void sleep_until_notified(struct fake_virtio_thread *thread) {
     __atomic_store_n(&thread->asleep, true, __ATOMIC_SEQ_CST);
     thread->slept++;
-    while (__atomic_load_n(&thread->notified, __ATOMIC_SEQ_CST) == 0 && !thread->stopping)
+    while (!thread->woken && __atomic_load_n(&thread->notified, __ATOMIC_SEQ_CST) == 0 &&
+           !thread->stopping)
         pthread_cond_wait(&thread->notification, &thread->lock);
     __atomic_store_n(&thread->asleep, false, __ATOMIC_SEQ_CST);
 }
@@ -66,6 +68,7 @@ static void *run(void *context) {
     pthread_mutex_lock(&thread->lock);
     while (!thread->stopping) {
         take_notifications(thread);
+        thread->woken = false;
         idle = fake_virtio_run(thread->window.device, thread->config.burst) != 0 ? 0 : idle + 1;
         if (idle > thread->config.spins) {
             sleep_until_notified(thread);

@@ -39,6 +39,7 @@ struct fake_virtio_thread {
     pthread_cond_t notification, line_rose;
     uint32_t waiting;  /* for the lock */
     uint32_t notified; /* queues, a bit each */
+    bool woken;        /* notifications were taken for it since it last looked; under the lock */
     bool asleep, stopping, line;
     uint64_t slept; /* times */
 };
