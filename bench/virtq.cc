@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtq.cc: what a block request costs in the driver's ring code, with nothing behind it: the
- * device is inlined into the same thread, moves no data and only turns avail entries into used
- * ones. The time includes it. A turn is `depth` requests: read each, one kick, the device, one
- * reap.
+ * virtq.cc: what a request costs in the driver's code, with nothing behind it: the device is
+ * inlined into the same thread, moves no data and only turns avail entries into used ones. The time
+ * includes it. A turn is `depth` requests: submit each, one kick, the device, one reap.
  *
- *   request/1    a request at a time
- *   request/32   32 in flight
- *   device/N     the device's share alone: the same ring, no driver
+ *   ring/N      a block request of three descriptors through <ashlar/virtq.h>, N in flight
+ *   request/N   the same through <ashlar/virtio_blk.h>: ranges, limits, statistics and all
+ *   device/N    the device's share alone: the same ring, no driver
  *
- * `ns` is the time of one request: three descriptors, every check on.
+ * `ns` is the time of one request, every check on.
  */
 #include <ashlar/virtio_blk.h>
 
@@ -18,7 +17,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <vector>
 
 /* Nobody listens: no event is ever enabled. */
 extern "C" void ash_event_emit(const struct ash_event *, uint64_t, uint64_t) {
@@ -32,6 +30,9 @@ constexpr size_t requests = 8192; /* of a sample */
 /* Addresses are pointers: bus and CPU agree here. */
 template <typename T> T *at(uint64_t address) {
     return reinterpret_cast<T *>(static_cast<uintptr_t>(address));
+}
+uint64_t address_of(const void *pointer) {
+    return reinterpret_cast<uintptr_t>(pointer);
 }
 
 struct Descriptor {
@@ -115,52 +116,120 @@ class Device {
     bool wants_interrupt_ = false;
 };
 
+/* Memory that is given back. */
+struct Memory {
+    explicit Memory(size_t bytes)
+        : pointer(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), bytes(bytes) {
+    }
+    ~Memory() {
+        std::free(pointer);
+    }
+    Memory(const Memory &) = delete;
+    Memory &operator=(const Memory &) = delete;
+    void *pointer;
+    size_t bytes;
+};
+
+ash_virtio_blk_config config_of(Device &device) {
+    ash_virtio_blk_config config{};
+    config.transport = &device.transport;
+    return config;
+}
+
 /* A device and its driver. */
 struct Disk {
     Device device;
+    ash_virtio_blk_config config = config_of(device);
+    Memory storage{ash_virtio_blk_storage_size(&config)}, dma{ash_virtio_blk_dma_size(&config)};
     ash_virtio_blk blk;
-    std::vector<uint8_t> buffers = std::vector<uint8_t>(depth_max * 4096);
-    void *storage;
+    ash_virtio_blk_queue *queue = nullptr;
 
     Disk() {
-        ash_virtio_blk_config config{};
-        config.transport = &device.transport;
-        config.dma_address = [](void *, const void *pointer, size_t) {
-            return static_cast<ash_paddr_t>(reinterpret_cast<uintptr_t>(pointer));
-        };
-        size_t bytes = (ash_virtio_blk_storage_size(&config) + 63) / 64 * 64;
-        storage = aligned_alloc(64, bytes);
-        if (ash_virtio_blk_init(&blk, &config, storage, bytes) != 0)
+        ash_virtio_blk_memory memory{
+            storage.pointer, storage.bytes, {dma.pointer, dma.bytes, address_of(dma.pointer)}};
+        if (ash_virtio_blk_init(&blk, &config, &memory) != 0)
             std::abort();
-    }
-    ~Disk() {
-        std::free(storage);
+        queue = ash_virtio_blk_get_queue(&blk, 0);
     }
 
     void submit(uint32_t depth) {
         uint32_t token;
         for (uint32_t i = 0; i < depth; i++) {
-            if (ash_virtio_blk_read(&blk, i * 8, &buffers[i * 4096], 4096, nullptr, &token) != 0)
+            ash_dma_segment segment{0x100000 + i * 4096, 4096};
+            ash_virtio_blk_request request{};
+            request.op = ASH_VIRTIO_BLK_READ;
+            request.sector = i * 8;
+            request.segments = &segment;
+            request.segment_count = 1;
+            if (ash_virtio_blk_submit(queue, &request, &token) != 0)
                 std::abort();
         }
-        ash_virtio_blk_kick(&blk);
+        ash_virtio_blk_kick(queue);
     }
     void reap(uint32_t depth) {
         ash_virtio_blk_done done[depth_max];
-        if (ash_virtio_blk_reap(&blk, done, depth_max) != static_cast<int>(depth) ||
+        if (ash_virtio_blk_reap(queue, done, depth_max) != static_cast<int>(depth) ||
             done[0].status != 0)
             std::abort();
     }
 };
 
-void request(benchmark::State &state) {
+/* The ring alone: what a driver of any device pays. */
+struct Ring {
+    static constexpr ash_virtq_config config{256, depth_max, 3, 0};
+    Device device;
+    Memory storage{ash_virtq_storage_size(&config)}, dma{ash_virtq_dma_size(&config)};
+    struct Line {
+        uint64_t type, sector;
+        volatile uint8_t status;
+        uint8_t pad[47];
+    } lines[depth_max] = {};
+    ash_virtq queue;
+
+    Ring() {
+        ash_virtq_dma memory{dma.pointer, dma.bytes, address_of(dma.pointer)};
+        if (ash_virtq_init(&queue, &config, storage.pointer, storage.bytes, &memory) != 0)
+            std::abort();
+        ash_virtq_restart(&queue, ASH_VIRTQ_EVENT_IDX);
+        for (uint32_t slot = 0; slot < depth_max; slot++) {
+            ash_virtq_describe(&queue, slot, 0, address_of(&lines[slot]), 16, false);
+            ash_virtq_describe(&queue, slot, 2, address_of(&lines[slot]) + 16, 1, true);
+        }
+        device.transport.ops->queue_setup(
+            &device.transport, 0, config.size, ash_virtq_desc_area(&queue).address,
+            ash_virtq_driver_area(&queue).address, ash_virtq_device_area(&queue).address);
+    }
+    void submit(uint32_t depth) {
+        for (uint32_t i = 0; i < depth; i++) {
+            auto slot = static_cast<uint32_t>(ash_virtq_free_slot(&queue));
+            lines[slot].type = 0;
+            lines[slot].sector = i * 8;
+            lines[slot].status = 0xff;
+            ash_virtq_describe(&queue, slot, 1, 0x100000 + i * 4096, 4096, true);
+            benchmark::DoNotOptimize(ash_virtq_submit(&queue, slot, 0, 4097, nullptr));
+        }
+        benchmark::DoNotOptimize(ash_virtq_publish(&queue));
+    }
+    void reap(uint32_t depth) {
+        uint32_t len, done = 0;
+        for (int slot; (slot = ash_virtq_next(&queue, &len)) >= 0; done++) {
+            if (lines[slot].status != 0 || len != 4097)
+                std::abort();
+            ash_virtq_retire(&queue, static_cast<uint32_t>(slot));
+        }
+        if (done != depth)
+            std::abort();
+    }
+};
+
+template <typename Subject> void turn(benchmark::State &state) {
     auto depth = static_cast<uint32_t>(state.range(0));
-    Disk disk;
+    Subject subject;
     bench::measure(state, requests, [&](size_t n) {
         for (size_t i = 0; i < n; i += depth) {
-            disk.submit(depth);
-            disk.device.run();
-            disk.reap(depth);
+            subject.submit(depth);
+            subject.device.run();
+            subject.reap(depth);
         }
     });
 }
@@ -186,7 +255,8 @@ void device(benchmark::State &state) {
 int main(int argc, char **argv) {
     return bench::run_all(argc, argv, {{"subject", "virtq"}, {"peer", "virtq"}}, [] {
         for (auto depth : {1, 32}) {
-            benchmark::RegisterBenchmark("request", request)->Iterations(1)->Arg(depth);
+            benchmark::RegisterBenchmark("ring", turn<Ring>)->Iterations(1)->Arg(depth);
+            benchmark::RegisterBenchmark("request", turn<Disk>)->Iterations(1)->Arg(depth);
             benchmark::RegisterBenchmark("device", device)->Iterations(1)->Arg(depth);
         }
     });

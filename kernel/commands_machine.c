@@ -30,7 +30,8 @@ SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.") {
 
 static void print_disk(struct shell *shell, const struct disk *disk) {
     const struct ash_virtio_blk *blk = &disk->blk;
-    const struct ash_virtio_blk_counters *counters = &blk->counters;
+    struct ash_virtio_blk_counters counters;
+    ash_virtio_blk_get_counters(blk, &counters);
     shell_print(
         shell, "disk       virtio slot %" PRIu32 ", %" PRIu64 " bytes, blocks of %" PRIu32 "%s\n",
         disk->slot, disk->size_bytes, blk->block_size_bytes, blk->read_only ? ", read-only" : "");
@@ -40,14 +41,15 @@ static void print_disk(struct shell *shell, const struct disk *disk) {
     shell_print(shell,
                 "requests   %" PRIu64 " of %" PRIu64 " bytes in all, %" PRIu64 " kicks, %" PRIu64
                 " interrupts\n",
-                counters->requests, counters->bytes, counters->kicks, counters->interrupts);
+                counters.requests[ASH_VIRTIO_BLK_READ], counters.bytes, counters.kicks,
+                counters.interrupts);
     shell_print(shell,
                 "bytes      %" PRIu64 " straight to where they were wanted, %" PRIu64
                 " through a buffer\n",
                 disk->direct_bytes, disk->bounced_bytes);
     shell_print(shell,
                 "failures   %" PRIu64 " errors, %" PRIu64 " time-outs, %" PRIu64 " aborted\n",
-                counters->errors, disk->timeouts, counters->aborted);
+                counters.errors, disk->timeouts, counters.aborted);
 }
 
 SHELL_COMMAND(blk, "", "Shows the disk, its queue and counters, and the archive on it.") {

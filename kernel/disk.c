@@ -7,11 +7,6 @@
 #include <ashlar/error.h>
 #include <string.h>
 
-static ash_paddr_t dma_address(void *context, const void *pointer, size_t len_bytes) {
-    const struct disk *disk = context;
-    return memory_dma_address(disk->memory, pointer, len_bytes);
-}
-
 /* Start */
 
 static uint32_t order_of(size_t bytes) {
@@ -19,25 +14,34 @@ static uint32_t order_of(size_t bytes) {
 }
 
 static int start_driver(struct disk *disk) {
-    struct ash_virtio_blk_config config = {.transport = &disk->mmio.transport,
-                                           .dma_address = dma_address,
-                                           .context = disk,
-                                           .in_flight_max = DISK_IN_FLIGHT_MAX};
-    size_t size = ash_virtio_blk_storage_size(&config);
-    disk->storage_order = order_of(size);
-    disk->storage = memory_pages_alloc(disk->memory, disk->storage_order);
+    const struct ash_virtio_blk_config config = {
+        .transport = &disk->mmio.transport, .in_flight_max = DISK_IN_FLIGHT_MAX, .align_bytes = 1};
+    struct ash_virtio_blk_memory memory = {
+        .storage_bytes = ash_virtio_blk_storage_size(&config),
+        .dma.bytes = ash_virtio_blk_dma_size(&config),
+    };
+    disk->storage_order = order_of(memory.storage_bytes);
+    disk->rings_order = order_of(memory.dma.bytes);
+    disk->storage = memory.storage = memory_pages_alloc(disk->memory, disk->storage_order);
+    disk->rings = memory.dma.pointer = memory_pages_alloc(disk->memory, disk->rings_order);
     disk->bounce = memory_pages_alloc(disk->memory, DISK_BOUNCE_ORDER);
-    if (disk->storage == NULL || disk->bounce == NULL)
+    if (disk->storage == NULL || disk->rings == NULL || disk->bounce == NULL)
         return -ASH_ENOMEM;
-    return ash_virtio_blk_init(&disk->blk, &config, disk->storage, size);
+    memory.dma.address = memory_dma_address(disk->memory, disk->rings, memory.dma.bytes);
+    int error = ash_virtio_blk_init(&disk->blk, &config, &memory);
+    if (error == 0)
+        disk->queue = ash_virtio_blk_get_queue(&disk->blk, 0);
+    return error;
 }
 
 static void give_memory_back(struct disk *disk) {
     if (disk->storage != NULL)
         memory_pages_free(disk->memory, disk->storage, disk->storage_order);
+    if (disk->rings != NULL)
+        memory_pages_free(disk->memory, disk->rings, disk->rings_order);
     if (disk->bounce != NULL)
         memory_pages_free(disk->memory, disk->bounce, DISK_BOUNCE_ORDER);
-    disk->storage = NULL;
+    disk->storage = disk->rings = NULL;
     disk->bounce = NULL;
 }
 
@@ -93,17 +97,17 @@ void disk_interrupt(void *context) {
 static bool has_completions(void *context) {
     struct disk *disk = context;
     do
-        disk->done_count = ash_virtio_blk_reap(&disk->blk, disk->done, DISK_IN_FLIGHT_MAX);
-    while (disk->done_count == 0 && !ash_virtio_blk_arm(&disk->blk, 1));
+        disk->done_count = ash_virtio_blk_reap(disk->queue, disk->done, DISK_IN_FLIGHT_MAX);
+    while (disk->done_count == 0 && !ash_virtio_blk_may_sleep(disk->queue));
     return disk->done_count != 0;
 }
 
 /* The device is reset and every request comes back, so that no buffer is the device's any more; or
  * it does not stop, and the disk is dead. */
 static void recover(struct disk *disk) {
-    if (ash_virtio_blk_reset(&disk->blk) != 0)
+    if (ash_virtio_blk_reset(&disk->blk, ASH_VIRTIO_BLK_FAIL, 0) != 0)
         disk->dead = true;
-    while (ash_virtio_blk_reap(&disk->blk, disk->done, DISK_IN_FLIGHT_MAX) > 0) {}
+    while (ash_virtio_blk_reap(disk->queue, disk->done, DISK_IN_FLIGHT_MAX) > 0) {}
 }
 
 /* Takes what has completed: 0, or the first error. Waits for one completion at least. */
@@ -128,35 +132,43 @@ static int complete(struct disk *disk) {
 
 /* After an error every request must still come back before the buffers are the caller's again. */
 static int drain(struct disk *disk, int error) {
-    while (ash_virtio_blk_in_flight(&disk->blk) != 0 && !disk->dead) {
+    while (ash_virtio_blk_in_flight(disk->queue) != 0 && !disk->dead) {
         int later = complete(disk);
         error = error != 0 ? error : later;
     }
     return error;
 }
 
+static int submit_read(struct disk *disk, uint64_t offset, void *buffer, uint32_t len) {
+    const struct ash_dma_segment segment = {memory_dma_address(disk->memory, buffer, len), len};
+    const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                   .sector = offset / ASH_VIRTIO_BLK_SECTOR_SIZE,
+                                                   .segments = &segment,
+                                                   .segment_count = 1};
+    uint32_t token;
+    return ash_virtio_blk_submit(disk->queue, &request, &token);
+}
+
 /* Whole blocks, into the bounce buffer or lent memory. */
 static int read_direct(struct disk *disk, uint64_t offset, uint8_t *buffer, uint64_t len) {
     uint64_t asked = 0;
-    uint32_t most = disk->blk.request_bytes_max < DISK_REQUEST_BYTES ? disk->blk.request_bytes_max
+    uint32_t most = disk->blk.segment_bytes_max < DISK_REQUEST_BYTES ? disk->blk.segment_bytes_max
                                                                      : DISK_REQUEST_BYTES;
     most -= most % disk->blk.block_size_bytes;
     while (asked < len) {
-        uint32_t token;
-        size_t part = (size_t)ash_min_u64(len - asked, most);
-        int error = ash_virtio_blk_read(&disk->blk, (offset + asked) / ASH_VIRTIO_BLK_SECTOR_SIZE,
-                                        buffer + asked, part, NULL, &token);
+        uint32_t part = (uint32_t)ash_min_u64(len - asked, most);
+        int error = submit_read(disk, offset + asked, buffer + asked, part);
         if (error == 0) {
             asked += part;
             continue;
         }
-        ash_virtio_blk_kick(&disk->blk);
+        ash_virtio_blk_kick(disk->queue);
         if (error == -ASH_EAGAIN)
             error = complete(disk);
         if (error != 0)
             return drain(disk, error);
     }
-    ash_virtio_blk_kick(&disk->blk);
+    ash_virtio_blk_kick(disk->queue);
     return drain(disk, 0);
 }
 

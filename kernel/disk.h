@@ -33,11 +33,12 @@ enum {
 struct disk {
     struct ash_virtio_mmio mmio;
     struct ash_virtio_blk blk;
+    struct ash_virtio_blk_queue *queue;
     struct kernel_memory *memory;
     uint32_t slot;
     uint64_t size_bytes;
-    void *storage; /* the driver's rings */
-    uint32_t storage_order;
+    void *storage, *rings; /* the driver's: its own, and what it shares with the device */
+    uint32_t storage_order, rings_order;
     uint8_t *bounce;
     bool dead;
     void *lent;

@@ -74,12 +74,24 @@ int ash_virtio_status_check(struct ash_virtio_transport *transport) {
     return 0;
 }
 
-int ash_virtio_config_read(struct ash_virtio_transport *transport, uint32_t offset, uint32_t *words,
-                           uint32_t count) {
+static uint64_t read_field(struct ash_virtio_transport *transport,
+                           const struct ash_virtio_config_field *field) {
+    const struct ash_virtio_transport_ops *ops = transport->ops;
+    if (field->width_bytes != 8)
+        return ops->config_read(transport, field->offset, field->width_bytes);
+    uint64_t low = ops->config_read(transport, field->offset, 4);
+    return (uint64_t)ops->config_read(transport, field->offset + 4, 4) << 32 | low;
+}
+
+int ash_virtio_config_read(struct ash_virtio_transport *transport,
+                           const struct ash_virtio_config_field *fields, uint32_t count,
+                           uint64_t features, uint64_t *values) {
     for (uint32_t tries = 0; tries < ASH_VIRTIO_CONFIG_RETRIES_MAX; tries++) {
         uint32_t generation = transport->ops->config_generation(transport);
         for (uint32_t i = 0; i < count; i++)
-            words[i] = transport->ops->config_read(transport, offset + i * 4, 4);
+            values[i] = (features & fields[i].feature) == fields[i].feature
+                            ? read_field(transport, &fields[i])
+                            : fields[i].absent;
         if (transport->ops->config_generation(transport) == generation)
             return 0;
     }

@@ -50,7 +50,7 @@ static uint32_t mmio_queue_size_max(struct ash_virtio_transport *transport, uint
 }
 
 static int mmio_queue_setup(struct ash_virtio_transport *transport, uint32_t queue, uint32_t size,
-                            ash_paddr_t desc, ash_paddr_t avail, ash_paddr_t used) {
+                            ash_paddr_t desc, ash_paddr_t driver, ash_paddr_t device) {
     put(transport, ASH_VIRTIO_MMIO_QUEUE_SEL, queue);
     if (get(transport, ASH_VIRTIO_MMIO_QUEUE_READY) != 0) {
         transport->reason = "the queue is in use although the device was reset";
@@ -58,8 +58,8 @@ static int mmio_queue_setup(struct ash_virtio_transport *transport, uint32_t que
     }
     put(transport, ASH_VIRTIO_MMIO_QUEUE_NUM, size);
     put_address(transport, ASH_VIRTIO_MMIO_QUEUE_DESC_LOW, desc);
-    put_address(transport, ASH_VIRTIO_MMIO_QUEUE_DRIVER_LOW, avail);
-    put_address(transport, ASH_VIRTIO_MMIO_QUEUE_DEVICE_LOW, used);
+    put_address(transport, ASH_VIRTIO_MMIO_QUEUE_DRIVER_LOW, driver);
+    put_address(transport, ASH_VIRTIO_MMIO_QUEUE_DEVICE_LOW, device);
     /* What the rings hold must be there before the device may look. */
     ash_port_dma_mb();
     put(transport, ASH_VIRTIO_MMIO_QUEUE_READY, 1);

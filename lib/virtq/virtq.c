@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtq.c: the split ring's slow half and its reaper. What the device writes is read once, into a
- * local, and validated here; the numbers I1.. are those of DESIGN.md.
+ * virtq.c: what a request does not pass: storage, restart, interrupts wanted or not, the checker;
+ * the numbers I1.. are those of DESIGN.md.
  */
 #include <ashlar/check.h>
 #include <ashlar/virtq.h>
 
 ASH_EVENT_DEFINE(broken_event, "virtq.broken", "queue,fault");
 
-/* 2.7: descriptors of 16 bytes, used entries of 8, both packed by their own alignment. */
-_Static_assert(sizeof(struct ash_virtq_desc) == 16, "virtq_desc, 2.7.5");
+_Static_assert(sizeof(struct ash_virtq_desc) == 16, "virtq_desc, 2.7.5; pvirtq_desc, 2.8.13");
 _Static_assert(offsetof(struct ash_virtq_desc, len) == 8, "virtq_desc, 2.7.5");
-_Static_assert(offsetof(struct ash_virtq_desc, flags) == 12, "virtq_desc, 2.7.5");
-_Static_assert(offsetof(struct ash_virtq_desc, next) == 14, "virtq_desc, 2.7.5");
+_Static_assert(offsetof(struct ash_virtq_desc, u.split.flags) == 12, "virtq_desc, 2.7.5");
+_Static_assert(offsetof(struct ash_virtq_desc, u.split.next) == 14, "virtq_desc, 2.7.5");
+_Static_assert(offsetof(struct ash_virtq_desc, u.packed.id) == 12, "pvirtq_desc, 2.8.13");
+_Static_assert(offsetof(struct ash_virtq_desc, u.packed.flags) == 14, "pvirtq_desc, 2.8.13");
 _Static_assert(sizeof(struct ash_virtq_used_entry) == 8, "virtq_used_elem, 2.7.8");
 
 enum {
-    FLAGS = 0, /* of both rings, in 16-bit words */
-    INDEX = 1,
-    RING = 2,
     AVAIL_NO_INTERRUPT = 1, /* 2.7.7 */
-    /* id / chain == id * ceil(2^20 / chain) >> 20 while id * chain < 2^20; both are <= 1024, and
-     * id < slots * chain, so id * (rounding error <= chain) stays below 2^20. No division. */
-    RECIPROCAL_SHIFT = 20,
+    EVENT_BYTES = 4,        /* of an event suppression structure, 2.8.10 */
+    LAP = 1 << 15,          /* desc_event_wrap, beside desc_event_off */
 };
 
 const char *ash_virtq_fault_text(uint32_t fault) {
@@ -35,86 +32,120 @@ const char *ash_virtq_fault_text(uint32_t fault) {
         [ASH_VIRTQ_FAULT_LENGTH] = "the device claims to have written more than it was given",
         [ASH_VIRTQ_FAULT_STATUS] = "the device completed a request with a status without meaning",
         [ASH_VIRTQ_FAULT_NEEDS_RESET] = "the device met an error and stopped; it needs a reset",
+        [ASH_VIRTQ_FAULT_TIMEOUT] = "a request was not done by its deadline; reset the device",
         [ASH_VIRTQ_FAULT_STOPPED] = "the queue is stopped",
     };
     return fault < ASH_ARRAY_LEN(texts) ? texts[fault] : "unknown fault";
 }
 
-/* Storage */
+/* Storage. No overflow: nothing exceeds 1024 entries. */
 
+/* Descriptors that a slot owns: its chain, and the way to its table. */
+static uint32_t shift_of(const struct ash_virtq_config *config) {
+    return ash_log2_ceil(config->chain + (config->table != 0));
+}
+
+uint32_t ash_virtq_slots_max(const struct ash_virtq_config *config) {
+    if (!ash_is_pow2(config->size) || config->size > ASH_VIRTQ_SIZE_MAX || config->chain == 0 ||
+        config->chain > config->size || config->table > config->size)
+        return 0;
+    return config->size >> shift_of(config);
+}
+
+static bool is_valid(const struct ash_virtq_config *config) {
+    return config->slots != 0 && config->slots <= ash_virtq_slots_max(config);
+}
+
+static size_t align_line(size_t bytes) {
+    return (size_t)ash_align_up(bytes, ASH_VIRTQ_STORAGE_ALIGN);
+}
+
+static size_t slots_bytes(const struct ash_virtq_config *config) {
+    return align_line(sizeof(struct ash_virtq_slot) * config->slots);
+}
+
+size_t ash_virtq_storage_size(const struct ash_virtq_config *config) {
+    if (!is_valid(config))
+        return 0;
+    return slots_bytes(config) +
+           align_line(sizeof(struct ash_virtq_desc) * (config->slots << shift_of(config)));
+}
+
+/* Offsets; the ring begins at 0. The areas of the split format are the larger ones. */
 struct layout {
-    size_t avail, used, slots, total; /* offsets; the descriptors begin at 0 */
+    size_t driver, device, tables, total;
 };
 
-/* No overflow: size <= 1024. */
-static struct layout layout_of(uint32_t size, uint32_t slots) {
+static struct layout layout_of(const struct ash_virtq_config *config) {
     struct layout layout;
-    layout.avail = sizeof(struct ash_virtq_desc) * size;
-    layout.used = ash_align_up(layout.avail + 2u * (RING + size + 1u), ASH_VIRTQ_STORAGE_ALIGN);
-    /* A line apart: what only the driver writes never shares one with what the device writes. */
-    layout.slots =
-        ash_align_up(layout.used + 2u * (RING + 1u) + sizeof(struct ash_virtq_used_entry) * size,
-                     ASH_VIRTQ_STORAGE_ALIGN);
-    layout.total = layout.slots + sizeof(struct ash_virtq_slot) * slots;
+    layout.driver = align_line(sizeof(struct ash_virtq_desc) * config->size);
+    /* Lines apart: what only the driver writes shares none with what the device writes. */
+    layout.device = layout.driver + align_line(2u * (ASH__VIRTQ_RING + config->size + 1u));
+    layout.tables = layout.device + align_line(2u * (ASH__VIRTQ_RING + 1u) +
+                                               sizeof(struct ash_virtq_used_entry) * config->size);
+    layout.total =
+        layout.tables + align_line(sizeof(struct ash_virtq_desc) * config->table * config->slots);
     return layout;
 }
 
-static bool is_valid(uint32_t size, uint32_t chain, uint32_t slots) {
-    return ash_is_pow2(size) && size <= ASH_VIRTQ_SIZE_MAX && chain != 0 && chain <= size &&
-           slots != 0 && slots <= size / chain;
+size_t ash_virtq_dma_size(const struct ash_virtq_config *config) {
+    return is_valid(config) ? layout_of(config).total : 0;
 }
 
-size_t ash_virtq_storage_size(uint32_t size, uint32_t chain, uint32_t slots) {
-    return is_valid(size, chain, slots) ? layout_of(size, slots).total : 0;
-}
-
-/* In each slot: desc 0 -> 1 -> ... -> chain - 1. */
-static void link_descriptors(struct ash_virtq *queue) {
-    for (uint32_t id = 0; id < queue->slot_count * queue->chain; id++) {
-        bool last = (id + 1) % queue->chain == 0;
-        queue->desc[id] = (struct ash_virtq_desc){
-            .flags = ASH_VIRTQ_LE16((uint16_t)(last ? 0 : ASH_VIRTQ_DESC_NEXT)),
-            .next = ASH_VIRTQ_LE16((uint16_t)(last ? 0 : id + 1)),
-        };
-    }
-}
-
-int ash_virtq_init(struct ash_virtq *queue, uint32_t size, uint32_t chain, uint32_t slots,
-                   void *storage, size_t storage_bytes) {
-    if (!is_valid(size, chain, slots) || storage == NULL ||
-        !ash_is_aligned((uintptr_t)storage, ASH_VIRTQ_STORAGE_ALIGN))
+int ash_virtq_init(struct ash_virtq *queue, const struct ash_virtq_config *config, void *storage,
+                   size_t storage_bytes, const struct ash_virtq_dma *dma) {
+    if (!is_valid(config) || storage == NULL || dma->pointer == NULL ||
+        !ash_is_aligned((uintptr_t)storage | (uintptr_t)dma->pointer | dma->address,
+                        ASH_VIRTQ_STORAGE_ALIGN))
         return -ASH_EINVAL;
-    struct layout layout = layout_of(size, slots);
-    if (storage_bytes < layout.total)
+    struct layout layout = layout_of(config);
+    if (storage_bytes < ash_virtq_storage_size(config) || dma->bytes < layout.total)
         return -ASH_ENOMEM;
-    char *base = storage;
-    __builtin_memset(base, 0, layout.total);
+    if (dma->address > UINT64_MAX - layout.total)
+        return -ASH_EINVAL;
+    char *shared = dma->pointer, *own = storage;
     *queue = (struct ash_virtq){
-        .desc = (struct ash_virtq_desc *)storage,
-        .avail = (uint16_t *)(void *)(base + layout.avail),
-        .used = (uint16_t *)(void *)(base + layout.used),
-        .slots = (struct ash_virtq_slot *)(void *)(base + layout.slots),
-        .size = size,
-        .chain = chain,
-        .slot_count = slots,
-        .chain_reciprocal = ((1u << RECIPROCAL_SHIFT) + chain - 1) / chain,
+        .ring = (struct ash_virtq_desc *)dma->pointer,
+        .driver_area = (uint16_t *)(void *)(shared + layout.driver),
+        .device_area = (uint16_t *)(void *)(shared + layout.device),
+        .tables = (struct ash_virtq_desc *)(void *)(shared + layout.tables),
+        .slots = storage,
+        .own_chains = (struct ash_virtq_desc *)(void *)(own + slots_bytes(config)),
+        .size = config->size,
+        .chain = config->chain,
+        .table = config->table,
+        .slot_count = config->slots,
+        .shift = shift_of(config),
+        .dma = *dma,
     };
-    queue->used_ring = (struct ash_virtq_used_entry *)(void *)(queue->used + RING);
-    ash_virtq_restart(queue, false);
+    queue->used_ring =
+        (struct ash_virtq_used_entry *)(void *)(queue->device_area + ASH__VIRTQ_RING);
+    __builtin_memset(storage, 0, ash_virtq_storage_size(config));
+    ash_virtq_restart(queue, 0);
+    ash_virtq_stop(queue);
     return 0;
 }
 
+static struct ash_virtq_area area(const struct ash_virtq *queue, const void *pointer,
+                                  size_t bytes) {
+    size_t offset = (size_t)((const char *)pointer - (const char *)queue->dma.pointer);
+    return (struct ash_virtq_area){queue->dma.address + offset, bytes};
+}
+
 struct ash_virtq_area ash_virtq_desc_area(const struct ash_virtq *queue) {
-    return (struct ash_virtq_area){queue->desc, sizeof(struct ash_virtq_desc) * queue->size};
+    return area(queue, queue->ring, sizeof(struct ash_virtq_desc) * queue->size);
 }
 
-struct ash_virtq_area ash_virtq_avail_area(const struct ash_virtq *queue) {
-    return (struct ash_virtq_area){queue->avail, 2u * (RING + queue->size + 1u)};
+struct ash_virtq_area ash_virtq_driver_area(const struct ash_virtq *queue) {
+    return area(queue, queue->driver_area,
+                queue->packed ? EVENT_BYTES : 2u * (ASH__VIRTQ_RING + queue->size + 1u));
 }
 
-struct ash_virtq_area ash_virtq_used_area(const struct ash_virtq *queue) {
-    return (struct ash_virtq_area){
-        queue->used, 2u * (RING + 1u) + sizeof(struct ash_virtq_used_entry) * queue->size};
+struct ash_virtq_area ash_virtq_device_area(const struct ash_virtq *queue) {
+    return area(queue, queue->device_area,
+                queue->packed ? EVENT_BYTES
+                              : 2u * (ASH__VIRTQ_RING + 1u) +
+                                    sizeof(struct ash_virtq_used_entry) * queue->size);
 }
 
 /* Breaking and restarting */
@@ -123,6 +154,11 @@ void ash_virtq_break(struct ash_virtq *queue, enum ash_virtq_fault fault) {
     uint32_t none = ASH_VIRTQ_OK;
     if (ash_compare_exchange(&queue->fault, &none, (uint32_t)fault))
         ASH_EVENT(broken_event, (uintptr_t)queue, fault);
+}
+
+int ash__virtq_broken(struct ash_virtq *queue, enum ash_virtq_fault fault) {
+    ash_virtq_break(queue, fault);
+    return -ASH_EIO;
 }
 
 void ash_virtq_stop(struct ash_virtq *queue) {
@@ -139,7 +175,28 @@ static bool is_in_flight(const struct ash_virtq *queue, uint32_t slot) {
     return (word >> (slot & 63) & 1) != 0;
 }
 
-void ash_virtq_restart(struct ash_virtq *queue, bool event_idx) {
+static ash_paddr_t table_address(const struct ash_virtq *queue, uint32_t slot) {
+    return area(queue, &queue->tables[slot * queue->table], 0).address;
+}
+
+/* In each slot: 0 -> 1 -> ... -> chain - 1; then the one that points to the table. */
+static void link_slot(struct ash_virtq *queue, uint32_t slot) {
+    uint32_t first = slot << queue->shift;
+    for (uint32_t i = 0; i < queue->chain; i++) {
+        bool has_next = i + 1 < queue->chain;
+        struct ash_virtq_desc *desc = &queue->chains[first + i];
+        desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)(has_next ? ASH_VIRTQ_DESC_NEXT : 0u));
+        desc->u.split.next = ASH_VIRTQ_LE16((uint16_t)(has_next ? first + i + 1 : 0u));
+    }
+    if (queue->table == 0)
+        return;
+    struct ash_virtq_desc *way = &queue->chains[first + queue->chain];
+    way->address = ASH_VIRTQ_LE64(table_address(queue, slot));
+    way->u.split.flags = ASH_VIRTQ_LE16((uint16_t)ASH_VIRTQ_DESC_INDIRECT);
+}
+
+/* Everything in flight is aborted; what was submitted, too. */
+static void abort_all(struct ash_virtq *queue) {
     queue->aborted_count = 0;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(queue->aborted); i++) {
         queue->started[i] ^= queue->submitted[i];
@@ -147,56 +204,26 @@ void ash_virtq_restart(struct ash_virtq *queue, bool event_idx) {
         queue->aborted[i] = queue->started[i] ^ queue->finished[i];
         queue->aborted_count += ash_popcount64(queue->aborted[i]);
     }
-    link_descriptors(queue);
-    __builtin_memset(queue->avail, 0, ash_virtq_avail_area(queue).bytes);
-    __builtin_memset(queue->used, 0, ash_virtq_used_area(queue).bytes);
-    queue->queued = queue->published = queue->used_next = 0;
-    queue->event_idx = event_idx;
+}
+
+void ash_virtq_restart(struct ash_virtq *queue, uint32_t features) {
+    abort_all(queue);
+    queue->event_idx = (features & ASH_VIRTQ_EVENT_IDX) != 0;
+    queue->packed = (features & ASH_VIRTQ_PACKED) != 0;
+    queue->chains = queue->packed ? queue->own_chains : queue->ring;
+    size_t tables_bytes = sizeof(struct ash_virtq_desc) * queue->table * queue->slot_count;
+    __builtin_memset(queue->dma.pointer, 0,
+                     (size_t)((char *)queue->tables - (char *)queue->dma.pointer) + tables_bytes);
+    for (uint32_t slot = 0; slot < queue->slot_count; slot++)
+        link_slot(queue, slot);
+    queue->queued = queue->published = queue->used_next = queue->used_seen = 0;
+    queue->position = queue->used_position = 0;
+    queue->entries_queued = queue->entries_published = queue->entries_used = 0;
+    /* The first lap: available is AVAIL without USED, used is both, 2.8.1. */
+    queue->avail_flags = ASH_VIRTQ_DESC_AVAIL;
+    queue->used_flags = ASH_VIRTQ_DESC_AVAIL | ASH_VIRTQ_DESC_USED;
     ash_virtq_disarm(queue);
     ash_store_relaxed(&queue->fault, (uint32_t)ASH_VIRTQ_OK);
-}
-
-/* The reaper */
-
-/* The slot whose first descriptor is id, if the device may complete it now. */
-static enum ash_virtq_fault slot_of(const struct ash_virtq *queue, uint32_t id, uint32_t *slot) {
-    if (id >= queue->slot_count * queue->chain)
-        return ASH_VIRTQ_FAULT_ID_RANGE;
-    *slot = id * queue->chain_reciprocal >> RECIPROCAL_SHIFT;
-    if (*slot * queue->chain != id)
-        return ASH_VIRTQ_FAULT_ID_NOT_HEAD;
-    if (!is_in_flight(queue, *slot) || (queue->aborted_count != 0 && bit(queue->aborted, *slot)))
-        return ASH_VIRTQ_FAULT_NOT_PENDING;
-    return ASH_VIRTQ_OK;
-}
-
-static int broken(struct ash_virtq *queue, enum ash_virtq_fault fault) {
-    ash_virtq_break(queue, fault);
-    return -ASH_EIO;
-}
-
-int ash_virtq_next(struct ash_virtq *queue, uint32_t *len) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK))
-        return -ASH_EIO;
-    uint16_t index = ASH_VIRTQ_LE16(ash_load_acquire(&queue->used[INDEX]));
-    uint16_t ready = (uint16_t)(index - queue->used_next);
-    if (ready == 0)
-        return -ASH_EAGAIN;
-    ash_port_dma_rmb(); /* the entry after the index, 2.7.14 */
-    uint16_t published = ash_load_relaxed(&queue->published);
-    if (ASH_UNLIKELY(ready > (uint16_t)(published - queue->used_next)))
-        return broken(queue, ASH_VIRTQ_FAULT_USED_INDEX);
-    struct ash_virtq_used_entry *entry = &queue->used_ring[queue->used_next & (queue->size - 1)];
-    uint32_t id = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->id));
-    uint32_t written = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->len));
-    uint32_t slot = 0;
-    enum ash_virtq_fault fault = slot_of(queue, id, &slot);
-    if (ASH_UNLIKELY(fault != ASH_VIRTQ_OK))
-        return broken(queue, fault);
-    if (ASH_UNLIKELY(written > queue->slots[slot].writable_bytes))
-        return broken(queue, ASH_VIRTQ_FAULT_LENGTH);
-    *len = written;
-    return (int)slot;
 }
 
 int ash_virtq_next_aborted(const struct ash_virtq *queue) {
@@ -208,22 +235,78 @@ int ash_virtq_next_aborted(const struct ash_virtq *queue) {
     return (int)(word * 64 + ash_ctz64(queue->aborted[word]));
 }
 
-void ash_virtq_retire(struct ash_virtq *queue, uint32_t slot) {
+static void forget_aborted(struct ash_virtq *queue, uint32_t slot) {
     uint64_t mask = UINT64_C(1) << (slot & 63);
-    ASH_ASSERT(slot < queue->slot_count && is_in_flight(queue, slot));
-    if (ASH_UNLIKELY((queue->aborted[slot / 64] & mask) != 0)) {
-        queue->aborted[slot / 64] ^= mask;
-        queue->aborted_count--;
-    } else {
-        queue->used_next++;
-    }
+    ASH_ASSERT(slot < queue->slot_count && bit(queue->aborted, slot));
+    queue->aborted[slot / 64] ^= mask;
+    queue->aborted_count--;
     ash_store_release(&queue->finished[slot / 64], queue->finished[slot / 64] ^ mask);
+}
+
+void ash_virtq_retire_aborted(struct ash_virtq *queue, uint32_t slot) {
+    forget_aborted(queue, slot);
+}
+
+void ash_virtq_resubmit(struct ash_virtq *queue, uint32_t slot, uint32_t first) {
+    forget_aborted(queue, slot);
+    ash__virtq_offer(queue, slot, (slot << queue->shift) + first, queue->chain - first);
+}
+
+void ash_virtq_resubmit_table(struct ash_virtq *queue, uint32_t slot, uint32_t count) {
+    forget_aborted(queue, slot);
+    ash__virtq_offer_table(queue, slot, count);
 }
 
 /* Interrupts wanted or not */
 
 static uint16_t *used_event(const struct ash_virtq *queue) {
-    return &queue->avail[RING + queue->size];
+    return &queue->driver_area[ASH__VIRTQ_RING + queue->size];
+}
+
+static bool arm_split(struct ash_virtq *queue, uint32_t completions) {
+    if (queue->event_idx) {
+        uint16_t event = (uint16_t)(queue->used_next + completions - 1u);
+        ash_store_relaxed(used_event(queue), ASH_VIRTQ_LE16(event));
+    } else {
+        ash_store_relaxed(&queue->driver_area[ASH__VIRTQ_FLAGS], (uint16_t)0);
+    }
+    /* Either the device sees the wish, or the driver sees the completion: 2.7.7.1. */
+    ash_port_dma_mb();
+    uint16_t index = ASH_VIRTQ_LE16(ash_load_relaxed(&queue->device_area[ASH__VIRTQ_INDEX]));
+    return (uint16_t)(index - queue->used_next) < completions;
+}
+
+/* The entry, counted from the next one to be used, at which so many requests will be done. */
+static uint32_t entries_before(const struct ash_virtq *queue, uint32_t completions,
+                               uint32_t in_flight) {
+    if (completions == 1)
+        return 0;
+    uint32_t entries =
+        (uint16_t)(ash_load_relaxed(&queue->entries_published) - queue->entries_used);
+    return entries * (completions - 1) / in_flight;
+}
+
+static bool arm_packed(struct ash_virtq *queue, uint32_t completions, uint32_t in_flight) {
+    uint16_t *event = queue->driver_area;
+    if (queue->event_idx && in_flight != 0) {
+        uint32_t offset = queue->used_position + entries_before(queue, completions, in_flight);
+        uint32_t lap = (queue->used_flags & ASH_VIRTQ_DESC_USED) != 0 ? LAP : 0;
+        if (offset >= queue->size) {
+            offset -= queue->size;
+            lap ^= LAP;
+        }
+        ash_store_relaxed(&event[ASH__VIRTQ_EVENT_OFFSET],
+                          ASH_VIRTQ_LE16((uint16_t)(offset | lap)));
+        ash_port_dma_wmb();
+        ash_store_relaxed(&event[ASH__VIRTQ_EVENT_FLAGS],
+                          ASH_VIRTQ_LE16((uint16_t)ASH_VIRTQ_EVENT_DESC));
+    } else {
+        ash_store_relaxed(&event[ASH__VIRTQ_EVENT_FLAGS],
+                          ASH_VIRTQ_LE16((uint16_t)ASH_VIRTQ_EVENT_ENABLE));
+    }
+    /* As above, 2.8.10. The first one stands for all: were any done, it would be. */
+    ash_port_dma_mb();
+    return !ash__virtq_is_used(queue);
 }
 
 bool ash_virtq_arm(struct ash_virtq *queue, uint32_t completions) {
@@ -232,25 +315,21 @@ bool ash_virtq_arm(struct ash_virtq *queue, uint32_t completions) {
     uint32_t in_flight = (uint16_t)(ash_load_relaxed(&queue->published) - queue->used_next);
     completions = completions < in_flight ? completions : in_flight;
     completions = completions == 0 ? 1 : completions;
-    if (queue->event_idx) {
-        uint16_t event = (uint16_t)(queue->used_next + completions - 1u);
-        ash_store_relaxed(used_event(queue), ASH_VIRTQ_LE16(event));
-    } else {
-        ash_store_relaxed(&queue->avail[FLAGS], (uint16_t)0);
-    }
-    /* Either the device sees the wish, or the driver sees the completion: 2.7.7.1. */
-    ash_port_dma_mb();
-    uint16_t index = ASH_VIRTQ_LE16(ash_load_relaxed(&queue->used[INDEX]));
-    return (uint16_t)(index - queue->used_next) < completions;
+    return queue->packed ? arm_packed(queue, completions, in_flight)
+                         : arm_split(queue, completions);
 }
 
 void ash_virtq_disarm(struct ash_virtq *queue) {
-    if (queue->event_idx) {
+    if (queue->packed) {
+        ash_store_relaxed(&queue->driver_area[ASH__VIRTQ_EVENT_FLAGS],
+                          ASH_VIRTQ_LE16((uint16_t)ASH_VIRTQ_EVENT_DISABLE));
+    } else if (queue->event_idx) {
         /* An index just passed: it comes again after 65536 completions, a harmless interrupt. */
         uint16_t event = (uint16_t)(queue->used_next - 1u);
         ash_store_relaxed(used_event(queue), ASH_VIRTQ_LE16(event));
     } else {
-        ash_store_relaxed(&queue->avail[FLAGS], ASH_VIRTQ_LE16((uint16_t)AVAIL_NO_INTERRUPT));
+        ash_store_relaxed(&queue->driver_area[ASH__VIRTQ_FLAGS],
+                          ASH_VIRTQ_LE16((uint16_t)AVAIL_NO_INTERRUPT));
     }
 }
 
@@ -269,64 +348,4 @@ uint32_t ash_virtq_in_flight(const struct ash_virtq *queue) {
                  ash_popcount64(ash_load_relaxed(&queue->started[i]) ^
                                 ash_load_relaxed(&queue->finished[i]));
     return count;
-}
-
-/* I2, per slot; counts it. */
-static const char *check_slot(const struct ash_virtq *queue, uint32_t slot, uint32_t *in_flight,
-                              uint32_t *aborted, uint32_t *submitted) {
-    bool is_busy = is_in_flight(queue, slot), is_aborted = bit(queue->aborted, slot);
-    *in_flight += is_busy && !is_aborted;
-    *aborted += is_aborted;
-    *submitted += bit(queue->submitted, slot);
-    if (slot >= queue->slot_count && (is_busy || is_aborted || bit(queue->submitted, slot)))
-        return "I1: a slot that does not exist is in flight";
-    if (is_aborted && !is_busy)
-        return "I2: a free slot is marked as aborted";
-    if (is_busy && bit(queue->submitted, slot))
-        return "I2: a slot in flight was submitted again";
-    return NULL;
-}
-
-/* I3: what waits to be published stands in the avail ring, each slot once. */
-static const char *check_unpublished(const struct ash_virtq *queue) {
-    uint64_t seen[ASH_VIRTQ_SIZE_MAX / 64] = {0};
-    for (uint16_t i = queue->published; i != queue->queued; i++) {
-        uint32_t id = ASH_VIRTQ_LE16(queue->avail[RING + (i & (queue->size - 1))]);
-        uint32_t slot = id / queue->chain;
-        if (id % queue->chain != 0 || slot >= queue->slot_count || bit(seen, slot) ||
-            !bit(queue->submitted, slot))
-            return "I3: the avail ring does not name the submitted slots, each once";
-        seen[slot / 64] |= UINT64_C(1) << (slot & 63);
-    }
-    return NULL;
-}
-
-/* I4 */
-static const char *check_links(const struct ash_virtq *queue) {
-    for (uint32_t id = 0; id < queue->slot_count * queue->chain; id++) {
-        bool last = (id + 1) % queue->chain == 0;
-        bool next = (ASH_VIRTQ_LE16(queue->desc[id].flags) & ASH_VIRTQ_DESC_NEXT) != 0;
-        if (next == last || (next && ASH_VIRTQ_LE16(queue->desc[id].next) != id + 1))
-            return "I4: a slot's descriptors are not linked";
-    }
-    return NULL;
-}
-
-const char *ash_virtq_check(const struct ash_virtq *queue) {
-    if (!is_valid(queue->size, queue->chain, queue->slot_count))
-        return "I1: size, chain and slots do not fit each other";
-    uint32_t in_flight = 0, aborted = 0, submitted = 0;
-    for (uint32_t slot = 0; slot < ASH_VIRTQ_SIZE_MAX; slot++) {
-        const char *broken_slot = check_slot(queue, slot, &in_flight, &aborted, &submitted);
-        if (broken_slot != NULL)
-            return broken_slot;
-    }
-    if (in_flight != (uint16_t)(queue->published - queue->used_next) ||
-        submitted != (uint16_t)(queue->queued - queue->published) ||
-        aborted != queue->aborted_count)
-        return "I2: the bitmaps and the ring indices count differently";
-    if (ASH_VIRTQ_LE16(queue->avail[INDEX]) != queue->published)
-        return "I5: avail.idx is not what was published";
-    const char *broken_ring = check_unpublished(queue);
-    return broken_ring != NULL ? broken_ring : check_links(queue);
 }

@@ -23,17 +23,11 @@ struct bench {
     struct fake_virtio_thread thread;
     struct ash_virtio_mmio mmio;
     struct ash_virtio_blk blk;
+    struct ash_virtio_blk_queue *queue;
     uint8_t *pool;
     uint32_t reads, done, failed;
     bool free[SLOTS];
 };
-
-static ash_paddr_t pool_address(void *context, const void *pointer, size_t len_bytes) {
-    struct bench *bench = context;
-    uintptr_t offset = (uintptr_t)pointer - (uintptr_t)bench->pool;
-    return offset < POOL_BYTES && len_bytes <= POOL_BYTES - offset ? POOL_BASE + offset
-                                                                   : ASH_VIRTIO_NO_ADDRESS;
-}
 
 static uint8_t disk_byte(uint64_t offset) {
     return (uint8_t)((offset * UINT64_C(0xd1342543de82ef95)) >> 56);
@@ -69,15 +63,21 @@ static struct bench *bench_new(const struct fake_virtio_thread_config *config,
 static int driver_init(struct bench *bench) {
     struct ash_virtio_regs regs = {fake_virtio_thread_read, fake_virtio_thread_write,
                                    &bench->thread};
-    struct ash_virtio_blk_config config = {.transport = &bench->mmio.transport,
-                                           .dma_address = pool_address,
-                                           .context = bench,
-                                           .queue_size = 64,
-                                           .in_flight_max = SLOTS};
+    const struct ash_virtio_blk_config config = {
+        .transport = &bench->mmio.transport, .queue_size = 64, .in_flight_max = SLOTS};
+    struct ash_virtio_blk_memory memory = {
+        .storage_bytes = ash_virtio_blk_storage_size(&config),
+        .dma = {bench->pool, ash_virtio_blk_dma_size(&config), POOL_BASE},
+    };
+    memory.storage = test_alloc(memory.storage_bytes, ASH_VIRTIO_BLK_MEMORY_ALIGN);
     int error = ash_virtio_mmio_probe(&bench->mmio, &regs);
-    return error != 0 ? error
-                      : ash_virtio_blk_init(&bench->blk, &config, bench->pool,
-                                            ash_virtio_blk_storage_size(&config));
+    if (error == 0)
+        error = ash_virtio_blk_init(&bench->blk, &config, &memory);
+    if (error == 0) {
+        bench->queue = ash_virtio_blk_get_queue(&bench->blk, 0);
+        error = ash_virtio_blk_set_policy(bench->queue, ASH_VIRTIO_BLK_DELAYED, 2);
+    }
+    return error;
 }
 
 static uint64_t sector_of(uint32_t slot, uint32_t read) {
@@ -91,18 +91,24 @@ static void submit(struct bench *bench) {
             continue;
         uint64_t sector = sector_of((uint32_t)slot, bench->reads);
         uintptr_t cookie = slot << 32 | sector;
-        if (ash_virtio_blk_read(&bench->blk, sector, buffer_of(bench, (uint32_t)slot), 512,
-                                (void *)cookie, &token) != 0)
+        const struct ash_dma_segment segment = {
+            POOL_BASE + (uint64_t)(buffer_of(bench, (uint32_t)slot) - bench->pool), 512};
+        const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                       .sector = sector,
+                                                       .segments = &segment,
+                                                       .segment_count = 1,
+                                                       .cookie = (void *)cookie};
+        if (ash_virtio_blk_submit(bench->queue, &request, &token) != 0)
             break;
         bench->free[slot] = false;
         bench->reads++;
     }
-    ash_virtio_blk_kick(&bench->blk);
+    ash_virtio_blk_kick(bench->queue);
 }
 
 static int reap(struct bench *bench) {
     struct ash_virtio_blk_done done[4];
-    int count = ash_virtio_blk_reap(&bench->blk, done, 4);
+    int count = ash_virtio_blk_reap(bench->queue, done, 4);
     for (int i = 0; i < count; i++) {
         uintptr_t cookie = (uintptr_t)done[i].cookie;
         uint32_t slot = (uint32_t)(cookie >> 32);
@@ -127,7 +133,7 @@ static void run(struct bench *bench, bool sleeps) {
             continue;
         if (!sleeps) {
             ash_port_relax();
-        } else if (ash_virtio_blk_arm(&bench->blk, 2)) {
+        } else if (ash_virtio_blk_may_sleep(bench->queue)) {
             if (!fake_virtio_thread_wait(&bench->thread, FOREVER_NS))
                 return; /* a wake-up was lost */
             (void)ash_virtio_blk_interrupt(&bench->blk);
@@ -183,7 +189,7 @@ TEST_CASE(device_thread, reset_under_load_is_waited_for) {
             ash_port_relax();
         if (++resets % 20 != 0)
             continue;
-        error = ash_virtio_blk_reset(&bench->blk);
+        error = ash_virtio_blk_reset(&bench->blk, ASH_VIRTIO_BLK_FAIL, 0);
         uint32_t failed = bench->failed; /* by the reset: read again */
         while (reap(bench) > 0) {}
         bench->done -= bench->failed - failed;

@@ -77,7 +77,7 @@ TEST_CASE(disk, a_device_error_is_an_error_and_the_next_read_works) {
     bench->device.status_byte = 1; /* VIRTIO_BLK_S_IOERR */
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 500000), -ASH_EIO);
     CHECK_EQ(disk_read(&bench->disk, 3, buffer, 5), -ASH_EIO);
-    CHECK_EQ(ash_virtio_blk_in_flight(&bench->disk.blk), 0);
+    CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
     bench->device.status_byte = 0;
     disk_bench_check(bench, 0, buffer, 500000);
 }
@@ -90,7 +90,7 @@ TEST_CASE(disk, a_device_that_breaks_its_protocol_is_reset) {
     bench->wrong_used = 1;
     CHECK_EQ(disk_read(&bench->disk, 0, buffer, 100000), -ASH_EIO);
     CHECK(bench->device.resets > resets);
-    CHECK_EQ(ash_virtio_blk_in_flight(&bench->disk.blk), 0);
+    CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
     disk_bench_check(bench, 0, buffer, 100000);
 }
 

@@ -20,7 +20,7 @@ TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
     CHECK_EQ(error, -ASH_ETIMEDOUT);
     CHECK_EQ(now, 1000 + DISK_TIMEOUT_NS);
     CHECK_EQ(bench->disk.timeouts, 1);
-    CHECK_EQ(ash_virtio_blk_in_flight(&bench->disk.blk), 0);
+    CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
     bench->silent = false;
     disk_bench_check(bench, 0, buffer, 100000);
 }
@@ -46,7 +46,7 @@ TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back) {
     complete_one(bench);
     bench->device.status_byte = 1;
     int error = disk_read(&bench->disk, 0, buffer, 40 * DISK_REQUEST_BYTES);
-    uint32_t in_flight = ash_virtio_blk_in_flight(&bench->disk.blk);
+    uint32_t in_flight = ash_virtio_blk_in_flight(bench->disk.queue);
     hosted_timer_cancel();
     hosted_clock_set_real();
     CHECK_STR_EQ(bench->reason, "");

@@ -42,6 +42,8 @@ struct disk {
 
     struct ash_virtio_mmio mmio;
     struct ash_virtio_blk blk;
+    struct ash_virtio_blk_queue *queue;
+    void *storage;
     struct sim_event work, watchdog;
     struct job jobs[JOBS];
     uint32_t done, in_flight, resets, inits, progress, progress_seen;
@@ -59,37 +61,38 @@ static uint64_t sector_of(uint32_t job) {
 
 /* The driver under test, as this case uses it. */
 
-static ash_paddr_t pool_address(void *context, const void *pointer, size_t len_bytes) {
-    struct disk *disk = context;
-    uintptr_t offset = (uintptr_t)pointer - (uintptr_t)disk->pool;
-    return offset < POOL_BYTES && len_bytes <= POOL_BYTES - offset ? POOL_BASE + offset
-                                                                   : ASH_VIRTIO_NO_ADDRESS;
-}
-
-static struct ash_virtio_blk_config driver_config(struct disk *disk) {
-    return (struct ash_virtio_blk_config){.transport = &disk->mmio.transport,
-                                          .dma_address = pool_address,
-                                          .context = disk,
-                                          .queue_size = 32,
-                                          .in_flight_max = 8};
-}
-
 static uint8_t *buffer_of(struct disk *disk, uint32_t job) {
     return disk->pool + POOL_BYTES - JOBS * JOB_BYTES + job * JOB_BYTES;
 }
 
 static int driver_init(struct disk *disk) {
-    struct ash_virtio_blk_config config = driver_config(disk);
+    const struct ash_virtio_blk_config config = {
+        .transport = &disk->mmio.transport, .queue_size = 32, .in_flight_max = 8};
     struct ash_virtio_regs regs = {sim_device_read, sim_device_write, &disk->device};
+    struct ash_virtio_blk_memory memory = {
+        .storage_bytes = ash_virtio_blk_storage_size(&config),
+        .dma = {disk->pool, ash_virtio_blk_dma_size(&config), POOL_BASE},
+    };
+    if (disk->storage == NULL)
+        disk->storage = test_alloc(memory.storage_bytes, ASH_VIRTIO_BLK_MEMORY_ALIGN);
+    memory.storage = disk->storage;
     int error = ash_virtio_mmio_probe(&disk->mmio, &regs);
-    return error != 0 ? error
-                      : ash_virtio_blk_init(&disk->blk, &config, disk->pool,
-                                            ash_virtio_blk_storage_size(&config));
+    if (error == 0)
+        error = ash_virtio_blk_init(&disk->blk, &config, &memory);
+    if (error == 0)
+        disk->queue = ash_virtio_blk_get_queue(&disk->blk, 0);
+    return error;
 }
 
 static bool driver_read(struct disk *disk, uint32_t job) {
-    return ash_virtio_blk_read(&disk->blk, sector_of(job), buffer_of(disk, job), JOB_BYTES,
-                               &disk->jobs[job], &disk->jobs[job].token) == 0;
+    const struct ash_dma_segment segment = {
+        POOL_BASE + (uint64_t)(buffer_of(disk, job) - disk->pool), JOB_BYTES};
+    const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                   .sector = sector_of(job),
+                                                   .segments = &segment,
+                                                   .segment_count = 1,
+                                                   .cookie = &disk->jobs[job]};
+    return ash_virtio_blk_submit(disk->queue, &request, &disk->jobs[job].token) == 0;
 }
 
 /* The world */
@@ -116,11 +119,11 @@ static void take(struct disk *disk, const struct ash_virtio_blk_done *done) {
 static int reap(struct disk *disk) {
     struct ash_virtio_blk_done done[5];
     int count;
-    while ((count = ash_virtio_blk_reap(&disk->blk, done, ASH_ARRAY_LEN(done))) > 0) {
+    while ((count = ash_virtio_blk_reap(disk->queue, done, ASH_ARRAY_LEN(done))) > 0) {
         for (int i = 0; i < count; i++)
             take(disk, &done[i]);
     }
-    SIM_CHECK(disk->sim, ash_virtio_blk_in_flight(&disk->blk) == disk->in_flight);
+    SIM_CHECK(disk->sim, ash_virtio_blk_in_flight(disk->queue) == disk->in_flight);
     return count;
 }
 
@@ -138,7 +141,7 @@ static void recover(struct disk *disk) {
         give_up(disk);
         return;
     }
-    int error = ash_virtio_blk_reset(&disk->blk);
+    int error = ash_virtio_blk_reset(&disk->blk, ASH_VIRTIO_BLK_FAIL, 0);
     sim_note(disk->sim, "reset", disk->resets, (uint64_t)-error);
     (void)reap(disk);
     sim_after(disk->sim, &disk->work, error == 0 ? 0 : WATCHDOG_NS);
@@ -154,7 +157,7 @@ static void submit(struct disk *disk) {
         job->in_flight = true;
         disk->in_flight++;
     }
-    ash_virtio_blk_kick(&disk->blk);
+    ash_virtio_blk_kick(disk->queue);
 }
 
 /* Until nothing is there and an interrupt will tell. */
@@ -166,7 +169,7 @@ static void work(void *context) {
             return;
         }
         submit(disk);
-        if (disk->done < JOBS && (disk->in_flight == 0 || ash_virtio_blk_arm(&disk->blk, 1)))
+        if (disk->done < JOBS && (disk->in_flight == 0 || ash_virtio_blk_may_sleep(disk->queue)))
             return;
     }
     sim_cancel(disk->sim, &disk->watchdog);

@@ -8,15 +8,20 @@
 enum { MEMORY_BYTES = CLIENT_JOBS * CLIENT_JOB_BYTES + (1 << 16) };
 
 static int start_driver(struct client *client) {
-    uint8_t *memory = client->foreign.front.memory;
+    uint8_t *rings = client->foreign.front.memory + CLIENT_JOBS * CLIENT_JOB_BYTES;
     struct ash_virtio_blk_config config = {.transport = &client->foreign.transport,
-                                           .dma_address = foreign_dma_address,
-                                           .context = &client->foreign,
                                            .in_flight_max = CLIENT_JOBS};
-    size_t bytes = ash_virtio_blk_storage_size(&config);
-    CHECK(bytes != 0 && bytes <= MEMORY_BYTES - CLIENT_JOBS * CLIENT_JOB_BYTES);
-    return ash_virtio_blk_init(&client->blk, &config, memory + CLIENT_JOBS * CLIENT_JOB_BYTES,
-                               bytes);
+    struct ash_virtio_blk_memory memory = {
+        .storage_bytes = ash_virtio_blk_storage_size(&config),
+        .dma = {.pointer = rings, .bytes = ash_virtio_blk_dma_size(&config)},
+    };
+    CHECK(memory.dma.bytes != 0 &&
+          memory.dma.bytes <= MEMORY_BYTES - CLIENT_JOBS * CLIENT_JOB_BYTES);
+    memory.storage = test_alloc(memory.storage_bytes, ASH_VIRTIO_BLK_MEMORY_ALIGN);
+    memory.dma.address = foreign_address(&client->foreign, rings, memory.dma.bytes);
+    int error = ash_virtio_blk_init(&client->blk, &config, &memory);
+    client->queue = error == 0 ? ash_virtio_blk_get_queue(&client->blk, 0) : NULL;
+    return error;
 }
 
 /* *reason is of the step that failed. */
@@ -64,20 +69,26 @@ void client_read(struct client *client, uint32_t index, uint64_t sector, size_t 
     job->sector = sector;
     job->len_bytes = len_bytes;
     memset(job->buffer, 0xa5, len_bytes);
-    CHECK_EQ(ash_virtio_blk_read(&client->blk, sector, job->buffer, len_bytes, job, &job->token),
-             0);
+    const struct ash_dma_segment segment = {
+        foreign_address(&client->foreign, job->buffer, len_bytes), (uint32_t)len_bytes};
+    const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                   .sector = sector,
+                                                   .segments = &segment,
+                                                   .segment_count = 1,
+                                                   .cookie = job};
+    CHECK_EQ(ash_virtio_blk_submit(client->queue, &request, &job->token), 0);
     job->in_flight = true;
     job->number = client->queued++;
     client->in_flight++;
 }
 
 void client_kick(struct client *client) {
-    ash_virtio_blk_kick(&client->blk);
+    ash_virtio_blk_kick(client->queue);
 }
 
 int client_reap(struct client *client) {
     struct ash_virtio_blk_done done[CLIENT_JOBS];
-    int count = ash_virtio_blk_reap(&client->blk, done, CLIENT_JOBS);
+    int count = ash_virtio_blk_reap(client->queue, done, CLIENT_JOBS);
     for (int i = 0; i < count; i++) {
         struct client_job *job = done[i].cookie;
         CHECK(job->in_flight && job->token == done[i].token);
@@ -89,12 +100,12 @@ int client_reap(struct client *client) {
         client->overtaken += job->number + 1 < client->newest_taken;
         client->newest_taken = ash_max_u64(client->newest_taken, job->number + 1);
     }
-    CHECK_EQ(ash_virtio_blk_in_flight(&client->blk), client->in_flight);
+    CHECK_EQ(ash_virtio_blk_in_flight(client->queue), client->in_flight);
     return count;
 }
 
 bool client_sleep(struct client *client, uint32_t limit_ms) {
-    if (client->in_flight != 0 && !ash_virtio_blk_arm(&client->blk, 1))
+    if (client->in_flight != 0 && !ash_virtio_blk_may_sleep(client->queue))
         return true;
     return vhost_front_wait(&client->foreign.front, limit_ms) &&
            ash_virtio_blk_interrupt(&client->blk);
@@ -112,7 +123,7 @@ void client_wait(struct client *client, uint32_t in_flight, uint32_t limit_ms) {
 }
 
 int client_reset(struct client *client) {
-    int error = ash_virtio_blk_reset(&client->blk);
+    int error = ash_virtio_blk_reset(&client->blk, ASH_VIRTIO_BLK_FAIL, 0);
     if (error == -ASH_ETIMEDOUT)
         return error;
     while (client->in_flight != 0)
@@ -121,7 +132,7 @@ int client_reset(struct client *client) {
 }
 
 int client_status(struct client *client) {
-    return ash_virtio_blk_status_check(&client->blk);
+    return ash_virtio_blk_watch(&client->blk, 0);
 }
 
 void client_check(struct client *client) {

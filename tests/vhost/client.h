@@ -27,6 +27,7 @@ struct client_job {
 struct client {
     struct foreign_transport foreign;
     struct ash_virtio_blk blk;
+    struct ash_virtio_blk_queue *queue;
     struct client_job jobs[CLIENT_JOBS];
     uint32_t in_flight;
     uint64_t queued, done, failed;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vhost/foreign.h"
 
+#include "harness/test.h"
+
 #include <ashlar/error.h>
 
 static struct foreign_transport *of(struct ash_virtio_transport *transport) {
@@ -76,8 +78,9 @@ void foreign_close(struct foreign_transport *foreign) {
     vhost_front_close(&foreign->front);
 }
 
-ash_paddr_t foreign_dma_address(void *context, const void *pointer, size_t len_bytes) {
-    const struct foreign_transport *foreign = context;
+ash_paddr_t foreign_address(const struct foreign_transport *foreign, const void *pointer,
+                            size_t len_bytes) {
     ash_paddr_t address = vhost_front_address(&foreign->front, pointer, len_bytes);
-    return address == VHOST_FRONT_NO_ADDRESS ? ASH_VIRTIO_NO_ADDRESS : address;
+    CHECK(address != VHOST_FRONT_NO_ADDRESS);
+    return address;
 }

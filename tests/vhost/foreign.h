@@ -20,7 +20,8 @@ int foreign_open(struct foreign_transport *foreign,
                  const struct vhost_front_config *config) ASH_MUST_CHECK;
 void foreign_close(struct foreign_transport *foreign);
 
-/* For the driver's configuration; the context is the struct above. */
-ash_paddr_t foreign_dma_address(void *context, const void *pointer, size_t len_bytes);
+/* The device's address of shared memory; the case fails where it cannot reach all of it. */
+ash_paddr_t foreign_address(const struct foreign_transport *foreign, const void *pointer,
+                            size_t len_bytes);
 
 #endif

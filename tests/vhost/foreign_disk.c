@@ -97,7 +97,9 @@ TEST_CASE(foreign_disk, full_queue_is_kicked_and_interrupted_once_for_many) {
         client_wait(client, 0, LIMIT_MS);
     }
     CHECK_EQ(client->done, 200 * CLIENT_JOBS);
-    CHECK(client->blk.counters.kicks <= 200);
+    struct ash_virtio_blk_counters counters;
+    ash_virtio_blk_get_counters(&client->blk, &counters);
+    CHECK(counters.kicks <= 200);
     for (uint32_t at = 0; at < 4096; at++)
         CHECK_EQ(client->jobs[CLIENT_JOBS - 1].buffer[at], 0);
     client_check(client);

@@ -17,6 +17,7 @@ enum {
     SECTORS = 256,
     JOBS = 96,
     JOB_BYTES_MAX = 4 * 512,
+    SEGMENTS_MAX = 5,
     POOL_BYTES = 1 << 18,
     ROUNDS_MAX = 20000
 };
@@ -27,6 +28,8 @@ struct job {
     uint64_t sector;
     size_t len_bytes;
     uint8_t *buffer;
+    struct ash_dma_segment segments[SEGMENTS_MAX];
+    uint32_t segment_count;
     uint32_t token;
     bool in_flight, is_done;
 };
@@ -38,9 +41,10 @@ struct bench {
     struct fake_virtio_mmio window;
     struct ash_virtio_mmio mmio;
     struct ash_virtio_blk blk;
-    uint8_t *pool; /* all that the device may reach */
-    void *storage;
-    size_t storage_bytes;
+    struct ash_virtio_blk_queue *queue;
+    uint8_t *pool; /* all that the device may reach: the rings, then the buffers */
+    struct ash_virtio_blk_memory storage;
+    enum ash_virtio_blk_after_reset after_reset;
     struct test_random random;
     struct job jobs[JOBS];
     uint32_t in_flight, done, failed, resets, idle_rounds, init_failures;
@@ -51,23 +55,48 @@ static void on_line(void *context, bool asserted) {
     ((struct bench *)context)->line = asserted;
 }
 
-static ash_paddr_t pool_address(void *context, const void *pointer, size_t len_bytes) {
-    struct bench *bench = context;
-    uintptr_t offset = (uintptr_t)pointer - (uintptr_t)bench->pool;
-    return offset < POOL_BYTES && len_bytes <= POOL_BYTES - offset ? POOL_BASE + offset
-                                                                   : ASH_VIRTIO_NO_ADDRESS;
-}
-
 static uint8_t disk_byte(uint64_t offset) {
     return (uint8_t)((offset * UINT64_C(0xd1342543de82ef95)) >> 56);
 }
 
 static struct ash_virtio_blk_config config_of(struct bench *bench) {
     return (struct ash_virtio_blk_config){.transport = &bench->mmio.transport,
-                                          .dma_address = pool_address,
-                                          .context = bench,
                                           .queue_size = 64,
-                                          .in_flight_max = 20};
+                                          .in_flight_max = 14,
+                                          .segments_max = SEGMENTS_MAX};
+}
+
+/* One piece or several, cut at any multiple of 4. */
+static void cut(struct bench *bench, struct job *job) {
+    ash_paddr_t address = POOL_BASE + (ash_paddr_t)(job->buffer - bench->pool);
+    uint32_t left = (uint32_t)job->len_bytes, pieces = 1;
+    if (test_random_chance(&bench->random, 50))
+        pieces = 1 + (uint32_t)test_random_below(&bench->random, SEGMENTS_MAX);
+    for (job->segment_count = 0; left != 0; job->segment_count++) {
+        uint32_t len = 4 + 4 * (uint32_t)test_random_below(&bench->random, left / 4);
+        len = job->segment_count + 1 >= pieces ? left : len;
+        job->segments[job->segment_count] = (struct ash_dma_segment){address, len};
+        address += len;
+        left -= len;
+    }
+}
+
+static void place_memory(struct bench *bench) {
+    struct ash_virtio_blk_config config = config_of(bench);
+    struct ash_virtio_blk_memory *memory = &bench->storage;
+    memory->storage_bytes = ash_virtio_blk_storage_size(&config);
+    memory->storage = test_alloc(memory->storage_bytes, ASH_VIRTIO_BLK_MEMORY_ALIGN);
+    memory->dma.bytes = ash_virtio_blk_dma_size(&config);
+    memory->dma.pointer = bench->pool;
+    memory->dma.address = POOL_BASE;
+    uint8_t *buffers = bench->pool + ash_align_up(memory->dma.bytes, 512);
+    for (uint32_t i = 0; i < JOBS; i++) {
+        struct job *job = &bench->jobs[i];
+        job->buffer = buffers + i * JOB_BYTES_MAX;
+        job->sector = test_random_below(&bench->random, SECTORS - 4);
+        job->len_bytes = 512 * (1 + (size_t)test_random_below(&bench->random, 4));
+        cut(bench, job);
+    }
 }
 
 static struct bench *bench_new(const struct fake_virtio_policy *policy, uint64_t features_without) {
@@ -86,15 +115,7 @@ static struct bench *bench_new(const struct fake_virtio_policy *policy, uint64_t
     fake_virtio_on_interrupt(&bench->fake.device, on_line, bench);
     fake_virtio_mmio_init(&bench->window, &bench->fake.device);
     bench->random = test_random_from(policy->seed);
-    struct ash_virtio_blk_config config = config_of(bench);
-    bench->storage_bytes = ash_virtio_blk_storage_size(&config);
-    bench->storage = bench->pool;
-    uint8_t *buffers = bench->pool + ash_align_up(bench->storage_bytes, 512);
-    for (uint32_t i = 0; i < JOBS; i++) {
-        bench->jobs[i].buffer = buffers + i * JOB_BYTES_MAX;
-        bench->jobs[i].sector = test_random_below(&bench->random, SECTORS - 4);
-        bench->jobs[i].len_bytes = 512 * (1 + (size_t)test_random_below(&bench->random, 4));
-    }
+    place_memory(bench);
     return bench;
 }
 
@@ -103,16 +124,17 @@ static void bench_init(struct bench *bench) {
     struct ash_virtio_blk_config config = config_of(bench);
     struct ash_virtio_regs regs = {fake_virtio_mmio_read, fake_virtio_mmio_write, &bench->window};
     CHECK_EQ(ash_virtio_mmio_probe(&bench->mmio, &regs), 0);
-    while (ash_virtio_blk_init(&bench->blk, &config, bench->storage, bench->storage_bytes) != 0) {
+    while (ash_virtio_blk_init(&bench->blk, &config, &bench->storage) != 0) {
         CHECK(ash_virtio_blk_reason(&bench->blk)[0] != '\0');
         CHECK(++bench->init_failures < 4);
     }
+    bench->queue = ash_virtio_blk_get_queue(&bench->blk, 0);
 }
 
 static void bench_reset(struct bench *bench) {
     bench->resets++;
     CHECK(bench->resets < 100);
-    while (ash_virtio_blk_reset(&bench->blk) != 0)
+    while (ash_virtio_blk_reset(&bench->blk, bench->after_reset, 0) != 0)
         CHECK(++bench->init_failures < 4);
     const char *broken = ash_virtio_blk_check(&bench->blk);
     CHECK_STR_EQ(broken == NULL ? "" : broken, "");
@@ -123,8 +145,12 @@ static void bench_submit(struct bench *bench) {
         struct job *job = &bench->jobs[i];
         if (job->is_done || job->in_flight || test_random_chance(&bench->random, 70))
             continue;
-        int error = ash_virtio_blk_read(&bench->blk, job->sector, job->buffer, job->len_bytes, job,
-                                        &job->token);
+        const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                       .sector = job->sector,
+                                                       .segments = job->segments,
+                                                       .segment_count = job->segment_count,
+                                                       .cookie = job};
+        int error = ash_virtio_blk_submit(bench->queue, &request, &job->token);
         if (error != 0) {
             CHECK(error == -ASH_EAGAIN || error == -ASH_EIO);
             break;
@@ -132,7 +158,7 @@ static void bench_submit(struct bench *bench) {
         job->in_flight = true;
         bench->in_flight++;
     }
-    ash_virtio_blk_kick(&bench->blk);
+    ash_virtio_blk_kick(bench->queue);
     if (!bench->loses_notifications)
         fake_virtio_check_notified(&bench->fake.device);
 }
@@ -155,14 +181,14 @@ static void bench_take(struct bench *bench, const struct ash_virtio_blk_done *do
 static void bench_reap(struct bench *bench) {
     struct ash_virtio_blk_done done[7];
     int count;
-    while ((count = ash_virtio_blk_reap(&bench->blk, done, ASH_ARRAY_LEN(done))) > 0) {
+    while ((count = ash_virtio_blk_reap(bench->queue, done, ASH_ARRAY_LEN(done))) > 0) {
         for (int i = 0; i < count; i++)
             bench_take(bench, &done[i]);
         bench->idle_rounds = 0;
     }
     if (count < 0)
         bench_reset(bench);
-    CHECK_EQ(ash_virtio_blk_in_flight(&bench->blk), bench->in_flight);
+    CHECK_EQ(ash_virtio_blk_in_flight(bench->queue), bench->in_flight);
 }
 
 /* Sleeps while nothing is there; a watchdog looks by itself, then at Status, then resets. */
@@ -175,7 +201,9 @@ static void bench_wait(struct bench *bench) {
         bench_reap(bench);
         return;
     }
-    if (!ash_virtio_blk_arm(&bench->blk, 1 + (uint32_t)test_random_below(&bench->random, 3))) {
+    uint32_t wish = 1 + (uint32_t)test_random_below(&bench->random, 3);
+    CHECK_EQ(ash_virtio_blk_set_policy(bench->queue, ASH_VIRTIO_BLK_DELAYED, wish), 0);
+    if (!ash_virtio_blk_may_sleep(bench->queue)) {
         bench_reap(bench);
         return;
     }
@@ -183,7 +211,7 @@ static void bench_wait(struct bench *bench) {
         return;
     bench_reap(bench);
     if (bench->idle_rounds != 0 && bench->in_flight != 0) {
-        (void)!ash_virtio_blk_status_check(&bench->blk);
+        (void)!ash_virtio_blk_watch(&bench->blk, 0);
         bench_reset(bench);
         bench->idle_rounds = 0;
     }
@@ -269,17 +297,20 @@ static const struct lie {
     {{FAKE_VIRTIO_FAULT_RESET_SLOW, 0, ASH_VIRTIO_RESET_READS_MAX + 5, 0}, FAILED_INIT, false},
 };
 
-static void tell(const struct lie *lie, struct fake_virtio_policy policy) {
+static void tell(const struct lie *lie, struct fake_virtio_policy policy,
+                 enum ash_virtio_blk_after_reset after_reset) {
     policy.faults = &lie->fault;
     policy.fault_count = 1;
     uint64_t events = test_event_count("virtq.broken");
     struct bench *bench = bench_new(&policy, 0);
+    bench->after_reset = after_reset;
     bench->loses_notifications = lie->fault.kind == FAKE_VIRTIO_FAULT_NOTIFICATION_LOST;
     bench_run(bench);
     events = test_event_count("virtq.broken") - events;
     bool as_expected = lie->breaks_the_queue == (events != 0);
     if (lie->outcome == RESET)
-        as_expected = as_expected && bench->resets == 1 && bench->failed != 0;
+        as_expected = as_expected && bench->resets == 1 &&
+                      (bench->failed != 0) == (after_reset == ASH_VIRTIO_BLK_FAIL);
     if (lie->outcome == FAILED_REQUEST)
         as_expected = as_expected && bench->failed == lie->fault.count && bench->resets == 0;
     if (lie->outcome == FAILED_INIT)
@@ -291,17 +322,25 @@ static void tell(const struct lie *lie, struct fake_virtio_policy policy) {
                   bench->resets, bench->failed, bench->init_failures);
 }
 
-TEST_CASE(virtio_fake, each_lie_ends_with_all_data_read_and_no_rule_broken) {
+static void tell_each(enum ash_virtio_blk_after_reset after_reset) {
     bool told[FAKE_VIRTIO_FAULT_KINDS] = {false};
     uint64_t seed = test_seed();
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(lies); i++) {
         struct fake_virtio_policy policy = paces[0];
         policy.seed = seed + i;
-        tell(&lies[i], policy);
+        tell(&lies[i], policy, after_reset);
         told[lies[i].fault.kind] = true;
     }
     for (uint32_t kind = 0; kind < FAKE_VIRTIO_FAULT_KINDS; kind++)
         CHECK(told[kind]);
+}
+
+TEST_CASE(virtio_fake, each_lie_ends_with_all_data_read_and_no_rule_broken) {
+    tell_each(ASH_VIRTIO_BLK_FAIL);
+}
+
+TEST_CASE(virtio_fake, each_lie_ends_unseen_where_a_reset_queues_again) {
+    tell_each(ASH_VIRTIO_BLK_RESUBMIT);
 }
 
 TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back) {
@@ -316,7 +355,7 @@ TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back
     CHECK_EQ(bench->done, 10);
     CHECK_EQ(ash_virtio_blk_fini(&bench->blk), 0);
     struct ash_virtio_blk_done done;
-    while (ash_virtio_blk_reap(&bench->blk, &done, 1) > 0)
+    while (ash_virtio_blk_reap(bench->queue, &done, 1) > 0)
         bench_take(bench, &done);
     CHECK_EQ(bench->in_flight, 0);
 }
@@ -351,17 +390,23 @@ static void stream_produce(struct stream *stream) {
         uint32_t token;
         uint8_t *buffer = buffers + i * 512 % STREAM_BYTES;
         ash_store_release(&stream->owned[i], (uint8_t)1);
-        int error = ash_virtio_blk_read(&bench->blk, i % SECTORS, buffer, 512, (void *)i, &token);
+        struct ash_dma_segment segment = {POOL_BASE + (ash_paddr_t)(buffer - bench->pool), 512};
+        const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                       .sector = i % SECTORS,
+                                                       .segments = &segment,
+                                                       .segment_count = 1,
+                                                       .cookie = (void *)i};
+        int error = ash_virtio_blk_submit(bench->queue, &request, &token);
         if (error == 0)
             i++;
         else if (error != -ASH_EAGAIN)
             ash_store_relaxed(&stream->failed, 1u);
         if (error != 0 || i % 5 == 0)
-            ash_virtio_blk_kick(&bench->blk);
+            ash_virtio_blk_kick(bench->queue);
         if (error != 0)
             ash_port_relax();
     }
-    ash_virtio_blk_kick(&bench->blk);
+    ash_virtio_blk_kick(bench->queue);
 }
 
 static bool stream_take(struct stream *stream, const struct ash_virtio_blk_done *done) {
@@ -380,7 +425,7 @@ static void stream_reap(struct stream *stream) {
             fake_virtio_mmio_write(&bench->window, ASH_VIRTIO_MMIO_QUEUE_NOTIFY, 4, 0);
         if (fake_virtio_run(&bench->fake.device, 16) == 0)
             ash_port_relax();
-        int count = ash_virtio_blk_reap(&bench->blk, done, 8);
+        int count = ash_virtio_blk_reap(bench->queue, done, 8);
         for (int i = 0; i < count; i++) {
             if (!stream_take(stream, &done[i]))
                 ash_store_relaxed(&stream->failed, 1u);
@@ -405,11 +450,12 @@ TEST_CASE(virtio_fake, producer_and_reaper_may_run_on_two_cpus) {
     struct ash_virtio_regs regs = {stream_read, stream_write, stream};
     struct ash_virtio_blk_config config = config_of(bench);
     CHECK_EQ(ash_virtio_mmio_probe(&bench->mmio, &regs), 0);
-    CHECK_EQ(ash_virtio_blk_init(&bench->blk, &config, bench->storage, bench->storage_bytes), 0);
+    CHECK_EQ(ash_virtio_blk_init(&bench->blk, &config, &bench->storage), 0);
+    bench->queue = ash_virtio_blk_get_queue(&bench->blk, 0);
     test_run_on_cpus(stream_body, stream, 2);
     CHECK_EQ(stream->failed, 0);
     CHECK_EQ(stream->reaped, STREAM);
-    CHECK_EQ(ash_virtio_blk_in_flight(&bench->blk), 0);
+    CHECK_EQ(ash_virtio_blk_in_flight(bench->queue), 0);
     CHECK(ash_virtio_blk_check(&bench->blk) == NULL);
     CHECK_EQ(fake_virtio_violations(&bench->fake.device), 0);
 }

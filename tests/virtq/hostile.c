@@ -19,7 +19,7 @@ static struct scene scene_start(void) {
     struct scene scene = {.rig = rig_start(), .buffers = test_alloc(TOKENS * BUFFER_BYTES, 64)};
     for (uint32_t i = 0; i < TOKENS; i++) {
         if (i == SHOWN)
-            ash_virtio_blk_kick(&scene.rig->blk);
+            ash_virtio_blk_kick(scene.rig->queue);
         scene.tokens[i] = rig_read(scene.rig, i, scene.buffers + i * BUFFER_BYTES, BUFFER_BYTES,
                                    (void *)(uintptr_t)(i + 1));
     }
@@ -41,20 +41,22 @@ static void scene_take(struct scene *scene, const struct ash_virtio_blk_done *do
 /* Reaps what is good, then finds the queue broken for this reason. */
 static void expect_broken(struct scene *scene, enum ash_virtq_fault fault) {
     struct ash_virtio_blk *blk = &scene->rig->blk;
+    struct ash_virtio_blk_queue *queue = scene->rig->queue;
     struct ash_virtio_blk_done done[TOKENS];
-    int count = ash_virtio_blk_reap(blk, done, TOKENS);
+    int count = ash_virtio_blk_reap(queue, done, TOKENS);
     if (count > 0) {
         scene_take(scene, done, count);
-        count = ash_virtio_blk_reap(blk, done, TOKENS);
+        count = ash_virtio_blk_reap(queue, done, TOKENS);
     }
     CHECK_EQ(count, -ASH_EIO);
     CHECK_STR_EQ(ash_virtio_blk_reason(blk), ash_virtq_fault_text(fault));
     CHECK_EQ(test_event_count("virtq.broken"), 1);
     uint32_t token, notifications = scene->rig->device.notifications;
-    CHECK_EQ(ash_virtio_blk_read(blk, 0, scene->buffers, BUFFER_BYTES, NULL, &token), -ASH_EIO);
-    ash_virtio_blk_kick(blk);
+    CHECK_EQ(rig_try(scene->rig, ASH_VIRTIO_BLK_READ, 0, scene->buffers, BUFFER_BYTES, &token),
+             -ASH_EIO);
+    ash_virtio_blk_kick(queue);
     CHECK_EQ(scene->rig->device.notifications, notifications);
-    CHECK(!ash_virtio_blk_arm(blk, 1));
+    CHECK(!ash_virtio_blk_may_sleep(queue));
 }
 
 /* All tokens that are still out come back failed, once; then the device reads again. */
@@ -62,12 +64,12 @@ static void expect_recovery(struct scene *scene) {
     struct rig *rig = scene->rig;
     struct ash_virtio_blk_done done[2];
     rig->device.status_byte = 0;
-    CHECK_EQ(ash_virtio_blk_reset(&rig->blk), 0);
+    CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
     rig_check(rig);
     /* No sleeping while there is something to reap. */
-    CHECK_EQ(ash_virtio_blk_arm(&rig->blk, 1), ash_virtio_blk_in_flight(&rig->blk) == 0);
+    CHECK_EQ(ash_virtio_blk_may_sleep(rig->queue), ash_virtio_blk_in_flight(rig->queue) == 0);
     int count;
-    while ((count = ash_virtio_blk_reap(&rig->blk, done, 2)) > 0) {
+    while ((count = ash_virtio_blk_reap(rig->queue, done, 2)) > 0) {
         for (int i = 0; i < count; i++)
             CHECK_EQ(done[i].status, -ASH_EIO);
         scene_take(scene, done, count);
@@ -75,11 +77,11 @@ static void expect_recovery(struct scene *scene) {
     CHECK_EQ(count, 0);
     for (uint32_t i = 0; i < TOKENS; i++) {
         CHECK(scene->back[i]);
-        CHECK(!ash_virtio_blk_pending(&rig->blk, scene->tokens[i]));
+        CHECK(!ash_virtio_blk_pending(rig->queue, scene->tokens[i]));
     }
-    CHECK_EQ(ash_virtio_blk_in_flight(&rig->blk), 0);
+    CHECK_EQ(ash_virtio_blk_in_flight(rig->queue), 0);
     uint32_t token = rig_read(rig, 9, scene->buffers, BUFFER_BYTES, NULL);
-    ash_virtio_blk_kick(&rig->blk);
+    ash_virtio_blk_kick(rig->queue);
     mini_device_run(&rig->device);
     CHECK_EQ(rig_reap_one(rig).token, token);
     rig_check_data(scene->buffers, 9, BUFFER_BYTES);
@@ -93,7 +95,7 @@ TEST_CASE(virtio_hostile, used_index_beyond_what_is_in_flight) {
         mini_device_set_used_index(&scene.rig->device, jumps[i]);
         CHECK_EQ(test_event_count("virtq.broken"), i);
         struct ash_virtio_blk_done done;
-        CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, &done, 1), -ASH_EIO);
+        CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, &done, 1), -ASH_EIO);
         CHECK_STR_EQ(ash_virtio_blk_reason(&scene.rig->blk),
                      ash_virtq_fault_text(ASH_VIRTQ_FAULT_USED_INDEX));
         expect_recovery(&scene);
@@ -108,7 +110,7 @@ static void complete_wrongly(uint32_t id, uint32_t len, enum ash_virtq_fault fau
 }
 
 TEST_CASE(virtio_hostile, id_just_out_of_range) {
-    complete_wrongly(3 * RIG_IN_FLIGHT, 1, ASH_VIRTQ_FAULT_ID_RANGE);
+    complete_wrongly(4 * RIG_IN_FLIGHT, 1, ASH_VIRTQ_FAULT_ID_RANGE);
 }
 
 TEST_CASE(virtio_hostile, id_of_65536_and_more) {
@@ -120,19 +122,23 @@ TEST_CASE(virtio_hostile, id_of_all_ones) {
 }
 
 TEST_CASE(virtio_hostile, id_inside_a_chain) {
-    complete_wrongly(3 * 2 + 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
+    complete_wrongly(4 * 2 + 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
 }
 
 TEST_CASE(virtio_hostile, id_of_the_last_descriptor_of_a_chain) {
-    complete_wrongly(3 * RIG_IN_FLIGHT - 1, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
+    complete_wrongly(4 * (SHOWN - 1) + 2, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
+}
+
+TEST_CASE(virtio_hostile, id_of_the_way_to_a_table_that_was_not_taken) {
+    complete_wrongly(4 * (SHOWN - 1) + 3, 1, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
 }
 
 TEST_CASE(virtio_hostile, id_of_a_free_slot) {
-    complete_wrongly(3 * (RIG_IN_FLIGHT - 1), 1, ASH_VIRTQ_FAULT_NOT_PENDING);
+    complete_wrongly(4 * (RIG_IN_FLIGHT - 1), 1, ASH_VIRTQ_FAULT_NOT_PENDING);
 }
 
 TEST_CASE(virtio_hostile, id_of_a_slot_not_yet_shown) {
-    complete_wrongly(3 * SHOWN, 1, ASH_VIRTQ_FAULT_NOT_PENDING);
+    complete_wrongly(4 * SHOWN, 1, ASH_VIRTQ_FAULT_NOT_PENDING);
 }
 
 TEST_CASE(virtio_hostile, length_one_beyond_the_buffers) {
@@ -146,7 +152,7 @@ TEST_CASE(virtio_hostile, length_of_all_ones) {
 TEST_CASE(virtio_hostile, same_request_completed_twice) {
     struct scene scene = scene_start();
     mini_device_complete(&scene.rig->device, 1);
-    mini_device_use(&scene.rig->device, 3, BUFFER_BYTES + 1);
+    mini_device_use(&scene.rig->device, 4, BUFFER_BYTES + 1);
     expect_broken(&scene, ASH_VIRTQ_FAULT_NOT_PENDING);
     CHECK(scene.back[1]);
     expect_recovery(&scene);
@@ -159,8 +165,8 @@ TEST_CASE(virtio_hostile, status_bytes_without_meaning) {
         scene.rig->device.status_byte = statuses[i];
         mini_device_complete(&scene.rig->device, 0);
         struct ash_virtio_blk_done done;
-        CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, &done, 1), -ASH_EIO);
-        CHECK(ash_virtio_blk_pending(&scene.rig->blk, scene.tokens[0]));
+        CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, &done, 1), -ASH_EIO);
+        CHECK(ash_virtio_blk_pending(scene.rig->queue, scene.tokens[0]));
         expect_recovery(&scene);
     }
 }
@@ -171,7 +177,7 @@ TEST_CASE(virtio_hostile, what_came_before_the_lie_is_delivered) {
     mini_device_complete(&scene.rig->device, 0);
     mini_device_use(&scene.rig->device, UINT32_MAX, 0);
     struct ash_virtio_blk_done done[TOKENS];
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, done, TOKENS), 2);
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, done, TOKENS), 2);
     CHECK_EQ(done[0].token, scene.tokens[3]);
     CHECK_EQ(done[1].token, scene.tokens[0]);
     scene_take(&scene, done, 2);
@@ -183,22 +189,24 @@ TEST_CASE(virtio_hostile, completion_with_nothing_in_flight) {
     struct rig *rig = rig_start();
     mini_device_use(&rig->device, 0, 1);
     struct ash_virtio_blk_done done;
-    CHECK(!ash_virtio_blk_arm(&rig->blk, 1));
-    CHECK_EQ(ash_virtio_blk_reap(&rig->blk, &done, 1), -ASH_EIO);
+    CHECK(!ash_virtio_blk_may_sleep(rig->queue));
+    CHECK_EQ(ash_virtio_blk_reap(rig->queue, &done, 1), -ASH_EIO);
     CHECK_EQ(test_event_count("virtq.broken"), 1);
 }
 
 TEST_CASE(virtio_hostile, descriptors_and_avail_ring_rewritten_by_the_device) {
     struct scene scene = scene_start();
     struct mini_device *device = &scene.rig->device;
-    memset((void *)(uintptr_t)(device->desc - MINI_DMA_OFFSET), 0xff, 16 * device->queue_num);
+    memset((void *)(uintptr_t)(device->queues[0].desc - MINI_DMA_OFFSET), 0xff,
+           16 * device->queues[0].size);
     CHECK(strncmp(ash_virtio_blk_check(&scene.rig->blk), "I4", 2) == 0);
-    memset((void *)(uintptr_t)(device->avail - MINI_DMA_OFFSET), 0xff, 2 * device->queue_num);
+    memset((void *)(uintptr_t)(device->queues[0].driver - MINI_DMA_OFFSET), 0xff,
+           2 * device->queues[0].size);
     CHECK(strncmp(ash_virtio_blk_check(&scene.rig->blk), "I5", 2) == 0);
     /* The driver reads none of it: a completion is a completion. */
     mini_device_use(device, 0, 1);
     struct ash_virtio_blk_done done;
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, &done, 1), -ASH_EIO); /* status never written */
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, &done, 1), -ASH_EIO); /* status never written */
     expect_recovery(&scene);
 }
 
@@ -213,9 +221,9 @@ TEST_CASE(virtio_hostile, needs_reset_arrives_by_interrupt) {
 
 TEST_CASE(virtio_hostile, needs_reset_is_found_by_a_watchdog) {
     struct scene scene = scene_start();
-    CHECK_EQ(ash_virtio_blk_status_check(&scene.rig->blk), 0);
+    CHECK_EQ(ash_virtio_blk_watch(&scene.rig->blk, 0), 0);
     scene.rig->device.status |= ASH_VIRTIO_STATUS_NEEDS_RESET;
-    CHECK_EQ(ash_virtio_blk_status_check(&scene.rig->blk), -ASH_EIO);
+    CHECK_EQ(ash_virtio_blk_watch(&scene.rig->blk, 0), -ASH_EIO);
     expect_broken(&scene, ASH_VIRTQ_FAULT_NEEDS_RESET);
     expect_recovery(&scene);
 }
@@ -235,10 +243,10 @@ TEST_CASE(virtio_hostile, storm_of_interrupts_for_nothing) {
     for (uint32_t i = 0; i < 1000; i++) {
         mini_device_interrupt(&scene.rig->device, 0xffffffffu);
         CHECK(ash_virtio_blk_interrupt(&scene.rig->blk));
-        CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, &done, 1), 0);
-        CHECK(ash_virtio_blk_arm(&scene.rig->blk, 1));
+        CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, &done, 1), 0);
+        CHECK(ash_virtio_blk_may_sleep(scene.rig->queue));
     }
-    CHECK_EQ(scene.rig->blk.counters.interrupts, 1000);
+    CHECK_EQ(rig_counters(scene.rig).interrupts, 1000);
     mini_device_complete(&scene.rig->device, 0);
     CHECK_EQ(rig_reap_one(scene.rig).status, 0);
     rig_check(scene.rig);
@@ -250,14 +258,14 @@ TEST_CASE(virtio_hostile, death_with_all_slots_in_flight_resolves_each_once) {
     uint32_t tokens[RIG_IN_FLIGHT], seen = 0;
     for (uint32_t i = 0; i < RIG_IN_FLIGHT; i++)
         tokens[i] = rig_read(rig, i, buffer, BUFFER_BYTES, &tokens[i]);
-    ash_virtio_blk_kick(&rig->blk);
-    CHECK_EQ(ash_virtio_blk_reset(&rig->blk), 0);
+    ash_virtio_blk_kick(rig->queue);
+    CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
     /* The slots are taken until their tokens are back. */
     uint32_t token;
-    CHECK_EQ(ash_virtio_blk_read(&rig->blk, 0, buffer, BUFFER_BYTES, NULL, &token), -ASH_EAGAIN);
+    CHECK_EQ(rig_try(rig, ASH_VIRTIO_BLK_READ, 0, buffer, BUFFER_BYTES, &token), -ASH_EAGAIN);
     struct ash_virtio_blk_done done[5];
     int count;
-    while ((count = ash_virtio_blk_reap(&rig->blk, done, 5)) > 0) {
+    while ((count = ash_virtio_blk_reap(rig->queue, done, 5)) > 0) {
         for (int i = 0; i < count; i++, seen++) {
             uint32_t *cookie = done[i].cookie;
             CHECK_EQ(*cookie, done[i].token);
@@ -267,31 +275,31 @@ TEST_CASE(virtio_hostile, death_with_all_slots_in_flight_resolves_each_once) {
         rig_check(rig);
     }
     CHECK_EQ(seen, RIG_IN_FLIGHT);
-    CHECK_EQ(rig->blk.counters.aborted, RIG_IN_FLIGHT);
+    CHECK_EQ(rig_counters(rig).aborted, RIG_IN_FLIGHT);
 }
 
 TEST_CASE(virtio_hostile, aborted_slot_cannot_be_completed_after_the_reset) {
     struct scene scene = scene_start();
-    CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk), 0);
+    CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
     uint32_t token = rig_read(scene.rig, 0, scene.buffers, BUFFER_BYTES, NULL);
-    ash_virtio_blk_kick(&scene.rig->blk);
+    ash_virtio_blk_kick(scene.rig->queue);
     mini_device_use(&scene.rig->device, 0, 1); /* slot 0 was aborted; this one is slot 5 */
     struct ash_virtio_blk_done done[TOKENS];
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, done, TOKENS), TOKENS);
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, done, TOKENS), TOKENS);
     scene_take(&scene, done, TOKENS);
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, done, TOKENS), -ASH_EIO);
-    CHECK(ash_virtio_blk_pending(&scene.rig->blk, token));
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, done, TOKENS), -ASH_EIO);
+    CHECK(ash_virtio_blk_pending(scene.rig->queue, token));
 }
 
 TEST_CASE(virtio_hostile, reset_that_does_not_finish_keeps_the_buffers) {
     struct scene scene = scene_start();
     scene.rig->device.never_resets = true;
     struct ash_virtio_blk_done done;
-    CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk), -ASH_ETIMEDOUT);
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, &done, 1), -ASH_EIO);
+    CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk, ASH_VIRTIO_BLK_FAIL, 0), -ASH_ETIMEDOUT);
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, &done, 1), -ASH_EIO);
     CHECK_EQ(ash_virtio_blk_fini(&scene.rig->blk), -ASH_ETIMEDOUT);
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, &done, 1), -ASH_EIO);
-    CHECK_EQ(ash_virtio_blk_in_flight(&scene.rig->blk), TOKENS);
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, &done, 1), -ASH_EIO);
+    CHECK_EQ(ash_virtio_blk_in_flight(scene.rig->queue), TOKENS);
     scene.rig->device.never_resets = false;
     expect_recovery(&scene);
 }
@@ -300,10 +308,10 @@ TEST_CASE(virtio_hostile, device_changed_by_a_reset_gives_the_tokens_back_and_st
     struct scene scene = scene_start();
     struct ash_virtio_blk_done done[TOKENS];
     scene.rig->device.queue_size_max = 8;
-    CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk), -ASH_ENXIO);
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, done, TOKENS), TOKENS);
+    CHECK_EQ(ash_virtio_blk_reset(&scene.rig->blk, ASH_VIRTIO_BLK_FAIL, 0), -ASH_ENXIO);
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, done, TOKENS), TOKENS);
     scene_take(&scene, done, TOKENS);
-    CHECK_EQ(ash_virtio_blk_reap(&scene.rig->blk, done, TOKENS), -ASH_EIO);
+    CHECK_EQ(ash_virtio_blk_reap(scene.rig->queue, done, TOKENS), -ASH_EIO);
     CHECK_EQ(scene.rig->device.status, 0);
     scene.rig->device.queue_size_max = 1024;
     expect_recovery(&scene);
@@ -313,7 +321,7 @@ TEST_CASE(virtio_hostile, reset_of_a_driver_that_never_started_is_einval) {
     struct rig *rig = rig_new();
     rig->device.features = 0;
     CHECK_EQ(rig_init(rig), -ASH_ENOTSUP);
-    CHECK_EQ(ash_virtio_blk_reset(&rig->blk), -ASH_EINVAL);
+    CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_FAIL, 0), -ASH_EINVAL);
     CHECK_EQ(ash_virtio_blk_fini(&rig->blk), -ASH_EINVAL);
 }
 
@@ -333,8 +341,10 @@ struct chaos {
 static void chaos_device(struct chaos *chaos) {
     struct mini_device *device = &chaos->rig->device;
     struct test_random *random = &chaos->random;
-    volatile uint8_t *used = (volatile uint8_t *)(uintptr_t)(device->used - MINI_DMA_OFFSET);
-    static const uint32_t ids[] = {0, 1, 2, 3, 90, 93, 96, 255, 256, 65535, 65536, UINT32_MAX};
+    volatile uint8_t *used =
+        (volatile uint8_t *)(uintptr_t)(device->queues[0].device - MINI_DMA_OFFSET);
+    static const uint32_t ids[] = {0,   1,   3,   4,     8,     120,       124,
+                                   128, 255, 256, 65535, 65536, UINT32_MAX};
     if (device->status != 0x0f)
         return;
     switch (test_random_below(random, 12)) {
@@ -344,10 +354,10 @@ static void chaos_device(struct chaos *chaos) {
         break;
     case 1:
         mini_device_set_used_index(
-            device, (uint16_t)(device->used_index + test_random_below(random, 3) - 1));
+            device, (uint16_t)(device->queues[0].used_next + test_random_below(random, 3) - 1));
         break;
     case 2: /* anything in the used ring, its event word included */
-        used[test_random_below(random, 6 + 8 * device->queue_num)] = (uint8_t)random->state;
+        used[test_random_below(random, 6 + 8 * device->queues[0].size)] = (uint8_t)random->state;
         break;
     case 3:
         device->status_byte = (uint8_t)test_random_below(random, 5);
@@ -370,7 +380,7 @@ static void chaos_device(struct chaos *chaos) {
 
 static void chaos_reap(struct chaos *chaos) {
     struct ash_virtio_blk_done done[8];
-    int count = ash_virtio_blk_reap(&chaos->rig->blk, done, 8);
+    int count = ash_virtio_blk_reap(chaos->rig->queue, done, 8);
     for (int i = 0; i < count; i++) {
         uintptr_t which = (uintptr_t)done[i].cookie;
         CHECK(which < CHAOS_BUFFERS && chaos->out[which]);
@@ -380,7 +390,7 @@ static void chaos_reap(struct chaos *chaos) {
     }
     if (count < 0) {
         chaos->resets++;
-        CHECK_EQ(ash_virtio_blk_reset(&chaos->rig->blk), 0);
+        CHECK_EQ(ash_virtio_blk_reset(&chaos->rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
         const char *broken = ash_virtio_blk_check(&chaos->rig->blk);
         CHECK_STR_EQ(broken == NULL ? "" : broken, "");
     }
@@ -392,23 +402,29 @@ static void chaos_read(struct chaos *chaos) {
         which++;
     if (which == CHAOS_BUFFERS)
         return;
-    int error = ash_virtio_blk_read(&chaos->rig->blk, which, chaos->buffers + which * BUFFER_BYTES,
-                                    BUFFER_BYTES, (void *)which, &chaos->tokens[which]);
+    const struct ash_dma_segment segment =
+        rig_segment(chaos->buffers + which * BUFFER_BYTES, BUFFER_BYTES);
+    const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
+                                                   .sector = which,
+                                                   .segments = &segment,
+                                                   .segment_count = 1,
+                                                   .cookie = (void *)which};
+    int error = ash_virtio_blk_submit(chaos->rig->queue, &request, &chaos->tokens[which]);
     CHECK(error == 0 || error == -ASH_EAGAIN || error == -ASH_EIO);
     chaos->out[which] = error == 0;
 }
 
 static void chaos_step(struct chaos *chaos) {
-    struct ash_virtio_blk *blk = &chaos->rig->blk;
+    struct ash_virtio_blk_queue *queue = chaos->rig->queue;
     switch (test_random_below(&chaos->random, 8)) {
     case 0:
-        ash_virtio_blk_kick(blk);
+        ash_virtio_blk_kick(queue);
         break;
     case 1:
-        ash_virtio_blk_interrupt(blk);
+        ash_virtio_blk_interrupt(&chaos->rig->blk);
         break;
     case 2:
-        (void)!ash_virtio_blk_arm(blk, (uint32_t)test_random_below(&chaos->random, 4));
+        (void)!ash_virtio_blk_may_sleep(queue);
         break;
     case 3:
     case 4:
@@ -432,12 +448,12 @@ TEST_CASE(virtio_hostile, random_lies_lose_no_token_and_double_none) {
             uint32_t out = 0;
             for (uint32_t i = 0; i < CHAOS_BUFFERS; i++)
                 out += chaos.out[i];
-            CHECK_EQ(ash_virtio_blk_in_flight(&chaos.rig->blk), out);
+            CHECK_EQ(ash_virtio_blk_in_flight(chaos.rig->queue), out);
         }
         chaos.rig->device.broken_rule = NULL;
         chaos.rig->device.status_byte = 0;
-        CHECK_EQ(ash_virtio_blk_reset(&chaos.rig->blk), 0);
-        while (ash_virtio_blk_in_flight(&chaos.rig->blk) != 0)
+        CHECK_EQ(ash_virtio_blk_reset(&chaos.rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
+        while (ash_virtio_blk_in_flight(chaos.rig->queue) != 0)
             chaos_reap(&chaos);
         rig_check(chaos.rig);
         resets += chaos.resets;

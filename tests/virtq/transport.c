@@ -54,7 +54,7 @@ TEST_CASE(virtio, negotiation_accepts_what_both_sides_know) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     CHECK_EQ(ash_virtio_begin(&rig->mmio.transport), 0);
-    uint64_t accepted = 0, wanted = ASH_VIRTIO_F_EVENT_IDX | ASH_VIRTIO_F_INDIRECT_DESC;
+    uint64_t accepted = 0, wanted = ASH_VIRTIO_F_EVENT_IDX | ASH_VIRTIO_F_RING_PACKED;
     CHECK_EQ(ash_virtio_negotiate(&rig->mmio.transport, 0, wanted, &accepted), 0);
     CHECK_EQ(accepted, ASH_VIRTIO_F_VERSION_1 | ASH_VIRTIO_F_EVENT_IDX);
     CHECK_EQ(rig->device.driver_features, accepted);
@@ -66,20 +66,27 @@ TEST_CASE(virtio, missing_required_feature_is_enotsup) {
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
     uint64_t accepted = 0;
-    CHECK_EQ(ash_virtio_negotiate(&rig->mmio.transport, ASH_VIRTIO_F_INDIRECT_DESC, 0, &accepted),
+    CHECK_EQ(ash_virtio_negotiate(&rig->mmio.transport, ASH_VIRTIO_F_RING_PACKED, 0, &accepted),
              -ASH_ENOTSUP);
 }
 
 TEST_CASE(virtio, config_read_is_one_picture_or_eagain) {
+    static const struct ash_virtio_config_field fields[] = {
+        {0, 8, 0, 0}, {20, 4, 64, 7}, {34, 2, 0, 0}, {8, 4, 3, 9}};
+    enum { READS = 4 }; /* of 32 bits at most, where the feature 64 is there and 3 is not */
     struct rig *rig = rig_new();
     CHECK_EQ(probe(rig), 0);
-    uint32_t words[2];
+    uint64_t values[4];
     rig->device.capacity_sectors = UINT64_C(0x123456789a);
-    rig->device.config_torn_reads = 2 * (ASH_VIRTIO_CONFIG_RETRIES_MAX - 1);
-    CHECK_EQ(ash_virtio_config_read(&rig->mmio.transport, 0, words, 2), 0);
-    CHECK_EQ(words[0], 0x3456789a);
-    CHECK_EQ(words[1], 0x12);
+    rig->device.config_torn_reads = READS * (ASH_VIRTIO_CONFIG_RETRIES_MAX - 1);
+    CHECK_EQ(ash_virtio_config_read(&rig->mmio.transport, fields, 4, 64 | 1, values), 0);
+    CHECK_EQ(values[0], UINT64_C(0x123456789a));
+    CHECK_EQ(values[1], 512);
+    CHECK_EQ(values[2], 1);
+    CHECK_EQ(values[3], 9);
     rig->device.config_torn_reads = UINT32_MAX;
-    CHECK_EQ(ash_virtio_config_read(&rig->mmio.transport, 0, words, 2), -ASH_EAGAIN);
-    CHECK_EQ(UINT32_MAX - rig->device.config_torn_reads, 2 * ASH_VIRTIO_CONFIG_RETRIES_MAX);
+    CHECK_EQ(ash_virtio_config_read(&rig->mmio.transport, fields, 4, 64, values), -ASH_EAGAIN);
+    CHECK_EQ(UINT32_MAX - rig->device.config_torn_reads, READS * ASH_VIRTIO_CONFIG_RETRIES_MAX);
+    CHECK_EQ(ash_virtio_config_read(&rig->mmio.transport, fields + 1, 1, 0, values), 0);
+    CHECK_EQ(values[0], 7); /* nothing was read: nothing was torn */
 }

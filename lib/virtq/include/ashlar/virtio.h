@@ -44,14 +44,12 @@ extern "C" {
 #define ASH_VIRTIO_F_INDIRECT_DESC  (UINT64_C(1) << 28)
 #define ASH_VIRTIO_F_EVENT_IDX      (UINT64_C(1) << 29)
 #define ASH_VIRTIO_F_VERSION_1      (UINT64_C(1) << 32)
+#define ASH_VIRTIO_F_RING_PACKED    (UINT64_C(1) << 34)
 #define ASH_VIRTIO_F_ORDER_PLATFORM (UINT64_C(1) << 36)
 
 /* What interrupt_ack returns, a set of bits (4.2.2, InterruptStatus) */
 #define ASH_VIRTIO_INTERRUPT_USED   1u /* a queue's used ring has moved */
 #define ASH_VIRTIO_INTERRUPT_CONFIG 2u /* the configuration or the status has changed */
-
-/* An address that dma_address callbacks return for memory that the device cannot reach. */
-#define ASH_VIRTIO_NO_ADDRESS UINT64_MAX
 
 struct ash_virtio_transport;
 
@@ -65,7 +63,7 @@ struct ash_virtio_transport_ops {
     uint32_t (*queue_size_max)(struct ash_virtio_transport *transport, uint32_t queue);
     /* 0; -ASH_EBUSY: already in use; -ASH_EIO: the device did not enable it. */
     int (*queue_setup)(struct ash_virtio_transport *transport, uint32_t queue, uint32_t size,
-                       ash_paddr_t desc, ash_paddr_t avail, ash_paddr_t used);
+                       ash_paddr_t desc, ash_paddr_t driver, ash_paddr_t device);
     void (*notify)(struct ash_virtio_transport *transport, uint32_t queue);
     uint32_t (*interrupt_ack)(struct ash_virtio_transport *transport);
     uint32_t (*config_generation)(struct ash_virtio_transport *transport);
@@ -111,13 +109,21 @@ void ash_virtio_give_up(struct ash_virtio_transport *transport);
  */
 int ash_virtio_status_check(struct ash_virtio_transport *transport) ASH_MUST_CHECK;
 
+/* A field of the device's configuration: 1, 2, 4 or 8 bytes, naturally aligned. */
+struct ash_virtio_config_field {
+    uint32_t offset;
+    uint32_t width_bytes;
+    uint64_t feature; /* that must have been accepted; 0: the field is always there */
+    uint64_t absent;  /* its value where it is not there */
+};
+
 /*
- * Reads `count` 32-bit little-endian fields of the configuration from `offset` (a multiple of 4) as
- * one consistent picture (2.5.1). -ASH_EAGAIN: the device changed it during each of
- * ASH_VIRTIO_CONFIG_RETRIES_MAX tries.
+ * Reads `count` fields into values[] as one consistent picture (2.5.1); features: the accepted
+ * ones. -ASH_EAGAIN: the device changed it during each of ASH_VIRTIO_CONFIG_RETRIES_MAX tries.
  */
-int ash_virtio_config_read(struct ash_virtio_transport *transport, uint32_t offset, uint32_t *words,
-                           uint32_t count) ASH_MUST_CHECK;
+int ash_virtio_config_read(struct ash_virtio_transport *transport,
+                           const struct ash_virtio_config_field *fields, uint32_t count,
+                           uint64_t features, uint64_t *values) ASH_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* virtq_producer.h: private to <ashlar/virtq.h>, which includes it: a request's way out. */
+#ifndef ASHLAR_VIRTQ_PRODUCER_H
+#define ASHLAR_VIRTQ_PRODUCER_H
+
+#include <ashlar/virtq_types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Describing */
+
+static inline void ash_virtq_describe(struct ash_virtq *queue, uint32_t slot, uint32_t index,
+                                      ash_paddr_t address, uint32_t len, bool device_writes) {
+    struct ash_virtq_desc *desc = &queue->chains[(slot << queue->shift) + index];
+    uint32_t flags = (index + 1 < queue->chain ? ASH_VIRTQ_DESC_NEXT : 0u) |
+                     (device_writes ? ASH_VIRTQ_DESC_WRITE : 0u);
+    desc->address = ASH_VIRTQ_LE64(address);
+    desc->len = ASH_VIRTQ_LE32(len);
+    desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)flags);
+}
+
+static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t slot, uint32_t index,
+                                            uint32_t count, ash_paddr_t address, uint32_t len,
+                                            bool device_writes) {
+    struct ash_virtq_desc *desc = &queue->tables[slot * queue->table + index];
+    uint32_t flags = device_writes ? ASH_VIRTQ_DESC_WRITE : 0u;
+    desc->address = ASH_VIRTQ_LE64(address);
+    desc->len = ASH_VIRTQ_LE32(len);
+    if (queue->packed) {
+        desc->u.packed.id = 0; /* reserved, 2.8.7; and the order is that of the table */
+        desc->u.packed.flags = ASH_VIRTQ_LE16((uint16_t)flags);
+        return;
+    }
+    flags |= index + 1 < count ? ASH_VIRTQ_DESC_NEXT : 0u;
+    desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)flags);
+    desc->u.split.next = ASH_VIRTQ_LE16((uint16_t)(index + 1));
+}
+
+/* Submitting */
+
+/* Looks for slots that the reaper has freed; the first word that has some. */
+static inline bool ash__virtq_find_free(struct ash_virtq *queue) {
+    for (uint32_t word = 0; word * 64 < queue->slot_count; word++) {
+        /* Acquire: whatever the reaper read of the slot it has read. */
+        uint64_t in_flight = queue->started[word] ^ ash_load_acquire(&queue->finished[word]);
+        uint64_t free_slots = ~(in_flight | queue->submitted[word]);
+        if (queue->slot_count - word * 64 < 64)
+            free_slots &= (UINT64_C(1) << (queue->slot_count & 63)) - 1;
+        if (free_slots == 0)
+            continue;
+        queue->free_slots = free_slots;
+        queue->free_word = word;
+        return true;
+    }
+    return false;
+}
+
+static inline int ash_virtq_free_slot(struct ash_virtq *queue) {
+    if (ASH_UNLIKELY(queue->free_slots == 0) && !ash__virtq_find_free(queue))
+        return -ASH_EAGAIN;
+    return (int)(queue->free_word * 64 + ash_ctz64(queue->free_slots));
+}
+
+/* A slot and its generation. */
+static inline uint32_t ash_virtq_token(const struct ash_virtq *queue, uint32_t slot) {
+    return queue->slots[slot].generation << 16 | slot;
+}
+
+/* Copies `count` descriptors of a chain to the ring. The first one of all that is not published yet
+ * is held back: the device looks at no entry behind it (2.8.21). */
+static inline void ash__virtq_put(struct ash_virtq *queue, uint32_t slot,
+                                  const struct ash_virtq_desc *chain, uint32_t count) {
+    bool hold = queue->entries_queued == queue->entries_published;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ash_virtq_desc *desc = &queue->ring[queue->position];
+        uint16_t flags = (uint16_t)(chain[i].u.split.flags | ASH_VIRTQ_LE16(queue->avail_flags));
+        desc->address = chain[i].address;
+        desc->len = chain[i].len;
+        desc->u.packed.id = ASH_VIRTQ_LE16((uint16_t)slot);
+        if (i == 0 && hold) {
+            queue->held_position = queue->position;
+            queue->held_flags = flags;
+        } else {
+            ash_store_relaxed(&desc->u.packed.flags, flags);
+        }
+        if (++queue->position == queue->size) {
+            queue->position = 0;
+            queue->avail_flags ^= ASH_VIRTQ_DESC_AVAIL | ASH_VIRTQ_DESC_USED;
+        }
+    }
+    queue->entries_queued = (uint16_t)(queue->entries_queued + count);
+}
+
+/* Hands `entries` descriptors from `head` on to the device, once published. */
+static inline void ash__virtq_offer(struct ash_virtq *queue, uint32_t slot, uint32_t head,
+                                    uint32_t entries) {
+    queue->slots[slot].head = (uint16_t)head;
+    queue->slots[slot].entries = (uint16_t)entries;
+    if (queue->packed)
+        ash__virtq_put(queue, slot, &queue->chains[head], entries);
+    else
+        queue->driver_area[ASH__VIRTQ_RING + (queue->queued & (queue->size - 1))] =
+            ASH_VIRTQ_LE16((uint16_t)head);
+    queue->queued++;
+    queue->submitted[slot / 64] |= UINT64_C(1) << (slot & 63);
+}
+
+static inline void ash__virtq_offer_table(struct ash_virtq *queue, uint32_t slot, uint32_t count) {
+    uint32_t head = (slot << queue->shift) + queue->chain;
+    queue->chains[head].len = ASH_VIRTQ_LE32(count * (uint32_t)sizeof(struct ash_virtq_desc));
+    ash__virtq_offer(queue, slot, head, 1);
+}
+
+/* A new request in the slot: its token. */
+static inline uint32_t ash__virtq_begin(struct ash_virtq *queue, uint32_t slot,
+                                        uint32_t writable_bytes, void *cookie) {
+    struct ash_virtq_slot *entry = &queue->slots[slot];
+    entry->cookie = cookie;
+    entry->writable_bytes = writable_bytes;
+    entry->generation++;
+    queue->free_slots &= queue->free_slots - 1; /* the slot was the lowest of them */
+    return ash_virtq_token(queue, slot);
+}
+
+static inline uint32_t ash_virtq_submit(struct ash_virtq *queue, uint32_t slot, uint32_t first,
+                                        uint32_t writable_bytes, void *cookie) {
+    ash__virtq_offer(queue, slot, (slot << queue->shift) + first, queue->chain - first);
+    return ash__virtq_begin(queue, slot, writable_bytes, cookie);
+}
+
+static inline uint32_t ash_virtq_submit_table(struct ash_virtq *queue, uint32_t slot,
+                                              uint32_t count, uint32_t writable_bytes,
+                                              void *cookie) {
+    ash__virtq_offer_table(queue, slot, count);
+    return ash__virtq_begin(queue, slot, writable_bytes, cookie);
+}
+
+/* Publishing */
+
+/* Has the index passed the event, stepping from `from` to `to`? 2.7.10; modulo 2^16. */
+static inline bool ash__virtq_passed(uint16_t event, uint16_t from, uint16_t to) {
+    return (uint16_t)(to - event - 1u) < (uint16_t)(to - from);
+}
+
+static inline bool ash__virtq_publish_split(struct ash_virtq *queue, uint16_t from, uint16_t to) {
+    uint16_t *driver = queue->driver_area, *device = queue->device_area;
+    ash_port_dma_wmb();
+    ash_store_release(&driver[ASH__VIRTQ_INDEX], ASH_VIRTQ_LE16(to));
+    ash_port_dma_mb();
+    if (!queue->event_idx)
+        return (ASH_VIRTQ_LE16(ash_load_relaxed(&device[ASH__VIRTQ_FLAGS])) & 1u) == 0;
+    uint16_t event = ash_load_relaxed(&device[ASH__VIRTQ_RING + queue->size * 4]);
+    return ash__virtq_passed(ASH_VIRTQ_LE16(event), from, to);
+}
+
+static inline bool ash__virtq_publish_packed(struct ash_virtq *queue) {
+    uint16_t added = (uint16_t)(queue->entries_queued - queue->entries_published);
+    ash_store_relaxed(&queue->entries_published, queue->entries_queued);
+    ash_port_dma_wmb();
+    ash_store_release(&queue->ring[queue->held_position].u.packed.flags, queue->held_flags);
+    ash_port_dma_mb();
+    /* Acquire: the offset that is read is the one that the flags belong to, or a later one. */
+    uint32_t flags = ASH_VIRTQ_LE16(ash_load_acquire(&queue->device_area[ASH__VIRTQ_EVENT_FLAGS]));
+    if (!queue->event_idx || (flags & 3u) != ASH_VIRTQ_EVENT_DESC)
+        return (flags & 3u) != ASH_VIRTQ_EVENT_DISABLE;
+    /* 2.8.10: an entry and its lap, here as a distance that may be negative. */
+    uint16_t event = ASH_VIRTQ_LE16(ash_load_relaxed(&queue->device_area[ASH__VIRTQ_EVENT_OFFSET]));
+    uint16_t to = queue->position;
+    bool is_this_lap = event >> 15 == ((queue->avail_flags & ASH_VIRTQ_DESC_AVAIL) != 0);
+    event = (uint16_t)((event & 0x7fffu) - (is_this_lap ? 0 : queue->size));
+    return ash__virtq_passed(event, (uint16_t)(to - added), to);
+}
+
+/* The full barrier keeps the device from missing both what is new and the notification. */
+static inline bool ash_virtq_publish(struct ash_virtq *queue) {
+    uint16_t from = queue->published, to = queue->queued;
+    if (from == to || ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK)
+        return false;
+    for (uint32_t i = 0; i * 64 < queue->slot_count; i++) {
+        ash_store_release(&queue->started[i], queue->started[i] ^ queue->submitted[i]);
+        queue->submitted[i] = 0;
+    }
+    ash_store_relaxed(&queue->published, to);
+    return queue->packed ? ash__virtq_publish_packed(queue)
+                         : ash__virtq_publish_split(queue, from, to);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
