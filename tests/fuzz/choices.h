@@ -50,5 +50,6 @@ static inline bool choices_go_on(struct choices *choices) {
 void fuzz_buddy(struct choices *choices);
 void fuzz_slab(struct choices *choices);
 void fuzz_heap(struct choices *choices);
+void fuzz_device(struct choices *choices); /* the host's */
 
 #endif
