@@ -348,7 +348,7 @@ void ash__virtio_blk_stop(struct ash_virtio_blk *blk) {
 int ash_virtio_blk_init(struct ash_virtio_blk *blk, const struct ash_virtio_blk_config *config,
                         const struct ash_virtio_blk_memory *memory) {
     struct wish wish;
-    uint32_t device_queues;
+    uint32_t device_queues = 0;
     *blk = (struct ash_virtio_blk){.config = *config, .memory = *memory, .reason = ""};
     int error = check_arguments(blk, memory, &wish);
     if (error != 0)
@@ -373,7 +373,7 @@ int ash_virtio_blk_init(struct ash_virtio_blk *blk, const struct ash_virtio_blk_
 /* The queues that are there; the device is as after ash_virtio_begin. */
 int ash__virtio_blk_start_again(struct ash_virtio_blk *blk) {
     struct wish wish;
-    uint32_t device_queues;
+    uint32_t device_queues = 0;
     (void)wish_of(&blk->config, &wish);
     int error = negotiate(blk, &wish);
     if (error == 0)
