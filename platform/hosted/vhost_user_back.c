@@ -504,6 +504,7 @@ void vhost_back_init(struct vhost_back *back, const struct vhost_back_config *co
     for (uint32_t i = 0; i < FAKE_VIRTIO_QUEUES_MAX; i++)
         back->rings[i] = (struct vhost_back_ring){.kick = -1, .call = -1, .error = -1};
     fake_virtio_on_interrupt(config->device, on_interrupt, back);
+    config->device->heard_late = true; /* at the first kick */
 }
 
 int vhost_back_serve(struct vhost_back *back, int socket, int stop_fd) {

@@ -378,8 +378,10 @@ static bool tell_addresses(struct vhost_front *front, uint32_t index) {
 /* The kick comes last: with it the ring is started. */
 static bool start_queue(struct vhost_front *front, uint32_t index) {
     struct vhost_front_queue *queue = &front->queues[index];
+    uint32_t base =
+        (front->accepted & RING_PACKED) != 0 ? VHOST_USER_BASE_PACKED : VHOST_USER_BASE_SPLIT;
     queue->is_running = tell_state(front, VHOST_USER_SET_VRING_NUM, index, queue->size) &&
-                        tell_state(front, VHOST_USER_SET_VRING_BASE, index, 0) &&
+                        tell_state(front, VHOST_USER_SET_VRING_BASE, index, base) &&
                         tell_addresses(front, index) &&
                         tell_fd(front, VHOST_USER_SET_VRING_ERR, index, &queue->error) &&
                         tell_fd(front, VHOST_USER_SET_VRING_CALL, index, &queue->call) &&

@@ -211,6 +211,7 @@ struct fake_virtio {
     bool reset_seen;      /* status 0 was read since the last reset */
     bool silent, dead;    /* no more ring action until reset; nor after it */
     bool lied;            /* in the used ring, since the last reset */
+    bool heard_late;      /* of new queues, when the driver may have used them: for a transport */
     uint32_t config_generation;
     uint8_t config[FAKE_VIRTIO_CONFIG_BYTES_MAX];
 

@@ -10,6 +10,7 @@
 
 #include "vhost/client.h"
 #include "vhost/daemon.h"
+#include "vhost/mix.h"
 #include "vhost/peer.h"
 
 enum { SECTORS = 4096, TIMEOUT_MS = 2000, LIMIT_MS = 10000 };
@@ -67,6 +68,38 @@ TEST_CASE(foreign_disk, every_sector_has_its_data) {
     client_check(client);
     client_end(client);
     daemon_end(daemon);
+}
+
+/* The host's own look at the daemon's file. */
+static void compare_with_file(const struct mix *mix, const struct daemon *daemon) {
+    uint64_t(*sectors)[64] = test_alloc(MIX_SECTORS * sizeof(*sectors), 64);
+    FILE *file = fopen(daemon->file, "rb");
+    CHECK(file != NULL);
+    CHECK_EQ(fread(sectors, sizeof(*sectors), MIX_SECTORS, file), MIX_SECTORS);
+    fclose(file);
+    mix_compare(mix, (const uint64_t(*)[64])sectors);
+}
+
+TEST_CASE(foreign_disk, every_request_over_every_queue_is_what_the_model_says) {
+    static const uint64_t declined[] = {0, ASH_VIRTIO_F_INDIRECT_DESC, ASH_VIRTIO_F_EVENT_IDX, 0};
+    uint64_t seed = test_seed();
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(declined); i++) {
+        uint32_t queues = i == 0 ? 1 : 4;
+        struct daemon *daemon = daemon_start_file(SECTORS, queues);
+        struct client *client =
+            client_start_with(daemon->socket, TIMEOUT_MS,
+                              &(struct ash_virtio_blk_config){.queue_count = queues,
+                                                              .features_declined = declined[i]});
+        CHECK_EQ(client->blk.queue_count, queues);
+        struct mix *mix = mix_new(client, seed + i);
+        mix_run(mix, 40);
+        CHECK_EQ(client->failed, 0);
+        for (uint32_t op = 0; op < ASH_VIRTIO_BLK_GET_ID; op++)
+            CHECK(mix->completions[op] != 0);
+        client_end(client);
+        compare_with_file(mix, daemon);
+        daemon_end(daemon);
+    }
 }
 
 TEST_CASE(foreign_disk, requests_overtake_each_other) {
@@ -142,6 +175,25 @@ TEST_CASE(foreign_disk, death_under_load_gives_every_token_back_once) {
     CHECK_EQ(client->done, CLIENT_JOBS);
     CHECK_EQ(client->failed, CLIENT_JOBS);
     client_check(client);
+    client_end(client);
+    daemon_end(daemon);
+}
+
+TEST_CASE(foreign_disk, death_under_load_costs_nothing_where_requests_are_queued_again) {
+    struct daemon *daemon = daemon_start_file(SECTORS, 1);
+    struct client *client = client_start(daemon->socket, TIMEOUT_MS);
+    daemon_freeze(daemon);
+    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
+        client_read(client, i, 7 * i, 4096);
+    client_kick(client);
+    daemon_kill(daemon);
+    daemon_restart(daemon);
+    CHECK_EQ(client_resubmit(client), 0);
+    CHECK_EQ(client->in_flight, CLIENT_JOBS);
+    client_wait(client, 0, LIMIT_MS);
+    CHECK_EQ(client->done, CLIENT_JOBS);
+    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
+        check_numbers(&client->jobs[i]);
     client_end(client);
     daemon_end(daemon);
 }

@@ -215,7 +215,7 @@ static void check_works(const char *path) {
 }
 
 TEST_CASE(hostile_front, each_senseless_message_ends_the_session_and_nothing_else) {
-    const char *path = served_start(NULL, 1);
+    const char *path = served_start(NULL, 1, 0);
     uint32_t before = peer_descriptors();
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
         int socket = peer_connect(path);
@@ -241,7 +241,7 @@ static void ask_for_replies(int socket) {
 }
 
 TEST_CASE(hostile_front, senseless_message_is_refused_where_a_reply_is_wanted) {
-    const char *path = served_start(NULL, 1);
+    const char *path = served_start(NULL, 1, 0);
     int socket = peer_connect(path);
     ask_for_replies(socket);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
@@ -264,7 +264,7 @@ TEST_CASE(hostile_front, senseless_message_is_refused_where_a_reply_is_wanted) {
 }
 
 TEST_CASE(hostile_front, message_that_stops_in_its_middle_is_waited_for_in_vain_and_not_for_long) {
-    const char *path = served_start(NULL, 1);
+    const char *path = served_start(NULL, 1, 0);
     static const uint32_t header[3] = {VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, 8};
     for (size_t len = 1; len <= sizeof(header); len += 3) {
         int socket = peer_connect(path);
@@ -278,7 +278,7 @@ TEST_CASE(hostile_front, message_that_stops_in_its_middle_is_waited_for_in_vain_
 }
 
 TEST_CASE(hostile_front, config_beyond_its_end_is_answered_with_nothing) {
-    const char *path = served_start(NULL, 1);
+    const char *path = served_start(NULL, 1, 0);
     int socket = peer_connect(path);
     struct vhost_user_message reply,
         message = {.request = VHOST_USER_GET_CONFIG,
@@ -293,7 +293,7 @@ TEST_CASE(hostile_front, config_beyond_its_end_is_answered_with_nothing) {
 }
 
 TEST_CASE(hostile_front, garbage_harms_nobody) {
-    const char *path = served_start(NULL, 1);
+    const char *path = served_start(NULL, 1, 0);
     struct test_random random = test_random_from(test_seed());
     uint32_t before = peer_descriptors();
     for (uint32_t round = 0; round < 100; round++) {
@@ -397,7 +397,7 @@ static void send_any(struct fuzz *fuzz) {
 }
 
 TEST_CASE(hostile_front, any_order_of_messages_over_any_memory_harms_nobody) {
-    const char *path = served_start(NULL, 2);
+    const char *path = served_start(NULL, 2, 0);
     struct fuzz fuzz = {.random = test_random_from(test_seed()), .socket = -1};
     fuzz.memory_fd = memfd_create("peer", MFD_CLOEXEC);
     CHECK_EQ(ftruncate(fuzz.memory_fd, MEMORY_BYTES), 0);

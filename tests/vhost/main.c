@@ -8,7 +8,7 @@
 #include "harness/tap.h"
 #include "harness/test_case.h"
 
-enum { ARENA_BYTES = 4 << 20 };
+enum { ARENA_BYTES = 16 << 20 };
 
 static void print(const char *format, ...) ASH_PRINTF(1, 2);
 

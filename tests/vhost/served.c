@@ -61,7 +61,8 @@ static int listen_at(const char *path) {
     return fd;
 }
 
-const char *served_start(const struct fake_virtio_policy *policy, uint32_t queues) {
+const char *served_start(const struct fake_virtio_policy *policy, uint32_t queues,
+                         uint64_t features) {
     served_end();
     for (uint32_t sector = 0; sector < SERVED_SECTORS; sector++) {
         for (uint32_t i = 0; i < 64; i++)
@@ -72,7 +73,8 @@ const char *served_start(const struct fake_virtio_policy *policy, uint32_t queue
     guest_memory_init(&served.memory);
     struct fake_virtio_blk_config config = {.backing = fake_virtio_blk_memory(&served.disk),
                                             .queue_size_max = FAKE_VIRTIO_QUEUE_SIZE_MAX,
-                                            .queue_count = queues};
+                                            .queue_count = queues,
+                                            .features_with = features};
     fake_virtio_blk_init(&served.blk, &config, &served.memory);
     if (policy != NULL)
         fake_virtio_set_policy(&served.blk.device, policy);
@@ -103,6 +105,10 @@ void served_end(void) {
     (void)unlink(served.path);
     (void)rmdir(served.folder);
     CHECK_EQ(written, sizeof(one));
+}
+
+const uint64_t (*served_sectors(void))[64] {
+    return (const uint64_t(*)[64])sectors;
 }
 
 const char *served_violation(void) {

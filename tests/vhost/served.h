@@ -10,11 +10,16 @@
 
 enum { SERVED_SECTORS = 2048, SERVED_TIMEOUT_MS = 100 };
 
-/* Each of its sectors is its number, 64 times. NULL: the correct policy. Its path. */
-const char *served_start(const struct fake_virtio_policy *policy, uint32_t queues);
+/* Each of its sectors is its number, 64 times. NULL: the correct policy. features: offered beyond
+ * the usual ones. Its path. */
+const char *served_start(const struct fake_virtio_policy *policy, uint32_t queues,
+                         uint64_t features);
 
 /* Serves one front end after the other until here. */
 void served_end(void);
+
+/* After served_end: the disk. */
+const uint64_t (*served_sectors(void))[64];
 
 /* After served_end: what the driver did wrong, "" for nothing; what the front end did, last. */
 const char *served_violation(void);

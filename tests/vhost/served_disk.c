@@ -11,6 +11,7 @@
 
 #include "vhost/client.h"
 #include "vhost/daemon.h"
+#include "vhost/mix.h"
 #include "vhost/served.h"
 
 enum { JOBS = 200, LIMIT_MS = 10000, SILENCE_MS = 20, RESETS_MAX = 60, JOB_SECTORS_MAX = 8 };
@@ -79,11 +80,37 @@ TEST_CASE(served_disk, correct_device_at_any_pace_has_its_data_and_sees_no_rule_
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(paces); i++) {
         struct fake_virtio_policy policy = paces[i];
         policy.seed = test_seed() + i;
-        struct client *client = client_start(served_start(&policy, 1), LIMIT_MS);
+        struct client *client = client_start(served_start(&policy, 1, 0), LIMIT_MS);
         CHECK_EQ(client->blk.capacity_sectors, SERVED_SECTORS);
         CHECK_EQ(read_all(client, policy.seed), 0);
         CHECK_EQ(client->failed, 0);
         finish(client);
+        CHECK_STR_EQ(served_complaint(), "");
+    }
+}
+
+TEST_CASE(served_disk, every_request_over_every_ring_and_queue_is_what_the_model_says) {
+    static const uint64_t declined[] = {0, ASH_VIRTIO_F_INDIRECT_DESC, ASH_VIRTIO_F_EVENT_IDX};
+    const uint64_t operations = FAKE_VIRTIO_BLK_F_DISCARD | FAKE_VIRTIO_BLK_F_WRITE_ZEROES;
+    uint64_t seed = test_seed();
+    for (uint32_t i = 0; i < 4 * ASH_ARRAY_LEN(declined); i++) {
+        uint64_t ring = i & 1 ? FAKE_VIRTIO_F_RING_PACKED : 0;
+        uint32_t queues = i & 2 ? 4 : 1;
+        struct fake_virtio_policy policy = {
+            .order = FAKE_VIRTIO_RANDOM, .latency_spread = 20, .used_batch = 2, .seed = seed + i};
+        struct ash_virtio_blk_config wish = {.queue_count = queues,
+                                             .features_declined = declined[i / 4]};
+        struct client *client =
+            client_start_with(served_start(&policy, queues, operations | ring), LIMIT_MS, &wish);
+        CHECK_EQ(client->blk.features & FAKE_VIRTIO_F_RING_PACKED, ring);
+        CHECK_EQ(client->blk.queue_count, queues);
+        struct mix *mix = mix_new(client, seed + i);
+        mix_run(mix, 12);
+        CHECK_EQ(client->failed, 0);
+        client_end(client);
+        served_end();
+        mix_compare(mix, served_sectors());
+        CHECK_STR_EQ(served_violation(), "");
         CHECK_STR_EQ(served_complaint(), "");
     }
 }
@@ -98,7 +125,9 @@ static const struct {
     {{FAKE_VIRTIO_FAULT_DUPLICATE, 5, 2, 0}, true},
     {{FAKE_VIRTIO_FAULT_LEN_TOO_LARGE, 5, 1, 0}, true},
     {{FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 1, 40}, true},
-    {{FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 1, 0x8000}, true},
+    {{FAKE_VIRTIO_FAULT_IDX_JUMP, 5, 1, 0x8001}, true},
+    {{FAKE_VIRTIO_FAULT_USED_MISPLACED, 5, 1, 0}, true},
+    {{FAKE_VIRTIO_FAULT_USED_UNOFFERED, 5, 1, 0}, true},
     {{FAKE_VIRTIO_FAULT_STATUS_ERROR, 5, 3, 1}, false},
     {{FAKE_VIRTIO_FAULT_STATUS_ERROR, 5, 1, 3}, true},
     {{FAKE_VIRTIO_FAULT_STATUS_UNWRITTEN, 5, 1, 0}, true},
@@ -111,13 +140,15 @@ static const struct {
 };
 
 TEST_CASE(served_disk, each_lie_ends_with_all_data_and_every_token_back_once) {
-    for (uint32_t i = 0; i < ASH_ARRAY_LEN(lies); i++) {
+    for (uint32_t i = 0; i < 2 * ASH_ARRAY_LEN(lies); i++) {
+        uint64_t ring = i & 1 ? FAKE_VIRTIO_F_RING_PACKED : 0;
         struct fake_virtio_policy policy = {
-            .seed = test_seed() + i, .faults = &lies[i].fault, .fault_count = 1};
-        struct client *client = client_start(served_start(&policy, 1), LIMIT_MS);
+            .seed = test_seed() + i, .faults = &lies[i / 2].fault, .fault_count = 1};
+        struct client *client = client_start(served_start(&policy, 1, ring), LIMIT_MS);
         uint32_t resets = read_all(client, policy.seed);
-        if ((resets != 0) != lies[i].wants_reset)
-            test_fail(__FILE__, __LINE__, "lie %u: %u resets", i, resets);
+        if ((resets != 0) != lies[i / 2].wants_reset)
+            test_fail(__FILE__, __LINE__, "lie %u%s: %u resets", i / 2,
+                      ring == 0 ? "" : " in a packed ring", resets);
         finish(client);
     }
 }
@@ -125,7 +156,7 @@ TEST_CASE(served_disk, each_lie_ends_with_all_data_and_every_token_back_once) {
 TEST_CASE(served_disk, device_that_needs_a_reset_says_so_at_once) {
     static const struct fake_virtio_fault fault = {FAKE_VIRTIO_FAULT_NEEDS_RESET, 0, 1, 0};
     struct fake_virtio_policy policy = {.faults = &fault, .fault_count = 1};
-    struct client *client = client_start(served_start(&policy, 1), LIMIT_MS);
+    struct client *client = client_start(served_start(&policy, 1, 0), LIMIT_MS);
     client_read(client, 0, 0, 512);
     client_kick(client);
     CHECK(client_sleep(client, LIMIT_MS));
@@ -139,7 +170,7 @@ TEST_CASE(served_disk, device_that_needs_a_reset_says_so_at_once) {
 }
 
 TEST_CASE(served_disk, ends_and_starts_again_for_each_front_end) {
-    const char *path = served_start(NULL, 1);
+    const char *path = served_start(NULL, 1, 0);
     for (uint32_t round = 0; round < 20; round++) {
         struct client *client = client_start(path, LIMIT_MS);
         for (uint32_t i = 0; i < 3; i++) {
