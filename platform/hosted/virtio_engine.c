@@ -7,6 +7,7 @@
 
 #include <ashlar/check.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -130,6 +131,15 @@ static void reset(struct fake_virtio *device) {
     tell_type(device);
 }
 
+/* All but the queues that there are not: they are nine tenths of the whole, and a simulator makes a
+ * device for each of its runs. */
+static void clear(struct fake_virtio *device, uint32_t queue_count) {
+    size_t queues = offsetof(struct fake_virtio, queues);
+    size_t behind = queues + sizeof(device->queues);
+    memset(device, 0, queues + queue_count * sizeof(device->queues[0]));
+    memset((uint8_t *)device + behind, 0, sizeof(*device) - behind);
+}
+
 void fake_virtio_init(struct fake_virtio *device, const struct fake_virtio_type *type,
                       struct guest_memory *memory, uint32_t queue_size_max) {
     ASH_REQUIRE(type->queue_count >= 1 && type->queue_count <= FAKE_VIRTIO_QUEUES_MAX,
@@ -139,7 +149,7 @@ void fake_virtio_init(struct fake_virtio *device, const struct fake_virtio_type 
                     queue_size_max <= FAKE_VIRTIO_QUEUE_SIZE_MAX,
                 "fake virtio device: queue size %u is not a power of two from 2 to %u",
                 queue_size_max, (uint32_t)FAKE_VIRTIO_QUEUE_SIZE_MAX);
-    memset(device, 0, sizeof(*device));
+    clear(device, type->queue_count);
     device->type = *type;
     device->memory = memory;
     device->reset_seen = true; /* power on is not the driver's reset */
