@@ -165,6 +165,8 @@ static int read_direct(struct disk *disk, uint64_t offset, uint8_t *buffer, uint
         ash_virtio_blk_kick(disk->queue);
         if (error == -ASH_EAGAIN)
             error = complete(disk);
+        else if (error == -ASH_EIO) /* it broke after its last request had come back */
+            recover(disk);
         if (error != 0)
             return drain(disk, error);
     }

@@ -94,6 +94,18 @@ TEST_CASE(disk, a_device_that_breaks_its_protocol_is_reset) {
     disk_bench_check(bench, 0, buffer, 100000);
 }
 
+/* A packed ring shows it after the read that it follows. */
+TEST_CASE(disk, a_device_that_breaks_its_protocol_between_two_reads_is_reset) {
+    struct disk_bench *bench = disk_bench_new();
+    bench->device.features |= ASH_VIRTIO_F_RING_PACKED;
+    disk_bench_start(bench);
+    uint8_t *buffer = lent_buffer(bench);
+    bench->wrong_last = 1;
+    disk_bench_check(bench, 0, buffer, 512);
+    CHECK_EQ(disk_read(&bench->disk, 0, buffer, 512), -ASH_EIO);
+    disk_bench_check(bench, 0, buffer, 512);
+}
+
 TEST_CASE(disk, a_device_that_cannot_be_reset_is_given_up) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);

@@ -18,7 +18,8 @@ struct disk_bench {
     bool silent;         /* the device does nothing when it is notified, */
     bool fetches;        /* or fetches what there is, and nothing else */
     uint32_t most_held;  /* requests that it had at once */
-    uint32_t wrong_used; /* so many notifications are answered by a used entry for nothing */
+    uint32_t wrong_used; /* so many notifications are answered by a used entry for nothing, */
+    uint32_t wrong_last; /* or have one behind what they should */
 };
 
 /* The device is there; disk_bench_start takes it over, and fails the case if that fails. */
