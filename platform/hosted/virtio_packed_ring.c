@@ -328,6 +328,16 @@ static void ask(struct fake_virtio *device, struct fake_virtio_queue *queue, boo
     guest_memory_store_u16(device->memory, queue->used + 2, flags);
 }
 
+/* The event suppression structure, and the descriptor that the driver looks at: the next used one
+ * heals it. In any other the device would find its own scribbles a lap later, as if they were the
+ * driver's. */
+static ash_paddr_t scribble_at(struct fake_virtio *device, struct fake_virtio_queue *queue) {
+    bool in_flight = queue->used_published < queue->avail_next;
+    uint64_t at = fake_virtio_choose(device, in_flight ? 2 + 8 : 2);
+    queue->ring.packed.spoiled = true;
+    return at < 2 ? queue->used + 2 * at : desc_at(queue, queue->used_published) + 2 * (at - 2);
+}
+
 static uint32_t false_id(const struct fake_virtio_queue *queue, bool in_flight) {
     (void)in_flight; /* an id stands for a whole buffer */
     for (uint32_t id = 0; id < queue->size; id++) {
@@ -350,5 +360,6 @@ const struct fake_virtio_format fake_virtio_packed_format = {
     .wants_interrupt = wants_interrupt,
     .wants_notification = wants_notification,
     .ask = ask,
+    .scribble_at = scribble_at,
     .false_id = false_id,
 };

@@ -398,7 +398,7 @@ void fake_virtio_notify(struct fake_virtio *device, uint32_t queue_index) {
 }
 
 void fake_virtio_check_notified(struct fake_virtio *device) {
-    if (device->silent || (device->status & FAKE_VIRTIO_DRIVER_OK) == 0)
+    if (device->silent || device->lied || (device->status & FAKE_VIRTIO_DRIVER_OK) == 0)
         return;
     for (uint32_t i = 0; i < device->type.queue_count; i++) {
         struct fake_virtio_queue *queue = &device->queues[i];
@@ -501,6 +501,23 @@ static void interrupt_spuriously(struct fake_virtio *device) {
         fake_virtio_raise(device, (uint32_t)value);
 }
 
+/* Small numbers, in the range of indexes and ids, or any. */
+static void scribble(struct fake_virtio *device) {
+    uint64_t halfwords;
+    if (!fake_virtio_lies(device, FAKE_VIRTIO_FAULT_SCRIBBLE, &halfwords))
+        return;
+    struct fake_virtio_queue *queue =
+        &device->queues[fake_virtio_choose(device, device->type.queue_count)];
+    halfwords = ash_min_u64(ash_max_u64(halfwords, 1), queue->size);
+    for (uint64_t i = 0; queue->ready && i < halfwords; i++) {
+        ash_paddr_t address = queue->format->scribble_at(device, queue);
+        uint64_t limit = fake_virtio_choose(device, 2) == 0 ? 2u * queue->size : UINT16_MAX + 1u;
+        guest_memory_store_u16(device->memory, address,
+                               (uint16_t)fake_virtio_choose(device, limit));
+        device->lied = true;
+    }
+}
+
 static bool is_running(const struct fake_virtio *device) {
     uint32_t running = FAKE_VIRTIO_FEATURES_OK | FAKE_VIRTIO_DRIVER_OK;
     return !device->silent && (device->status & running) == running;
@@ -525,6 +542,7 @@ bool fake_virtio_step(struct fake_virtio *device) {
     if (!is_running(device))
         return false;
     interrupt_spuriously(device);
+    scribble(device);
     struct fake_virtio_queue *queue;
     enum action action;
     if (choose_action(device, &queue, &action)) {

@@ -52,6 +52,8 @@ struct fake_virtio_format {
     /* Asks to be notified of what is offered from avail_next on, or not to be. */
     void (*ask)(struct fake_virtio *device, struct fake_virtio_queue *queue, bool notify);
 
+    /* A halfword that the device may write and the driver reads, by chance. */
+    ash_paddr_t (*scribble_at)(struct fake_virtio *device, struct fake_virtio_queue *queue);
     /* An id to lie with: of the middle of a chain in flight, or one that the driver has not given;
      * the queue's size if there is none. */
     uint32_t (*false_id)(const struct fake_virtio_queue *queue, bool in_flight);

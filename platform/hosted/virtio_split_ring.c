@@ -243,6 +243,10 @@ static void ask(struct fake_virtio *device, struct fake_virtio_queue *queue, boo
         guest_memory_store_u16(device->memory, avail_event_at(queue), (uint16_t)queue->avail_next);
 }
 
+static ash_paddr_t scribble_at(struct fake_virtio *device, struct fake_virtio_queue *queue) {
+    return queue->used + 2 * fake_virtio_choose(device, 3 + 4u * queue->size);
+}
+
 static uint32_t false_id(const struct fake_virtio_queue *queue, bool in_flight) {
     const uint16_t *owner = queue->ring.split.owner;
     for (uint32_t i = 0; i < queue->size; i++) {
@@ -265,5 +269,6 @@ const struct fake_virtio_format fake_virtio_split_format = {
     .wants_interrupt = wants_interrupt,
     .wants_notification = wants_notification,
     .ask = ask,
+    .scribble_at = scribble_at,
     .false_id = false_id,
 };

@@ -205,6 +205,37 @@ TEST_CASE(device_faults, driver_that_was_lied_to_is_not_blamed_until_a_reset) {
     }
 }
 
+/* The used ring; on a packed one the event structure, and the descriptor that the driver looks at.
+ * Nothing else of the guest's memory. */
+TEST_CASE(device_faults, scribbles_stay_where_the_device_may_write) {
+    RAW_EACH_FORMAT(features) {
+        struct liar l = liar_with(features, FAKE_VIRTIO_FAULT_SCRIBBLE, 3);
+        struct raw_driver *raw = l.raw;
+        uint8_t *before = test_alloc(RAW_RAM_BYTES, 64);
+        l.fault.count = FAKE_VIRTIO_FOREVER;
+        fake_virtio_set_policy(raw->device, &(struct fake_virtio_policy){.faults = &l.fault,
+                                                                         .fault_count = 1,
+                                                                         .latency_steps = 3000});
+        raw_request(raw, 0, RAW_IN, 0, RAW_BASE + DATA, 512);
+        raw_offer(raw, 0);
+        raw_kick(raw);
+        memcpy(before, raw->ram, RAW_RAM_BYTES);
+        fake_virtio_run(raw->device, 2000);
+        CHECK_EQ(fake_virtio_in_flight(raw->device), 1);
+        ash_paddr_t first = raw->packed ? raw_ring_at(raw, 0) : raw_used_at(raw);
+        ash_paddr_t end = raw->packed ? raw_ring_at(raw, 1) : first + 6 + 8 * SIZE;
+        uint32_t inside = 0;
+        for (ash_paddr_t at = RAW_BASE; at < RAW_BASE + RAW_RAM_BYTES; at++) {
+            bool event = raw->packed && at - raw_device_event_at(raw) < 4;
+            bool changed = before[at - RAW_BASE] != *raw_at(raw, at);
+            CHECK(!changed || event || (at >= first && at < end));
+            inside += changed;
+        }
+        CHECK(inside > 15);
+        raw_check_clean(raw);
+    }
+}
+
 TEST_CASE(device_faults, each_kind_has_a_name) {
     for (uint32_t kind = 0; kind < FAKE_VIRTIO_FAULT_KINDS; kind++)
         CHECK(fake_virtio_fault_name(kind)[0] != '\0');

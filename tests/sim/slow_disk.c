@@ -351,6 +351,19 @@ TEST_CASE(sim_slow_disk, made_up_faults_are_survived) {
     }
 }
 
+TEST_CASE(sim_slow_disk, scribbles_over_the_ring_cost_resets_and_no_data) {
+    struct disk *disk = disk_new(&slow);
+    struct sim_scenario scenario = scenario_of(disk);
+    uint32_t resets = 0;
+    for (uint32_t kind = 0; kind < 4; kind++) {
+        next_kind(disk, kind);
+        sim_try_seeds(&scenario, "device.scribble@30x300=2", test_seed(), 20);
+        resets += disk->resets;
+        sim_try_seeds(&scenario, "device.scribble@0x*", test_seed(), 5);
+    }
+    CHECK(resets != 0);
+}
+
 /* No watchdog, no latency, everything at once: what comes next, a ring action of the device, the
  * interrupt, the next submission, or what the driver does when it is woken, is a choice; and so is
  * which ring action. A wake-up that is lost in any order leaves the driver asleep. */
