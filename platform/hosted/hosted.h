@@ -36,7 +36,9 @@ struct hosted_config {
     bool deterministic;    /* CPUs take turns on one thread, in an order drawn from `seed` */
     bool clock_manual;     /* time stands still but for hosted_clock_advance and waiting */
     uint64_t seed;
-    const char *disk_path; /* NULL: no disk */
+    /* The first is read-only and in the highest slot, as with QEMU; the next ones are below. */
+    const char *disk_paths[HOSTED_MMIO_SLOTS];
+    uint32_t disk_count;
     const char *arguments; /* what platform_arguments returns */
 };
 
@@ -123,21 +125,23 @@ int hosted_mmio_attach(uint32_t slot, const struct hosted_mmio_device *device) A
 void hosted_mmio_interrupt(uint32_t slot);
 
 /*
- * Disk: a file behind a fake virtio block device (VIRTIO.md), read-only; there is one. If its
- * driver broke a rule, platform_exit says which on standard error and turns status 0 into 1.
+ * Disks: files behind fake virtio block devices (VIRTIO.md), one a slot. If a disk's driver broke a
+ * rule, platform_exit says which on standard error and turns status 0 into 1.
  */
 
 /*
- * Puts it into the slot. On failure a negative errno value (-ASH_EBUSY: there is one already, or
- * the slot is taken; -ASH_EISDIR; -ASH_ENOENT ...). `message` is then a sentence for people; on
- * success it is "", or a warning: the file does not end with a whole sector.
+ * Puts one into the slot, read-only unless may_write and the file can be written. On failure a
+ * negative errno value (-ASH_EBUSY: the slot is taken; -ASH_EISDIR; -ASH_ENOENT ...). `message` is
+ * then a sentence for people; on success it is "", or a warning: the file does not end with a whole
+ * sector.
  */
-int hosted_disk_attach(uint32_t slot, const char *path, char *message, size_t len) ASH_MUST_CHECK;
-void hosted_disk_detach(void); /* nothing if there is none */
+int hosted_disk_attach(uint32_t slot, const char *path, bool may_write, char *message,
+                       size_t len) ASH_MUST_CHECK;
+void hosted_disk_detach(void); /* all of them */
 
-/* For its statistics and its referee's record (virtio_engine.h); NULL without a disk. */
+/* For its statistics and its referee's record (virtio_engine.h); NULL: no disk in the slot. */
 struct fake_virtio;
-const struct fake_virtio *hosted_disk_device(void);
+const struct fake_virtio *hosted_disk_device(uint32_t slot);
 
 #ifdef __cplusplus
 }

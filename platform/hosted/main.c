@@ -15,7 +15,8 @@ static const char usage[] =
     "Runs the kernel as a Linux process. Its serial line is standard input and output; on a\n"
     "terminal, Ctrl-] ends it. The words are the kernel's: none for the shell, `test slab` to run\n"
     "a test suite.\n"
-    "  --disk FILE           the image behind the virtio block device\n"
+    "  --disk FILE           a disk, read-only; once more for each further one, which may be "
+    "written\n"
     "  --mem SIZE            RAM, from 1M to 64G (256M)\n"
     "  --smp N               CPUs, from 1 to 8 (4)\n"
     "  --clock real|manual   manual: time jumps over every wait (real)\n"
@@ -43,10 +44,12 @@ int main(int argc, char **argv) {
     }
     if (hosted_configure(&config) != 0)
         return refuse(argv[0], "these options do not go together: see --help");
-    if (config.disk_path != NULL &&
-        hosted_disk_attach(0, config.disk_path, message, sizeof(message)) != 0)
-        return refuse(argv[0], message);
-    if (config.disk_path != NULL && message[0] != '\0')
-        fprintf(stderr, "%s: %s\n", argv[0], message);
+    for (uint32_t i = 0; i < config.disk_count; i++) {
+        if (hosted_disk_attach(HOSTED_MMIO_SLOTS - 1 - i, config.disk_paths[i], i != 0, message,
+                               sizeof(message)) != 0)
+            return refuse(argv[0], message);
+        if (message[0] != '\0')
+            fprintf(stderr, "%s: %s\n", argv[0], message);
+    }
     platform_exit(kernel_main());
 }

@@ -58,7 +58,9 @@ static int set_option(struct hosted_config *config, const char *name, const char
                       char *message) {
     uint64_t number;
     if (strcmp(name, "--disk") == 0) {
-        config->disk_path = value;
+        if (config->disk_count == HOSTED_MMIO_SLOTS)
+            return fail(message, "--disk %.40s: one too many: the machine has room for 8", value);
+        config->disk_paths[config->disk_count++] = value;
     } else if (strcmp(name, "--mem") == 0) {
         if (!parse_size(value, &config->memory_bytes) || config->memory_bytes < HOSTED_MEMORY_MIN ||
             !ash_is_aligned(config->memory_bytes, ASH_PAGE_SIZE))

@@ -90,12 +90,13 @@ struct fake_virtio_blk_memory {
 };
 struct fake_virtio_blk_backing fake_virtio_blk_memory(struct fake_virtio_blk_memory *memory);
 
-/* A backing of a regular file or block device, read by pread, never written. */
+/* A backing of a regular file or block device. */
 struct fake_virtio_blk_file {
     int fd;
 };
-/* 0, -ASH_EISDIR for a directory, -ENOTBLK for what else has no size, or errno's value negated. */
-int fake_virtio_blk_file_open(struct fake_virtio_blk_file *file, const char *path,
+/* may_write: for writing too, where that is permitted; else it has no write. 0, -ASH_EISDIR for a
+ * directory, -ENOTBLK for what else has no size, or errno's value negated. */
+int fake_virtio_blk_file_open(struct fake_virtio_blk_file *file, const char *path, bool may_write,
                               struct fake_virtio_blk_backing *backing) ASH_MUST_CHECK;
 void fake_virtio_blk_file_close(struct fake_virtio_blk_file *file);
 

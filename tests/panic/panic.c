@@ -151,7 +151,7 @@ Test(exit, in_an_interrupt_handler, .exit_code = 5) {
 Test(exit, of_a_driver_that_broke_a_rule_is_1, .exit_code = 1) {
     char message[200];
     cr_redirect_stderr();
-    cr_assert_eq(hosted_disk_attach(0, "/proc/self/exe", message, sizeof(message)), 0);
+    cr_assert_eq(hosted_disk_attach(0, "/proc/self/exe", false, message, sizeof(message)), 0);
     platform_virtio_write(0, 0x004, 4, 2); /* Version is read-only */
     platform_exit(0);
 }

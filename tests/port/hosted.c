@@ -505,11 +505,11 @@ TEST_CASE(hosted, configuration_out_of_range_is_refused) {
 
 static int parse(struct hosted_config *config, char *message, const char *line) {
     static char words[256], arguments[64];
-    char *argv[16] = {"hosted"};
+    char *argv[24] = {"hosted"};
     int argc = 1;
     bool help;
     snprintf(words, sizeof(words), "%s", line);
-    for (char *word = strtok(words, " "); word != NULL && argc < 16; word = strtok(NULL, " "))
+    for (char *word = strtok(words, " "); word != NULL && argc < 24; word = strtok(NULL, " "))
         argv[argc++] = word;
     *config = *hosted_configuration();
     int error =
@@ -517,11 +517,26 @@ static int parse(struct hosted_config *config, char *message, const char *line) 
     return error != 0 ? error : help;
 }
 
+TEST_CASE(hosted, eight_disks_are_taken_in_their_order) {
+    struct hosted_config config;
+    char message[MESSAGE_BYTES];
+    const char *words = "--disk 0 --disk=1 --disk 2 --disk 3 --disk 4 --disk 5 --disk 6 --disk 7";
+    char nine[100];
+    CHECK_EQ(parse(&config, message, words), 0);
+    CHECK_EQ(config.disk_count, HOSTED_MMIO_SLOTS);
+    for (uint32_t i = 0; i < HOSTED_MMIO_SLOTS; i++)
+        CHECK_EQ(config.disk_paths[i][0], '0' + i);
+    snprintf(nine, sizeof(nine), "%s --disk 8", words);
+    CHECK_EQ(parse(&config, message, nine), -ASH_EINVAL);
+    CHECK_STR_EQ(message, "--disk 8: one too many: the machine has room for 8");
+}
+
 TEST_CASE(hosted, options_are_understood) {
     struct hosted_config config;
     char message[MESSAGE_BYTES];
     CHECK_EQ(parse(&config, message, "--disk a.tar --mem=64M --smp 2 --seed 0x10 test slab"), 0);
-    CHECK_STR_EQ(config.disk_path, "a.tar");
+    CHECK_EQ(config.disk_count, 1);
+    CHECK_STR_EQ(config.disk_paths[0], "a.tar");
     CHECK_EQ(config.memory_bytes, 64 << 20);
     CHECK_EQ(config.cpus, 2);
     CHECK_EQ(config.seed, 16);

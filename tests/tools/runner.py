@@ -151,6 +151,33 @@ def _():
     tap.equal(words[words.index('-smp') + 1], '4')
 
 
+@tap.case('runner.the_first_disk_is_read_only_and_the_next_ones_are_not')
+def _():
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        for name in ('a', 'b', 'c'):
+            (box.path / name).write_bytes(bytes(512))
+        (box.path / 'c').chmod(0o400)
+        result = box.run('--disk', 'a', '--disk', 'b', '--disk', 'c')
+        words = result.stdout.decode().splitlines()
+        path = os.path.realpath(box.path)
+        last = 'off' if os.access(box.path / 'c', os.W_OK) else 'on'
+    access = {'a': 'on', 'b': 'off', 'c': last}
+    tap.equal([words[at + 1] for at, word in enumerate(words) if word == '-drive'],
+              [f'if=none,id=disk{number},format=raw,readonly={access[name]},file={path}/{name}'
+               for number, name in enumerate(access)])
+    tap.equal([words[at + 1] for at, word in enumerate(words) if word == '-device'],
+              [f'virtio-blk-device,drive=disk{number}' for number in range(3)])
+
+
+@tap.case('runner.a_ninth_disk_is_refused')
+def _():
+    with Sandbox(ECHO) as box:
+        (box.path / 'a').write_bytes(bytes(512))
+        result = box.run(*['--disk', 'a'] * 9)
+    tap.equal(result.returncode, 2, 'status')
+    tap.contains(result.stderr, b'one too many')
+
+
 @tap.case('runner.words_after_two_dashes_go_to_qemu')
 def _():
     with Sandbox(SHOW_ARGUMENTS) as box:

@@ -74,6 +74,8 @@ def _():
     for command in ('boot', 'hosted'):
         check_refused(1, 'absent.tar: no such file', command, '--disk', 'absent.tar')
         check_refused(1, 'bin: is a directory', command, '--disk', 'bin')
+        check_refused(1, 'absent.raw: no such file', command, '--disk', sys.executable,
+                      '--disk', 'absent.raw')
 
 
 @tap.case('script.help_knows_every_command')

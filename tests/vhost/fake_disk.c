@@ -212,7 +212,7 @@ static bool open_disk(void) {
         config.features_with |= FAKE_VIRTIO_F_RING_PACKED;
     if (options.writable)
         config.features_with |= FAKE_VIRTIO_BLK_F_DISCARD | FAKE_VIRTIO_BLK_F_WRITE_ZEROES;
-    int error = fake_virtio_blk_file_open(&file, options.file_path, &config.backing);
+    int error = fake_virtio_blk_file_open(&file, options.file_path, false, &config.backing);
     if (error == 0 && options.writable)
         error = read_copy(&config.backing);
     if (error != 0) {
