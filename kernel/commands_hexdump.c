@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_hexdump.c: hexdump, byte for byte what util-linux's `hexdump -C` prints. */
+#include "kernel.h"
+#include "numbers.h"
+#include "shell_disks.h"
 #include "shell_files.h"
 
 #include <inttypes.h>
@@ -92,42 +95,17 @@ static void dump_take(void *context, const uint8_t *bytes, size_t len) {
     }
 }
 
-/* Decimal, 0x... or 0..., then b (512), k, m or g. */
-static bool parse_number(const char *text, uint64_t *value) {
-    uint64_t base = 10, number = 0;
-    const char *digit = text;
-    if (digit[0] == '0' && (digit[1] == 'x' || digit[1] == 'X')) {
-        base = 16;
-        digit += 2;
-    } else if (digit[0] == '0') {
-        base = 8;
-    }
-    const char *first = digit;
-    for (;; digit++) {
-        uint64_t d = *digit >= '0' && *digit <= '9'                 ? (uint64_t)(*digit - '0')
-                     : base == 16 && *digit >= 'a' && *digit <= 'f' ? (uint64_t)(*digit - 'a' + 10)
-                     : base == 16 && *digit >= 'A' && *digit <= 'F' ? (uint64_t)(*digit - 'A' + 10)
-                                                                    : 16;
-        if (d >= base)
-            break;
-        if (number > (UINT64_MAX - d) / base)
-            return false;
-        number = number * base + d;
-    }
-    const char *letters = "bkmg", *letter = *digit == '\0' ? NULL : strchr(letters, *digit);
-    uint32_t shift = letter == NULL      ? 0u
-                     : letter == letters ? 9u
-                                         : 10u * (uint32_t)(letter - letters);
-    if (digit == first || digit[letter != NULL] != '\0' || number > UINT64_MAX >> shift)
-        return false;
-    *value = number << shift;
-    return true;
-}
+enum { NO_DISK = DISKS_MAX };
 
 struct hexdump_options {
-    uint64_t skip, max;
+    uint64_t skip, max, disk; /* disk: NO_DISK for a file */
     bool verbose;
 };
+
+static int wrong(struct shell *shell, const char *why) {
+    shell_usage(shell, "hexdump", why);
+    return 0;
+}
 
 /* Returns the index of the first operand; 0: a message was printed. */
 static int parse_options(struct shell *shell, int argc, char **argv,
@@ -141,17 +119,35 @@ static int parse_options(struct shell *shell, int argc, char **argv,
             continue;
         }
         const char *value = option[2] != '\0' ? option + 2 : at < argc ? argv[at++] : "";
-        uint64_t *number = letter == 'n' ? &options->max : &options->skip;
-        if (letter != 'n' && letter != 's') {
-            shell_usage(shell, "hexdump", "unknown option");
-            return 0;
+        if (letter == 'd') {
+            if (!number_parse_within(value, 0, DISKS_MAX - 1, &options->disk))
+                return wrong(shell, "-d takes the number of a disk, such as 0; `blk` lists them");
+            continue;
         }
-        if (!parse_number(value, number)) {
-            shell_usage(shell, "hexdump", "-n and -s take a number, such as 64, 0x40 or 4k");
-            return 0;
-        }
+        if (letter != 'n' && letter != 's')
+            return wrong(shell, "unknown option");
+        if (!number_parse(value, letter == 'n' ? &options->max : &options->skip))
+            return wrong(shell, "-n and -s take a number, such as 64, 0x40 or 4k");
     }
     return at;
+}
+
+static void begin(struct dump *dump, struct shell *shell, const struct hexdump_options *options,
+                  uint64_t offset) {
+    memset(dump, 0, sizeof(*dump));
+    dump->shell = shell;
+    dump->verbose = options->verbose;
+    dump->offset = offset;
+}
+
+/* The end's offset, but nothing for nothing: that is what hexdump does. */
+static int end(struct dump *dump, int status, bool has_end, uint64_t end_offset) {
+    if (status == 0 && dump->row_len != 0)
+        end_row(dump);
+    flush(dump);
+    if (status == 0 && has_end)
+        shell_print(dump->shell, "%08" PRIx64 "\n", end_offset);
+    return status;
 }
 
 static int hexdump_file(struct shell *shell, const char *path,
@@ -163,31 +159,51 @@ static int hexdump_file(struct shell *shell, const char *path,
         return 1;
     range.start = ash_min_u64(options->skip, info.size_bytes);
     range.end = range.start + ash_min_u64(options->max, info.size_bytes - range.start);
-    memset(&dump, 0, sizeof(dump));
-    dump.shell = shell;
-    dump.verbose = options->verbose;
-    dump.offset = range.start;
+    begin(&dump, shell, options, range.start);
     int status = shell_file_each(shell, "hexdump", path, &range, dump_take, &dump);
-    if (status == 0 && dump.row_len != 0)
-        end_row(&dump);
-    flush(&dump);
-    /* The end's offset, but nothing for nothing: that is what hexdump does. */
-    if (status == 0 && options->max != 0 && info.size_bytes != 0)
-        shell_print(shell, "%08" PRIx64 "\n", range.end);
-    return status;
+    return end(&dump, status, options->max != 0 && info.size_bytes != 0, range.end);
+}
+
+static int disk_each(struct shell *shell, struct disk *disk, uint64_t offset, uint64_t end_offset,
+                     struct dump *dump) {
+    while (offset < end_offset) {
+        size_t part = (size_t)ash_min_u64(shell->chunk_bytes, end_offset - offset);
+        int error = disk_read(disk, offset, shell->chunk, part);
+        if (error != 0)
+            return shell_error(shell, "hexdump", NULL, disk_explain(disk, error));
+        dump_take(dump, shell->chunk, part);
+        offset += part;
+        if (shell_interrupted(shell))
+            return SHELL_STATUS_STOPPED;
+    }
+    return 0;
+}
+
+static int hexdump_disk(struct shell *shell, const struct hexdump_options *options) {
+    struct dump dump;
+    struct disk *disk = shell_disk(shell, "hexdump", options->disk);
+    if (disk == NULL)
+        return 1;
+    uint64_t start = ash_min_u64(options->skip, disk->size_bytes);
+    uint64_t end_offset = start + ash_min_u64(options->max, disk->size_bytes - start);
+    begin(&dump, shell, options, start);
+    int status = disk_each(shell, disk, start, end_offset, &dump);
+    return end(&dump, status, options->max != 0 && disk->size_bytes != 0, end_offset);
 }
 
 SHELL_COMMAND(
-    hexdump, "[-C] [-v] [-n LEN] [-s SKIP] FILE",
-    "Prints a file's bytes in hexadecimal and as characters.\n"
+    hexdump, "[-C] [-v] [-n LEN] [-s SKIP] FILE|-d DISK",
+    "Prints a file's bytes, or a disk's, in hexadecimal and as characters.\n"
     "It is what the host's `hexdump -C` prints: repeated rows become one `*` (-v: they do not).\n"
-    "LEN and SKIP are numbers of bytes: 64, 0x40, 4k, 1m, 2b (of 512).") {
-    struct hexdump_options options = {.skip = 0, .max = UINT64_MAX, .verbose = false};
+    "LEN and SKIP are numbers of bytes: 64, 0x40, 4k, 1m, 2b (of 512). `blk` lists the disks.") {
+    struct hexdump_options options = {.max = UINT64_MAX, .disk = NO_DISK};
     int first = parse_options(shell, argc, argv, &options);
     if (first == 0)
         return SHELL_STATUS_USAGE;
-    if (argc - first != 1)
-        return shell_usage(shell, "hexdump", "give one file");
+    if (argc - first != (options.disk == NO_DISK))
+        return shell_usage(shell, "hexdump", "give one file, or the number of a disk with -d");
+    if (options.disk != NO_DISK)
+        return hexdump_disk(shell, &options);
     if (!shell_has_files(shell, "hexdump"))
         return 1;
     return hexdump_file(shell, argv[first], &options);

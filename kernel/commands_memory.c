@@ -55,8 +55,8 @@ SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant do
     struct kernel *kernel = shell->kernel;
     broken += print_check(shell, "buddy", ash_buddy_check(&kernel->memory.buddy));
     broken += print_check(shell, "heap", memory_caches_check(&kernel->memory));
-    if (kernel->disk != NULL)
-        broken += print_check(shell, "virtq", disk_check(kernel->disk));
+    for (uint32_t i = 0; i < kernel->disk_count; i++)
+        broken += print_check(shell, "virtq", disk_check(kernel->disks[i]));
     if (shell->fs != NULL)
         broken += print_check(shell, "tarfs", shell->fs->check(shell->fs));
     return broken != 0;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * disk.h: bytes of a virtio block device: any offset, any length, many requests in flight, each
- * with an end in time.
+ * disk.h: bytes of a virtio block device: any offset, any length, read and written, many requests
+ * in flight, each with an end in time.
  *
  * Rules
- *  - One caller at a time; it waits (kernel_wait) until all of its bytes are there.
- *  - Whole sectors go straight into memory that was lent for good (disk_lend); a sector of which
- *    only a part is wanted, and any other buffer, through a bounce buffer of the disk's own.
- *  - After DISK_TIMEOUT_NS without a completion the device is reset: the read fails with
- *    -ASH_ETIMEDOUT, the next one finds a working queue.
- *  - A device that does not even finish its reset is given up: nothing is read from it again. It
- *    may still write, for ever: to the rings, the bounce buffer and lent memory, none of which is
- *    given back, and never to a caller's own buffer.
+ *  - One caller at a time; it waits (kernel_wait) until all of its bytes are where they belong.
+ *  - Whole blocks go straight from and to memory that was lent for good (disk_lend). All else
+ *    passes through the disk's own pool of page-sized buffers, and a block of which only a part is
+ *    written is read first.
+ *  - What was written is safe after disk_flush.
+ *  - A device that is silent for DISK_TIMEOUT_NS, or asks for a reset, is reset and given all
+ *    requests again, once a call; the second time they fail: -ASH_ETIMEDOUT, -ASH_EIO. One that
+ *    breaks its protocol is reset, and the call fails. The next call finds a working queue.
+ *  - A device that does not even finish its reset is given up: nothing is asked of it again. It may
+ *    still write, for ever: to the rings, to buffers of the pool and to lent memory, none of which
+ *    is given back, and never to a caller's own buffer.
  */
 #ifndef KERNEL_DISK_H
 #define KERNEL_DISK_H
@@ -22,33 +25,62 @@
 #include "file_system.h"
 #include "memory.h"
 
-#define DISK_TIMEOUT_NS UINT64_C(10000000000)
+#define DISK_TIMEOUT_NS UINT64_C(5000000000)
+#define DISK_WATCH_NS   UINT64_C(250000000) /* a device that is silent is looked at so often */
 
 enum {
+    DISKS_MAX = 8,
     DISK_IN_FLIGHT_MAX = 32,
-    DISK_REQUEST_BYTES = 32768, /* a longer read is cut into requests of this size */
-    DISK_BOUNCE_ORDER = 3,      /* one bounce buffer of DISK_REQUEST_BYTES */
+    DISK_REQUEST_BYTES = 32768, /* what is longer is cut into requests of this size */
+    DISK_REQUEST_PAGES = DISK_REQUEST_BYTES / ASH_PAGE_SIZE,
+    DISK_POOL_PAGES = 64,
+    DISK_LENT_MAX = 4,
 };
 
+/* A request through buffers of the pool. */
+struct disk_bounce {
+    struct ash_dma_buffer *buffers[DISK_REQUEST_PAGES];
+    uint32_t count; /* 0: not in use */
+    bool stays;     /* after its completion too: somebody waits for the contents */
+    uint8_t *to;    /* of a read: where `len` bytes from `skip` on are copied to, or NULL */
+    size_t skip, len;
+};
+
+/* Fields to be read by everybody up to timeouts; the rest is private. */
 struct disk {
     struct ash_virtio_mmio mmio;
     struct ash_virtio_blk blk;
     struct ash_virtio_blk_queue *queue;
     struct kernel_memory *memory;
-    uint32_t slot;
+    uint32_t slot, number;
     uint64_t size_bytes;
-    void *storage, *rings; /* the driver's: its own, and what it shares with the device */
-    uint32_t storage_order, rings_order;
-    uint8_t *bounce;
     bool dead;
-    void *lent;
-    size_t lent_bytes;
-    uint64_t direct_bytes, bounced_bytes, timeouts;
+    enum ash_virtio_blk_policy policy; /* set by disk_set_policy */
+    uint32_t policy_amount;
+    uint64_t straight_bytes, bounced_bytes; /* asked for, by disk_read and disk_write */
+    uint64_t timeouts;
 
-    /* of the read in progress */
+    uint32_t request_bytes; /* of one request, at most */
+    struct {
+        void *pages;
+        uint32_t order;
+    } storage, rings, buffers; /* the driver's own; what it shares with the device; the pool */
+    void *pool_storage;
+    struct ash_dma_pool pool;
+    struct disk_bounce bounces[DISK_IN_FLIGHT_MAX];
+    struct {
+        void *memory;
+        size_t size_bytes;
+    } lent[DISK_LENT_MAX];
+
+    /* of the call in progress, and of the last one that failed */
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
     int done_count;
+    bool was_resubmitted;
+    char reason[96];
 };
+
+/* Start */
 
 /*
  * Takes over the device behind regs, which must be a block device. On failure *reason says why.
@@ -58,25 +90,62 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
               const char **reason) ASH_MUST_CHECK;
 
 /*
- * Lends memory of the buddy, which the device can reach: reads of whole sectors into it make no
- * copy and keep many requests in flight. One piece; it must never be freed, and after a read into
- * it has failed its bytes may change at any time.
+ * Lends memory of the buddy, which the device can reach: whole blocks go there and come from there
+ * without a copy. One piece; it must never be freed, and after a read into it has failed its bytes
+ * may change at any time. Of more than DISK_LENT_MAX pieces the last are not taken.
  */
 void disk_lend(struct disk *disk, void *memory, size_t size_bytes);
+
+/* How completions are waited for from now on. -ASH_EINVAL: no such policy. */
+int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy,
+                    uint32_t amount) ASH_MUST_CHECK;
 
 /* The device's interrupt handler; the context is the disk. */
 void disk_interrupt(void *context);
 
-/*
- * Reads [offset, offset + len). -ASH_ERANGE: past the end; -ASH_EIO: the device says so, or broke
- * its protocol; -ASH_ETIMEDOUT. On an error the buffer's contents are undefined.
- */
+/* Bytes. Of all four: -ASH_ERANGE: past the end; -ASH_EIO: the device says so, or broke its
+ * protocol; -ASH_ETIMEDOUT; disk_explain has a sentence. */
+
+/* Reads [offset, offset + len). On an error the buffer's contents are undefined. */
 int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) ASH_MUST_CHECK;
+
+/* Writes them. -ASH_EROFS. On an error any of the bytes may have been written. */
+int disk_write(struct disk *disk, uint64_t offset, const void *buffer, size_t len) ASH_MUST_CHECK;
+
+/* One of the two, of whole blocks, scattered over lent memory: no copy, and as few requests as the
+ * device allows. -ASH_EINVAL: no whole blocks, or a piece that was not lent. */
+struct disk_piece {
+    void *memory;
+    size_t len_bytes;
+};
+int disk_transfer(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
+                  const struct disk_piece *pieces, uint32_t count) ASH_MUST_CHECK;
+
+/* After it, all that was written is safe. */
+int disk_flush(struct disk *disk) ASH_MUST_CHECK;
+
+/* The whole blocks within [offset, offset + len) need not be kept. -ASH_ENOTSUP, -ASH_EROFS. */
+int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) ASH_MUST_CHECK;
+
+/* The device's name for itself, terminated; "" where it has none. */
+void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]);
 
 /* The disk as the bytes below a file system. */
 struct byte_source disk_source(struct disk *disk);
 
-/* The first broken invariant of the driver, or NULL. */
+/* Failures */
+
+/* What `error`, the result of the last call, means here: part of a sentence. */
+const char *disk_explain(const struct disk *disk, int error);
+
+/*
+ * For who drives the queue itself, as the benchmark does: resets a device whose queue is broken
+ * (-ASH_EIO) or late (-ASH_ETIMEDOUT, by ash_virtio_blk_watch). 0: all requests are with it again;
+ * else the error, and they come out of reap as failed, unless the disk is dead.
+ */
+int disk_recover(struct disk *disk, int error, bool may_resubmit) ASH_MUST_CHECK;
+
+/* The first broken invariant of the driver or the pool, or NULL. */
 const char *disk_check(const struct disk *disk);
 
 #endif

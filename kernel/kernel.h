@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kernel.h: what is built out of the parts: memory, a disk, files, a shell. Runs unchanged on every
+ * kernel.h: what is built out of the parts: memory, disks, files, a shell. Runs unchanged on every
  * platform that has platform.h.
  */
 #ifndef KERNEL_KERNEL_H
@@ -12,10 +12,12 @@
 
 struct kernel {
     struct kernel_memory memory;
-    struct disk *disk;       /* NULL: none that can be read */
-    const char *disk_reason; /* then: why, a sentence */
+    struct disk *disks[DISKS_MAX]; /* in the order in which the machine was given them */
+    uint32_t disk_count;
+    const char *disk_reason; /* of none: why, a sentence */
     struct memory_cache file_nodes;
-    struct tarfs *files; /* NULL: nothing is mounted */
+    struct tarfs *files;   /* NULL: nothing is mounted */
+    struct disk *files_on; /* the disk that it is on */
     const char *files_reason;
 };
 

@@ -39,7 +39,7 @@ static bool start_memory(const struct memory_profile *profile) {
     return false;
 }
 
-/* Disk */
+/* Disks */
 
 static uint32_t slot_read(void *context, uint32_t offset, uint32_t width_bytes) {
     return platform_virtio_read((uint32_t)(uintptr_t)context, offset, width_bytes);
@@ -66,54 +66,72 @@ static bool start_disk(struct disk *disk, uint32_t slot) {
     bool is_empty = error == -ASH_ENXIO && device_id == 0;
     bool is_other = device_id != 0 && device_id != ASH_VIRTIO_ID_BLOCK;
     if (!is_empty && !is_other) {
-        kernel_print("ashlar: virtio slot %" PRIu32 ": %s (%s)\n", slot, reason,
+        kernel_print("ashlar: virtio slot %" PRIu32 ": %s (%s); it is left alone\n", slot, reason,
                      ash_strerror(error));
         kernel.disk_reason = "there is a virtio device, but no disk that works";
     }
     return false;
 }
 
-/* Files will pass through the shell's chunk, which stays: the disk reads straight into it. */
-static void find_disk(const struct shell *shell) {
-    struct disk *disk = ash_kzalloc(&kernel.memory.heap, sizeof(*disk));
-    uint32_t slots = platform_virtio_slots();
+/*
+ * All of them. QEMU fills its windows from the highest address down, and so does the hosted
+ * machine: the disk that was named first is number 0. Files will pass through the shell's chunk,
+ * which stays: the disks read straight into it.
+ */
+static void find_disks(const struct shell *shell) {
     kernel.disk_reason = "there is no disk; start with --disk FILE.tar";
-    if (disk == NULL) {
-        kernel.disk_reason = "there is no memory for the disk's driver";
-        return;
+    for (uint32_t slot = platform_virtio_slots(); slot-- != 0 && kernel.disk_count < DISKS_MAX;) {
+        struct disk *disk = ash_kzalloc(&kernel.memory.heap, sizeof(*disk));
+        if (disk == NULL) {
+            kernel.disk_reason = "there is no memory for the disk's driver";
+            return;
+        }
+        if (!start_disk(disk, slot)) {
+            ash_kfree(&kernel.memory.heap, disk);
+            continue;
+        }
+        disk->number = kernel.disk_count;
+        disk_lend(disk, shell->chunk, shell->chunk_bytes);
+        kernel.disks[kernel.disk_count++] = disk;
     }
-    for (uint32_t slot = 0; slot < slots && kernel.disk == NULL; slot++) {
-        if (start_disk(disk, slot))
-            kernel.disk = disk;
-    }
-    if (kernel.disk != NULL)
-        disk_lend(kernel.disk, shell->chunk, shell->chunk_bytes);
 }
 
 /* Files */
 
 static void report_mount(void *context, const char *message) {
-    (void)context;
-    kernel_print("ashlar: disk: %s\n", message);
+    const struct disk *disk = context;
+    if (kernel.disk_count == 1)
+        kernel_print("ashlar: disk: %s\n", message);
+    else
+        kernel_print("ashlar: disk %" PRIu32 ": %s\n", disk->number, message);
 }
 
+/* False: this disk has no archive. */
+static bool mount_disk(struct tarfs *files, struct disk *disk) {
+    struct byte_source source = disk_source(disk);
+    int error = tarfs_mount(files, &source, &kernel.memory.allocator, &kernel.file_nodes.allocator,
+                            report_mount, disk);
+    if (error == 0) {
+        kernel.files = files;
+        kernel.files_on = disk;
+    } else if (error != -ASH_EBADMSG) {
+        kernel.files_reason = "the disk's archive could not be read";
+    }
+    return error == 0;
+}
+
+/* The archive is on the first disk that holds one. */
 static void mount_files(void) {
     struct tarfs *files = ash_kmalloc(&kernel.memory.heap, sizeof(*files));
     int error =
         memory_cache_init(&kernel.file_nodes, &kernel.memory, "file-node", TARFS_NODE_BYTES);
-    kernel.files_reason = kernel.disk_reason;
-    if (files == NULL || error != 0)
+    kernel.files_reason =
+        kernel.disk_count == 0 ? kernel.disk_reason : "the disk holds no tar archive";
+    if (files == NULL || error != 0) {
         kernel.files_reason = "there is no memory for a file system";
-    if (kernel.disk == NULL || files == NULL || error != 0)
         return;
-    struct byte_source source = disk_source(kernel.disk);
-    error = tarfs_mount(files, &source, &kernel.memory.allocator, &kernel.file_nodes.allocator,
-                        report_mount, NULL);
-    if (error == 0)
-        kernel.files = files;
-    else
-        kernel.files_reason = error == -ASH_EBADMSG ? "the disk holds no tar archive"
-                                                    : "the disk's archive could not be read";
+    }
+    for (uint32_t i = 0; i < kernel.disk_count && !mount_disk(files, kernel.disks[i]); i++) {}
 }
 
 /* Shell */
@@ -242,7 +260,7 @@ int kernel_main(void) {
     struct shell *shell = make_shell();
     if (shell == NULL)
         return 1;
-    find_disk(shell);
+    find_disks(shell);
     mount_files();
     return run_shell(shell);
 }

@@ -19,6 +19,13 @@ static void bench_write(void *context, uint32_t offset, uint32_t width_bytes, ui
         mini_device_use(&bench->device, 7, 0);
         return;
     }
+    if (bench->sleeps != 0) {
+        bench->sleeps--;
+        bench->device.status |= 0x40; /* DEVICE_NEEDS_RESET, 2.1.2 */
+        mini_device_interrupt(&bench->device, 2);
+        disk_interrupt(&bench->disk);
+        return;
+    }
     while (mini_device_fetch(&bench->device)) {}
     if (bench->fetches)
         return;
@@ -40,6 +47,10 @@ struct disk_bench *disk_bench_new(void) {
     return bench;
 }
 
+void disk_bench_add_image(struct disk_bench *bench) {
+    bench->device.image = test_alloc(BENCH_SECTORS * 512, 16);
+}
+
 int disk_bench_init(struct disk_bench *bench) {
     const struct ash_virtio_regs regs = {bench_read, bench_write, bench};
     return disk_init(&bench->disk, &regs, bench->memory, &bench->reason);
@@ -55,7 +66,9 @@ void disk_bench_check(struct disk_bench *bench, uint64_t offset, uint8_t *buffer
     memset(buffer, 0xee, len + 1);
     CHECK_EQ(disk_read(&bench->disk, offset, buffer, len), 0);
     for (size_t i = 0; i < len; i++) {
-        if (buffer[i] != mini_device_byte(offset + i))
+        uint8_t expected = bench->device.image != NULL ? bench->device.image[offset + i]
+                                                       : mini_device_byte(offset + i);
+        if (buffer[i] != expected)
             test_fail(__FILE__, __LINE__, "byte %zu of %zu at %llu is 0x%02x", i, len,
                       (unsigned long long)offset, buffer[i]);
     }

@@ -19,13 +19,17 @@ struct disk_bench {
     bool fetches;        /* or fetches what there is, and nothing else */
     uint32_t most_held;  /* requests that it had at once */
     uint32_t wrong_used; /* so many notifications are answered by a used entry for nothing, */
-    uint32_t wrong_last; /* or have one behind what they should */
+    uint32_t wrong_last; /* or have one behind what they should, */
+    uint32_t sleeps;     /* or are answered by NEEDS_RESET with its interrupt */
 };
 
 /* The device is there; disk_bench_start takes it over, and fails the case if that fails. */
 struct disk_bench *disk_bench_new(void);
 int disk_bench_init(struct disk_bench *bench);
 void disk_bench_start(struct disk_bench *bench);
+
+/* A disk that can be written to, of zeros. Before it is taken over. */
+void disk_bench_add_image(struct disk_bench *bench);
 
 /* Reads into the buffer and compares with what the device has there. */
 void disk_bench_check(struct disk_bench *bench, uint64_t offset, uint8_t *buffer, size_t len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cases of kernel/disk.h and kernel/wait.h that let ten seconds pass: on the hosted clock only. */
+/* Cases of kernel/disk.h and kernel/wait.h that let seconds pass: on the hosted clock only. */
 #include "kernel/disk_fixture.h"
 
 #include <ashlar/error.h>
@@ -18,11 +18,53 @@ TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();
     CHECK_EQ(error, -ASH_ETIMEDOUT);
-    CHECK_EQ(now, 1000 + DISK_TIMEOUT_NS);
-    CHECK_EQ(bench->disk.timeouts, 1);
+    CHECK_EQ(now, 1000 + 2 * DISK_TIMEOUT_NS); /* it was asked twice */
+    CHECK_EQ(bench->disk.timeouts, 2);
     CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
+    CHECK_STR_EQ(disk_explain(&bench->disk, error), "the device was silent, twice; it was reset");
     bench->silent = false;
     disk_bench_check(bench, 0, buffer, 100000);
+}
+
+static void wake_up(void *context) {
+    struct disk_bench *bench = context;
+    bench->silent = false;
+}
+
+/* It wakes up before the second try, which is the same requests once more. */
+TEST_CASE(disk_silence, a_device_that_was_only_slow_is_reset_and_nobody_notices) {
+    struct disk_bench *bench = disk_bench_new();
+    disk_bench_start(bench);
+    uint8_t *other = test_alloc(100001, 16);
+    hosted_clock_set_manual(1000);
+    bench->silent = true;
+    int armed = hosted_timer_arm(1000 + DISK_TIMEOUT_NS / 2, wake_up, bench);
+    int error = disk_read(&bench->disk, 0, other, 100000);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    CHECK_EQ(armed, 0);
+    CHECK_EQ(error, 0);
+    CHECK_EQ(now, 1000 + DISK_TIMEOUT_NS);
+    CHECK_EQ(bench->disk.timeouts, 1);
+    disk_bench_check(bench, 0, other, 100000);
+}
+
+/* Seen within DISK_WATCH_NS, though no interrupt says so. */
+TEST_CASE(disk_silence, a_device_that_needs_a_reset_in_silence_is_found) {
+    struct disk_bench *bench = disk_bench_new();
+    disk_bench_start(bench);
+    uint8_t *other = test_alloc(1024, 16);
+    hosted_clock_set_manual(1000);
+    bench->silent = true;
+    bench->device.status |= 0x40; /* DEVICE_NEEDS_RESET */
+    int armed = hosted_timer_arm(2000, wake_up, bench);
+    int error = disk_read(&bench->disk, 0, other, 1000);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    CHECK_EQ(armed, 0);
+    CHECK_EQ(error, 0);
+    CHECK_EQ(now, 1000 + DISK_WATCH_NS);
+    CHECK_EQ(bench->disk.timeouts, 0);
 }
 
 /* One completion each microsecond, the first with an error. */

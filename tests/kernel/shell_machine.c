@@ -155,11 +155,180 @@ TEST_CASE(shell_machine, blk_shows_the_disk) {
     CHECK_STR_EQ(script->output, "blk: nobody put one in\n");
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
-    kernel->disk = &bench->disk;
+    kernel->disks[kernel->disk_count++] = &bench->disk;
     CHECK_EQ(script_run(script, "blk\ncheck\n"), 0);
     check_contains(script->output, "4194304 bytes, blocks of 512");
     check_contains(script->output, "archive    none: nothing is mounted\n");
     check_contains(script->output, "virtq    ok\n");
+}
+
+/* Two disks: the first with what mini_device_byte says, the second of zeros. */
+static struct script *machine_with_disks(struct disk_bench **second) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct disk_bench *bench = disk_bench_new();
+        if (i == 1)
+            disk_bench_add_image(bench);
+        disk_bench_start(bench);
+        bench->disk.number = i;
+        kernel->disks[kernel->disk_count++] = &bench->disk;
+        *second = bench;
+    }
+    return script;
+}
+
+static void check_says(struct script *script, const char *line, int status, const char *part) {
+    int got = script_run(script, line);
+    if (got != status)
+        test_fail(__FILE__, __LINE__, "%s: status %d: %s", line, got, script->output);
+    check_contains(script->output, part);
+}
+
+TEST_CASE(shell_machine, blk_writes_to_the_second_disk) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    CHECK_EQ(script_run(script, "blk write 510 hello\nhexdump -d 1 -n 0x20 -s 500\n"), 0);
+    CHECK_EQ(memcmp(second->device.image + 510, "hello", 6), 0);
+    CHECK_EQ(second->device.flushes, 1);
+    CHECK_STR_EQ(script->output, "000001f4  00 00 00 00 00 00 00 00  00 00 68 65 6c 6c 6f 00  "
+                                 "|..........hello.|\n"
+                                 "00000204  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  "
+                                 "|................|\n"
+                                 "00000214\n");
+    CHECK_EQ(script_run(script, "blk discard 512 1k\n"), 0);
+    CHECK_EQ(second->device.image[512], MINI_DISCARDED);
+    CHECK_EQ(second->device.image[511], 'e');
+}
+
+TEST_CASE(shell_machine, blk_says_what_it_does_not_take) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    check_says(script, "blk nosuch\n", 2, "there are bench, write and discard");
+    check_says(script, "blk write --disk 0 0 x\n", 1,
+               "disk 0: not written to: it is the first disk");
+    check_says(script, "blk write --disk 0 --force 0 x\n", 1,
+               "disk 0: the device reported an error");
+    check_says(script, "blk write --disk 2 0 x\n", 1, "disk 2: there is no such disk");
+    check_says(script, "blk write --disk x 0 x\n", 2, "--disk takes the number of a disk");
+    check_says(script, "blk write --now 0 x\n", 2,
+               "unknown option; there are --disk N and --force");
+    check_says(script, "blk write zero x\n", 2, "write takes an offset in bytes and a text");
+    check_says(script, "blk write 0\n", 2, "write takes an offset");
+    check_says(script, "blk write 4m x\n", 1, "disk 1: past the end of the disk");
+    check_says(script, "blk discard 0 x\n", 2, "discard takes an offset and a length");
+    check_says(script, "hexdump -d 2\n", 1, "disk 2: there is no such disk");
+    check_says(script, "hexdump -d x\n", 2, "-d takes the number of a disk");
+    check_says(script, "hexdump -d 0 file\n", 2, "give one file, or the number of a disk with -d");
+    CHECK(second->device.broken_rule == NULL);
+}
+
+TEST_CASE(shell_machine, blk_bench_says_what_it_does_not_take) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    check_says(script, "blk bench 5\n", 2, "bench takes options only");
+    check_says(script, "blk bench --fast\n", 2, "unknown option of bench");
+    check_says(script, "blk bench --depth\n", 2, "--depth takes a number");
+    check_says(script, "blk bench --depth 0\n", 2, "--depth takes a number");
+    check_says(script, "blk bench --depth 33\n", 1,
+               "disk 0: its queue takes 1 to 32 requests at once");
+    check_says(script, "blk bench --depth 1000\n", 1,
+               "disk 0: its queue takes 1 to 32 requests at once");
+    check_says(script, "blk bench --size 0\n", 2, "--size takes a number of bytes");
+    check_says(script, "blk bench --size 100\n", 1, "whole blocks of 512, up to 1048576 bytes");
+    check_says(script, "blk bench --size 2M\n", 1, "whole blocks of 512, up to 1048576 bytes");
+    check_says(script, "blk bench --segments 17\n", 1, "a request has 1 to 16 segments");
+    check_says(script, "blk bench --segments 3\n", 1, "4096 bytes are not 3 equal segments");
+    check_says(script, "blk bench --count 0\n", 2, "--count takes a number");
+    check_says(script, "blk bench --seconds 3601\n", 2, "--seconds takes a number from 1 to 3600");
+    check_says(script, "blk bench --count 1 --seconds 1\n", 2,
+               "--count and --seconds do not go together");
+    check_says(script, "blk bench --seq --rand\n", 2, "--seq and --rand do not go together");
+    check_says(script, "blk bench --policy often\n", 2, "--policy takes poll, interrupt, delayed");
+    check_says(script, "blk bench --policy poll:3\n", 2, "--policy takes poll");
+    check_says(script, "blk bench --policy delayed:0\n", 2, "--policy takes poll");
+    check_says(script, "blk bench --write --disk 0\n", 1, "disk 0: not written to");
+    check_says(script, "blk bench --disk 9\n", 2, "--disk takes the number of a disk");
+    check_says(script, "blk bench --disk 7\n", 1, "disk 7: there is no such disk");
+    CHECK(second->device.broken_rule == NULL);
+}
+
+TEST_CASE(shell_machine, blk_bench_counts_what_it_did) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    struct ash_virtio_blk_counters before, after;
+    ash_virtio_blk_get_counters(&second->disk.blk, &before);
+    CHECK_EQ(script_run(script, "blk bench --write --count 1000 --depth 7 --size 1k\n"), 0);
+    ash_virtio_blk_get_counters(&second->disk.blk, &after);
+    CHECK_EQ(after.requests[ASH_VIRTIO_BLK_WRITE] - before.requests[ASH_VIRTIO_BLK_WRITE], 1000);
+    CHECK_EQ(after.bytes - before.bytes, 1000 * 1024);
+    CHECK(memcmp(second->device.image, "ashlar blk bench", 16) == 0 ||
+          second->device.image[0] == 0);
+    check_contains(script->output, "disk 1: writes of 1024 bytes, random, nothing copied; policy ");
+    check_contains(script->output, "\n    7 ");
+    CHECK(second->device.broken_rule == NULL);
+    CHECK_EQ(script_run(script, "blk bench --count 70 --depth 4 --segments 8 --seq\n"), 0);
+    check_contains(script->output, "disk 0: reads of 4096 bytes, sequential, in 8 pieces, ");
+    CHECK_EQ(script_run(script, "blk bench --count 50 --depth 2 --result --policy hybrid:3\n"), 0);
+    check_contains(script->output, "result read 4096 2 random ");
+    CHECK_EQ(script_run(script, "blk bench --count 50 --depth 32 --policy poll --copy\n"), 0);
+    check_contains(script->output, ", copied; policy poll\n");
+    CHECK_EQ(script_run(script, "check\n"), 0);
+}
+
+TEST_CASE(shell_machine, blk_bench_writes_its_pattern_everywhere_in_order) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    CHECK_EQ(script_run(script, "blk bench --write --seq --count 1024 --depth 8\n"), 0);
+    for (uint32_t at = 0; at < BENCH_SECTORS * 512; at += 16)
+        CHECK_EQ(memcmp(second->device.image + at, "ashlar blk bench", 16), 0);
+}
+
+TEST_CASE(shell_machine, blk_bench_draws_the_curve_and_compares_copying) {
+    struct kernel *kernel;
+    struct ash_buddy_stats before, after;
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    kernel = script->shell->kernel;
+    ash_buddy_get_stats(&kernel->memory.buddy, &before);
+    check_fits(script, "blk bench --count 64 --size 512; blk; help blk\n");
+    for (uint32_t depth = 1; depth <= 32; depth *= 2) {
+        char row[16];
+        snprintf(row, sizeof(row), "\n%5u ", (unsigned)depth);
+        check_contains(script->output, row);
+    }
+    check_contains(script->output, "\ndepth 32 is ");
+    check_contains(script->output, "\na block at depth 32: ");
+    CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
+    ash_buddy_get_stats(&kernel->memory.buddy, &after);
+    CHECK_EQ(after.free_pages, before.free_pages);
+}
+
+TEST_CASE(shell_machine, blk_bench_ends_at_an_error_and_the_disk_works_on) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    second->device.status_byte = 1; /* VIRTIO_BLK_S_IOERR */
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8\n"), 1);
+    check_contains(script->output, "blk: disk 1: the device reported an error\n");
+    second->device.status_byte = 0;
+    second->wrong_used = 1;
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8\n"), 1);
+    check_contains(script->output, "blk: disk 1: the device completed ");
+    CHECK_EQ(ash_virtio_blk_in_flight(second->disk.queue), 0);
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8; check\n"), 0);
+    second->wrong_used = 1;
+    second->device.never_resets = true;
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8\n"), 1);
+    check_contains(script->output, "the device was given up: it does not finish a reset\n");
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8\n"), 1);
+}
+
+TEST_CASE(shell_machine, blk_bench_without_memory_says_so) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    while (memory_pages_alloc(second->memory, 0) != NULL) {}
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 10 --size 1M\n"), 1);
+    check_contains(script->output, "disk 1: not enough memory for so many blocks\n");
 }
 
 TEST_CASE(shell_machine, check_names_the_part_that_is_broken) {

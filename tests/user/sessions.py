@@ -12,6 +12,7 @@ import io
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -38,8 +39,9 @@ class Result:
         self.status, self.out, self.messages = done.returncode, done.stdout, done.stderr
 
 
-def start(script, disk=None, arguments='', **machine):
-    """Runs the kernel with `script` (text or bytes) as its input; machine: mem, smp, cpu, gic."""
+def start(script, disk=None, arguments='', extra=(), **machine):
+    """Runs the kernel with `script` (text or bytes) as its input; disk: a file, or a list of them;
+    extra: words for QEMU; machine: mem, smp, cpu, gic."""
     command = list(PROGRAM[:1])
     if WORLD == 'qemu':
         command += ['--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES)]
@@ -47,12 +49,12 @@ def start(script, disk=None, arguments='', **machine):
         tap.skip('a process has no such machine')
     for option, value in machine.items():
         command += [f'--{option}', str(value)]
-    if disk is not None:
-        command += ['--disk', str(disk)]
+    for one in disk if isinstance(disk, list) else [disk]:
+        command += [] if one is None else ['--disk', str(one)]
     data = script.encode() if isinstance(script, str) else script
     try:
         if WORLD == 'qemu':
-            command += ['--args', arguments] + PROGRAM[1:]
+            command += ['--args', arguments] + PROGRAM[1:] + (['--', *extra] if extra else [])
         else:
             command += arguments.split()
         done = subprocess.run(command, input=data, capture_output=True,
@@ -153,6 +155,100 @@ def _():
     for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         disk = archive('long.tar', {name: b'read\n'}, format=form)
         tap.equal(answer(f'cat {name}\npoweroff\n', disk), b'read\n')
+
+
+# Disks as such.
+
+def raw_disk(name, data):
+    path = ROOT / name
+    path.write_bytes(data)
+    return path
+
+
+@tap.case('session.disks_are_counted_in_the_order_in_which_they_were_named')
+def _():
+    sizes = [4096, 8192, 12288]
+    disks = [raw_disk(f'raw{at}', bytes([at]) * size) for at, size in enumerate(sizes)]
+    out = answer('blk\npoweroff\n', [DISK, *disks]).decode()
+    for number, size in enumerate([DISK.stat().st_size, *sizes]):
+        tap.equal(len(re.findall(rf'^disk {number} .*, {size} bytes, ', out, re.MULTILINE)), 1,
+                  f'disk {number} of {size} bytes in {out}')
+    tap.contains(out, 'archive    on disk 0: ')
+    tap.equal(len(re.findall(', read-only', out)), 1, 'disks that are read-only')
+
+
+@tap.case('session.the_archive_is_found_on_a_later_disk')
+def _():
+    out = answer('cat one\nblk\npoweroff\n', [raw_disk('junk', some_bytes(9000)), DISK])
+    tap.contains(out, b'\nx')
+    tap.contains(out, b'archive    on disk 1: ')
+
+
+@tap.case('session.the_second_disk_is_written_to_and_read_back')
+def _():
+    before = some_bytes(40000 // BLOCK * BLOCK, 5)
+    disk = raw_disk('writable', before)
+    out = answer('blk write 1000 "written by hand"\nblk write 4090 "across two pages"\n'
+                 'hexdump -d 1 -s 1000 -n 15\npoweroff\n', [DISK, disk])
+    tap.contains(out, b'|written by hand|')
+    expected = bytearray(before)
+    expected[1000:1015] = b'written by hand'
+    expected[4090:4106] = b'across two pages'
+    tap.equal(disk.read_bytes() == bytes(expected), True, 'the file has just what was written')
+
+
+@tap.case('session.hexdump_of_a_disk_says_what_this_machine_says')
+def _():
+    FILES['disk'] = DISK.read_bytes()
+    expected = host_answer(['hexdump', '-C', '-s', '1000', '-n', '9000'], 'disk')
+    del FILES['disk']
+    tap.equal(answer('hexdump -d 0 -s 1000 -n 9000\npoweroff\n'), expected)
+
+
+@tap.case('session.blk_bench_measures_with_every_policy')
+def _():
+    disk = raw_disk('bench', bytes(1 << 20))
+    policies = ['poll', 'interrupt', 'delayed', 'delayed:4', 'hybrid', 'hybrid:10']
+    script = ''.join(f'blk bench --disk 1 --depth {depth} --count 300 --policy {policy}\n'
+                     for policy in policies for depth in (1, 32))
+    out = answer(script + 'blk bench --count 100 --size 16K --segments 4\ncheck\npoweroff\n',
+                 [DISK, disk]).decode()
+    rows = re.findall(r'^ +(\d+) +\d+\.\d +\d+ +\d+\.\d ', out, re.MULTILINE)
+    tap.equal(rows, ['1', '32'] * len(policies) + ['1', '2', '4', '8', '16', '32'], 'rows')
+    for policy in policies:
+        tap.contains(out, f'; policy {policy}')
+    tap.equal(disk.read_bytes() == bytes(1 << 20), True, 'reading leaves the disk alone')
+
+
+@tap.case('session.blk_bench_writes_to_the_second_disk_only')
+def _():
+    first = DISK.read_bytes()
+    disk = raw_disk('bench', bytes(1 << 16))
+    out = answer('blk bench --write --seq --count 64 --depth 4 --result\n'
+                 'blk bench --write --disk 0 --count 10\ncat one\npoweroff\n', [DISK, disk])
+    tap.equal(re.search(rb'^result write 4096 4 sequential \d+ IOPS$', out, re.MULTILINE) is None,
+              False, 'a result')
+    tap.contains(out, b'blk: disk 0: the disk is read-only\n')
+    tap.equal(disk.read_bytes() == b'ashlar blk bench' * 4096, True, 'the pattern is on the disk')
+    tap.equal(DISK.read_bytes() == first, True, 'the first disk is as it was')
+
+
+@tap.case('session.blk_without_a_disk_says_so')
+def _():
+    out = answer('blk\nblk bench\nhexdump -d 0\npoweroff\n', None).decode()
+    for command in ('blk', 'blk', 'hexdump'):
+        tap.contains(out, f'{command}: there is no disk; start with --disk FILE.tar\n')
+
+
+@tap.case('session.a_legacy_device_is_refused_with_the_option_that_it_needs')
+def _():
+    if WORLD != 'qemu':
+        tap.skip('a process has no such device')
+    out = answer('blk\npoweroff\n', None, extra=['-global', 'virtio-mmio.force-legacy=true',
+                 '-drive', f'if=none,id=old,format=raw,readonly=on,file={DISK}',
+                 '-device', 'virtio-blk-device,drive=old']).decode()
+    tap.contains(out, 'force-legacy=false')
+    tap.contains(out, 'blk: there is a virtio device, but no disk that works\n')
 
 
 # Input and status.

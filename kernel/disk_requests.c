@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk_requests.c: requests on their way: buffers for them, waiting, and what is done when the
+ * device is silent or lies.
+ */
+#include "disk_internal.h"
+#include "wait.h"
+
+#include <ashlar/error.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Buffers */
+
+void disk_bounce_drop(struct disk *disk, struct disk_bounce *bounce) {
+    for (uint32_t i = 0; i < bounce->count; i++)
+        ash_dma_pool_free(&disk->pool, bounce->buffers[i]);
+    *bounce = (struct disk_bounce){.count = 0};
+}
+
+void disk_bounce_in(struct disk_bounce *bounce, size_t skip, const uint8_t *from, size_t len) {
+    while (len != 0) {
+        uint8_t *page = ash_dma_buffer_data(bounce->buffers[skip >> ASH_PAGE_SHIFT]);
+        size_t at = skip % ASH_PAGE_SIZE, part = (size_t)ash_min_u64(len, ASH_PAGE_SIZE - at);
+        memcpy(page + at, from, part);
+        from += part;
+        skip += part;
+        len -= part;
+    }
+}
+
+static void copy_out(const struct disk_bounce *bounce) {
+    uint8_t *to = bounce->to;
+    size_t skip = bounce->skip, len = bounce->len;
+    while (len != 0) {
+        const uint8_t *page = ash_dma_buffer_data(bounce->buffers[skip >> ASH_PAGE_SHIFT]);
+        size_t at = skip % ASH_PAGE_SIZE, part = (size_t)ash_min_u64(len, ASH_PAGE_SIZE - at);
+        memcpy(to, page + at, part);
+        to += part;
+        skip += part;
+        len -= part;
+    }
+}
+
+/* The buffers as segments; those that lie side by side are one. */
+static uint32_t segments_of(const struct disk_bounce *bounce, size_t bytes,
+                            struct ash_dma_segment segments[DISK_REQUEST_PAGES]) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < bounce->count; i++) {
+        uint32_t part = (uint32_t)ash_min_u64(bytes, ASH_PAGE_SIZE);
+        ash_paddr_t address = bounce->buffers[i]->address;
+        bytes -= part;
+        if (count != 0 && segments[count - 1].address + segments[count - 1].len_bytes == address)
+            segments[count - 1].len_bytes += part;
+        else
+            segments[count++] = (struct ash_dma_segment){address, part};
+    }
+    return count;
+}
+
+static struct disk_bounce *try_bounce(struct disk *disk, size_t bytes) {
+    struct ash_dma_segment segments[DISK_REQUEST_PAGES];
+    struct disk_bounce *bounce = disk->bounces, *end = bounce + DISK_IN_FLIGHT_MAX;
+    uint32_t pages = (uint32_t)((bytes + ASH_PAGE_SIZE - 1) >> ASH_PAGE_SHIFT);
+    while (bounce < end && bounce->count != 0)
+        bounce++;
+    if (bounce == end || ash_dma_pool_free_count(&disk->pool) < pages)
+        return NULL;
+    while (bounce->count < pages)
+        bounce->buffers[bounce->count++] = ash_dma_pool_alloc(&disk->pool);
+    if (segments_of(bounce, bytes, segments) <= disk->blk.segments_max)
+        return bounce;
+    /* Without scattering it takes buffers side by side: once none is in use they are. */
+    disk_bounce_drop(disk, bounce);
+    return NULL;
+}
+
+/* Completions */
+
+/* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. */
+static void finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
+    struct disk_bounce *bounce = done->cookie;
+    if (bounce == NULL)
+        return;
+    for (uint32_t i = 0; i < bounce->count; i++)
+        ash_dma_buffer_take(bounce->buffers[i]);
+    if (done->status == 0 && bounce->to != NULL)
+        copy_out(bounce);
+    if (!bounce->stays)
+        disk_bounce_drop(disk, bounce);
+}
+
+static bool has_completions(void *context) {
+    struct disk *disk = context;
+    do
+        disk->done_count = ash_virtio_blk_reap(disk->queue, disk->done, DISK_IN_FLIGHT_MAX);
+    while (disk->done_count == 0 && !ash_virtio_blk_may_sleep(disk->queue));
+    return disk->done_count != 0;
+}
+
+int disk_recover(struct disk *disk, int error, bool may_resubmit) {
+    bool is_late = error == -ASH_ETIMEDOUT;
+    bool is_stuck = is_late || ash_virtio_status_check(&disk->mmio.transport) != 0;
+    bool again = may_resubmit && is_stuck;
+    disk->timeouts += is_late;
+    snprintf(disk->reason, sizeof(disk->reason), "%s", ash_virtio_blk_reason(&disk->blk));
+    int failed =
+        ash_virtio_blk_reset(&disk->blk, again ? ASH_VIRTIO_BLK_RESUBMIT : ASH_VIRTIO_BLK_FAIL,
+                             platform_now_ns() + DISK_TIMEOUT_NS);
+    if (failed == -ASH_ETIMEDOUT)
+        disk->dead = true;
+    return failed == 0 && again ? 0 : error;
+}
+
+static int recover(struct disk *disk, int error) {
+    bool first = !disk->was_resubmitted;
+    disk->was_resubmitted = true;
+    return disk_recover(disk, error, first);
+}
+
+/* Takes what has completed, one at least: 0, or the first error. */
+static int complete(struct disk *disk) {
+    int error = 0;
+    while (error == 0 && kernel_wait(has_completions, disk, platform_now_ns() + DISK_WATCH_NS) != 0)
+        error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
+    if (error == 0 && disk->done_count < 0)
+        error = disk->done_count;
+    if (error != 0)
+        return recover(disk, error);
+    for (int i = 0; i < disk->done_count; i++) {
+        finish(disk, &disk->done[i]);
+        error = error != 0 ? error : disk->done[i].status;
+    }
+    return error;
+}
+
+int disk_drain(struct disk *disk, int error) {
+    ash_virtio_blk_kick(disk->queue);
+    while (ash_virtio_blk_in_flight(disk->queue) != 0 && !disk->dead) {
+        int later = complete(disk);
+        error = error != 0 ? error : later;
+    }
+    return error;
+}
+
+/* Requests */
+
+int disk_submit(struct disk *disk, struct ash_virtio_blk_request *request) {
+    uint32_t token;
+    for (;;) {
+        request->deadline_ns = platform_now_ns() + DISK_TIMEOUT_NS;
+        int error = ash_virtio_blk_submit(disk->queue, request, &token);
+        if (error == -ASH_EAGAIN) {
+            ash_virtio_blk_kick(disk->queue);
+            error = complete(disk);
+        } else if (error == -ASH_EIO) {
+            error = recover(disk, error);
+        } else {
+            return error;
+        }
+        if (error != 0)
+            return error;
+    }
+}
+
+struct disk_bounce *disk_bounce_take(struct disk *disk, size_t bytes, int *error) {
+    struct disk_bounce *bounce;
+    *error = 0;
+    while (*error == 0 && (bounce = try_bounce(disk, bytes)) == NULL) {
+        ash_virtio_blk_kick(disk->queue);
+        /* Buffers of a device that was given up never come back. */
+        *error = ash_virtio_blk_in_flight(disk->queue) == 0 ? -ASH_ENOMEM : complete(disk);
+    }
+    return *error == 0 ? bounce : NULL;
+}
+
+int disk_bounce_submit(struct disk *disk, struct disk_bounce *bounce, enum ash_virtio_blk_op op,
+                       uint64_t offset, size_t bytes) {
+    struct ash_dma_segment segments[DISK_REQUEST_PAGES];
+    struct ash_virtio_blk_request request = {.op = op,
+                                             .sector = offset / ASH_VIRTIO_BLK_SECTOR_SIZE,
+                                             .segments = segments,
+                                             .segment_count = segments_of(bounce, bytes, segments),
+                                             .cookie = bounce};
+    int error = disk_submit(disk, &request);
+    for (uint32_t i = 0; error == 0 && i < bounce->count; i++)
+        ash_dma_buffer_give(bounce->buffers[i]);
+    return error;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* shell_disks.h: what the commands that use disks share. */
+#ifndef KERNEL_SHELL_DISKS_H
+#define KERNEL_SHELL_DISKS_H
+
+#include "disk.h"
+#include "shell.h"
+
+/* The disk of this number. NULL: a message was printed. */
+struct disk *shell_disk(struct shell *shell, const char *command, uint64_t number);
+
+/* May a command write to it? Only with `force` to the first one, which holds the archive, and never
+ * to one that is read-only. False: a message was printed. */
+bool shell_disk_may_write(struct shell *shell, const char *command, const struct disk *disk,
+                          bool force);
+
+/* The disk that is written to when none is named: the second one, if there is one. */
+uint64_t shell_disk_to_write(const struct shell *shell);
+
+/* "delayed:8" and its like to a policy; false: it is none. */
+bool shell_disk_policy(const char *word, enum ash_virtio_blk_policy *policy, uint32_t *amount);
+const char *shell_disk_policy_text(enum ash_virtio_blk_policy policy, uint32_t amount,
+                                   char text[24]);
+
+/* `blk bench ...`: argv[0] is the first word behind. */
+int shell_blk_bench(struct shell *shell, int argc, char **argv);
+
+#endif
