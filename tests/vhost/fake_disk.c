@@ -227,19 +227,25 @@ static bool open_disk(void) {
 
 /* The socket */
 
+/* The name appears once somebody listens: who waits for it can connect. */
+static bool publish(const char *path, const char *hidden) {
+    bool good = link(hidden, path) == 0;
+    int error = errno;
+    unlink(hidden);
+    errno = error;
+    return good;
+}
+
 static int listen_at(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = -1;
+    size_t room = sizeof(address.sun_path);
+    int len = snprintf(address.sun_path, room, "%s.%d", path, (int)getpid()), fd = -1;
     errno = ENAMETOOLONG;
-    if (strlen(path) < sizeof(address.sun_path)) {
-        memcpy(address.sun_path, path, strlen(path));
+    if (len > 0 && (size_t)len < room)
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    }
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
-        if (listen(fd, 1) == 0)
-            return fd;
-        unlink(path);
-    }
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+        listen(fd, 1) == 0 && publish(path, address.sun_path))
+        return fd;
     fprintf(stderr, "ashlar-fake-disk: %s: %s\n", path, strerror(errno));
     if (fd >= 0)
         close(fd);

@@ -13,7 +13,7 @@
 #include "vhost/mix.h"
 #include "vhost/peer.h"
 
-enum { SECTORS = 4096, TIMEOUT_MS = 2000, LIMIT_MS = 10000 };
+enum { SECTORS = 4096, TIMEOUT_MS = 10000, LIMIT_MS = 10000, SILENCE_MS = 50 };
 
 #define NULL_BYTES (UINT64_C(1) << 24)
 #define FOR_EVER   (UINT64_C(3600) * 1000000000)
@@ -200,8 +200,9 @@ TEST_CASE(foreign_disk, death_under_load_costs_nothing_where_requests_are_queued
 
 TEST_CASE(foreign_disk, frozen_device_keeps_the_buffers_until_it_lets_go) {
     struct daemon *daemon = daemon_start_null(NULL_BYTES, 0, 1);
-    struct client *client = client_start(daemon->socket, 50);
+    struct client *client = client_start(daemon->socket, TIMEOUT_MS);
     daemon_freeze(daemon);
+    client->foreign.front.config.timeout_ms = SILENCE_MS;
     for (uint32_t i = 0; i < CLIENT_JOBS; i++)
         client_read(client, i, i, 512);
     client_kick(client);
@@ -216,6 +217,7 @@ TEST_CASE(foreign_disk, frozen_device_keeps_the_buffers_until_it_lets_go) {
              ASH_VIRTIO_STATUS_ACKNOWLEDGE | ASH_VIRTIO_STATUS_NEEDS_RESET);
     CHECK_EQ(client_reset(client), -ASH_ETIMEDOUT);
     daemon_thaw(daemon);
+    client->foreign.front.config.timeout_ms = TIMEOUT_MS;
     uint64_t until = vhost_user_now_ms() + LIMIT_MS;
     int error;
     while ((error = client_reset(client)) == -ASH_ETIMEDOUT)

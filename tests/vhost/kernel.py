@@ -28,7 +28,7 @@ QEMU_RUN, KERNEL, FAKE_DISK = (os.path.abspath(path) for path in sys.argv[1:4])
 WORDS = sys.argv[4:]
 LIMIT_S = 60
 CAP_BYTES = 1 << 20
-START_S = 5
+START_S = 20
 MEM = '256M'
 
 folder = tempfile.TemporaryDirectory(prefix='ashlar-')

@@ -7,6 +7,7 @@
 
 #include "harness/tap.h"
 #include "harness/test_case.h"
+#include "vhost/served.h"
 
 enum { ARENA_BYTES = 16 << 20 };
 
@@ -27,5 +28,6 @@ int main(int argc, char **argv) {
         test_set_seed(strtoull(seed, NULL, 0));
     test_set_arena(arena, sizeof(arena));
     struct tap_totals totals = tap_run(argc > 1 ? argv[1] : "", print);
+    served_end();
     return totals.passed + totals.failed + totals.skipped == 0 ? 99 : 0;
 }

@@ -24,9 +24,9 @@ static void check_numbers(const struct client_job *job) {
     }
 }
 
-/* Reads until JOBS have come with their data; a failed one is asked for again. Returns the
- * resets. */
-static uint32_t read_all(struct client *client, uint64_t seed) {
+/* Reads until JOBS have come with their data; a failed one is asked for again. Nothing for
+ * silence_ms makes a reset. Returns the resets. */
+static uint32_t read_all(struct client *client, uint64_t seed, uint32_t silence_ms) {
     struct test_random random = test_random_from(seed);
     uint32_t resets = 0;
     uint64_t until = vhost_user_now_ms() + LIMIT_MS;
@@ -42,7 +42,7 @@ static uint32_t read_all(struct client *client, uint64_t seed) {
         client_kick(client);
         for (uint32_t i = 0; i < CLIENT_JOBS; i++)
             was_in_flight[i] = client->jobs[i].in_flight;
-        bool woken = client_sleep(client, SILENCE_MS);
+        bool woken = client_sleep(client, silence_ms);
         uint64_t before = client->done + client->failed;
         int count;
         while ((count = client_reap(client)) > 0) {}
@@ -82,7 +82,7 @@ TEST_CASE(served_disk, correct_device_at_any_pace_has_its_data_and_sees_no_rule_
         policy.seed = test_seed() + i;
         struct client *client = client_start(served_start(&policy, 1, 0), LIMIT_MS);
         CHECK_EQ(client->blk.capacity_sectors, SERVED_SECTORS);
-        CHECK_EQ(read_all(client, policy.seed), 0);
+        CHECK_EQ(read_all(client, policy.seed, LIMIT_MS), 0);
         CHECK_EQ(client->failed, 0);
         finish(client);
         CHECK_STR_EQ(served_complaint(), "");
@@ -145,7 +145,8 @@ TEST_CASE(served_disk, each_lie_ends_with_all_data_and_every_token_back_once) {
         struct fake_virtio_policy policy = {
             .seed = test_seed() + i, .faults = &lies[i / 2].fault, .fault_count = 1};
         struct client *client = client_start(served_start(&policy, 1, ring), LIMIT_MS);
-        uint32_t resets = read_all(client, policy.seed);
+        uint32_t resets =
+            read_all(client, policy.seed, lies[i / 2].wants_reset ? SILENCE_MS : LIMIT_MS);
         if ((resets != 0) != lies[i / 2].wants_reset)
             test_fail(__FILE__, __LINE__, "lie %u%s: %u resets", i / 2,
                       ring == 0 ? "" : " in a packed ring", resets);
