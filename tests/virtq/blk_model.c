@@ -18,7 +18,7 @@ enum {
     QUEUES = 2,
     IN_FLIGHT = 9,
     STEPS = 700,
-    SEEDS = 6,
+    SEEDS = 12,
 };
 
 struct job {
@@ -402,7 +402,9 @@ static void set_policy(struct model *model, uint32_t queue) {
 static void step(struct model *model) {
     uint32_t queue = (uint32_t)below(model, QUEUES);
     uint32_t pick = (uint32_t)below(model, 100);
-    if (pick < 40)
+    if (pick == 99 || (model->is_broken && chance(model, 25)))
+        reset(model, chance(model, 30) ? ASH_VIRTIO_BLK_FAIL : ASH_VIRTIO_BLK_RESUBMIT);
+    else if (pick < 40)
         for (uint64_t i = below(model, 6); i != 0; i--)
             submit(model);
     else if (pick < 55)
@@ -419,10 +421,6 @@ static void step(struct model *model) {
         move_capacity(model);
     else if (pick < 97)
         break_device(model);
-    else if (pick < 99 && model->is_broken)
-        reset(model, chance(model, 30) ? ASH_VIRTIO_BLK_FAIL : ASH_VIRTIO_BLK_RESUBMIT);
-    else if (pick == 99)
-        reset(model, chance(model, 30) ? ASH_VIRTIO_BLK_FAIL : ASH_VIRTIO_BLK_RESUBMIT);
 }
 
 static struct model *model_new(uint64_t seed) {
@@ -444,7 +442,7 @@ static struct model *model_new(uint64_t seed) {
     return model;
 }
 
-static void model_run(uint64_t seed) {
+static void model_run(uint64_t seed, uint64_t *good) {
     struct model *model = model_new(seed);
     for (uint32_t i = 0; i < STEPS; i++) {
         step(model);
@@ -460,10 +458,13 @@ static void model_run(uint64_t seed) {
     }
     CHECK_MEM_EQ(model->rig->device.image, model->disk, sizeof(model->disk));
     rig_check(model->rig);
-    CHECK(model->good > 50 && model->resets > 5 && model->refused > 10);
+    CHECK(model->resets != 0 && model->refused != 0);
+    *good += model->good;
 }
 
 TEST_CASE(virtio_blk, agrees_with_a_naive_disk_whatever_the_device_does) {
+    uint64_t good = 0;
     for (uint64_t i = 0; i < SEEDS; i++)
-        model_run(test_seed() * SEEDS + i);
+        model_run(test_seed() * SEEDS + i, &good);
+    CHECK(good > SEEDS * 50);
 }
