@@ -576,3 +576,27 @@ TEST_CASE(virtio_blk, buffer_that_comes_back_failed_is_the_cpus) {
     CHECK_EQ(rig_reap_one(rig).status, -ASH_EIO);
     CHECK_EQ(buffers[2].owner, ASH_DMA_CPU);
 }
+
+TEST_CASE(virtio_blk, buffer_of_a_slots_last_request_is_not_that_of_the_next) {
+    struct rig *rig = rig_new();
+    rig->config.in_flight_max = 1;
+    rig_must_init(rig);
+    struct ash_dma_buffer buffer;
+    uint8_t *data = test_alloc(1024, 64);
+    ash_dma_buffer_init(&buffer, data, rig_segment(data, 1).address, 512);
+    const struct ash_dma_segment two[] = {rig_segment(data, 512), rig_segment(data + 512, 512)};
+    const struct ash_virtio_blk_request with = {.buffer = &buffer};
+    for (uint32_t count = 0; count <= 2; count++) { /* a flush, in one piece, in two */
+        const struct ash_virtio_blk_request without = {.op = count == 0 ? ASH_VIRTIO_BLK_FLUSH
+                                                                        : ASH_VIRTIO_BLK_READ,
+                                                       .segments = two,
+                                                       .segment_count = count};
+        rig_submit(rig, &with);
+        CHECK_EQ(rig_finish(rig), 0);
+        ash_dma_buffer_give(&buffer); /* to some other device */
+        rig_submit(rig, &without);
+        CHECK_EQ(rig_finish(rig), 0);
+        CHECK_EQ(buffer.owner, ASH_DMA_DEVICE);
+        ash_dma_buffer_take(&buffer);
+    }
+}

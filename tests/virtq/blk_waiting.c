@@ -280,6 +280,7 @@ TEST_CASE(virtio_blk, queues_work_side_by_side) {
                 CHECK(ash_virtio_blk_may_sleep(rig->queue));
                 uint32_t before = rig->device.interrupts;
                 ash_virtio_blk_kick(rig->queue);
+                CHECK_EQ(rig->device.queues[i].notifications, round + 1);
                 mini_device_run(&rig->device);
                 CHECK(rig->device.interrupts > before); /* whichever queue it is */
                 CHECK(ash_virtio_blk_interrupt(&rig->blk));

@@ -171,6 +171,44 @@ TEST_CASE(virtio_hostile, status_bytes_without_meaning) {
     }
 }
 
+/* A status byte that was good for the slot's last request is not good for this one. */
+TEST_CASE(virtio_hostile, status_never_written_breaks_requests_of_every_kind) {
+    static const struct {
+        enum ash_virtio_blk_op op;
+        uint32_t segments;
+    } kinds[] = {{ASH_VIRTIO_BLK_READ, 1},   {ASH_VIRTIO_BLK_READ, 2},
+                 {ASH_VIRTIO_BLK_WRITE, 1},  {ASH_VIRTIO_BLK_WRITE, 2},
+                 {ASH_VIRTIO_BLK_FLUSH, 0},  {ASH_VIRTIO_BLK_DISCARD, 0},
+                 {ASH_VIRTIO_BLK_GET_ID, 1}, {ASH_VIRTIO_BLK_WRITE_ZEROES, 0}};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(kinds) * RIG_MODES; i++) {
+        uint32_t kind = i % ASH_ARRAY_LEN(kinds);
+        struct rig *rig = rig_new_as(i / ASH_ARRAY_LEN(kinds));
+        rig->config.in_flight_max = 1;
+        rig->device.capacity_sectors = 16;
+        rig_add_image(rig);
+        rig_must_init(rig);
+        uint8_t buffer[2 * BUFFER_BYTES];
+        uint32_t bytes =
+            kinds[kind].op == ASH_VIRTIO_BLK_GET_ID ? ASH_VIRTIO_BLK_ID_BYTES : BUFFER_BYTES;
+        const struct ash_dma_segment segments[] = {rig_segment(buffer, bytes),
+                                                   rig_segment(buffer + bytes, bytes)};
+        const struct ash_virtio_blk_request request = {.op = kinds[kind].op,
+                                                       .segments = segments,
+                                                       .segment_count = kinds[kind].segments,
+                                                       .sector_count = 1};
+        struct ash_virtio_blk_done done;
+        rig_submit(rig, &request);
+        CHECK_EQ(rig_finish(rig), 0);
+        rig->device.status_byte = MINI_STATUS_NONE;
+        rig_submit(rig, &request);
+        ash_virtio_blk_kick(rig->queue);
+        mini_device_run(&rig->device);
+        CHECK_EQ(ash_virtio_blk_reap(rig->queue, &done, 1), -ASH_EIO);
+        CHECK_STR_EQ(ash_virtio_blk_reason(&rig->blk),
+                     ash_virtq_fault_text(ASH_VIRTQ_FAULT_STATUS));
+    }
+}
+
 TEST_CASE(virtio_hostile, what_came_before_the_lie_is_delivered) {
     struct scene scene = scene_start();
     mini_device_complete(&scene.rig->device, 3);

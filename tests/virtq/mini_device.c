@@ -189,9 +189,10 @@ static void set_queue(struct mini_device *device, uint32_t offset, uint32_t valu
 
 static void notify(struct mini_device *device, uint32_t queue) {
     rule(device, (device->status & 4) != 0, "3.1.1: a notification before DRIVER_OK");
-    rule(device, queue < device->queue_count && device->queues[queue].ready == 1,
-         "4.2.2: a notification for a queue that is not there");
     device->notifications++;
+    if (rule(device, queue < device->queue_count && device->queues[queue].ready == 1,
+             "4.2.2: a notification for a queue that is not there"))
+        device->queues[queue].notifications++;
 }
 
 static void write_register(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {

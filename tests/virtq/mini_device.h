@@ -40,6 +40,7 @@ struct mini_queue {
     /* Split: requests taken and done. Packed: entries of the ring. */
     uint16_t avail_next, used_next;
     bool avail_lap, used_lap; /* the wrap counters, 2.8.1 */
+    uint32_t notifications;
 };
 
 /* Fetched and not completed. A packed ring's entries may be overwritten meanwhile: kept here. */
