@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The block driver against a naive disk: an array of bytes. Random requests of every kind, in order
- * or not, on a device that works, errs, lies, is late, dies, and comes back as another one. Requests
- * in flight share no sector unless they all read it, so that what each of them must find, and leave
+ * or not, on a device that works, errs, lies, is late, dies, and comes back as another. Requests in
+ * flight share no sector unless they all read it, so that what each of them must find, and leave
  * behind, is known whatever the order. A failed one has been done as a whole or not at all.
  */
 #include "virtq/rig.h"
