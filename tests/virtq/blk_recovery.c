@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cases of what happens when a device is slow, dead or changed: deadlines, resets that fail or queue
- * again, a capacity that moves. Lies of the device: hostile.c.
+ * Cases of what happens when a device is slow, dead or changed: deadlines, resets that fail or
+ * queue again, a capacity that moves. Lies of the device: hostile.c.
  */
 #include "virtq/rig.h"
 
