@@ -41,6 +41,19 @@ TEST_CASE(virtio_blk, smaller_device_queue_lowers_the_depth) {
     }
 }
 
+TEST_CASE(virtio_blk, smallest_queue_of_several_is_the_size_of_all) {
+    struct rig *rig = rig_new();
+    rig->device.features |= ASH_VIRTIO_BLK_F_MQ;
+    rig->device.queue_count = rig->config.queue_count = 3;
+    rig->device.last_queue_size_max = 32;
+    rig_must_init(rig);
+    CHECK_EQ(rig->blk.queue_size, 32);
+    CHECK_EQ(rig->blk.in_flight_max, 8);
+    rig->device.last_queue_size_max = 16;
+    CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_FAIL, 0), -ASH_ENXIO);
+    rig_check(rig);
+}
+
 /* What a device may be like that cannot be taken over. */
 static void no_block_device(struct mini_device *device) {
     device->device_id = 1;
@@ -130,6 +143,7 @@ TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset) {
         if (rows[i].make != not_resetting)
             CHECK_EQ(device->status, 0);
         CHECK_EQ(device->notifications, 0);
+        CHECK_EQ(device->given_up, device->resets > 1); /* 3.1.1: FAILED, once it was begun */
         CHECK_EQ(test_event_count("virtq.broken"), 0);
         rig_check(rig);
         /* Where it got as far as having queues, they say that they are not to be used. */
@@ -324,6 +338,8 @@ TEST_CASE(virtio_blk, memory_is_validated_and_never_left) {
         CHECK_EQ(init_at(rig, NULL, bytes, shared, shared_bytes, address), -ASH_EINVAL);
         CHECK_EQ(init_at(rig, storage, bytes, NULL, shared_bytes, address), -ASH_EINVAL);
         CHECK_EQ(init_at(rig, storage, bytes, shared, shared_bytes, UINT64_MAX - 63), -ASH_EINVAL);
+        CHECK_EQ(init_at(rig, storage, bytes, shared, shared_bytes, 0 - (uint64_t)shared_bytes),
+                 -ASH_EINVAL);
         CHECK_EQ(init_at(rig, storage, bytes, shared, shared_bytes, address), 0);
         rig_check(rig);
         CHECK_EQ(storage[bytes], 0x5a);

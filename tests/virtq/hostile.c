@@ -379,8 +379,9 @@ struct chaos {
 static void chaos_device(struct chaos *chaos) {
     struct mini_device *device = &chaos->rig->device;
     struct test_random *random = &chaos->random;
-    volatile uint8_t *used =
-        (volatile uint8_t *)(uintptr_t)(device->queues[0].device - MINI_DMA_OFFSET);
+    const struct mini_queue *queue = &device->queues[0];
+    bool is_packed = (device->driver_features & ASH_VIRTIO_F_RING_PACKED) != 0;
+    volatile uint8_t *used = mini_device_memory(queue->device);
     static const uint32_t ids[] = {0,   1,   3,   4,     8,     120,       124,
                                    128, 255, 256, 65535, 65536, UINT32_MAX};
     if (device->status != 0x0f)
@@ -391,11 +392,13 @@ static void chaos_device(struct chaos *chaos) {
                         (uint32_t)test_random_below(random, 600));
         break;
     case 1:
-        mini_device_set_used_index(
-            device, (uint16_t)(device->queues[0].used_next + test_random_below(random, 3) - 1));
+        if (!is_packed)
+            mini_device_set_used_index(
+                device, (uint16_t)(queue->used_next + test_random_below(random, 3) - 1));
         break;
-    case 2: /* anything in the used ring, its event word included */
-        used[test_random_below(random, 6 + 8 * device->queues[0].size)] = (uint8_t)random->state;
+    case 2: /* anything in the device's area, its event words included */
+        used[test_random_below(random, is_packed ? 4 : 6 + 8 * queue->size)] =
+            (uint8_t)random->state;
         break;
     case 3:
         device->status_byte = (uint8_t)test_random_below(random, 5);
@@ -428,7 +431,12 @@ static void chaos_reap(struct chaos *chaos) {
     }
     if (count < 0) {
         chaos->resets++;
-        CHECK_EQ(ash_virtio_blk_reset(&chaos->rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
+        CHECK_EQ(ash_virtio_blk_reset(&chaos->rig->blk,
+                                      test_random_chance(&chaos->random, 50)
+                                          ? ASH_VIRTIO_BLK_FAIL
+                                          : ASH_VIRTIO_BLK_RESUBMIT,
+                                      0),
+                 0);
         const char *broken = ash_virtio_blk_check(&chaos->rig->blk);
         CHECK_STR_EQ(broken == NULL ? "" : broken, "");
     }
@@ -440,12 +448,15 @@ static void chaos_read(struct chaos *chaos) {
         which++;
     if (which == CHAOS_BUFFERS)
         return;
-    const struct ash_dma_segment segment =
-        rig_segment(chaos->buffers + which * BUFFER_BYTES, BUFFER_BYTES);
+    uint8_t *buffer = chaos->buffers + which * BUFFER_BYTES;
+    const struct ash_dma_segment whole = rig_segment(buffer, BUFFER_BYTES),
+                                 halves[] = {rig_segment(buffer, 100),
+                                             rig_segment(buffer + 100, BUFFER_BYTES - 100)};
+    bool is_scattered = test_random_chance(&chaos->random, 30);
     const struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_READ,
                                                    .sector = which,
-                                                   .segments = &segment,
-                                                   .segment_count = 1,
+                                                   .segments = is_scattered ? halves : &whole,
+                                                   .segment_count = is_scattered ? 2 : 1,
                                                    .cookie = (void *)which};
     int error = ash_virtio_blk_submit(chaos->rig->queue, &request, &chaos->tokens[which]);
     CHECK(error == 0 || error == -ASH_EAGAIN || error == -ASH_EIO);
@@ -477,9 +488,10 @@ static void chaos_step(struct chaos *chaos) {
 TEST_CASE(virtio_hostile, random_lies_lose_no_token_and_double_none) {
     uint64_t seed = test_seed(), resets = 0;
     for (uint64_t round = 0; round < 8; round++) {
-        struct chaos chaos = {.rig = rig_start(),
+        struct chaos chaos = {.rig = rig_new_as(round % RIG_MODES),
                               .random = test_random_from(seed * 8 + round),
                               .buffers = test_alloc(CHAOS_BUFFERS * BUFFER_BYTES, 64)};
+        rig_must_init(chaos.rig);
         for (uint32_t step = 0; step < CHAOS_STEPS; step++) {
             chaos_device(&chaos);
             chaos_step(&chaos);

@@ -40,6 +40,12 @@ static struct mini_queue *selected(struct mini_device *device) {
     return device->queue_sel < device->queue_count ? &device->queues[device->queue_sel] : NULL;
 }
 
+static uint32_t queue_size_max(const struct mini_device *device) {
+    bool is_last = device->queue_sel + 1 == device->queue_count;
+    return is_last && device->last_queue_size_max != 0 ? device->last_queue_size_max
+                                                       : device->queue_size_max;
+}
+
 /* 5.2.4; the widths are those of the fields, 4.2.2.2. */
 static uint32_t read_config(struct mini_device *device, uint32_t offset, uint32_t width_bytes) {
     rule(device, width_bytes == (offset == 34 ? 2 : 4),
@@ -94,7 +100,7 @@ static uint32_t read_register(void *context, uint32_t offset, uint32_t width_byt
     case 0x010:
         return (uint32_t)(device->features >> (device->device_sel == 0 ? 0 : 32));
     case 0x034:
-        return queue != NULL ? device->queue_size_max : 0;
+        return queue != NULL ? queue_size_max(device) : 0;
     case 0x044:
         return queue != NULL ? queue->ready : 0;
     case 0x060:
@@ -127,6 +133,7 @@ static void set_status(struct mini_device *device, uint32_t value) {
         reset(device);
         return;
     }
+    device->given_up += (value & 0x80) != 0;
     rule(device, (value & device->status & 0x0f) == (device->status & 0x0f),
          "2.1.1: the driver cleared a status bit");
     if ((value & 8) != 0 && device->refuses_features)
@@ -166,7 +173,7 @@ static void set_queue(struct mini_device *device, uint32_t offset, uint32_t valu
     rule(device, (device->status & 8) != 0, "3.1.1: queue set up before FEATURES_OK");
     switch (offset) {
     case 0x038:
-        rule(device, value <= device->queue_size_max && (value & (value - 1)) == 0,
+        rule(device, value <= queue_size_max(device) && (value & (value - 1)) == 0,
              "4.2.2.2: QueueNum above QueueNumMax, or no power of two");
         queue->size = value;
         break;

@@ -53,7 +53,8 @@ struct mini_request {
 struct mini_device {
     /* Set by mini_device_init; a test may change them before the driver comes. */
     uint32_t magic, version, device_id, queue_size_max, queue_count;
-    uint64_t features; /* offered */
+    uint32_t last_queue_size_max; /* of the last queue; 0: as of the others */
+    uint64_t features;            /* offered */
     uint64_t capacity_sectors;
     uint32_t size_max, seg_max, block_size;
     uint32_t discard_sectors_max, discard_seg_max, discard_align;
@@ -82,6 +83,7 @@ struct mini_device {
 
     /* For the test to read. */
     uint32_t notifications, interrupts, resets;
+    uint32_t given_up;        /* times that the driver said FAILED */
     uint32_t flushes, unmaps; /* done; of the write-zeroes those that may unmap */
     uint32_t tables;          /* requests that came through an indirect table */
     const char *broken_rule;
