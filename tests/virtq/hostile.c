@@ -365,7 +365,7 @@ TEST_CASE(virtio_hostile, reset_of_a_driver_that_never_started_is_einval) {
 
 /* A device that does anything to what it can reach, between any two calls of the driver. */
 
-enum { CHAOS_STEPS = 1200, CHAOS_BUFFERS = 40 };
+enum { CHAOS_STEPS = 1200, CHAOS_BUFFERS = 40, CHAOS_PATIENCE_NS = 150 };
 
 struct chaos {
     struct rig *rig;
@@ -373,6 +373,7 @@ struct chaos {
     uint8_t *buffers;
     uint32_t tokens[CHAOS_BUFFERS];
     bool out[CHAOS_BUFFERS];
+    ash_ns_t now_ns; /* a step is a nanosecond */
     uint64_t resets;
 };
 
@@ -457,6 +458,7 @@ static void chaos_read(struct chaos *chaos) {
                                                    .sector = which,
                                                    .segments = is_scattered ? halves : &whole,
                                                    .segment_count = is_scattered ? 2 : 1,
+                                                   .deadline_ns = chaos->now_ns + CHAOS_PATIENCE_NS,
                                                    .cookie = (void *)which};
     int error = ash_virtio_blk_submit(chaos->rig->queue, &request, &chaos->tokens[which]);
     CHECK(error == 0 || error == -ASH_EAGAIN || error == -ASH_EIO);
@@ -465,9 +467,13 @@ static void chaos_read(struct chaos *chaos) {
 
 static void chaos_step(struct chaos *chaos) {
     struct ash_virtio_blk_queue *queue = chaos->rig->queue;
-    switch (test_random_below(&chaos->random, 8)) {
+    chaos->now_ns++;
+    switch (test_random_below(&chaos->random, 9)) {
     case 0:
         ash_virtio_blk_kick(queue);
+        break;
+    case 8: /* a device that was confused by its own lies may be silent for ever */
+        (void)!ash_virtio_blk_watch(&chaos->rig->blk, chaos->now_ns);
         break;
     case 1:
         ash_virtio_blk_interrupt(&chaos->rig->blk);
