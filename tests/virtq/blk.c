@@ -218,3 +218,40 @@ TEST_CASE(virtio_blk, length_of_what_only_has_a_status_is_not_looked_at) {
     CHECK_EQ(rig_finish(rig), 0);
     rig_check(rig);
 }
+
+static bool check_says(const struct rig *rig, const char *invariant) {
+    const char *broken = ash_virtio_blk_check(&rig->blk);
+    return broken != NULL && strncmp(broken, invariant, 2) == 0;
+}
+
+TEST_CASE(virtio_blk, checker_finds_each_broken_invariant) {
+    struct rig *rig = rig_start();
+    uint8_t buffer[512];
+    rig_read(rig, 0, buffer, 512, NULL);
+    ash_virtio_blk_kick(rig->queue);
+    struct ash_virtio_blk_queue *queue = rig->queue;
+    struct ash_virtq_desc *chain = &queue->ring.chains[5 << queue->ring.shift];
+    for (uint32_t i = 0; i <= 2; i += 2) { /* a free slot's header and status */
+        chain[i].address ^= 64;
+        CHECK(check_says(rig, "I6"));
+        chain[i].address ^= 64;
+        chain[i].len ^= 64;
+        CHECK(check_says(rig, "I6"));
+        chain[i].len ^= 64;
+        rig_check(rig);
+    }
+    queue->submitted.requests[ASH_VIRTIO_BLK_FLUSH]++;
+    CHECK(check_says(rig, "I7"));
+    queue->submitted.requests[ASH_VIRTIO_BLK_FLUSH]--;
+    queue->reaped.aborted++;
+    CHECK(check_says(rig, "I7"));
+    queue->reaped.aborted--;
+    uint32_t slot_segments = rig->blk.slot_segments;
+    rig->blk.slot_segments = 0;
+    CHECK(check_says(rig, "I8"));
+    rig->blk.slot_segments = slot_segments;
+    queue->ring.published++;
+    CHECK(check_says(rig, "I2"));
+    queue->ring.published--;
+    rig_check(rig);
+}

@@ -447,6 +447,20 @@ TEST_CASE(virtio_blk, what_a_changed_device_takes_no_more_is_failed_and_the_rest
     check_changed(larger, 0);
 }
 
+TEST_CASE(virtio_blk, tables_that_come_with_a_reset_are_not_used_without_memory_for_them) {
+    struct rig *rig = rig_new();
+    without_tables(&rig->device);
+    rig_must_init(rig);
+    rig->device.features |= ASH_VIRTIO_F_INDIRECT_DESC;
+    CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
+    CHECK_EQ(rig->blk.segments_max, 1);
+    uint8_t buffer[512];
+    rig_read(rig, 3, buffer, 512, NULL);
+    CHECK_EQ(rig_finish(rig), 0);
+    rig_check_data(buffer, 3, 512);
+    rig_check(rig);
+}
+
 static void with_smaller_queues(struct mini_device *device) {
     device->queue_size_max = 128;
 }

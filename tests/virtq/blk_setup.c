@@ -168,6 +168,57 @@ TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset) {
     }
 }
 
+/* Every slot of every queue is used with every segment that fits, twice. */
+static void fill_exactly(struct rig *rig) {
+    uint32_t count = rig->blk.segments_max, bytes = (4 * count + 511) / 512 * 512;
+    uint8_t *buffer = test_alloc(bytes, 64);
+    struct ash_dma_segment *segments = test_alloc(sizeof(*segments) * count, 8);
+    for (uint32_t i = 0; i < count; i++)
+        segments[i] = rig_segment(buffer + 4 * i, i + 1 < count ? 4 : bytes - 4 * i);
+    const struct ash_virtio_blk_request request = {.segments = segments, .segment_count = count};
+    for (uint32_t i = 0; i < 2 * rig->blk.queue_count; i++) {
+        rig->queue = ash_virtio_blk_get_queue(&rig->blk, i / 2);
+        for (uint32_t n = 0; n < rig->blk.in_flight_max; n++)
+            rig_submit(rig, &request);
+        ash_virtio_blk_kick(rig->queue);
+        mini_device_run(&rig->device);
+        CHECK_EQ(rig_drain(rig), rig->blk.in_flight_max);
+    }
+    rig_check_data(buffer, 0, bytes);
+    rig_check(rig);
+}
+
+TEST_CASE(virtio_blk, memory_of_each_size_is_enough_and_is_not_left) {
+    static const uint32_t queues[] = {1, 3};
+    for (uint32_t i = 0; i < 9 * 2 * 3; i++) {
+        struct rig *rig = rig_new_as(i % RIG_MODES);
+        uint32_t size = 4u << (i % 9), segments = i % 3 == 0 ? 1 : i % 3 == 1 ? 2 : size - 2;
+        rig->device.capacity_sectors = 16;
+        rig->device.seg_max = size;
+        rig->device.features |= ASH_VIRTIO_BLK_F_MQ;
+        rig->device.queue_count = 4;
+        rig->config.queue_size = size;
+        rig->config.segments_max = segments;
+        /* All slots, but where their tables would take megabytes. */
+        rig->config.in_flight_max = segments < 100 ? size / 4 : 3;
+        rig->config.queue_count = queues[i / 27];
+        size_t bytes = ash_virtio_blk_storage_size(&rig->config);
+        size_t shared_bytes = ash_virtio_blk_dma_size(&rig->config);
+        CHECK(bytes != 0 && shared_bytes != 0);
+        char *storage = test_alloc(bytes + 64, 64), *shared = test_alloc(shared_bytes + 64, 64);
+        memset(storage + bytes, 0x5a, 64);
+        memset(shared + shared_bytes, 0x5a, 64);
+        rig->memory = (struct ash_virtio_blk_memory){
+            storage, bytes, {shared, shared_bytes, rig_segment(shared, 1).address}};
+        rig_must_init(rig);
+        CHECK_EQ(rig->blk.segments_max, segments);
+        CHECK_EQ(rig->blk.in_flight_max, rig->config.in_flight_max);
+        fill_exactly(rig);
+        for (uint32_t n = 0; n < 64; n++)
+            CHECK(storage[bytes + n] == 0x5a && shared[shared_bytes + n] == 0x5a);
+    }
+}
+
 TEST_CASE(virtio_blk, features_are_declined_as_configured) {
     static const uint64_t declinable[] = {ASH_VIRTIO_F_INDIRECT_DESC, ASH_VIRTIO_F_EVENT_IDX,
                                           ASH_VIRTIO_F_RING_PACKED, ASH_VIRTIO_BLK_F_MQ,
