@@ -368,6 +368,19 @@ TEST_CASE(virtio_blk, deadline_of_what_is_queued_again_is_the_new_one) {
     }
 }
 
+TEST_CASE(virtio_blk, policy_outlives_a_reset) {
+    for (uint32_t mode = 0; mode < RIG_MODES; mode++) {
+        struct rig *rig = start_queues(mode, 1);
+        CHECK(ash_virtio_blk_may_sleep(rig->queue));
+        CHECK_EQ(ash_virtio_blk_set_policy(rig->queue, ASH_VIRTIO_BLK_POLL, 0), 0);
+        start_kind(rig, 1, 0);
+        CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_RESUBMIT, 0), 0);
+        CHECK(!ash_virtio_blk_may_sleep(rig->queue));
+        CHECK_EQ(rig_finish(rig), 0);
+        CHECK_EQ(rig->device.interrupts, 0);
+    }
+}
+
 TEST_CASE(virtio_blk, reset_that_does_not_finish_is_tried_again_and_queues_again) {
     struct job jobs[JOBS];
     struct rig *rig = start_jobs(RIG_PACKED_EVENTS, jobs);

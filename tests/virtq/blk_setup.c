@@ -20,6 +20,26 @@ TEST_CASE(virtio_blk, knows_the_device_after_init) {
     CHECK_EQ(rig->blk.features & ~rig->device.features, 0);
 }
 
+TEST_CASE(virtio_blk, capacity_may_be_nothing_or_all_that_63_bits_address) {
+    static const uint64_t capacities[] = {0, 1, (UINT64_C(1) << 54) - 1};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(capacities); i++) {
+        struct rig *rig = rig_new();
+        uint64_t end = rig->device.capacity_sectors = capacities[i];
+        rig_must_init(rig);
+        CHECK_EQ(rig->blk.capacity_sectors, end);
+        uint8_t buffer[1024];
+        uint32_t token;
+        CHECK_EQ(rig_try(rig, ASH_VIRTIO_BLK_READ, end, buffer, 512, &token), -ASH_ERANGE);
+        CHECK_EQ(rig_try(rig, ASH_VIRTIO_BLK_READ, end - 1, buffer, 1024, &token), -ASH_ERANGE);
+        if (end == 0)
+            continue;
+        rig_read(rig, end - 1, buffer, 512, NULL);
+        CHECK_EQ(rig_finish(rig), 0);
+        rig_check_data(buffer, end - 1, 512);
+        rig_check(rig);
+    }
+}
+
 TEST_CASE(virtio_blk, smaller_device_queue_lowers_the_depth) {
     static const uint32_t rows[][3] = {
         /* QueueNumMax, queue, slots */ {1024, 256, 32}, {200, 128, 32}, {64, 64, 16}, {5, 4, 1}};
