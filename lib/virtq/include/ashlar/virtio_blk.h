@@ -128,9 +128,9 @@ bool ash_virtio_blk_interrupt(struct ash_virtio_blk *blk);
 
 /*
  * For a watchdog, every now and then, as a reaper of all queues: 0, or the queues are broken and
- * want a reset: -ASH_EIO, the device says so, or one is broken already; -ASH_ETIMEDOUT, a request is
- * past its deadline: it was shown to the device and not reaped (so reap first). One register, O(in
- * flight).
+ * want a reset: -ASH_EIO, the device says so, or one is broken already; -ASH_ETIMEDOUT, a request
+ * is past its deadline: it was shown to the device and not reaped (so reap first). One register,
+ * O(in flight).
  */
 int ash_virtio_blk_watch(struct ash_virtio_blk *blk, ash_ns_t now_ns) ASH_MUST_CHECK;
 
