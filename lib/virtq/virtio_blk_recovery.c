@@ -104,7 +104,9 @@ int ash_virtio_blk_reset(struct ash_virtio_blk *blk, enum ash_virtio_blk_after_r
     error = ash__virtio_blk_start_again(blk);
     if (error != 0) {
         stop_reset(blk);
-        return ash__virtio_blk_abandon(blk, error);
+        const char *reason = blk->reason;
+        (void)ash__virtio_blk_abandon(blk, error); /* fini will tell if it does not stop */
+        return ash__virtio_blk_fail(blk, error, reason);
     }
     blk->reason = "";
     ash_store_relaxed(&blk->config_changed, 0u);
