@@ -8,6 +8,8 @@
 #include "sim/disk.h"
 #include "sim/scenario.h"
 
+#include <stdlib.h>
+
 enum {
     SECTORS = 64,
     JOBS = 40,
@@ -39,6 +41,7 @@ struct reader {
     uint32_t done, in_flight, resets, inits;
     bool gave_up;
     ash_ns_t took_ns;
+    uint64_t steps; /* of the devices of all runs */
 };
 
 static uint8_t disk_byte(uint64_t offset) {
@@ -206,6 +209,7 @@ static void play(struct sim *sim, void *context) {
         sim_at(sim, &reader->watchdog, WATCHDOG_NS);
     while (sim_step(sim)) {}
     reader->took_ns = sim->now_ns;
+    reader->steps += reader->disk.fake.device.now;
     SIM_CHECK(sim, reader->gave_up || reader->done == reader->job_count);
     SIM_CHECK(sim, sim->now_ns < (RESETS_MAX + 8) * 4 * (ash_ns_t)WATCHDOG_NS);
     const char *violation = fake_virtio_violation_text(&reader->disk.fake.device, 0);
@@ -321,6 +325,20 @@ TEST_CASE(sim_slow_disk, scribbles_over_the_ring_cost_resets_and_no_data) {
         sim_try_seeds(&scenario, "device.scribble@0x*", test_seed(), 5);
     }
     CHECK(resets != 0);
+}
+
+/* Devices that lie six times, for a million steps; for ASHLAR_SOAK millions, if it is set. */
+TEST_CASE(sim_slow_disk, soak) {
+    const char *millions = getenv("ASHLAR_SOAK");
+    uint64_t steps = 1000000 * (millions == NULL ? 1 : strtoull(millions, NULL, 0));
+    struct fake_virtio_policy unruly = slow;
+    unruly.shuffle_actions = true;
+    struct reader *reader = reader_new(&unruly);
+    struct sim_scenario scenario = scenario_of(reader);
+    for (uint64_t seed = test_seed(); reader->steps < steps; seed += 25) {
+        next_kind(reader, (uint32_t)(seed / 25));
+        sim_try_faults(&scenario, 6, 100, seed, 25);
+    }
 }
 
 /* No watchdog, no latency, everything at once: what comes next, a ring action of the device, the
