@@ -34,8 +34,9 @@ const char *fake_virtio_rule_section(enum fake_virtio_rule rule) {
 
 void fake_virtio_violate(struct fake_virtio *device, enum fake_virtio_rule rule, const char *format,
                          ...) {
-    if (rules[rule].fatal && device->lied) { /* the driver may have believed it */
-        fake_virtio_break(device);
+    if (device->lied && rule >= FAKE_VIRTIO_RULE_AVAIL_IDX_BACK) { /* the driver believed it */
+        if (rules[rule].fatal)
+            fake_virtio_break(device);
         return;
     }
     device->violation_counts[rule]++;

@@ -13,7 +13,8 @@
  *    of a request; a transport (virtio_mmio_window.h) calls the register half below.
  *  - A broken rule of the ring sets DEVICE_NEEDS_RESET, and the device touches no ring until reset;
  *    any other one is recorded, and the device carries on. A driver that was lied to in the used
- *    ring may well be wrong about who owns what: until the next reset it is not blamed for that.
+ *    ring may well be wrong about who owns what: until the next reset no rule about rings, chains
+ *    or requests blames it.
  *
  * Source: virtio 1.2 (OASIS, 2022); sections are cited by their numbers there. Split and packed
  * rings, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX.
@@ -151,7 +152,6 @@ struct fake_virtio_packed {
     uint64_t ids[UINT16_MAX / 64 + 1]; /* buffer ids in flight, a bit each */
     ash_paddr_t first_at;              /* of the first flags to be published; 0: there are none */
     uint16_t first_flags;
-    bool spoiled; /* a lie was written where nothing was due */
 };
 
 struct fake_virtio_format; /* virtio_ring.h: split or packed */

@@ -85,7 +85,6 @@ static void start(struct fake_virtio_queue *queue) {
         packed->kept_next[i] = (uint16_t)(i + 1);
     packed->kept_free = 0;
     packed->first_at = 0;
-    packed->spoiled = false;
 }
 
 /* Available buffers */
@@ -106,7 +105,7 @@ static bool waiting(struct fake_virtio *device, struct fake_virtio_queue *queue)
     uint64_t position = queue->avail_next;
     uint16_t bits = bits_at(device, queue, position);
     bool wrap = wrap_of(queue, position);
-    if (bits == used_bits(wrap) && !queue->ring.packed.spoiled) {
+    if (bits == used_bits(wrap) && !device->lied) {
         fake_virtio_violate(device, FAKE_VIRTIO_RULE_DESC_BITS,
                             "queue %u, descriptor %llu, flags 0x%x, wrap counter %u", queue->index,
                             (unsigned long long)(position % queue->size), bits, wrap);
@@ -214,7 +213,7 @@ static bool take(struct fake_virtio *device, struct fake_virtio_queue *queue,
 /* Whether the kept descriptor still stands in the ring, where it is not the driver's again. */
 static bool is_unchanged(struct fake_virtio *device, const struct fake_virtio_queue *queue,
                          uint64_t position, const struct fake_virtio_descriptor *kept) {
-    if (position < queue->used_next || queue->ring.packed.spoiled)
+    if (position < queue->used_next || device->lied)
         return true;
     struct fake_virtio_descriptor d =
         fake_virtio_read_descriptor(device, queue, desc_at(queue, position));
@@ -249,6 +248,18 @@ static void give_back(struct fake_virtio_queue *queue, const struct fake_virtio_
 /* Used buffers: all flags but the first of a publication are written at once, since the driver
  * looks at no descriptor before the one in front of it (2.8.2). */
 
+/* After a lie the device's positions are not the driver's any more: an entry that would hit what
+ * the driver has offered meanwhile is left out, or the device would read it as the driver's. */
+static bool hits_offered(struct fake_virtio *device, const struct fake_virtio_queue *queue,
+                         uint64_t position) {
+    uint64_t end = device->lied ? offered(device, queue) : queue->avail_next;
+    for (uint64_t i = queue->avail_next; i != end; i++) {
+        if (i % queue->size == position % queue->size)
+            return true;
+    }
+    return false;
+}
+
 static void write_used(struct fake_virtio *device, struct fake_virtio_queue *queue,
                        const struct fake_virtio_used *used) {
     struct fake_virtio_packed *packed = &queue->ring.packed;
@@ -259,22 +270,24 @@ static void write_used(struct fake_virtio *device, struct fake_virtio_queue *que
         raw[i] = (uint8_t)(used->len >> (8 * i));
     raw[4] = (uint8_t)used->id;
     raw[5] = (uint8_t)(used->id >> 8);
-    guest_memory_write(device->memory, desc_at(queue, position) + 8, raw, sizeof(raw));
     if (used->len != 0)
         flags |= FAKE_VIRTIO_DESC_F_WRITE;
+    queue->used_next += used->descriptors;
+    if (hits_offered(device, queue, position))
+        return;
+    guest_memory_write(device->memory, desc_at(queue, position) + 8, raw, sizeof(raw));
     if (packed->first_at == 0) {
         packed->first_at = flags_at(queue, position);
         packed->first_flags = flags;
     } else {
         guest_memory_store_u16(device->memory, flags_at(queue, position), flags);
     }
-    packed->spoiled = packed->spoiled || used->undue || used->wrong_wrap || used->misplaced != 0;
-    queue->used_next += used->descriptors;
 }
 
 static void publish(struct fake_virtio *device, struct fake_virtio_queue *queue) {
     struct fake_virtio_packed *packed = &queue->ring.packed;
-    guest_memory_store_u16(device->memory, packed->first_at, packed->first_flags);
+    if (packed->first_at != 0)
+        guest_memory_store_u16(device->memory, packed->first_at, packed->first_flags);
     packed->first_at = 0;
 }
 
@@ -334,7 +347,6 @@ static void ask(struct fake_virtio *device, struct fake_virtio_queue *queue, boo
 static ash_paddr_t scribble_at(struct fake_virtio *device, struct fake_virtio_queue *queue) {
     bool in_flight = queue->used_published < queue->avail_next;
     uint64_t at = fake_virtio_choose(device, in_flight ? 2 + 8 : 2);
-    queue->ring.packed.spoiled = true;
     return at < 2 ? queue->used + 2 * at : desc_at(queue, queue->used_published) + 2 * (at - 2);
 }
 

@@ -176,7 +176,6 @@ static void retire(struct fake_virtio *device, struct fake_virtio_queue *queue) 
         .id = request->id, .len = request->used_len, .descriptors = request->descriptors};
     lie_about(device, queue, request, &used);
     write_used(device, queue, &used);
-    used.undue = true;
     if (lies(device, FAKE_VIRTIO_FAULT_DUPLICATE, &value))
         write_used(device, queue, &used);
     if (lies(device, FAKE_VIRTIO_FAULT_USED_UNOFFERED, &value)) {
@@ -191,8 +190,7 @@ void fake_virtio_ring_use_early(struct fake_virtio *device, struct fake_virtio_q
     uint64_t value;
     if (!lies(device, FAKE_VIRTIO_FAULT_USED_EARLY, &value))
         return;
-    struct fake_virtio_used used = {
-        .id = (uint32_t)value, .len = 1, .descriptors = 1, .undue = true};
+    struct fake_virtio_used used = {.id = (uint32_t)value, .len = 1, .descriptors = 1};
     queue->format->write_used(device, queue, &used);
     queue->used_published = queue->used_next;
     queue->format->publish(device, queue);

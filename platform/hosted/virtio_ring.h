@@ -20,8 +20,7 @@ struct fake_virtio_used {
     uint32_t id, len;
     uint16_t descriptors; /* of its chain: what a packed ring's positions move by */
     uint64_t misplaced;   /* lies: so many places further than it should be, */
-    bool wrong_wrap;      /* with the flags of the lap before, */
-    bool undue;           /* where nothing was due at all */
+    bool wrong_wrap;      /* with the flags of the lap before */
 };
 
 struct fake_virtio_format {
