@@ -29,6 +29,8 @@ MEMORY_BYTES = 1 << 16
 DESC, AVAIL, USED, HEADER, STATUS, DATA = 0, 0x1000, 0x2000, 0x3000, 0x3010, 0x4000
 QUEUE_SIZE = 8
 NEXT, WRITE = 1, 2
+IN, OUT = 0, 1
+OK, IO_ERROR = 0, 1
 VERSION_1, PROTOCOL_FEATURES = 1 << 32, 1 << 30
 (GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_ADDR,
  SET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR) = 1, 2, 3, 5, 8, 9, 10, 12, 13, 14
@@ -90,6 +92,7 @@ class Front:
         self.memory_fd = os.memfd_create('front')
         os.ftruncate(self.memory_fd, MEMORY_BYTES)
         self.memory = mmap.mmap(self.memory_fd, MEMORY_BYTES)
+        self.asked = 0
         self.kick, self.call, self.error = (os.eventfd(0) for _ in range(3))
 
     def send(self, request, payload=b'', fds=()):
@@ -111,14 +114,17 @@ class Front:
         self.send(SET_VRING_KICK, struct.pack('<Q', 0), [self.kick])
         self.send(SET_VRING_ENABLE, state.pack(0, 1))
 
-    def ask_to_read(self, sector, head=0):
-        """A read of one sector as the queue's first request."""
-        chain = [(HEADER, 16, NEXT, 1), (DATA, 512, NEXT | WRITE, 2), (STATUS, 1, WRITE, 0)]
+    def ask(self, kind, sector, head=0):
+        """One request for one sector: the queue's only one."""
+        into = WRITE if kind == IN else 0
+        chain = [(HEADER, 16, NEXT, 1), (DATA, 512, NEXT | into, 2), (STATUS, 1, WRITE, 0)]
         for index, descriptor in enumerate(chain):
             struct.pack_into('<QIHH', self.memory, DESC + 16 * index, *descriptor)
-        struct.pack_into('<IIQ', self.memory, HEADER, 0, 0, sector)
+        struct.pack_into('<IIQ', self.memory, HEADER, kind, 0, sector)
         self.memory[STATUS] = 0xff
-        struct.pack_into('<HHH', self.memory, AVAIL, 0, 1, head)
+        struct.pack_into('<H', self.memory, AVAIL + 4 + 2 * (self.asked % QUEUE_SIZE), head)
+        self.asked += 1
+        struct.pack_into('<H', self.memory, AVAIL + 2, self.asked)
         os.eventfd_write(self.kick, 1)
 
     def await_call(self):
@@ -128,13 +134,17 @@ class Front:
         self.socket.close()
 
 
+def check_read(front, sector, data):
+    front.ask(IN, sector)
+    front.await_call()
+    tap.equal(front.memory[STATUS], OK, 'the status byte')
+    tap.equal(front.memory[DATA:DATA + 512], data, 'the sector')
+
+
 def read_one(sector=7):
     front = Front()
     front.start()
-    front.ask_to_read(sector)
-    front.await_call()
-    tap.equal(front.memory[STATUS], 0, 'the status byte')
-    tap.equal(front.memory[DATA:DATA + 512], bytes([sector]) * 512, 'the sector')
+    check_read(front, sector, bytes([sector]) * 512)
     return front
 
 
@@ -181,12 +191,32 @@ def _():
         tap.contains(served.end(0), '1 starts, 1 reads')
 
 
+def write_one(front, sector, data, expected):
+    front.memory[DATA:DATA + 512] = data
+    front.ask(OUT, sector)
+    front.await_call()
+    tap.equal(front.memory[STATUS], expected, 'the status byte')
+
+
+@tap.case('fake_disk.writes_are_kept_until_the_end_where_they_are_taken')
+def _():
+    old, new = bytes([9]) * 512, bytes([200]) * 512
+    for options, expected, data in ((), IO_ERROR, old), (('--writable',), OK, new):
+        with Served(*options) as served:
+            front = read_one(9)
+            write_one(front, 9, new, expected)
+            check_read(front, 9, data)
+            front.close()
+            tap.contains(served.end(0), '2 reads, 1 writes')
+        tap.equal(DISK.read_bytes()[9 * 512:10 * 512], old, 'the file')
+
+
 @tap.case('fake_disk.broken_rule_is_named_and_makes_the_status_1')
 def _():
     with Served() as served:
         front = Front()
         front.start()
-        front.ask_to_read(0, head=99)
+        front.ask(IN, 0, head=99)
         wait_for(front.error)
         front.close()
         tap.contains(served.end(1), 'HEAD_RANGE (virtio 1.2, 2.7.6)')

@@ -7,6 +7,7 @@
 
 #include <ashlar/error.h>
 
+#include <poll.h>
 #include <unistd.h>
 
 #include "vhost/client.h"
@@ -166,6 +167,22 @@ TEST_CASE(served_disk, device_that_needs_a_reset_says_so_at_once) {
                  "the device met an error in a queue and stopped");
     CHECK_EQ(client_reset(client), 0);
     CHECK_EQ(client->failed, 1);
+    client_end(client);
+    served_end();
+}
+
+TEST_CASE(served_disk, each_queue_has_its_interrupts) {
+    const struct ash_virtio_blk_config wish = {.queue_count = 3};
+    struct client *client = client_start_with(served_start(NULL, 3, 0), LIMIT_MS, &wish);
+    for (uint32_t queue = 0; queue < 3; queue++) {
+        struct pollfd call = {.fd = client->foreign.front.queues[queue].call, .events = POLLIN};
+        client_read(client, queue, 5, 512);
+        CHECK(ash_virtio_blk_may_sleep(ash_virtio_blk_get_queue(&client->blk, queue)));
+        client_kick(client);
+        CHECK_EQ(poll(&call, 1, LIMIT_MS), 1);
+        client_wait(client, 0, LIMIT_MS);
+        (void)vhost_front_interrupt_ack(&client->foreign.front);
+    }
     client_end(client);
     served_end();
 }
