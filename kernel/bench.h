@@ -27,7 +27,7 @@ int bench_buddy(struct kernel_memory *memory, const struct bench_report *report)
 
 /*
  * Counts a fixed sequence of operations on allocators of its own, over an arena of 8 MiB aligned to
- * its size: whatever the machine has done before, an image says the same numbers. A line for each
+ * its size, and on disks that are function calls: whatever the machine has done before, an image says the same numbers. A line for each
  * operation: "NAME EACH TOTAL RUNS", and comments that begin with '#'. `tools/golden` compares
  * them with those recorded. Errors as above.
  */

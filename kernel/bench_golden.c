@@ -5,6 +5,7 @@
  * instructions from the call on, for a given compiler.
  */
 #include "bench.h"
+#include "bench_golden_disk.h"
 
 #include <ashlar/check.h>
 #include <ashlar/error.h>
@@ -26,6 +27,7 @@ enum {
 struct rig {
     struct kernel_memory memory;                              /* over the arena alone */
     struct ash_slab_cache cache, interrupts, hardened, debug; /* of 64 bytes */
+    struct golden_disk *split, *packed;                       /* by the format of their rings */
     uint32_t overhead;                                        /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
     void *objects[OBJECTS], *many[MANY];
@@ -252,6 +254,28 @@ static uint32_t buddy_drain(struct rig *rig) {
     return platform_cost() - start;
 }
 
+/* Disks */
+
+static uint32_t blk_split_1(struct rig *rig) {
+    return golden_disk_count(rig->split, 1, 1, rig->overhead);
+}
+
+static uint32_t blk_split_32(struct rig *rig) {
+    return golden_disk_count(rig->split, 32, 1, rig->overhead);
+}
+
+static uint32_t blk_split_scattered(struct rig *rig) {
+    return golden_disk_count(rig->split, 32, 16, rig->overhead);
+}
+
+static uint32_t blk_packed_1(struct rig *rig) {
+    return golden_disk_count(rig->packed, 1, 1, rig->overhead);
+}
+
+static uint32_t blk_packed_32(struct rig *rig) {
+    return golden_disk_count(rig->packed, 32, 1, rig->overhead);
+}
+
 static const struct operation {
     const char *name;
     operation_fn *run;
@@ -279,6 +303,11 @@ static const struct operation {
     {"buddy.drain", buddy_drain, 1},
     {"buddy.pair_order_3", buddy_pair_3, 1},
     {"buddy.pair_order_9", buddy_pair_9, 1},
+    {"blk.split_depth_1", blk_split_1, 1},
+    {"blk.split_depth_32", blk_split_32, 32},
+    {"blk.split_scattered_16", blk_split_scattered, 32},
+    {"blk.packed_depth_1", blk_packed_1, 1},
+    {"blk.packed_depth_32", blk_packed_32, 32},
 };
 
 /* A counter of time may say less for something than for nothing. */
@@ -341,12 +370,21 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
     struct rig *rig = ash_kzalloc(&memory->heap, sizeof(*rig));
     void *arena = memory_pages_alloc(memory, ARENA_ORDER);
     int error = -ASH_ENOMEM;
-    if (rig != NULL && arena != NULL)
+    if (rig != NULL && arena != NULL) {
+        rig->split = golden_disk_new(memory, false);
+        rig->packed = golden_disk_new(memory, true);
         error = start(rig, memory, arena);
+    }
+    if (error == 0 && (rig->split == NULL || rig->packed == NULL))
+        error = -ASH_ENOMEM;
     if (error == 0)
         report_all(rig, report);
     if (arena != NULL)
         memory_pages_free(memory, arena, ARENA_ORDER);
+    if (rig != NULL) {
+        golden_disk_free(rig->split);
+        golden_disk_free(rig->packed);
+    }
     ash_kfree(&memory->heap, rig);
     return error;
 }

@@ -383,6 +383,7 @@ TEST_CASE(shell_machine, bench_golden_leaves_nothing_allocated) {
     CHECK_EQ(script_run(script, "bench golden; check\n"), 0);
     check_contains(script->output, "\nslab.pair ");
     check_contains(script->output, "\nbuddy.pair_order_9 ");
+    check_contains(script->output, "\nblk.packed_depth_32 ");
     CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
     ash_buddy_get_stats(&kernel->memory.buddy, &after);
     CHECK_EQ(after.free_pages, before.free_pages);
