@@ -55,8 +55,13 @@ void timer_arm(ash_ns_t deadline_ns) {
 }
 
 void platform_wait(ash_ns_t deadline_ns) {
-    timer_arm(deadline_ns);
-    /* A masked interrupt ends WFI all the same: what came since the caller looked is not missed. */
-    __asm__ volatile("dsb sy\n\twfi\n\tmsr daifclr, #2\n\tisb\n\tmsr daifset, #2" ::: "memory");
-    control(0);
+    bool is_timed = deadline_ns != UINT64_MAX;
+    if (is_timed)
+        timer_arm(deadline_ns);
+    /* A masked interrupt ends WFI all the same: what came since the caller looked is not missed.
+     * Its handler is called from here: an exception would save and restore every register. */
+    __asm__ volatile("dsb sy\n\twfi" ::: "memory");
+    gic_dispatch();
+    if (is_timed)
+        control(0);
 }
