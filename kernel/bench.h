@@ -26,10 +26,10 @@ int bench_slab(struct kernel_memory *memory, const struct bench_report *report) 
 int bench_buddy(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
 
 /*
- * Counts a fixed sequence of operations on allocators of its own, over an arena of 8 MiB aligned to
- * its size, and on disks that are function calls: whatever the machine has done before, an image says the same numbers. A line for each
- * operation: "NAME EACH TOTAL RUNS", and comments that begin with '#'. `tools/golden` compares
- * them with those recorded. Errors as above.
+ * Counts a fixed sequence of operations on allocators of its own, over an arena of 8 MiB aligned
+ * to its size, and on disks that are function calls: whatever the machine has done before, an
+ * image says the same numbers. A line for each operation: "NAME EACH TOTAL RUNS", and comments
+ * that begin with '#'. `tools/golden` compares them with those recorded. Errors as above.
  */
 int bench_golden(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
 

@@ -323,6 +323,22 @@ TEST_CASE(shell_machine, blk_bench_ends_at_an_error_and_the_disk_works_on) {
     CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8\n"), 1);
 }
 
+static int type_ctrl_c(void *context) {
+    (void)context;
+    return 3;
+}
+
+TEST_CASE(shell_machine, blk_bench_ends_at_ctrl_c) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    script->console.is_terminal = true;
+    script->console.poll = type_ctrl_c;
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --seconds 3600 --depth 4\n"), 130);
+    check_contains(script->output, "^C\n");
+    CHECK_EQ(ash_virtio_blk_in_flight(second->disk.queue), 0);
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --seconds 3600\n"), 130);
+}
+
 TEST_CASE(shell_machine, blk_bench_without_memory_says_so) {
     struct disk_bench *second;
     struct script *script = machine_with_disks(&second);

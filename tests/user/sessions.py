@@ -233,6 +233,25 @@ def _():
     tap.equal(DISK.read_bytes() == first, True, 'the first disk is as it was')
 
 
+NULL_DISK = ['-blockdev', 'driver=null-co,node-name=d0,size=536870912,read-zeroes=off',
+             '-device', 'virtio-blk-device,drive=d0']
+
+
+@tap.case('session.one_kick_and_one_interrupt_serve_many_requests')
+def _():
+    if WORLD != 'qemu':
+        tap.skip('a process has no interrupts to save')
+    out = answer('blk bench --depth 32 --count 20000 --policy interrupt\n'
+                 'blk bench --depth 32 --count 20000\npoweroff\n', None,
+                 extra=[*NULL_DISK, '-icount', 'shift=0,sleep=off']).decode()
+    rows = re.findall(r'^   32 (.*)$', out, re.MULTILINE)
+    tap.equal(len(rows), 2, f'rows of {out}')
+    for row in rows:
+        kicks, interrupts, instructions = (float(word) for word in row.split()[-3:])
+        if kicks > 0.04 or interrupts > 0.04 or instructions > 450:
+            tap.fail(f'kicks, interrupts and instructions for a request: {row}')
+
+
 @tap.case('session.blk_without_a_disk_says_so')
 def _():
     out = answer('blk\nblk bench\nhexdump -d 0\npoweroff\n', None).decode()
