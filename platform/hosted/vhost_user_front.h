@@ -23,7 +23,8 @@
  *        | interrupt_ack  <── call eventfd ──────────────────────────── |
  *        | 0                            | GET_VRING_BASE, shutdown ───> |  (finishes, hangs up)
  *
- * Limits: FRONT_QUEUES_MAX queues, one memory region, no configuration change from the device.
+ * Limits: VHOST_FRONT_QUEUES_MAX queues, one memory region; the device cannot announce another
+ * configuration; the protocol's STATUS is not asked for, so every device is reset the same way.
  */
 #ifndef ASHLAR_HOSTED_VHOST_USER_FRONT_H
 #define ASHLAR_HOSTED_VHOST_USER_FRONT_H

@@ -59,41 +59,48 @@ def cksum(name):
 SUMS = {name: cksum(name) for name in FILES}
 
 
+def start_fake(number, options):
+    """The device's process, once somebody can connect to it, and its socket."""
+    socket = str(ROOT / f'socket{number}')
+    fake = subprocess.Popen([FAKE_DISK, '--socket', socket, *options, str(DISK)],
+                            stderr=subprocess.PIPE)
+    until = time.monotonic() + START_S
+    while not os.path.exists(socket):
+        if fake.poll() is not None or time.monotonic() > until:
+            fake.kill()
+            tap.fail(f'the device does not start: {fake.communicate()[1]}')
+        time.sleep(0.01)
+    return fake, socket
+
+
+def qemu_command(socket, packed=False):
+    ring = ',packed=on' if packed else ''
+    return [QEMU_RUN, '--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES), '--mem', MEM, KERNEL,
+            '--', '-machine', 'memory-backend=m0',
+            '-object', f'memory-backend-memfd,id=m0,size={MEM},share=on',
+            '-chardev', f'socket,id=c0,path={socket}',
+            '-device', f'vhost-user-blk,chardev=c0{ring}',
+            '-d', 'guest_errors', '-D', f'{socket}.log']
+
+
 class Run:
     """A session of the kernel with a served disk: its output, and what the device says."""
 
     def __init__(self, number, fake_options, script):
-        socket = str(ROOT / f'socket{number}')
-        fake = subprocess.Popen([FAKE_DISK, '--socket', socket, *fake_options, str(DISK)],
-                                stderr=subprocess.PIPE)
+        fake, socket = start_fake(number, fake_options)
         try:
-            self.boot(fake, socket, script)
+            done = subprocess.run(qemu_command(socket, '--packed' in fake_options),
+                                  input=script.encode(), capture_output=True, timeout=LIMIT_S + 5)
+            self.status, self.messages = done.returncode, done.stderr
+            self.lines = done.stdout.decode(errors='replace').splitlines()
+            log = pathlib.Path(f'{socket}.log')
+            self.guest_errors = log.read_text() if log.exists() else ''
+            fake.wait(START_S)
         finally:
             if fake.poll() is None:
                 fake.terminate()
         self.report = fake.communicate(timeout=START_S)[1].decode()
         self.fake_status = fake.returncode
-
-    def boot(self, fake, socket, script):
-        until = time.monotonic() + START_S
-        while not os.path.exists(socket):
-            if fake.poll() is not None or time.monotonic() > until:
-                tap.fail(f'the device does not start: {fake.communicate()[1]}')
-            time.sleep(0.01)
-        log = f'{socket}.log'
-        packed = ',packed=on' if '--packed' in fake.args else ''
-        command = [QEMU_RUN, '--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES), '--mem', MEM,
-                   KERNEL, '--', '-machine', 'memory-backend=m0',
-                   '-object', f'memory-backend-memfd,id=m0,size={MEM},share=on',
-                   '-chardev', f'socket,id=c0,path={socket}',
-                   '-device', f'vhost-user-blk,chardev=c0{packed}', '-d', 'guest_errors', '-D', log]
-        done = subprocess.run(command, input=script.encode(), capture_output=True,
-                              timeout=LIMIT_S + 5)
-        self.status, self.messages = done.returncode, done.stderr
-        # QEMU's own word for a device that asks for a reset is among the kernel's.
-        self.lines = [line for line in done.stdout.decode(errors='replace').splitlines()]
-        self.guest_errors = pathlib.Path(log).read_text() if os.path.exists(log) else ''
-        fake.wait(START_S)
 
 
 def run(*fake_options, script):
@@ -179,21 +186,47 @@ def _():
 
 # These show by silence alone, which takes the kernel its time-out to see: all at once, from now on.
 # After a reset the kernel asks once more, and nobody notices, but of a device that died for ever.
-SILENCES = {'death@2': (SMALL,), 'death@2=1': ('timed out',), 'needs_reset@2': (SMALL,),
+LATE = 'timed out'
+SILENCES = {'death@2': (SMALL,), 'death@2=1': (LATE,), 'needs_reset@2': (SMALL,),
             'notification_lost@2': (SMALL,), 'interrupt_lost@2': (SMALL,)}
 PACKED_SILENCES = {'used_misplaced@2': (SMALL,), 'wrong_wrap@2': (SMALL,)}
-pool = concurrent.futures.ThreadPoolExecutor(len(SILENCES) + len(PACKED_SILENCES))
+pool = concurrent.futures.ThreadPoolExecutor(len(SILENCES) + len(PACKED_SILENCES) + 1)
 
 
-def add_silence(name, lie, expected, rings):
+def check_killed():
+    """The device's process is killed between two reads of a kernel that runs."""
+    if shutil.which('qemu-system-aarch64') is None:
+        tap.skip('no qemu-system-aarch64')
+    fake, socket = start_fake(next(numbers), [])
+    qemu = subprocess.Popen(qemu_command(socket), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+    try:
+        qemu.stdin.write(b'cksum small\n')
+        qemu.stdin.flush()
+        tap.equal(qemu.stdout.readline(), SUMS['small'], 'the sum before')
+        fake.kill()
+        out = qemu.communicate(b'cksum small\nls\npoweroff 7\n', timeout=LIMIT_S + 5)[0].decode()
+    finally:
+        for process in (fake, qemu):
+            process.kill()
+            process.communicate()
+    tap.equal(qemu.returncode, 7, f'the status after {out!r}')
+    tap.contains(out, LATE, 'the output')
+    tap.contains(out, '\n'.join(sorted(FILES)), 'the output')
+
+
+def add_silence(name, check, *words, **rings):
     if not WORDS or any(word in name for word in WORDS):
-        tap.case(name)(pool.submit(check_told, 'device.' + lie, *expected, rings=rings).result)
+        tap.case(name)(pool.submit(check, *words, **rings).result)
 
 
+KILLED = 'served_disk.kernel_survives_a_device_whose_process_is_killed'
+add_silence(KILLED, check_killed)
 for lie, expected in SILENCES.items():
-    add_silence(f'served_disk.kernel_survives_{lie}', lie, expected, [])
+    add_silence(f'served_disk.kernel_survives_{lie}', check_told, 'device.' + lie, *expected)
 for lie, expected in PACKED_SILENCES.items():
-    add_silence(f'served_disk.kernel_survives_{lie}_in_packed_rings', lie, expected, ['--packed'])
+    add_silence(f'served_disk.kernel_survives_{lie}_in_packed_rings', check_told, 'device.' + lie,
+                *expected, rings=['--packed'])
 
 
 @tap.case('served_disk.kernel_survives_a_device_that_lies_ever_and_again')
