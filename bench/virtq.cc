@@ -72,24 +72,27 @@ class Device {
 
     /* Ends all that is available: follows the chain, writes the status, fills the used entry. */
     void run() {
-        uint16_t end = __atomic_load_n(&avail_[1], __ATOMIC_ACQUIRE);
-        while (next_ != end) {
-            uint32_t head = avail_[2 + (next_ & (size_ - 1))], written = 1;
-            const Descriptor *descriptor = &desc_[head];
+        const Descriptor *const table = desc_;
+        uint16_t *const avail = avail_, *const used = used_;
+        uint32_t *const entries = reinterpret_cast<uint32_t *>(used + 2);
+        const uint32_t mask = size_ - 1;
+        uint16_t next = next_, end = __atomic_load_n(&avail[1], __ATOMIC_ACQUIRE);
+        for (; next != end; next++) {
+            uint32_t head = avail[2 + (next & mask)], written = 1;
+            const Descriptor *descriptor = &table[head];
             while ((descriptor->flags & 1) != 0) {
                 written += (descriptor->flags & 2) != 0 ? descriptor->len : 0;
-                descriptor = &desc_[descriptor->next];
+                descriptor = &table[descriptor->next];
             }
             *at<volatile uint8_t>(descriptor->address) = 0;
-            uint32_t *entry = reinterpret_cast<uint32_t *>(used_ + 2) + 2 * (next_ & (size_ - 1));
-            entry[0] = head;
-            entry[1] = written;
-            next_++;
+            entries[2 * (next & mask)] = head;
+            entries[2 * (next & mask) + 1] = written;
         }
-        __atomic_store_n(&used_[1], next_, __ATOMIC_RELEASE);
-        __atomic_store_n(&used_[2 + 4 * size_], next_, __ATOMIC_RELAXED); /* avail_event */
+        next_ = next;
+        __atomic_store_n(&used[1], next, __ATOMIC_RELEASE);
+        __atomic_store_n(&used[2 + 4 * (mask + 1)], next, __ATOMIC_RELAXED); /* avail_event */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        wants_interrupt_ = __atomic_load_n(&avail_[2 + size_], __ATOMIC_RELAXED) == next_ - 1;
+        wants_interrupt_ = __atomic_load_n(&avail[3 + mask], __ATOMIC_RELAXED) == next - 1;
     }
 
     /* For the device's share: the ring as a driver left it, filled again. */

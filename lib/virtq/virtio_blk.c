@@ -271,34 +271,52 @@ static bool is_plain(const struct ash_virtio_blk *blk, const struct ash_virtio_b
            len / ASH_VIRTIO_BLK_SECTOR_SIZE <= capacity - sector;
 }
 
-static int submit_plain(struct ash_virtio_blk_queue *queue,
-                        const struct ash_virtio_blk_request *request,
-                        const struct ash_dma_segment *segment, uint32_t *token) {
+/* The ring's shape, of which only the format is not known here. */
+static inline struct ash_virtq_shape shape_of(bool packed) {
+    return (struct ash_virtq_shape){.chain = CHAIN, .shift = CHAIN_SHIFT, .packed = packed};
+}
+
+_Static_assert((int)ASH_VIRTIO_BLK_READ == TYPE_IN && (int)ASH_VIRTIO_BLK_WRITE == TYPE_OUT,
+               "a plain request's type is its operation");
+
+static inline int submit_plain(struct ash_virtio_blk_queue *queue,
+                               const struct ash_virtio_blk_request *request,
+                               const struct ash_dma_segment *segment, uint32_t *token,
+                               bool packed) {
     struct ash_virtq *ring = &queue->ring;
+    struct ash_virtq_shape shape = shape_of(packed);
     int free_slot = ash_virtq_free_slot(ring);
     if (ASH_UNLIKELY(free_slot < 0))
         return free_slot;
     uint32_t slot = (uint32_t)free_slot, len = segment->len_bytes;
-    bool is_read = request->op == ASH_VIRTIO_BLK_READ;
+    uint32_t op = (uint32_t)request->op;
+    uint64_t sector = request->sector;
+    bool is_read = op == ASH_VIRTIO_BLK_READ;
     ash_paddr_t address = segment->address;
     struct ash__virtio_blk_slot *own = &queue->slots[slot];
     own->deadline_ns = request->deadline_ns;
-    own->sector = request->sector;
+    own->sector = sector;
     own->segment.address = address;
     own->buffer = request->buffer;
     own->bytes = len;
     own->segment_count = 1;
-    own->op = (uint8_t)request->op;
+    own->op = (uint8_t)op;
     struct ash__virtio_blk_line *line = &queue->lines[slot];
-    line->type = ASH_VIRTQ_LE32((uint32_t)(is_read ? TYPE_IN : TYPE_OUT));
-    line->sector = ASH_VIRTQ_LE64(request->sector);
+    line->type = ASH_VIRTQ_LE32(op);
+    line->sector = ASH_VIRTQ_LE64(sector);
     line->status = STATUS_NOT_WRITTEN;
-    queue->submitted.requests[request->op]++;
+    queue->submitted.requests[op]++;
     queue->submitted.bytes += len;
-    ash_virtq_describe(ring, slot, DATA, address, len, is_read);
-    *token =
-        ash_virtq_submit(ring, slot, HEADER, STATUS_BYTES + (is_read ? len : 0), request->cookie);
+    ash__virtq_describe(ring, shape, slot, DATA, address, len, is_read);
+    *token = ash__virtq_submit(ring, shape, slot, HEADER, STATUS_BYTES + (is_read ? len : 0),
+                               request->cookie);
     return 0;
+}
+
+__attribute__((noinline)) static int submit_plain_packed(
+    struct ash_virtio_blk_queue *queue, const struct ash_virtio_blk_request *request,
+    const struct ash_dma_segment *segment, uint32_t *token) {
+    return submit_plain(queue, request, segment, token, true);
 }
 
 /* The buffer is the device's from here on, if the request is taken. */
@@ -322,9 +340,10 @@ int ash_virtio_blk_submit(struct ash_virtio_blk_queue *queue,
         return -ASH_EIO;
     if (ASH_UNLIKELY(request->buffer != NULL))
         return submit_buffer(queue, request, token);
-    if (ASH_LIKELY(count == 1 && is_plain(queue->blk, request, segments)))
-        return submit_plain(queue, request, segments, token);
-    return submit_any(queue, request, segments, count, token);
+    if (ASH_UNLIKELY(count != 1 || !is_plain(queue->blk, request, segments)))
+        return submit_any(queue, request, segments, count, token);
+    return queue->ring.shape.packed ? submit_plain_packed(queue, request, segments, token)
+                                    : submit_plain(queue, request, segments, token, false);
 }
 
 void ash_virtio_blk_kick(struct ash_virtio_blk_queue *queue) {
@@ -341,10 +360,11 @@ void ash_virtio_blk_kick(struct ash_virtio_blk_queue *queue) {
  * What the status byte says, or 1 for one without meaning. Data that the device does not claim to
  * have written is not there (2.7.8.2); the status byte itself was not STATUS_NOT_WRITTEN.
  */
-static int status_of(uint8_t status, uint32_t len, uint32_t writable) {
+static inline int status_of(uint8_t status, uint32_t len, uint32_t writable) {
+    if (ASH_LIKELY(status == STATUS_OK && (len == writable || writable == STATUS_BYTES)))
+        return 0;
     switch (status) {
     case STATUS_OK:
-        return len == writable || writable == STATUS_BYTES ? 0 : -ASH_EIO;
     case STATUS_IOERR:
         return -ASH_EIO;
     case STATUS_UNSUPP:
@@ -354,41 +374,57 @@ static int status_of(uint8_t status, uint32_t len, uint32_t writable) {
     }
 }
 
-static void give_back(struct ash_virtio_blk_queue *queue, uint32_t slot, int status, uint32_t bytes,
-                      struct ash_virtio_blk_done *done) {
+static inline void give_back(struct ash_virtio_blk_queue *queue, uint32_t slot, int status,
+                             uint32_t bytes, struct ash_virtio_blk_done *done) {
     struct ash_dma_buffer *buffer = queue->slots[slot].buffer;
     done->cookie = queue->ring.slots[slot].cookie;
     done->token = ash_virtq_token(&queue->ring, slot);
     done->status = status;
     done->bytes = bytes;
-    if (buffer != NULL)
+    if (ASH_UNLIKELY(buffer != NULL))
         ash_dma_buffer_take(buffer);
 }
 
 /* One completion into *done, its slot freed; false: none, or the queue is broken. */
-static inline bool reap_one(struct ash_virtio_blk_queue *queue, struct ash_virtio_blk_done *done) {
+static inline bool reap_one(struct ash_virtio_blk_queue *queue, struct ash_virtio_blk_done *done,
+                            bool packed) {
     uint32_t len = 0;
-    int next = ash_virtq_next(&queue->ring, &len);
+    int next = ash__virtq_next(&queue->ring, shape_of(packed), &len);
     if (next < 0)
         return false;
-    uint32_t slot = (uint32_t)next;
-    int status = status_of(ash_load_relaxed(&queue->lines[slot].status), len,
-                           queue->ring.slots[slot].writable_bytes);
+    uint32_t slot = (uint32_t)next, writable = queue->ring.slots[slot].writable_bytes;
+    int status = status_of(ash_load_relaxed(&queue->lines[slot].status), len, writable);
     if (ASH_UNLIKELY(status > 0)) {
         /* Not retired: its memory is the device's until a reset. */
         ash_virtq_break(&queue->ring, ASH_VIRTQ_FAULT_STATUS);
         return false;
     }
-    give_back(queue, slot, status,
-              status == 0 ? queue->ring.slots[slot].writable_bytes - STATUS_BYTES : 0, done);
-    queue->reaped.completions++;
-    queue->reaped.errors += status != 0;
-    ash_virtq_retire(&queue->ring, slot);
+    if (ASH_UNLIKELY(status != 0))
+        queue->reaped.errors++;
+    give_back(queue, slot, status, status == 0 ? writable - STATUS_BYTES : 0, done);
+    ash__virtq_retire(&queue->ring, packed, slot);
     return true;
 }
 
-static uint32_t reap_aborted(struct ash_virtio_blk_queue *queue, struct ash_virtio_blk_done *done,
-                             uint32_t max) {
+/* Up to `max` of them; how many. */
+static inline uint32_t reap_ready(struct ash_virtio_blk_queue *queue,
+                                  struct ash_virtio_blk_done *done, uint32_t max, bool packed) {
+    uint32_t count = 0;
+    while (count < max && reap_one(queue, &done[count], packed))
+        count++;
+    queue->reaped.completions += count;
+    return count;
+}
+
+__attribute__((noinline)) static uint32_t reap_packed(struct ash_virtio_blk_queue *queue,
+                                                      struct ash_virtio_blk_done *done,
+                                                      uint32_t max) {
+    return reap_ready(queue, done, max, true);
+}
+
+__attribute__((noinline)) static uint32_t reap_aborted(struct ash_virtio_blk_queue *queue,
+                                                       struct ash_virtio_blk_done *done,
+                                                       uint32_t max) {
     uint32_t count = 0;
     int slot;
     while (count < max && (slot = ash_virtq_next_aborted(&queue->ring)) >= 0) {
@@ -404,8 +440,8 @@ int ash_virtio_blk_reap(struct ash_virtio_blk_queue *queue, struct ash_virtio_bl
     uint32_t count = 0;
     if (ASH_UNLIKELY(queue->ring.aborted_count != 0))
         count = reap_aborted(queue, done, max);
-    while (count < max && reap_one(queue, &done[count]))
-        count++;
+    count += queue->ring.shape.packed ? reap_packed(queue, done + count, max - count)
+                                      : reap_ready(queue, done + count, max - count, false);
     if (count == 0)
         return ash_load_relaxed(&queue->ring.fault) != ASH_VIRTQ_OK ? -ASH_EIO : 0;
     queue->empty_reaps = 0;

@@ -45,7 +45,7 @@ const char *ash_virtio_blk_reason(const struct ash_virtio_blk *blk) {
 
 /* I6: header and status are described as they were at set-up, but where a flush has its own. */
 static bool describes_line(const struct ash_virtio_blk_queue *queue, uint32_t slot) {
-    const struct ash_virtq_desc *chain = &queue->ring.chains[slot << queue->ring.shift];
+    const struct ash_virtq_desc *chain = &queue->ring.chains[slot << queue->ring.shape.shift];
     ash_paddr_t line = line_address(queue, slot);
     return chain[HEADER].address == ASH_VIRTQ_LE64(line) &&
            chain[HEADER].len == ASH_VIRTQ_LE32((uint32_t)HEADER_BYTES) &&

@@ -10,6 +10,9 @@
  * without data begins at DATA, which then describes the header. */
 enum { HEADER = 0, DATA = 1, STATUS = 2, CHAIN = 3 };
 
+/* That, with or without the way to a table, as the ring lays it out. */
+enum { CHAIN_SHIFT = 2 };
+
 /* What the device sees of a slot. Little-endian; written for each request. */
 struct ash__virtio_blk_line {
     uint32_t type; /* virtio_blk_req, 5.2.6 */

@@ -112,15 +112,16 @@ int ash_virtq_init(struct ash_virtq *queue, const struct ash_virtq_config *confi
         .slots = storage,
         .own_chains = (struct ash_virtq_desc *)(void *)(own + slots_bytes(config)),
         .size = config->size,
-        .chain = config->chain,
         .table = config->table,
         .slot_count = config->slots,
-        .shift = shift_of(config),
+        .shape = {.chain = config->chain, .shift = shift_of(config)},
         .dma = *dma,
     };
     queue->used_ring =
         (struct ash_virtq_used_entry *)(void *)(queue->device_area + ASH__VIRTQ_RING);
     __builtin_memset(storage, 0, ash_virtq_storage_size(config));
+    for (uint32_t slot = 0; slot < config->slots; slot++)
+        queue->slots[slot].token = slot;
     ash_virtq_restart(queue, 0);
     ash_virtq_stop(queue);
     return 0;
@@ -138,14 +139,14 @@ struct ash_virtq_area ash_virtq_desc_area(const struct ash_virtq *queue) {
 
 struct ash_virtq_area ash_virtq_driver_area(const struct ash_virtq *queue) {
     return area(queue, queue->driver_area,
-                queue->packed ? EVENT_BYTES : 2u * (ASH__VIRTQ_RING + queue->size + 1u));
+                queue->shape.packed ? EVENT_BYTES : 2u * (ASH__VIRTQ_RING + queue->size + 1u));
 }
 
 struct ash_virtq_area ash_virtq_device_area(const struct ash_virtq *queue) {
     return area(queue, queue->device_area,
-                queue->packed ? EVENT_BYTES
-                              : 2u * (ASH__VIRTQ_RING + 1u) +
-                                    sizeof(struct ash_virtq_used_entry) * queue->size);
+                queue->shape.packed ? EVENT_BYTES
+                                    : 2u * (ASH__VIRTQ_RING + 1u) +
+                                          sizeof(struct ash_virtq_used_entry) * queue->size);
 }
 
 /* Breaking and restarting */
@@ -169,39 +170,34 @@ static bool bit(const uint64_t *words, uint32_t index) {
     return (words[index / 64] >> (index & 63) & 1) != 0;
 }
 
-/* Published and not retired; those that a restart aborted, too. */
-static bool is_in_flight(const struct ash_virtq *queue, uint32_t slot) {
-    uint64_t word = ash_load_acquire(&queue->started[slot / 64]) ^ queue->finished[slot / 64];
-    return (word >> (slot & 63) & 1) != 0;
-}
-
 static ash_paddr_t table_address(const struct ash_virtq *queue, uint32_t slot) {
     return area(queue, &queue->tables[slot * queue->table], 0).address;
 }
 
 /* In each slot: 0 -> 1 -> ... -> chain - 1; then the one that points to the table. */
 static void link_slot(struct ash_virtq *queue, uint32_t slot) {
-    uint32_t first = slot << queue->shift;
-    for (uint32_t i = 0; i < queue->chain; i++) {
-        bool has_next = i + 1 < queue->chain;
+    uint32_t first = slot << queue->shape.shift;
+    for (uint32_t i = 0; i < queue->shape.chain; i++) {
+        bool has_next = i + 1 < queue->shape.chain;
         struct ash_virtq_desc *desc = &queue->chains[first + i];
         desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)(has_next ? ASH_VIRTQ_DESC_NEXT : 0u));
         desc->u.split.next = ASH_VIRTQ_LE16((uint16_t)(has_next ? first + i + 1 : 0u));
     }
     if (queue->table == 0)
         return;
-    struct ash_virtq_desc *way = &queue->chains[first + queue->chain];
+    struct ash_virtq_desc *way = &queue->chains[first + queue->shape.chain];
     way->address = ASH_VIRTQ_LE64(table_address(queue, slot));
     way->u.split.flags = ASH_VIRTQ_LE16((uint16_t)ASH_VIRTQ_DESC_INDIRECT);
 }
 
-/* Everything in flight is aborted; what was submitted, too. */
+/* Everything in flight is aborted; what was submitted, too; and what was so before stays so. */
 static void abort_all(struct ash_virtq *queue) {
+    ash__virtq_settle(queue);
     queue->aborted_count = 0;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(queue->aborted); i++) {
-        queue->started[i] ^= queue->submitted[i];
+        queue->aborted[i] |= (queue->started[i] ^ queue->finished[i]) | queue->submitted[i];
+        queue->started[i] = queue->finished[i];
         queue->submitted[i] = 0;
-        queue->aborted[i] = queue->started[i] ^ queue->finished[i];
         queue->aborted_count += ash_popcount64(queue->aborted[i]);
     }
 }
@@ -209,8 +205,8 @@ static void abort_all(struct ash_virtq *queue) {
 void ash_virtq_restart(struct ash_virtq *queue, uint32_t features) {
     abort_all(queue);
     queue->event_idx = (features & ASH_VIRTQ_EVENT_IDX) != 0;
-    queue->packed = (features & ASH_VIRTQ_PACKED) != 0;
-    queue->chains = queue->packed ? queue->own_chains : queue->ring;
+    queue->shape.packed = (features & ASH_VIRTQ_PACKED) != 0;
+    queue->chains = queue->shape.packed ? queue->own_chains : queue->ring;
     size_t tables_bytes = sizeof(struct ash_virtq_desc) * queue->table * queue->slot_count;
     __builtin_memset(queue->dma.pointer, 0,
                      (size_t)((char *)queue->tables - (char *)queue->dma.pointer) + tables_bytes);
@@ -238,22 +234,30 @@ int ash_virtq_next_aborted(const struct ash_virtq *queue) {
 static void forget_aborted(struct ash_virtq *queue, uint32_t slot) {
     uint64_t mask = UINT64_C(1) << (slot & 63);
     ASH_ASSERT(slot < queue->slot_count && bit(queue->aborted, slot));
-    queue->aborted[slot / 64] ^= mask;
     queue->aborted_count--;
-    ash_store_release(&queue->finished[slot / 64], queue->finished[slot / 64] ^ mask);
+    /* Release: as when a slot is retired. */
+    ash_store_release(&queue->aborted[slot / 64], queue->aborted[slot / 64] ^ mask);
 }
 
 void ash_virtq_retire_aborted(struct ash_virtq *queue, uint32_t slot) {
     forget_aborted(queue, slot);
 }
 
+/* A slot that was not found free. */
+static void mark_submitted(struct ash_virtq *queue, uint32_t slot) {
+    queue->submitted[slot / 64] |= UINT64_C(1) << (slot & 63);
+}
+
 void ash_virtq_resubmit(struct ash_virtq *queue, uint32_t slot, uint32_t first) {
     forget_aborted(queue, slot);
-    ash__virtq_offer(queue, slot, (slot << queue->shift) + first, queue->chain - first);
+    mark_submitted(queue, slot);
+    ash__virtq_offer(queue, queue->shape.packed, slot, (slot << queue->shape.shift) + first,
+                     queue->shape.chain - first);
 }
 
 void ash_virtq_resubmit_table(struct ash_virtq *queue, uint32_t slot, uint32_t count) {
     forget_aborted(queue, slot);
+    mark_submitted(queue, slot);
     ash__virtq_offer_table(queue, slot, count);
 }
 
@@ -315,12 +319,12 @@ bool ash_virtq_arm(struct ash_virtq *queue, uint32_t completions) {
     uint32_t in_flight = (uint16_t)(ash_load_relaxed(&queue->published) - queue->used_next);
     completions = completions < in_flight ? completions : in_flight;
     completions = completions == 0 ? 1 : completions;
-    return queue->packed ? arm_packed(queue, completions, in_flight)
-                         : arm_split(queue, completions);
+    return queue->shape.packed ? arm_packed(queue, completions, in_flight)
+                               : arm_split(queue, completions);
 }
 
 void ash_virtq_disarm(struct ash_virtq *queue) {
-    if (queue->packed) {
+    if (queue->shape.packed) {
         ash_store_relaxed(&queue->driver_area[ASH__VIRTQ_EVENT_FLAGS],
                           ASH_VIRTQ_LE16((uint16_t)ASH_VIRTQ_EVENT_DISABLE));
     } else if (queue->event_idx) {
@@ -335,17 +339,24 @@ void ash_virtq_disarm(struct ash_virtq *queue) {
 
 /* Looking at it */
 
+/* Submitted, in flight or aborted, of 64 slots. */
+static uint64_t busy(const struct ash_virtq *queue, uint32_t word) {
+    uint64_t submitted = queue->submitted[word];
+    if (word == queue->free_base / 64)
+        submitted |= queue->free_found ^ queue->free_slots;
+    return submitted | ash_load_relaxed(&queue->aborted[word]) |
+           (ash_load_acquire(&queue->started[word]) ^ ash_load_relaxed(&queue->finished[word]));
+}
+
 bool ash_virtq_pending(const struct ash_virtq *queue, uint32_t token) {
     uint32_t slot = token & 0xffffu;
     return slot < queue->slot_count && ash_virtq_token(queue, slot) == token &&
-           (is_in_flight(queue, slot) || bit(queue->submitted, slot));
+           (busy(queue, slot / 64) >> (slot & 63) & 1) != 0;
 }
 
 uint32_t ash_virtq_in_flight(const struct ash_virtq *queue) {
     uint32_t count = 0;
     for (uint32_t i = 0; i * 64 < queue->slot_count; i++)
-        count += ash_popcount64(queue->submitted[i]) +
-                 ash_popcount64(ash_load_relaxed(&queue->started[i]) ^
-                                ash_load_relaxed(&queue->finished[i]));
+        count += ash_popcount64(busy(queue, i));
     return count;
 }

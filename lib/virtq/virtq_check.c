@@ -11,35 +11,41 @@ struct tally {
     uint32_t entries_published, entries_submitted;
 };
 
+static bool is_out(const struct ash_virtq *queue, uint32_t slot) {
+    uint64_t recent =
+        slot / 64 == queue->free_base / 64 ? queue->free_found ^ queue->free_slots : 0;
+    return bit(queue->submitted, slot) || (recent >> (slot & 63) & 1) != 0;
+}
+
 /* I1, I2, per slot; counts it. */
 static const char *check_slot(const struct ash_virtq *queue, uint32_t slot, struct tally *tally) {
     bool is_busy = bit(queue->started, slot) != bit(queue->finished, slot);
-    bool is_aborted = bit(queue->aborted, slot), is_submitted = bit(queue->submitted, slot);
+    bool is_aborted = bit(queue->aborted, slot), is_submitted = is_out(queue, slot);
     bool is_known_free =
-        slot / 64 == queue->free_word && (queue->free_slots >> (slot & 63) & 1) != 0;
+        slot / 64 == queue->free_base / 64 && (queue->free_slots >> (slot & 63) & 1) != 0;
     if (slot >= queue->slot_count)
         return is_busy || is_aborted || is_submitted || is_known_free
                    ? "I1: a slot that does not exist is in use"
                    : NULL;
-    if (is_aborted && !is_busy)
-        return "I2: a free slot is marked as aborted";
-    if (is_busy && is_submitted)
-        return "I2: a slot in flight was submitted again";
-    if (is_known_free && (is_busy || is_submitted))
+    if (is_busy + is_aborted + is_submitted > 1)
+        return "I2: a slot is more than one of submitted, in flight and aborted";
+    if (is_known_free && (is_busy || is_aborted || is_submitted))
         return "I2: a slot that is remembered as free is not";
+    if ((queue->slots[slot].token & 0xffffu) != slot)
+        return "I2: a token names another slot than its own";
     uint32_t entries = queue->slots[slot].entries;
-    if (entries > queue->chain)
+    if (entries > queue->shape.chain)
         return "I2: a slot takes more descriptors than it has";
-    if (is_busy || is_submitted) {
-        uint32_t first = slot << queue->shift, head = queue->slots[slot].head;
-        bool is_table = queue->table != 0 && head == first + queue->chain;
-        if (!is_table && (head < first || head >= first + queue->chain))
+    if (!queue->shape.packed && (is_busy || is_submitted)) {
+        uint32_t first = slot << queue->shape.shift, head = queue->slots[slot].head;
+        bool is_table = queue->table != 0 && head == first + queue->shape.chain;
+        if (!is_table && (head < first || head >= first + queue->shape.chain))
             return "I2: a request begins outside of its slot";
     }
-    tally->in_flight += is_busy && !is_aborted;
+    tally->in_flight += is_busy;
     tally->aborted += is_aborted;
     tally->submitted += is_submitted;
-    tally->entries_published += is_busy && !is_aborted ? entries : 0;
+    tally->entries_published += is_busy ? entries : 0;
     tally->entries_submitted += is_submitted ? entries : 0;
     return NULL;
 }
@@ -49,7 +55,7 @@ static const char *check_counts(const struct ash_virtq *queue, const struct tall
         tally->submitted != (uint16_t)(queue->queued - queue->published) ||
         tally->aborted != queue->aborted_count)
         return "I2: the bitmaps and the ring indices count differently";
-    if (queue->packed &&
+    if (queue->shape.packed &&
         (tally->entries_published != (uint16_t)(queue->entries_published - queue->entries_used) ||
          tally->entries_submitted != (uint16_t)(queue->entries_queued - queue->entries_published)))
         return "I2: the slots and the packed ring count entries differently";
@@ -61,8 +67,8 @@ static const char *check_unpublished(const struct ash_virtq *queue) {
     uint64_t seen[ASH_VIRTQ_SIZE_MAX / 64] = {0};
     for (uint16_t i = queue->published; i != queue->queued; i++) {
         uint32_t id = ASH_VIRTQ_LE16(queue->driver_area[ASH__VIRTQ_RING + (i & (queue->size - 1))]);
-        uint32_t slot = id >> queue->shift;
-        if (slot >= queue->slot_count || bit(seen, slot) || !bit(queue->submitted, slot) ||
+        uint32_t slot = id >> queue->shape.shift;
+        if (slot >= queue->slot_count || bit(seen, slot) || !is_out(queue, slot) ||
             queue->slots[slot].head != id)
             return "I3: the avail ring does not name the submitted slots, each once";
         seen[slot / 64] |= UINT64_C(1) << (slot & 63);
@@ -90,10 +96,10 @@ static const char *check_packed(const struct ash_virtq *queue) {
 /* I4 */
 static const char *check_links(const struct ash_virtq *queue) {
     for (uint32_t slot = 0; slot < queue->slot_count; slot++) {
-        uint32_t first = slot << queue->shift;
-        for (uint32_t id = first; id < first + queue->chain; id++) {
+        uint32_t first = slot << queue->shape.shift;
+        for (uint32_t id = first; id < first + queue->shape.chain; id++) {
             const struct ash_virtq_desc *desc = &queue->chains[id];
-            bool is_last = id + 1 == first + queue->chain;
+            bool is_last = id + 1 == first + queue->shape.chain;
             bool has_next = (ASH_VIRTQ_LE16(desc->u.split.flags) & ASH_VIRTQ_DESC_NEXT) != 0;
             if (has_next == is_last || (has_next && ASH_VIRTQ_LE16(desc->u.split.next) != id + 1))
                 return "I4: a slot's descriptors are not linked";
@@ -103,7 +109,7 @@ static const char *check_links(const struct ash_virtq *queue) {
 }
 
 const char *ash_virtq_check(const struct ash_virtq *queue) {
-    const struct ash_virtq_config config = {queue->size, queue->slot_count, queue->chain,
+    const struct ash_virtq_config config = {queue->size, queue->slot_count, queue->shape.chain,
                                             queue->table};
     if (queue->slot_count == 0 || queue->slot_count > ash_virtq_slots_max(&config))
         return "I1: size, chain, table and slots do not fit each other";
@@ -114,10 +120,10 @@ const char *ash_virtq_check(const struct ash_virtq *queue) {
             return broken;
     }
     const char *broken = check_counts(queue, &tally);
-    if (broken == NULL && !queue->packed &&
+    if (broken == NULL && !queue->shape.packed &&
         ASH_VIRTQ_LE16(queue->driver_area[ASH__VIRTQ_INDEX]) != queue->published)
         broken = "I5: avail.idx is not what was published";
     if (broken == NULL)
-        broken = queue->packed ? check_packed(queue) : check_unpublished(queue);
+        broken = queue->shape.packed ? check_packed(queue) : check_unpublished(queue);
     return broken != NULL ? broken : check_links(queue);
 }

@@ -230,7 +230,7 @@ TEST_CASE(virtio_blk, checker_finds_each_broken_invariant) {
     rig_read(rig, 0, buffer, 512, NULL);
     ash_virtio_blk_kick(rig->queue);
     struct ash_virtio_blk_queue *queue = rig->queue;
-    struct ash_virtq_desc *chain = &queue->ring.chains[5 << queue->ring.shift];
+    struct ash_virtq_desc *chain = &queue->ring.chains[5 << queue->ring.shape.shift];
     for (uint32_t i = 0; i <= 2; i += 2) { /* a free slot's header and status */
         chain[i].address ^= 64;
         CHECK(check_says(rig, "I6"));

@@ -40,7 +40,7 @@ void ring_device_reset(struct ring_device *device, const struct ash_virtq *queue
     device->driver = ash_virtq_driver_area(queue).address;
     device->device = ash_virtq_device_area(queue).address;
     device->size = queue->size;
-    device->packed = queue->packed;
+    device->packed = queue->shape.packed;
     device->event_idx = queue->event_idx;
     device->avail_next = device->used_next = device->signalled = 0;
     device->avail_wrap = device->used_wrap = device->signalled_wrap = true;

@@ -61,7 +61,7 @@ static void complete(void) {
     /* The last one first: so that no stale entry looks like a good one. */
     uint16_t id = model.held[--model.held_count].id;
     uint32_t len = 1u + model.held[model.held_count].request, n = model.completed++;
-    if (model.queue.packed) {
+    if (model.queue.shape.packed) {
         device_puts(entry_at(n) + 12, id, 2);
         device_puts(entry_at(n) + 8, len, 4);
         device_puts(entry_at(n) + 14, is_even_lap(n) ? F_AVAIL | F_USED : 0, 2);
@@ -92,7 +92,7 @@ static bool packed_wants(void) {
 /* Looks at what the driver wants. In a packed ring first the flags, then the offset. */
 static void signal(void) {
     bool wants;
-    if (!model.queue.packed) {
+    if (!model.queue.shape.packed) {
         wants = split_wants();
     } else if (!model.knows_flags) {
         model.event_flags = device_gets(model.driver_at + 2, 2);
@@ -110,7 +110,7 @@ static void signal(void) {
 
 static bool is_available(void) {
     uint32_t n = model.fetched;
-    if (!model.queue.packed)
+    if (!model.queue.shape.packed)
         return device_gets(model.driver_at + 2, 2) != n;
     uint32_t flags = device_gets(entry_at(n) + 14, 2) & (F_AVAIL | F_USED);
     return flags == (is_even_lap(n) ? F_AVAIL : F_USED);
@@ -119,7 +119,7 @@ static bool is_available(void) {
 static void fetch(void) {
     uint32_t n = model.fetched++, entry = entry_at(n);
     uint16_t id = (uint16_t)device_gets(model.driver_at + 4 + n % model.queue.size * 2, 2);
-    if (model.queue.packed)
+    if (model.queue.shape.packed)
         id = (uint16_t)device_gets(entry + 12, 2);
     else
         entry = id % model.queue.size * (uint32_t)sizeof(struct ash_virtq_desc);
@@ -131,7 +131,7 @@ static void fetch(void) {
 
 static void ask_for_notification(void) {
     bool event_idx = model.queue.event_idx;
-    if (!model.queue.packed) {
+    if (!model.queue.shape.packed) {
         device_puts(event_idx ? model.device_at + 4 + model.queue.size * 8 : model.device_at,
                     event_idx ? model.fetched : 0, 2);
     } else if (model.state == ASK && event_idx) {
@@ -148,7 +148,7 @@ static void ask_for_notification(void) {
 static void wake(void) {
     model.notified = false;
     model.state = RUN;
-    if (model.queue.packed)
+    if (model.queue.shape.packed)
         device_puts(model.device_at + 2, EVENT_DISABLE, 2);
     else if (!model.queue.event_idx)
         device_puts(model.device_at, NO_NOTIFY, 2);

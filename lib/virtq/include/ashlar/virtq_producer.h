@@ -11,14 +11,20 @@ extern "C" {
 
 /* Describing */
 
-static inline void ash_virtq_describe(struct ash_virtq *queue, uint32_t slot, uint32_t index,
-                                      ash_paddr_t address, uint32_t len, bool device_writes) {
-    struct ash_virtq_desc *desc = &queue->chains[(slot << queue->shift) + index];
-    uint32_t flags = (index + 1 < queue->chain ? ASH_VIRTQ_DESC_NEXT : 0u) |
+static inline void ash__virtq_describe(struct ash_virtq *queue, struct ash_virtq_shape shape,
+                                       uint32_t slot, uint32_t index, ash_paddr_t address,
+                                       uint32_t len, bool device_writes) {
+    struct ash_virtq_desc *desc = &queue->chains[(slot << shape.shift) + index];
+    uint32_t flags = (index + 1 < shape.chain ? ASH_VIRTQ_DESC_NEXT : 0u) |
                      (device_writes ? ASH_VIRTQ_DESC_WRITE : 0u);
     desc->address = ASH_VIRTQ_LE64(address);
     desc->len = ASH_VIRTQ_LE32(len);
     desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)flags);
+}
+
+static inline void ash_virtq_describe(struct ash_virtq *queue, uint32_t slot, uint32_t index,
+                                      ash_paddr_t address, uint32_t len, bool device_writes) {
+    ash__virtq_describe(queue, queue->shape, slot, index, address, len, device_writes);
 }
 
 static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t slot, uint32_t index,
@@ -28,7 +34,7 @@ static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t sl
     uint32_t flags = device_writes ? ASH_VIRTQ_DESC_WRITE : 0u;
     desc->address = ASH_VIRTQ_LE64(address);
     desc->len = ASH_VIRTQ_LE32(len);
-    if (queue->packed) {
+    if (queue->shape.packed) {
         desc->u.packed.id = 0; /* reserved, 2.8.7; and the order is that of the table */
         desc->u.packed.flags = ASH_VIRTQ_LE16((uint16_t)flags);
         return;
@@ -40,18 +46,26 @@ static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t sl
 
 /* Submitting */
 
+/* Into the bitmap with what was submitted. */
+static inline void ash__virtq_settle(struct ash_virtq *queue) {
+    queue->submitted[queue->free_base / 64] |= queue->free_found ^ queue->free_slots;
+    queue->free_found = queue->free_slots;
+}
+
 /* Looks for slots that the reaper has freed; the first word that has some. */
 static inline bool ash__virtq_find_free(struct ash_virtq *queue) {
+    ash__virtq_settle(queue);
     for (uint32_t word = 0; word * 64 < queue->slot_count; word++) {
         /* Acquire: whatever the reaper read of the slot it has read. */
         uint64_t in_flight = queue->started[word] ^ ash_load_acquire(&queue->finished[word]);
-        uint64_t free_slots = ~(in_flight | queue->submitted[word]);
+        uint64_t aborted = ash_load_acquire(&queue->aborted[word]);
+        uint64_t free_slots = ~(in_flight | aborted | queue->submitted[word]);
         if (queue->slot_count - word * 64 < 64)
             free_slots &= (UINT64_C(1) << (queue->slot_count & 63)) - 1;
         if (free_slots == 0)
             continue;
-        queue->free_slots = free_slots;
-        queue->free_word = word;
+        queue->free_found = queue->free_slots = free_slots;
+        queue->free_base = word * 64;
         return true;
     }
     return false;
@@ -60,12 +74,12 @@ static inline bool ash__virtq_find_free(struct ash_virtq *queue) {
 static inline int ash_virtq_free_slot(struct ash_virtq *queue) {
     if (ASH_UNLIKELY(queue->free_slots == 0) && !ash__virtq_find_free(queue))
         return -ASH_EAGAIN;
-    return (int)(queue->free_word * 64 + ash_ctz64(queue->free_slots));
+    return (int)(queue->free_base + ash_ctz64(queue->free_slots));
 }
 
-/* A slot and its generation. */
+/* Of its request, or of its last one. */
 static inline uint32_t ash_virtq_token(const struct ash_virtq *queue, uint32_t slot) {
-    return queue->slots[slot].generation << 16 | slot;
+    return queue->slots[slot].token;
 }
 
 /* Copies `count` descriptors of a chain to the ring. The first one of all that is not published yet
@@ -94,40 +108,49 @@ static inline void ash__virtq_put(struct ash_virtq *queue, uint32_t slot,
 }
 
 /* Hands `entries` descriptors from `head` on to the device, once published. */
-static inline void ash__virtq_offer(struct ash_virtq *queue, uint32_t slot, uint32_t head,
-                                    uint32_t entries) {
-    queue->slots[slot].head = (uint16_t)head;
-    queue->slots[slot].entries = (uint16_t)entries;
-    if (queue->packed)
+static inline void ash__virtq_offer(struct ash_virtq *queue, bool packed, uint32_t slot,
+                                    uint32_t head, uint32_t entries) {
+    uint16_t queued = queue->queued;
+    queue->queued = (uint16_t)(queued + 1u);
+    if (packed) {
+        queue->slots[slot].entries = (uint16_t)entries;
         ash__virtq_put(queue, slot, &queue->chains[head], entries);
-    else
-        queue->driver_area[ASH__VIRTQ_RING + (queue->queued & (queue->size - 1))] =
+    } else {
+        queue->slots[slot].head = (uint16_t)head;
+        queue->driver_area[ASH__VIRTQ_RING + (queued & (queue->size - 1))] =
             ASH_VIRTQ_LE16((uint16_t)head);
-    queue->queued++;
-    queue->submitted[slot / 64] |= UINT64_C(1) << (slot & 63);
+    }
 }
 
 static inline void ash__virtq_offer_table(struct ash_virtq *queue, uint32_t slot, uint32_t count) {
-    uint32_t head = (slot << queue->shift) + queue->chain;
+    uint32_t head = (slot << queue->shape.shift) + queue->shape.chain;
     queue->chains[head].len = ASH_VIRTQ_LE32(count * (uint32_t)sizeof(struct ash_virtq_desc));
-    ash__virtq_offer(queue, slot, head, 1);
+    ash__virtq_offer(queue, queue->shape.packed, slot, head, 1);
 }
 
 /* A new request in the slot: its token. */
 static inline uint32_t ash__virtq_begin(struct ash_virtq *queue, uint32_t slot,
                                         uint32_t writable_bytes, void *cookie) {
     struct ash_virtq_slot *entry = &queue->slots[slot];
+    uint32_t token = entry->token + 0x10000u;
+    uint64_t free_slots = queue->free_slots;
+    queue->free_slots = free_slots & (free_slots - 1); /* the slot was the lowest of them */
     entry->cookie = cookie;
     entry->writable_bytes = writable_bytes;
-    entry->generation++;
-    queue->free_slots &= queue->free_slots - 1; /* the slot was the lowest of them */
-    return ash_virtq_token(queue, slot);
+    entry->token = token;
+    return token;
+}
+
+static inline uint32_t ash__virtq_submit(struct ash_virtq *queue, struct ash_virtq_shape shape,
+                                         uint32_t slot, uint32_t first, uint32_t writable_bytes,
+                                         void *cookie) {
+    ash__virtq_offer(queue, shape.packed, slot, (slot << shape.shift) + first, shape.chain - first);
+    return ash__virtq_begin(queue, slot, writable_bytes, cookie);
 }
 
 static inline uint32_t ash_virtq_submit(struct ash_virtq *queue, uint32_t slot, uint32_t first,
                                         uint32_t writable_bytes, void *cookie) {
-    ash__virtq_offer(queue, slot, (slot << queue->shift) + first, queue->chain - first);
-    return ash__virtq_begin(queue, slot, writable_bytes, cookie);
+    return ash__virtq_submit(queue, queue->shape, slot, first, writable_bytes, cookie);
 }
 
 static inline uint32_t ash_virtq_submit_table(struct ash_virtq *queue, uint32_t slot,
@@ -178,13 +201,14 @@ static inline bool ash_virtq_publish(struct ash_virtq *queue) {
     uint16_t from = queue->published, to = queue->queued;
     if (from == to || ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK)
         return false;
+    ash__virtq_settle(queue);
     for (uint32_t i = 0; i * 64 < queue->slot_count; i++) {
         ash_store_release(&queue->started[i], queue->started[i] ^ queue->submitted[i]);
         queue->submitted[i] = 0;
     }
     ash_store_relaxed(&queue->published, to);
-    return queue->packed ? ash__virtq_publish_packed(queue)
-                         : ash__virtq_publish_split(queue, from, to);
+    return queue->shape.packed ? ash__virtq_publish_packed(queue)
+                               : ash__virtq_publish_split(queue, from, to);
 }
 
 #ifdef __cplusplus

@@ -9,31 +9,28 @@
 extern "C" {
 #endif
 
-/* May the device complete this slot now? Published, not retired, not aborted. */
+/* May the device complete this slot now? Published, not retired. */
 static inline bool ash__virtq_is_due(const struct ash_virtq *queue, uint32_t slot) {
     uint32_t word = slot / 64;
     uint64_t due = ash_load_acquire(&queue->started[word]) ^ queue->finished[word];
-    if (ASH_UNLIKELY(queue->aborted_count != 0))
-        due &= ~queue->aborted[word];
     return (due >> (slot & 63) & 1) != 0;
 }
 
-static inline int ash__virtq_next_split(struct ash_virtq *queue, uint32_t *len) {
-    if (queue->used_seen == queue->used_next) {
+static inline int ash__virtq_next_split(struct ash_virtq *queue, uint32_t shift, uint32_t *len) {
+    uint16_t next = queue->used_next;
+    if (queue->used_seen == next) {
         uint16_t index = ASH_VIRTQ_LE16(ash_load_acquire(&queue->device_area[ASH__VIRTQ_INDEX]));
         uint16_t published = ash_load_relaxed(&queue->published);
-        if (index == queue->used_next)
+        if (index == next)
             return -ASH_EAGAIN;
-        if (ASH_UNLIKELY((uint16_t)(index - queue->used_next) >
-                         (uint16_t)(published - queue->used_next)))
+        if (ASH_UNLIKELY((uint16_t)(index - next) > (uint16_t)(published - next)))
             return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_USED_INDEX);
         queue->used_seen = index;
         ash_port_dma_rmb(); /* the entries after the index, 2.7.14 */
     }
-    const struct ash_virtq_used_entry *entry =
-        &queue->used_ring[queue->used_next & (queue->size - 1)];
+    const struct ash_virtq_used_entry *entry = &queue->used_ring[next & (queue->size - 1)];
     uint32_t id = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->id));
-    uint32_t slot = id >> queue->shift;
+    uint32_t slot = id >> shift;
     *len = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->len));
     if (ASH_UNLIKELY(slot >= queue->slot_count))
         return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_ID_RANGE);
@@ -64,20 +61,27 @@ static inline int ash__virtq_next_packed(struct ash_virtq *queue, uint32_t *len)
     return (int)slot;
 }
 
-static inline int ash_virtq_next(struct ash_virtq *queue, uint32_t *len) {
+static inline int ash__virtq_next(struct ash_virtq *queue, struct ash_virtq_shape shape,
+                                  uint32_t *len) {
     if (ASH_UNLIKELY(ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK))
         return -ASH_EIO;
-    int slot =
-        queue->packed ? ash__virtq_next_packed(queue, len) : ash__virtq_next_split(queue, len);
-    if (ASH_UNLIKELY(slot >= 0 && *len > queue->slots[slot].writable_bytes))
+    int slot = shape.packed ? ash__virtq_next_packed(queue, len)
+                            : ash__virtq_next_split(queue, shape.shift, len);
+    if (ASH_UNLIKELY(slot < 0))
+        return slot;
+    if (ASH_UNLIKELY(*len > queue->slots[slot].writable_bytes))
         return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_LENGTH);
     return slot;
 }
 
-static inline void ash_virtq_retire(struct ash_virtq *queue, uint32_t slot) {
+static inline int ash_virtq_next(struct ash_virtq *queue, uint32_t *len) {
+    return ash__virtq_next(queue, queue->shape, len);
+}
+
+static inline void ash__virtq_retire(struct ash_virtq *queue, bool packed, uint32_t slot) {
     uint64_t finished = queue->finished[slot / 64] ^ UINT64_C(1) << (slot & 63);
     queue->used_next++;
-    if (queue->packed) {
+    if (packed) {
         uint32_t position = (uint32_t)queue->used_position + queue->slots[slot].entries;
         if (position >= queue->size) {
             position -= queue->size;
@@ -88,6 +92,10 @@ static inline void ash_virtq_retire(struct ash_virtq *queue, uint32_t slot) {
     }
     /* Release: what was read of the slot was read before it is free. */
     ash_store_release(&queue->finished[slot / 64], finished);
+}
+
+static inline void ash_virtq_retire(struct ash_virtq *queue, uint32_t slot) {
+    ash__virtq_retire(queue, queue->shape.packed, slot);
 }
 
 #ifdef __cplusplus

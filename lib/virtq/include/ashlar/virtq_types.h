@@ -109,9 +109,15 @@ struct ash_virtq_used_entry {
 struct ash_virtq_slot {
     void *cookie;
     uint32_t writable_bytes; /* of its chain: the most that used len may say */
-    uint32_t generation;     /* counts the slot's uses; its low 16 bits are in the token */
-    uint16_t head;           /* the descriptor that the request begins with */
-    uint16_t entries;        /* of a packed ring that it takes */
+    uint32_t token;          /* 16 bits that count the slot's uses, and the slot */
+    uint16_t head;           /* split: the descriptor that the request begins with */
+    uint16_t entries;        /* packed: of the ring, that it takes */
+};
+
+/* What a queue's owner may know when it is compiled: loads and branches fall away. */
+struct ash_virtq_shape {
+    uint32_t chain, shift;
+    bool packed;
 };
 
 /* Public for inline functions; fields private. */
@@ -124,9 +130,9 @@ struct ash_virtq {
     uint16_t *device_area;         /* split: flags, idx, entries, avail_event; packed: event */
     struct ash_virtq_used_entry *used_ring; /* split */
     struct ash_virtq_slot *slots;
-    uint32_t size, slot_count, chain, table;
-    uint32_t shift; /* descriptors of a slot: 1 << shift */
-    bool packed, event_idx;
+    uint32_t size, slot_count, table;
+    struct ash_virtq_shape shape; /* descriptors of a slot: 1 << shift */
+    bool event_idx;
     struct ash_virtq_dma dma;
     struct ash_virtq_desc *own_chains;
 
@@ -139,8 +145,10 @@ struct ash_virtq {
     uint16_t avail_flags;
     uint16_t held_position, held_flags; /* packed: the first one not published, kept from view */
     uint16_t entries_queued, entries_published;
-    uint32_t free_word; /* 64 slots, of which these are free: what was found of late */
-    uint64_t free_slots;
+    /* 64 slots from free_base on: those found free of late, and what is left of them. The rest of
+     * them are submitted; the bitmap learns it when they are published, or others looked for. */
+    uint32_t free_base;
+    uint64_t free_found, free_slots;
     uint64_t submitted[ASH_VIRTQ_SIZE_MAX / 64]; /* and not published */
     uint64_t started[ASH_VIRTQ_SIZE_MAX / 64];
 
@@ -152,7 +160,7 @@ struct ash_virtq {
     uint16_t entries_used;
     uint32_t aborted_count;
     uint64_t finished[ASH_VIRTQ_SIZE_MAX / 64];
-    uint64_t aborted[ASH_VIRTQ_SIZE_MAX / 64]; /* in flight when the queue was restarted */
+    uint64_t aborted[ASH_VIRTQ_SIZE_MAX / 64]; /* were in flight when the queue was restarted */
 };
 
 /* The areas of a split ring in 16-bit words, 2.7.6 and 2.7.8; of an event structure, 2.8.10. */
