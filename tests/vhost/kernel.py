@@ -149,6 +149,37 @@ def _():
     check_correct('--packed', '--order', 'random', '--spread', '500', '--batch', '3')
 
 
+BENCH = ('blk bench --write --force --depth 32 --count 2000\n'
+         'blk bench --segments 8 --depth 32 --count 2000\n'
+         'blk write --force 5120 words\nblk discard --force 0 4096\npoweroff 7\n')
+
+
+def check_bench(*fake_options, told=()):
+    """Writes, scattered reads, a flush and a discard, many in flight, under the referee's eyes."""
+    done = run('--writable', *fake_options, script=BENCH)
+    check_alive(done, fake_options)
+    errors = [line for line in done.lines if line.startswith('blk:')]
+    tap.equal(len(errors), len(told), f'{fake_options}: the errors {errors}')
+    for error, part in zip(errors, told):
+        tap.contains(error, part, f'{fake_options}: the output')
+    return done
+
+
+@tap.case('served_disk.kernel_writes_and_scatters_at_depth_32')
+def _():
+    for rings in ([], ['--packed']):
+        done = check_bench('--order', 'random', '--spread', '50', '--batch', '4', *rings)
+        tap.contains(done.report, '2001 writes, 1 flushes', 'what the device says')
+
+
+@tap.case('served_disk.kernel_survives_lies_at_depth_32')
+def _():
+    # Which lie it is seen as depends on what the kernel does meanwhile.
+    for lie in ('id_not_in_flight@500', 'id_swapped@500', 'len_too_large@700', 'idx_jump@40=100'):
+        check_bench('--fault', 'device.' + lie, told=['disk 0: the device'])
+    check_bench('--fault', 'device.status_error@900=1', told=['the device reported an error'])
+
+
 # Most lies are told while the kernel mounts the archive. One may be seen at the next read only.
 BROKE = 'the device reported an error, or broke its protocol'
 AGAIN = 'cksum small\ncksum small\nls\npoweroff 7\n'
