@@ -4,6 +4,9 @@
  * allocator; one executable each. `ns` is the time of one allocation with its free.
  *
  *   frame/N     allocate and free a block of order N; all else is free
+ *   unmovable   frame/0 of the other hint, as a kernel's own pages are
+ *   batch64/H   allocate 64 frames and free them in that order; all else is free. H 0:
+ *               movable ones, 1: unmovable ones
  *   ring1000    allocate a frame, free the oldest of 1000
  *   replace10k  free one of 10,000 live frames at random, allocate another
  *   apart       ring1000 on two CPUs at once, of one allocator; `alone` on one of them (wall time)
@@ -32,7 +35,7 @@
 namespace {
 
 constexpr uint32_t frames = 262144;
-constexpr size_t ops = 50000;     /* of a sample */
+constexpr size_t ops = 51200;     /* of a sample; a multiple of 64 */
 constexpr size_t choices = 65536; /* made before the clock runs; a power of two */
 
 struct Block {
@@ -40,9 +43,9 @@ struct Block {
     uint32_t order;
 };
 
-Block take(Frames &allocator, uint32_t order) {
+Block take(Frames &allocator, uint32_t order, bool movable = true) {
     Block block = {0, order};
-    if (!allocator.alloc(order, &block.first))
+    if (!allocator.alloc(order, &block.first, movable))
         std::abort();
     return block;
 }
@@ -57,6 +60,28 @@ void frame(benchmark::State &state) {
     bench::measure(state, ops, [&](size_t n) {
         for (size_t i = 0; i < n; i++)
             give(allocator, take(allocator, order));
+    });
+}
+
+void unmovable(benchmark::State &state) {
+    Frames allocator(frames);
+    bench::measure(state, ops, [&](size_t n) {
+        for (size_t i = 0; i < n; i++)
+            give(allocator, take(allocator, 0, false));
+    });
+}
+
+void batch64(benchmark::State &state) {
+    Frames allocator(frames);
+    bool movable = state.range(0) == 0;
+    Block batch[64];
+    bench::measure(state, ops, [&](size_t n) {
+        for (size_t i = 0; i < n; i += std::size(batch)) {
+            for (auto &block : batch)
+                block = take(allocator, 0, movable);
+            for (auto &block : batch)
+                give(allocator, block);
+        }
     });
 }
 
@@ -258,6 +283,8 @@ void add_all() {
         return benchmark::RegisterBenchmark(name, workload)->Iterations(1);
     };
     add("frame", frame)->Arg(0)->Arg(1)->Arg(3)->Arg(6)->Arg(9)->Arg(10);
+    add("unmovable", unmovable);
+    add("batch64", batch64)->Arg(0)->Arg(1);
     add("ring1000", ring1000);
     add("replace10k", replace10k);
     if (Frames::threads && bench::cpus().size() > 1)

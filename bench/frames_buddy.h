@@ -20,8 +20,9 @@ class Frames {
             std::abort();
     }
     static void enter(size_t n);
-    bool alloc(uint32_t order, uint64_t *first) {
-        return ash_buddy_alloc(&buddy_, order, ASH_BUDDY_MOVABLE, first) == 0;
+    bool alloc(uint32_t order, uint64_t *first, bool movable = true) {
+        enum ash_buddy_hint hint = movable ? ASH_BUDDY_MOVABLE : ASH_BUDDY_UNMOVABLE;
+        return ash_buddy_alloc(&buddy_, order, hint, first) == 0;
     }
     void free(uint64_t first, uint32_t order) {
         ash_buddy_free(&buddy_, first, order);

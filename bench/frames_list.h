@@ -13,7 +13,7 @@ class Frames {
     }
     static void enter(size_t) {
     }
-    bool alloc(uint32_t order, uint64_t *first) {
+    bool alloc(uint32_t order, uint64_t *first, bool = true) {
         uint32_t frame;
         bool found = buddy_.alloc(order, &frame);
         *first = frame;

@@ -204,25 +204,29 @@ static ash_pfn_t take_frames(struct rig *rig, uint32_t order) {
     return first;
 }
 
-static uint32_t buddy_pair_of(struct rig *rig, uint32_t order) {
+static uint32_t buddy_pair_of(struct rig *rig, uint32_t order, enum ash_buddy_hint hint) {
     uint32_t start = platform_cost();
     ash_pfn_t first = 0;
-    int error = ash_buddy_alloc(&rig->memory.buddy, order, ASH_BUDDY_UNMOVABLE, &first);
+    int error = ash_buddy_alloc(&rig->memory.buddy, order, hint, &first);
     if (error == 0)
         ash_buddy_free(&rig->memory.buddy, first, order);
     return platform_cost() - start;
 }
 
 static uint32_t buddy_pair_0(struct rig *rig) {
-    return buddy_pair_of(rig, 0);
+    return buddy_pair_of(rig, 0, ASH_BUDDY_UNMOVABLE);
+}
+
+static uint32_t buddy_pair_movable(struct rig *rig) {
+    return buddy_pair_of(rig, 0, ASH_BUDDY_MOVABLE);
 }
 
 static uint32_t buddy_pair_3(struct rig *rig) {
-    return buddy_pair_of(rig, 3);
+    return buddy_pair_of(rig, 3, ASH_BUDDY_UNMOVABLE);
 }
 
 static uint32_t buddy_pair_9(struct rig *rig) {
-    return buddy_pair_of(rig, 9);
+    return buddy_pair_of(rig, 9, ASH_BUDDY_UNMOVABLE);
 }
 
 static uint32_t buddy_batch_0(struct rig *rig) {
@@ -298,6 +302,7 @@ static const struct operation {
     {"heap.pair", heap_pair, 1},
     {"heap.pair_large", heap_pair_large, 1},
     {"buddy.pair_order_0", buddy_pair_0, 1},
+    {"buddy.pair_movable", buddy_pair_movable, 1},
     {"buddy.batch_order_0", buddy_batch_0, OBJECTS},
     {"buddy.refill", buddy_refill, 1},
     {"buddy.drain", buddy_drain, 1},
