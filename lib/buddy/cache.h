@@ -53,6 +53,11 @@ static inline bool claim_take(struct ash_buddy_claim *claim, ash_pfn_t *first) {
     return true;
 }
 
+/* Is it a frame of the word at hand? */
+static inline bool claim_is_of(const struct ash_buddy_claim *claim, ash_pfn_t pfn) {
+    return pfn - claim->first < WORD_FRAMES;
+}
+
 /* Puts a freed frame; false if it is none of the word's, or one that is free already. */
 static inline bool claim_push(struct ash_buddy_claim *claim, ash_pfn_t pfn) {
     uint64_t offset = pfn - claim->first, hot = claim->hot, held = claim->held;

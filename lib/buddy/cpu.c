@@ -136,13 +136,24 @@ void ash__buddy_flush(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu) {
     }
 }
 
+/* Of the word at hand, to be given back with the rest of it. (One with a number like those may be
+ * another region's: barred.) */
+static uint64_t take_hot_of_word(struct ash_buddy_claim *claim) {
+    uint64_t offset = claim->hot - claim->first;
+    if (offset >= WORD_FRAMES || (claim->barred >> offset & 1) != 0)
+        return 0;
+    ash_store_relaxed(&claim->hot, NOWHERE);
+    return UINT64_C(1) << offset;
+}
+
 /* The hint's claims end; what is left of them goes back. */
 static void unclaim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
     struct ash_buddy_claim *claim = &cpu->claim[hint];
     struct ash_buddy_bits *claims = cpu->claims[hint];
     uint32_t count = cpu->claim_count[hint];
     if (cpu->claim_at[hint] != 0)
-        ash_store_relaxed(&claims[cpu->claim_at[hint] - 1].bits, claim->held);
+        ash_store_relaxed(&claims[cpu->claim_at[hint] - 1].bits,
+                          claim->held | take_hot_of_word(claim));
     ash_store_relaxed(&cpu->claim_count[hint], 0u);
     claim_clear(buddy, claim);
     for (uint32_t i = 0; i < count; i++) {
@@ -301,6 +312,18 @@ static uint64_t apart_from_claim(const struct ash_buddy_cpu *cpu, uint32_t hint,
     return bits;
 }
 
+/* Frames of the word that it has collected for the map. */
+static uint64_t collected_of(const struct ash_buddy_cpu *cpu, uint64_t word) {
+    uint64_t bits = 0;
+    if ((cpu->freed_words >> word % 64 & 1) == 0)
+        return 0;
+    for (uint32_t i = 0; i < cpu->freed_count; i++) {
+        if (cpu->freed[i].word == word)
+            bits |= cpu->freed[i].bits;
+    }
+    return bits;
+}
+
 bool ash__buddy_next_claim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, uint32_t hint) {
     struct ash_buddy_claim *claim = &cpu->claim[hint];
     uint32_t at = cpu->claim_at[hint];
@@ -311,7 +334,8 @@ bool ash__buddy_next_claim(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, u
     ash_pfn_t first = (word + span->word_bias) * WORD_FRAMES;
     ash_store_relaxed(&claim->first, first);
     claim->word = &buddy->words[word];
-    claim->barred = ~frames_of_word(span, word) | apart_from_claim(cpu, hint ^ 1, first);
+    claim->barred = ~frames_of_word(span, word) | apart_from_claim(cpu, hint ^ 1, first) |
+                    collected_of(cpu, word);
     ash_store_release(&claim->held, cpu->claims[hint][at].bits); /* after `first`: see claim_held */
     ash_store_relaxed(&cpu->claims[hint][at].bits, UINT64_C(0));
     cpu->claim_at[hint] = at + 1;

@@ -73,8 +73,9 @@ static inline bool claim_has(const struct ash_buddy_claim *claim, ash_pfn_t pfn)
 }
 
 /*
- * In the cache: a frame of a chunk that is fuller than all that the map has left is the next one to
- * be allocated; others are collected. False: it needs a closer look.
+ * In the cache, of a frame that no word at hand takes: if its chunk is fuller than all that the map
+ * has left, it is the next one to be allocated; others are collected. False: it needs a closer
+ * look.
  */
 static inline bool free_to_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
                                  ash_pfn_t first) {
@@ -98,11 +99,15 @@ static inline bool free_to_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *
     return true;
 }
 
-/* The same for the commonest case, a movable frame. False: it is another one. */
+/*
+ * The same for the commonest case, a movable frame, and not one of the unmovable frames' word at
+ * hand: so it is not their hot one either. False: it is another one.
+ */
 static inline bool free_to_hot(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
                                ash_pfn_t first) {
     struct ash_buddy_claim *claim = &cpu->claim[ASH_BUDDY_MOVABLE];
-    if (claim->hot != NOWHERE || stack_of(cpu, ASH_BUDDY_MOVABLE, 0)->count != 0)
+    if (claim->hot != NOWHERE || stack_of(cpu, ASH_BUDDY_MOVABLE, 0)->count != 0 ||
+        claim_is_of(claim, first))
         return false;
     const struct ash_buddy_span *span = span_of(buddy, first, 1);
     if (ASH_UNLIKELY(span == NULL))
@@ -112,18 +117,23 @@ static inline bool free_to_hot(struct ash_buddy *buddy, struct ash_buddy_cpu *cp
     if (class >= 1u << HINT_SHIFT || !is_best_class(buddy, class, 0) ||
         (cpu->freed_words >> word % 64 & 1) != 0)
         return false;
-    if (ASH_UNLIKELY(is_free_in_map(buddy, place) || claim_has(&cpu->claim[0], first) ||
-                     claim_has(&cpu->claim[1], first)))
+    if (ASH_UNLIKELY(is_free_in_map(buddy, place)))
         return false;
     ash_store_relaxed(&claim->hot, first);
     return true;
 }
 
+/* In the cache, whatever the frame. */
+static inline bool free_to_any(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu,
+                               ash_pfn_t first) {
+    return claim_push(&cpu->claim[ASH_BUDDY_MOVABLE], first) ||
+           claim_push(&cpu->claim[ASH_BUDDY_UNMOVABLE], first) || free_to_cache(buddy, cpu, first);
+}
+
 /* False: the frame is free already, or in no region. */
 static bool free_frame(struct ash_buddy *buddy, ash_pfn_t first) {
     struct section section = section_enter(buddy);
-    bool done =
-        cache_enter(section.cpu, CLOSED_BY_TAKER) && free_to_cache(buddy, section.cpu, first);
+    bool done = cache_enter(section.cpu, CLOSED_BY_TAKER) && free_to_any(buddy, section.cpu, first);
     cache_leave(section.cpu);
     if (done) {
         section_leave(buddy, section);
@@ -131,7 +141,7 @@ static bool free_frame(struct ash_buddy *buddy, ash_pfn_t first) {
     }
     ash_spin_lock(&buddy->lock);
     ash__buddy_flush(buddy, section.cpu);
-    done = free_to_cache(buddy, section.cpu, first);
+    done = free_to_any(buddy, section.cpu, first);
     section_unlock(buddy, section);
     return done;
 }
@@ -212,8 +222,23 @@ free_in_cache(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t firs
         free_slow(buddy, first, 0);
 }
 
+/* Into the unmovable frames' word at hand. */
+static void __attribute__((noinline))
+free_unmovable(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t first) {
+    if (ASH_UNLIKELY(!claim_push(&cpu->claim[ASH_BUDDY_UNMOVABLE], first))) {
+        free_in_cache(buddy, cpu, first);
+        return;
+    }
+    cache_leave(cpu);
+    ash_port_unpin();
+}
+
 static void __attribute__((noinline))
 free_elsewhere(struct ash_buddy *buddy, struct ash_buddy_cpu *cpu, ash_pfn_t first) {
+    if (claim_is_of(&cpu->claim[ASH_BUDDY_UNMOVABLE], first)) {
+        free_unmovable(buddy, cpu, first);
+        return;
+    }
     if (!free_to_hot(buddy, cpu, first)) {
         free_in_cache(buddy, cpu, first);
         return;

@@ -17,6 +17,87 @@ TEST_CASE(buddy_cpus, frame_freed_is_reused_without_an_exchange) {
     CHECK(buddy.map_pages == map_pages);
 }
 
+/* Nearly all is free: no chunk is fuller than another, and only the word at hand was chosen. */
+static void check_reuse(const struct ash_buddy_config *config, enum ash_buddy_hint hint) {
+    struct ash_buddy buddy;
+    ash_pfn_t frames[64], again;
+    buddy_by(&buddy, config);
+    for (uint32_t i = 0; i < 64; i++)
+        CHECK_EQ(ash_buddy_alloc(&buddy, 0, hint, &frames[i]), 0);
+    uint64_t map_pages = buddy.map_pages;
+    for (uint32_t len = 1; len <= 64; len++) {
+        uint64_t out = 0;
+        for (uint32_t i = 0; i < len; i++)
+            ash_buddy_free(&buddy, frames[i * 37 % 64], 0);
+        for (uint32_t i = 0; i < len; i++) {
+            CHECK_EQ(ash_buddy_alloc(&buddy, 0, hint, &again), 0);
+            CHECK(again - frames[0] < 64 && (out >> (again - frames[0]) & 1) == 0);
+            out |= UINT64_C(1) << (again - frames[0]);
+        }
+    }
+    CHECK(buddy.map_pages == map_pages);
+    CHECK_EQ(stats_of(&buddy).cached_pages, 0);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_cpus, frames_of_the_word_at_hand_are_reused_without_an_exchange) {
+    struct ash_buddy_region region = {0, 4096};
+    for (uint32_t i = 0; i < 8; i++) {
+        struct ash_buddy_config config = {.regions = &region,
+                                          .region_count = 1,
+                                          .hardened = (i & 1) != 0,
+                                          .interrupts = (i & 2) != 0};
+        check_reuse(&config, (i & 4) != 0 ? ASH_BUDDY_UNMOVABLE : ASH_BUDDY_MOVABLE);
+    }
+}
+
+TEST_CASE(buddy_cpus, double_free_into_either_hints_word_at_hand_is_found_at_once) {
+    for (uint32_t hint = 0; hint < 2; hint++) {
+        struct ash_buddy buddy;
+        ash_pfn_t frames[3];
+        buddy_over_one(&buddy, 0, 4096);
+        for (uint32_t i = 0; i < 3; i++)
+            CHECK_EQ(ash_buddy_alloc(&buddy, 0, (enum ash_buddy_hint)hint, &frames[i]), 0);
+        for (uint32_t i = 0; i < 3; i++)
+            ash_buddy_free(&buddy, frames[i], 0);
+        for (uint32_t i = 0; i < 3; i++)
+            CHECK_REFUSED(ash_buddy_free(&buddy, frames[i], 0), "it is free, in a CPU's cache");
+        CHECK_REFUSED(ash_buddy_free(&buddy, frames[2] + 1, 0), "it is free, in a CPU's cache");
+        CHECK_EQ(stats_of(&buddy).free_pages, 4096);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+}
+
+/* The place for the frame freed last is empty, and the chunk the fullest there is. */
+TEST_CASE(buddy_cpus, double_free_into_the_word_at_hand_does_not_make_the_frame_the_next_one) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 512);
+    CHECK_EQ(frame_of(&buddy, 0), 0); /* makes it a chunk for movable ones */
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 256, 8), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 128, 7), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 64, 6), 0);
+    ash_pfn_t one = frame_of(&buddy, 0), other = frame_of(&buddy, 0);
+    ash_buddy_free(&buddy, one, 0);
+    ash_buddy_free(&buddy, other, 0);
+    CHECK_EQ(frame_of(&buddy, 0), one);
+    CHECK_REFUSED(ash_buddy_free(&buddy, other, 0), "it is free, in a CPU's cache");
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+TEST_CASE(buddy_cpus, drain_gives_back_the_frame_freed_last_with_its_word) {
+    for (uint32_t hint = 0; hint < 2; hint++) {
+        struct ash_buddy buddy;
+        ash_pfn_t frame;
+        buddy_over_one(&buddy, 0, 512);
+        CHECK_EQ(ash_buddy_alloc(&buddy, 0, (enum ash_buddy_hint)hint, &frame), 0);
+        ash_buddy_free(&buddy, frame, 0);
+        ash_buddy_drain(&buddy);
+        CHECK_EQ(stats_of(&buddy).cached_pages, 0);
+        CHECK_EQ(stats_of(&buddy).free_blocks[9], 1);
+        CHECK(ash_buddy_check(&buddy) == NULL);
+    }
+}
+
 TEST_CASE(buddy_cpus, block_freed_is_reused_without_an_exchange) {
     struct ash_buddy buddy;
     buddy_over_one(&buddy, 0, 4096);
@@ -240,6 +321,24 @@ TEST_CASE(buddy_cpus, frame_freed_twice_is_not_allocated_before_that_is_found) {
         CHECK(frame_of(&buddy, 0) < 16);
     CHECK_REFUSED(ash_buddy_drain(&buddy), "double free of frame 0xc8");
     CHECK_EQ(stats_of(&buddy).free_pages, 2);
+    CHECK(ash_buddy_check(&buddy) == NULL);
+}
+
+/* It was collected for the map before its word had its turn. */
+TEST_CASE(buddy_cpus, frame_freed_before_its_word_came_to_hand_is_no_frame_to_allocate) {
+    struct ash_buddy buddy;
+    buddy_over_one(&buddy, 0, 128);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 6, 0), 0);
+    CHECK_EQ(ash_buddy_alloc_at(&buddy, 96, 5), 0);
+    (void)frame_of(&buddy, 0); /* claims what is left of both words */
+    for (ash_pfn_t i = 0; i < 20; i++)
+        ash_buddy_free(&buddy, 96 + i, 0); /* 16 are kept to be allocated */
+    for (uint32_t i = 0; i < 62 + 16; i++)
+        (void)frame_of(&buddy, 0);
+    ash_pfn_t frame = frame_of(&buddy, 0);
+    CHECK(frame > 64 && frame < 96); /* the second word is at hand */
+    CHECK_REFUSED(ash_buddy_free(&buddy, 114, 0), "double free of frame 0x72");
+    CHECK_REFUSED(ash_buddy_free(&buddy, 115, 0), "double free of frame 0x73");
     CHECK(ash_buddy_check(&buddy) == NULL);
 }
 

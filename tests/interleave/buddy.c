@@ -40,9 +40,9 @@ static void setup_four(void) {
 }
 
 /* UINT64_MAX: there was none. */
-static ash_pfn_t take(uint32_t order) {
+static ash_pfn_t take_hinted(uint32_t order, enum ash_buddy_hint hint) {
     ash_pfn_t first;
-    if (ash_buddy_alloc(&world.buddy, order, ASH_BUDDY_MOVABLE, &first) != 0)
+    if (ash_buddy_alloc(&world.buddy, order, hint, &first) != 0)
         return UINT64_MAX;
     for (ash_pfn_t frame = first; frame < first + (UINT64_C(1) << order); frame++) {
         EXPLORE_CHECK(frame < world.frames && world.owner[frame] == 0);
@@ -50,6 +50,10 @@ static ash_pfn_t take(uint32_t order) {
     }
     interleave_point();
     return first;
+}
+
+static ash_pfn_t take(uint32_t order) {
+    return take_hinted(order, ASH_BUDDY_MOVABLE);
 }
 
 static void give(ash_pfn_t first, uint32_t order) {
@@ -84,6 +88,20 @@ static void one_by_one(void) {
 
 static void two_at_once(void) {
     ash_pfn_t one = take(0), other = take(0);
+    give(one, 0);
+    give(other, 0);
+}
+
+/* Freed into the word at hand: one is the next to be allocated, the other a bit of the word. */
+static void two_unmovable(void) {
+    ash_pfn_t one = take_hinted(0, ASH_BUDDY_UNMOVABLE);
+    ash_pfn_t other = take_hinted(0, ASH_BUDDY_UNMOVABLE);
+    give(one, 0);
+    give(other, 0);
+}
+
+static void one_of_each_hint(void) {
+    ash_pfn_t one = take_hinted(0, ASH_BUDDY_UNMOVABLE), other = take(0);
     give(one, 0);
     give(other, 0);
 }
@@ -142,6 +160,12 @@ TEST_CASE(interleave_buddy, last_frame_comes_from_the_other_cpus_cache) {
 
 TEST_CASE(interleave_buddy, caches_are_emptied_while_their_cpu_takes_and_gives) {
     explore_two(setup_four, two_at_once, drain);
+}
+
+TEST_CASE(interleave_buddy, unmovable_frames_are_taken_while_their_cpu_uses_them) {
+    explore_two(setup_four, two_unmovable, drain);
+    explore_two(setup_four, two_unmovable, one_by_one);
+    explore_two(setup_four, one_of_each_hint, pair_of_frames);
 }
 
 TEST_CASE(interleave_buddy, block_is_put_together_from_caches_in_use) {
