@@ -113,7 +113,8 @@ int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) ASH_
 int disk_write(struct disk *disk, uint64_t offset, const void *buffer, size_t len) ASH_MUST_CHECK;
 
 /* One of the two, of whole blocks, scattered over lent memory: no copy, and as few requests as the
- * device allows. -ASH_EINVAL: no whole blocks, or a piece that was not lent. */
+ * device allows. -ASH_EINVAL: no whole blocks, a block in more
+ * pieces than the device takes segments, or a piece that was not lent. */
 struct disk_piece {
     void *memory;
     size_t len_bytes;

@@ -235,6 +235,28 @@ TEST_CASE(disk, transfers_pieces_that_end_inside_a_block) {
     CHECK_EQ(bench->device.image[1536], 0);
 }
 
+/* The sixteenth segment, the last that fits, ends inside a block: it is left to the next request. */
+TEST_CASE(disk, ends_a_request_of_many_pieces_with_a_block) {
+    struct disk_bench *bench = disk_bench_new();
+    disk_bench_add_image(bench);
+    disk_bench_start(bench);
+    uint8_t *buffer = lent_buffer(bench);
+    struct disk_piece pieces[17] = {{buffer, 512}};
+    for (uint32_t i = 1; i < 17; i++)
+        pieces[i] = (struct disk_piece){buffer + (size_t)i * 1024, i % 2 == 1 ? 384 : 128};
+    memset(buffer, 0x5a, 65536);
+    CHECK_EQ(bench->disk.blk.segments_max, 16);
+    CHECK_EQ(disk_transfer(&bench->disk, ASH_VIRTIO_BLK_WRITE, 0, pieces, 17), 0);
+    CHECK_EQ(bench->device.tables, 2);
+    for (uint32_t i = 0; i < 9 * 512; i++)
+        CHECK_EQ(bench->device.image[i], 0x5a);
+    CHECK_EQ(bench->device.image[9 * 512], 0);
+    /* Seventeen pieces of half a block and less hold no block's end. */
+    for (uint32_t i = 0; i < 17; i++)
+        pieces[i].len_bytes = i == 16 ? 512 - 16 * 16 : 16;
+    CHECK_EQ(disk_transfer(&bench->disk, ASH_VIRTIO_BLK_WRITE, 0, pieces, 17), -ASH_EINVAL);
+}
+
 TEST_CASE(disk, refuses_pieces_that_were_not_lent_or_are_no_whole_blocks) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_start(bench);
