@@ -15,7 +15,11 @@
 
 #include "disk.h"
 
-enum { BLK_BENCH_LOOK = 16, BLK_BENCH_SIZE_MAX = 1 << 20 };
+enum {
+    BLK_BENCH_LOOK = 16,
+    BLK_BENCH_SIZE_MAX = 1 << 20,
+    BLK_BENCH_LEAST_NS = 100, /* of a request, for the end of a run whose clock stands still */
+};
 
 struct blk_bench_options {
     bool is_write, is_sequential;

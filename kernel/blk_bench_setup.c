@@ -87,7 +87,7 @@ struct blk_bench *blk_bench_new(struct disk *disk, const struct blk_bench_option
     bench->disk = disk;
     bench->options = options;
     bench->queue = disk->queue;
-    bench->left = options->count != 0 ? options->count : UINT64_MAX;
+    bench->left = options->count != 0 ? options->count : options->duration_ns / BLK_BENCH_LEAST_NS;
     bench->sectors = options->size_bytes / ASH_VIRTIO_BLK_SECTOR_SIZE;
     bench->positions = (uint32_t)ash_min_u64(disk->size_bytes / options->size_bytes, UINT32_MAX);
     bench->random = 1;

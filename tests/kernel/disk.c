@@ -235,7 +235,8 @@ TEST_CASE(disk, transfers_pieces_that_end_inside_a_block) {
     CHECK_EQ(bench->device.image[1536], 0);
 }
 
-/* The sixteenth segment, the last that fits, ends inside a block: it is left to the next request. */
+/* The sixteenth segment, the last one that fits, ends inside a block: it is left to the next
+ * request. */
 TEST_CASE(disk, ends_a_request_of_many_pieces_with_a_block) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_add_image(bench);

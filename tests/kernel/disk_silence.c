@@ -5,6 +5,7 @@
 #include <ashlar/error.h>
 
 #include "hosted/hosted.h"
+#include "kernel/blk_bench.h"
 #include "kernel/wait.h"
 
 TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
@@ -95,6 +96,41 @@ TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back) {
     CHECK_EQ(error, -ASH_EIO);
     CHECK_EQ(in_flight, 0);
     CHECK_EQ(bench->disk.timeouts, 0);
+}
+
+/* The device does everything when it is notified, so nobody ever waits. */
+TEST_CASE(disk_silence, blk_bench_ends_though_the_clock_stands_still) {
+    struct disk_bench *bench = disk_bench_new();
+    struct blk_bench_result result;
+    const struct blk_bench_options options = {
+        .depth = 4, .size_bytes = 512, .segments = 1, .duration_ns = 100000};
+    disk_bench_start(bench);
+    hosted_clock_set_manual(1000);
+    int error = blk_bench_run(&bench->disk, &options, &result);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    CHECK_EQ(error, 0);
+    CHECK_EQ(now, 1000);
+    CHECK_EQ(result.requests, 100000 / BLK_BENCH_LEAST_NS);
+    CHECK_EQ(result.elapsed_ns, 0);
+}
+
+/* The watch finds it; the bench does not try again. */
+TEST_CASE(disk_silence, blk_bench_ends_with_a_silent_device) {
+    struct disk_bench *bench = disk_bench_new();
+    struct blk_bench_result result;
+    const struct blk_bench_options options = {
+        .depth = 4, .size_bytes = 512, .segments = 1, .count = 1000000};
+    disk_bench_start(bench);
+    hosted_clock_set_manual(1000);
+    bench->silent = true;
+    int ended = blk_bench_run(&bench->disk, &options, &result);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    CHECK_EQ(ended, -ASH_ETIMEDOUT);
+    CHECK(now >= 1000 + DISK_TIMEOUT_NS && now <= 1000 + DISK_TIMEOUT_NS + DISK_WATCH_NS);
+    CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
+    CHECK(!bench->disk.dead);
 }
 
 static bool never(void *context) {
