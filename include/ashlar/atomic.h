@@ -29,7 +29,7 @@
 #if defined(__x86_64__)
 #define ash_count_relaxed(p) __asm__ volatile("incq %0" : "+m"(*(p)) : : "cc")
 #else
-#define ash_count_relaxed(p) ash_store_relaxed((p), ash_load_relaxed(p) + 1)
+#define ash_count_relaxed(p) ash_store_relaxed((p), *(p) + 1) /* its own: read plainly */
 #endif
 
 #endif
