@@ -153,8 +153,8 @@ void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, enu
 
 /* Every call that did not find its way through the loaded magazine. Its CPU's objects go to the
  * slabs if another CPU has found no memory meanwhile, or shrinks the cache. */
-static struct ash__slab_cpu *begin(struct ash_slab_cache *cache, ash_irq_t *irq,
-                                   struct ash__deferred *deferred) {
+static inline struct ash__slab_cpu *begin(struct ash_slab_cache *cache, ash_irq_t *irq,
+                                          struct ash__deferred *deferred) {
     struct ash__slab_cpu *cpu = ash__slab_enter(cache, irq);
     ash__deferred_init(deferred);
     if (ASH_UNLIKELY(cpu->flush_done != ash_load_relaxed(&cache->flush_wanted)))
@@ -162,7 +162,8 @@ static struct ash__slab_cpu *begin(struct ash_slab_cache *cache, ash_irq_t *irq,
     return cpu;
 }
 
-static void end(struct ash_slab_cache *cache, ash_irq_t irq, struct ash__deferred *deferred) {
+static inline void end(struct ash_slab_cache *cache, ash_irq_t irq,
+                       struct ash__deferred *deferred) {
     ash__slab_leave(cache, irq);
     ash__deferred_finish(cache, deferred);
 }
