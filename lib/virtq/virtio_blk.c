@@ -285,10 +285,9 @@ static inline int submit_plain(struct ash_virtio_blk_queue *queue,
                                bool packed) {
     struct ash_virtq *ring = &queue->ring;
     struct ash_virtq_shape shape = shape_of(packed);
-    int free_slot = ash_virtq_free_slot(ring);
-    if (ASH_UNLIKELY(free_slot < 0))
-        return free_slot;
-    uint32_t slot = (uint32_t)free_slot, len = segment->len_bytes;
+    if (ASH_UNLIKELY(!ash__virtq_has_free(ring)))
+        return -ASH_EAGAIN;
+    uint32_t slot = ash__virtq_first_free(ring), len = segment->len_bytes;
     uint32_t op = (uint32_t)request->op;
     uint64_t sector = request->sector;
     bool is_read = op == ASH_VIRTIO_BLK_READ;

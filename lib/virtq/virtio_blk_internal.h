@@ -40,14 +40,16 @@ _Static_assert(RANGE_BYTES == 16, "virtio_blk_discard_write_zeroes, 5.2.6");
 /* The request as it was asked for: what the device has of it is not to be read again. */
 struct ash__virtio_blk_slot {
     ash_ns_t deadline_ns;
-    uint64_t sector;
-    struct ash_dma_segment segment; /* the only one; scattered ones have theirs in the queue's */
-    struct ash_dma_buffer *buffer;
     uint32_t bytes, sector_count;
+    uint64_t sector;
     uint16_t segment_count;
     uint8_t op;
     bool may_unmap;
+    struct ash_dma_segment segment; /* the only one; scattered ones have theirs in the queue's */
+    struct ash_dma_buffer *buffer;
+    uint64_t pad; /* to the size of a line, so that one index finds both */
 };
+_Static_assert(sizeof(struct ash__virtio_blk_slot) == 64, "as large as a line");
 
 /* Queues what stands in the own copy of an aborted slot again; false: the device does not take it
  * any more. */

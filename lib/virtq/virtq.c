@@ -112,6 +112,7 @@ int ash_virtq_init(struct ash_virtq *queue, const struct ash_virtq_config *confi
         .slots = storage,
         .own_chains = (struct ash_virtq_desc *)(void *)(own + slots_bytes(config)),
         .size = config->size,
+        .mask = config->size - 1,
         .table = config->table,
         .slot_count = config->slots,
         .shape = {.chain = config->chain, .shift = shift_of(config)},
@@ -193,6 +194,7 @@ static void link_slot(struct ash_virtq *queue, uint32_t slot) {
 /* Everything in flight is aborted; what was submitted, too; and what was so before stays so. */
 static void abort_all(struct ash_virtq *queue) {
     ash__virtq_settle(queue);
+    queue->is_settled = true;
     queue->aborted_count = 0;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(queue->aborted); i++) {
         queue->aborted[i] |= (queue->started[i] ^ queue->finished[i]) | queue->submitted[i];
@@ -246,6 +248,7 @@ void ash_virtq_retire_aborted(struct ash_virtq *queue, uint32_t slot) {
 /* A slot that was not found free. */
 static void mark_submitted(struct ash_virtq *queue, uint32_t slot) {
     queue->submitted[slot / 64] |= UINT64_C(1) << (slot & 63);
+    queue->is_settled = false;
 }
 
 void ash_virtq_resubmit(struct ash_virtq *queue, uint32_t slot, uint32_t first) {

@@ -48,8 +48,12 @@ static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t sl
 
 /* Into the bitmap with what was submitted. */
 static inline void ash__virtq_settle(struct ash_virtq *queue) {
-    queue->submitted[queue->free_base / 64] |= queue->free_found ^ queue->free_slots;
+    uint64_t fresh = queue->free_found ^ queue->free_slots;
+    if (fresh == 0)
+        return;
+    queue->submitted[queue->free_base / 64] |= fresh;
     queue->free_found = queue->free_slots;
+    queue->is_settled = false;
 }
 
 /* Looks for slots that the reaper has freed; the first word that has some. */
@@ -71,10 +75,17 @@ static inline bool ash__virtq_find_free(struct ash_virtq *queue) {
     return false;
 }
 
+static inline bool ash__virtq_has_free(struct ash_virtq *queue) {
+    return ASH_LIKELY(queue->free_slots != 0) || ash__virtq_find_free(queue);
+}
+
+/* If it has one. */
+static inline uint32_t ash__virtq_first_free(const struct ash_virtq *queue) {
+    return queue->free_base + ash_ctz64(queue->free_slots);
+}
+
 static inline int ash_virtq_free_slot(struct ash_virtq *queue) {
-    if (ASH_UNLIKELY(queue->free_slots == 0) && !ash__virtq_find_free(queue))
-        return -ASH_EAGAIN;
-    return (int)(queue->free_base + ash_ctz64(queue->free_slots));
+    return ash__virtq_has_free(queue) ? (int)ash__virtq_first_free(queue) : -ASH_EAGAIN;
 }
 
 /* Of its request, or of its last one. */
@@ -117,7 +128,7 @@ static inline void ash__virtq_offer(struct ash_virtq *queue, bool packed, uint32
         ash__virtq_put(queue, slot, &queue->chains[head], entries);
     } else {
         queue->slots[slot].head = (uint16_t)head;
-        queue->driver_area[ASH__VIRTQ_RING + (queued & (queue->size - 1))] =
+        queue->driver_area[ASH__VIRTQ_RING + (queued & queue->mask)] =
             ASH_VIRTQ_LE16((uint16_t)head);
     }
 }
@@ -196,16 +207,27 @@ static inline bool ash__virtq_publish_packed(struct ash_virtq *queue) {
     return ash__virtq_passed(event, (uint16_t)(to - added), to);
 }
 
+/* What was submitted is in flight. Release: with what the producer wrote of the slots. */
+static inline void ash__virtq_start(struct ash_virtq *queue) {
+    uint32_t word = queue->free_base / 64;
+    uint64_t fresh = queue->free_found ^ queue->free_slots;
+    queue->free_found = queue->free_slots;
+    ash_store_release(&queue->started[word], queue->started[word] ^ fresh);
+    if (ASH_LIKELY(queue->is_settled))
+        return;
+    for (uint32_t i = 0; i * 64 < queue->slot_count; i++) {
+        ash_store_release(&queue->started[i], queue->started[i] ^ queue->submitted[i]);
+        queue->submitted[i] = 0;
+    }
+    queue->is_settled = true;
+}
+
 /* The full barrier keeps the device from missing both what is new and the notification. */
 static inline bool ash_virtq_publish(struct ash_virtq *queue) {
     uint16_t from = queue->published, to = queue->queued;
     if (from == to || ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK)
         return false;
-    ash__virtq_settle(queue);
-    for (uint32_t i = 0; i * 64 < queue->slot_count; i++) {
-        ash_store_release(&queue->started[i], queue->started[i] ^ queue->submitted[i]);
-        queue->submitted[i] = 0;
-    }
+    ash__virtq_start(queue);
     ash_store_relaxed(&queue->published, to);
     return queue->shape.packed ? ash__virtq_publish_packed(queue)
                                : ash__virtq_publish_split(queue, from, to);

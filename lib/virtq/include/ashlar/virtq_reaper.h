@@ -28,7 +28,7 @@ static inline int ash__virtq_next_split(struct ash_virtq *queue, uint32_t shift,
         queue->used_seen = index;
         ash_port_dma_rmb(); /* the entries after the index, 2.7.14 */
     }
-    const struct ash_virtq_used_entry *entry = &queue->used_ring[next & (queue->size - 1)];
+    const struct ash_virtq_used_entry *entry = &queue->used_ring[next & queue->mask];
     uint32_t id = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->id));
     uint32_t slot = id >> shift;
     *len = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->len));

@@ -130,7 +130,8 @@ struct ash_virtq {
     uint16_t *device_area;         /* split: flags, idx, entries, avail_event; packed: event */
     struct ash_virtq_used_entry *used_ring; /* split */
     struct ash_virtq_slot *slots;
-    uint32_t size, slot_count, table;
+    uint32_t size, mask; /* size - 1 */
+    uint32_t slot_count, table;
     struct ash_virtq_shape shape; /* descriptors of a slot: 1 << shift */
     bool event_idx;
     struct ash_virtq_dma dma;
@@ -146,8 +147,9 @@ struct ash_virtq {
     uint16_t held_position, held_flags; /* packed: the first one not published, kept from view */
     uint16_t entries_queued, entries_published;
     /* 64 slots from free_base on: those found free of late, and what is left of them. The rest of
-     * them are submitted; the bitmap learns it when they are published, or others looked for. */
+     * them are submitted; the bitmap learns it when others are looked for before a publish. */
     uint32_t free_base;
+    bool is_settled; /* nothing is in the bitmap */
     uint64_t free_found, free_slots;
     uint64_t submitted[ASH_VIRTQ_SIZE_MAX / 64]; /* and not published */
     uint64_t started[ASH_VIRTQ_SIZE_MAX / 64];
