@@ -4,9 +4,10 @@
  * inlined into the same thread, moves no data and only turns avail entries into used ones. The time
  * includes it. A turn is `depth` requests: submit each, one kick, the device, one reap.
  *
- *   ring/N      a block request of three descriptors through <ashlar/virtq.h>, N in flight
- *   request/N   the same through <ashlar/virtio_blk.h>: ranges, limits, statistics and all
- *   device/N    the device's share alone: the same ring, no driver
+ *   ring/N             a block request of three descriptors through <ashlar/virtq.h>, N in flight
+ *   request/N          the same through <ashlar/virtio_blk.h>: ranges, limits, statistics and all
+ *   device/N           the device's share alone: the same ring, no driver
+ *   packed-ring/N ...  the same in a packed ring
  *
  * `ns` is the time of one request, every check on.
  */
@@ -41,8 +42,16 @@ struct Descriptor {
     uint16_t flags, next;
 };
 
-/* Registers as a transport of its own, the split ring with VIRTIO_F_EVENT_IDX (virtio 1.2, 2.7). */
-class Device {
+/* virtio 1.2, 2.8.13 and 2.8.14. */
+struct PackedDescriptor {
+    uint64_t address;
+    uint32_t len;
+    uint16_t id, flags;
+};
+enum : uint16_t { desc_next = 1, desc_write = 2, desc_avail = 0x80, desc_used = 0x8000 };
+
+/* Registers as a transport of its own, the ring with VIRTIO_F_EVENT_IDX (virtio 1.2, 2.7, 2.8). */
+template <bool packed> class Device {
   public:
     ash_virtio_transport transport{};
 
@@ -50,7 +59,10 @@ class Device {
         static const ash_virtio_transport_ops ops = {
             [](ash_virtio_transport *t) { return of(t)->status_; },
             [](ash_virtio_transport *t, uint32_t status) { of(t)->status_ = status; },
-            [](ash_virtio_transport *) { return ASH_VIRTIO_F_VERSION_1 | ASH_VIRTIO_F_EVENT_IDX; },
+            [](ash_virtio_transport *) {
+                return ASH_VIRTIO_F_VERSION_1 | ASH_VIRTIO_F_EVENT_IDX |
+                       (packed ? ASH_VIRTIO_F_RING_PACKED : 0);
+            },
             [](ash_virtio_transport *, uint64_t) {},
             [](ash_virtio_transport *, uint32_t) { return uint32_t{256}; },
             [](ash_virtio_transport *t, uint32_t, uint32_t size, ash_paddr_t desc,
@@ -72,7 +84,20 @@ class Device {
 
     /* Ends all that is available: follows the chain, writes the status, fills the used entry. */
     void run() {
-        const Descriptor *const table = desc_;
+        if constexpr (packed)
+            run_packed();
+        else
+            run_split();
+    }
+
+    /* For the device's share: the ring as a driver left it, filled again. */
+    void offer(uint16_t count) {
+        avail_[1] = static_cast<uint16_t>(avail_[1] + count);
+    }
+
+  private:
+    void run_split() {
+        const Descriptor *const table = at<const Descriptor>(desc_);
         uint16_t *const avail = avail_, *const used = used_;
         uint32_t *const entries = reinterpret_cast<uint32_t *>(used + 2);
         const uint32_t mask = size_ - 1;
@@ -80,8 +105,8 @@ class Device {
         for (; next != end; next++) {
             uint32_t head = avail[2 + (next & mask)], written = 1;
             const Descriptor *descriptor = &table[head];
-            while ((descriptor->flags & 1) != 0) {
-                written += (descriptor->flags & 2) != 0 ? descriptor->len : 0;
+            while ((descriptor->flags & desc_next) != 0) {
+                written += (descriptor->flags & desc_write) != 0 ? descriptor->len : 0;
                 descriptor = &table[descriptor->next];
             }
             *at<volatile uint8_t>(descriptor->address) = 0;
@@ -95,27 +120,61 @@ class Device {
         wants_interrupt_ = __atomic_load_n(&avail[3 + mask], __ATOMIC_RELAXED) == next - 1;
     }
 
-    /* For the device's share: the ring as a driver left it, filled again. */
-    void offer(uint16_t count) {
-        avail_[1] = static_cast<uint16_t>(avail_[1] + count);
+    /* The used descriptor takes the place of its request's first one. */
+    void run_packed() {
+        PackedDescriptor *const ring = at<PackedDescriptor>(desc_);
+        const uint16_t size = static_cast<uint16_t>(size_);
+        uint16_t next = next_, lap = lap_; /* the flags of what is used in this lap */
+        auto step = [&] {
+            if (++next == size) {
+                next = 0;
+                lap ^= desc_avail | desc_used;
+            }
+        };
+        for (;;) {
+            PackedDescriptor *const first = &ring[next], *descriptor = first;
+            uint16_t flags = __atomic_load_n(&first->flags, __ATOMIC_ACQUIRE);
+            if ((flags & (desc_avail | desc_used)) != (lap ^ desc_used))
+                break;
+            uint16_t used = lap | desc_write;
+            uint32_t written = 1;
+            for (; (flags & desc_next) != 0; flags = descriptor->flags) {
+                written += (flags & desc_write) != 0 ? descriptor->len : 0;
+                step();
+                descriptor = &ring[next];
+            }
+            step();
+            *at<volatile uint8_t>(descriptor->address) = 0;
+            first->id = descriptor->id;
+            first->len = written;
+            __atomic_store_n(&first->flags, used, __ATOMIC_RELEASE);
+        }
+        next_ = next;
+        lap_ = lap;
+        /* Wants to hear of the next one: desc_event_off with its lap, then the flags, 2.8.10. */
+        uint16_t lap_bit = lap != 0 ? 0x8000 : 0;
+        __atomic_store_n(&used_[0], static_cast<uint16_t>(next | lap_bit), __ATOMIC_RELAXED);
+        __atomic_store_n(&used_[1], uint16_t{2}, __ATOMIC_RELEASE);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        wants_interrupt_ = __atomic_load_n(&avail_[1], __ATOMIC_RELAXED) != 1;
     }
 
-  private:
     static Device *of(ash_virtio_transport *transport) {
         return reinterpret_cast<Device *>(transport); /* its first field */
     }
     void start(uint32_t size, uint64_t desc, uint64_t avail, uint64_t used) {
         size_ = size;
-        desc_ = at<const Descriptor>(desc);
+        desc_ = desc;
         avail_ = at<uint16_t>(avail);
         used_ = at<uint16_t>(used);
         next_ = 0;
+        lap_ = desc_avail | desc_used;
     }
 
     uint32_t status_ = 0, size_ = 0;
-    const Descriptor *desc_ = nullptr;
+    uint64_t desc_ = 0;
     uint16_t *avail_ = nullptr, *used_ = nullptr;
-    uint16_t next_ = 0;
+    uint16_t next_ = 0, lap_ = 0;
     bool wants_interrupt_ = false;
 };
 
@@ -133,16 +192,16 @@ struct Memory {
     size_t bytes;
 };
 
-ash_virtio_blk_config config_of(Device &device) {
+ash_virtio_blk_config config_of(ash_virtio_transport &transport) {
     ash_virtio_blk_config config{};
-    config.transport = &device.transport;
+    config.transport = &transport;
     return config;
 }
 
 /* A device and its driver. */
-struct Disk {
-    Device device;
-    ash_virtio_blk_config config = config_of(device);
+template <bool packed> struct Disk {
+    Device<packed> device;
+    ash_virtio_blk_config config = config_of(device.transport);
     Memory storage{ash_virtio_blk_storage_size(&config)}, dma{ash_virtio_blk_dma_size(&config)};
     ash_virtio_blk blk;
     ash_virtio_blk_queue *queue = nullptr;
@@ -178,9 +237,9 @@ struct Disk {
 };
 
 /* The ring alone: what a driver of any device pays. */
-struct Ring {
+template <bool packed> struct Ring {
     static constexpr ash_virtq_config config{256, depth_max, 3, 0};
-    Device device;
+    Device<packed> device;
     Memory storage{ash_virtq_storage_size(&config)}, dma{ash_virtq_dma_size(&config)};
     struct Line {
         uint64_t type, sector;
@@ -193,7 +252,7 @@ struct Ring {
         ash_virtq_dma memory{dma.pointer, dma.bytes, address_of(dma.pointer)};
         if (ash_virtq_init(&queue, &config, storage.pointer, storage.bytes, &memory) != 0)
             std::abort();
-        ash_virtq_restart(&queue, ASH_VIRTQ_EVENT_IDX);
+        ash_virtq_restart(&queue, ASH_VIRTQ_EVENT_IDX | (packed ? ASH_VIRTQ_PACKED : 0));
         for (uint32_t slot = 0; slot < depth_max; slot++) {
             ash_virtq_describe(&queue, slot, 0, address_of(&lines[slot]), 16, false);
             ash_virtq_describe(&queue, slot, 2, address_of(&lines[slot]) + 16, 1, true);
@@ -239,7 +298,7 @@ template <typename Subject> void turn(benchmark::State &state) {
 
 void device(benchmark::State &state) {
     auto depth = static_cast<uint32_t>(state.range(0));
-    Disk disk;
+    Disk<false> disk;
     for (uint32_t i = 0; i < 256 / depth; i++) { /* every avail entry names a slot */
         disk.submit(depth);
         disk.device.run();
@@ -258,8 +317,14 @@ void device(benchmark::State &state) {
 int main(int argc, char **argv) {
     return bench::run_all(argc, argv, {{"subject", "virtq"}, {"peer", "virtq"}}, [] {
         for (auto depth : {1, 32}) {
-            benchmark::RegisterBenchmark("ring", turn<Ring>)->Iterations(1)->Arg(depth);
-            benchmark::RegisterBenchmark("request", turn<Disk>)->Iterations(1)->Arg(depth);
+            benchmark::RegisterBenchmark("ring", turn<Ring<false>>)->Iterations(1)->Arg(depth);
+            benchmark::RegisterBenchmark("request", turn<Disk<false>>)->Iterations(1)->Arg(depth);
+            benchmark::RegisterBenchmark("packed-ring", turn<Ring<true>>)
+                ->Iterations(1)
+                ->Arg(depth);
+            benchmark::RegisterBenchmark("packed-request", turn<Disk<true>>)
+                ->Iterations(1)
+                ->Arg(depth);
             benchmark::RegisterBenchmark("device", device)->Iterations(1)->Arg(depth);
         }
     });

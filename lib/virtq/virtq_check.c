@@ -111,7 +111,8 @@ static const char *check_links(const struct ash_virtq *queue) {
 const char *ash_virtq_check(const struct ash_virtq *queue) {
     const struct ash_virtq_config config = {queue->size, queue->slot_count, queue->shape.chain,
                                             queue->table};
-    if (queue->slot_count == 0 || queue->slot_count > ash_virtq_slots_max(&config))
+    if (queue->slot_count == 0 || queue->slot_count > ash_virtq_slots_max(&config) ||
+        queue->mask != queue->size - 1)
         return "I1: size, chain, table and slots do not fit each other";
     struct tally tally = {0};
     for (uint32_t slot = 0; slot < ASH_VIRTQ_SIZE_MAX; slot++) {

@@ -97,25 +97,30 @@ static inline uint32_t ash_virtq_token(const struct ash_virtq *queue, uint32_t s
  * is held back: the device looks at no entry behind it (2.8.21). */
 static inline void ash__virtq_put(struct ash_virtq *queue, uint32_t slot,
                                   const struct ash_virtq_desc *chain, uint32_t count) {
-    bool hold = queue->entries_queued == queue->entries_published;
+    struct ash_virtq_desc *ring = queue->ring;
+    uint32_t position = queue->position, size = queue->size;
+    uint16_t marks = queue->avail_flags, queued = queue->entries_queued;
+    bool hold = queued == queue->entries_published;
     for (uint32_t i = 0; i < count; i++) {
-        struct ash_virtq_desc *desc = &queue->ring[queue->position];
-        uint16_t flags = (uint16_t)(chain[i].u.split.flags | ASH_VIRTQ_LE16(queue->avail_flags));
+        struct ash_virtq_desc *desc = &ring[position];
+        uint16_t flags = (uint16_t)(chain[i].u.split.flags | ASH_VIRTQ_LE16(marks));
         desc->address = chain[i].address;
         desc->len = chain[i].len;
         desc->u.packed.id = ASH_VIRTQ_LE16((uint16_t)slot);
         if (i == 0 && hold) {
-            queue->held_position = queue->position;
+            queue->held_position = (uint16_t)position;
             queue->held_flags = flags;
         } else {
             ash_store_relaxed(&desc->u.packed.flags, flags);
         }
-        if (++queue->position == queue->size) {
-            queue->position = 0;
-            queue->avail_flags ^= ASH_VIRTQ_DESC_AVAIL | ASH_VIRTQ_DESC_USED;
+        if (++position == size) {
+            position = 0;
+            marks ^= ASH_VIRTQ_DESC_AVAIL | ASH_VIRTQ_DESC_USED;
         }
     }
-    queue->entries_queued = (uint16_t)(queue->entries_queued + count);
+    queue->position = (uint16_t)position;
+    queue->avail_flags = marks;
+    queue->entries_queued = (uint16_t)(queued + count);
 }
 
 /* Hands `entries` descriptors from `head` on to the device, once published. */

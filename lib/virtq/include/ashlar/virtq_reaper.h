@@ -82,13 +82,13 @@ static inline void ash__virtq_retire(struct ash_virtq *queue, bool packed, uint3
     uint64_t finished = queue->finished[slot / 64] ^ UINT64_C(1) << (slot & 63);
     queue->used_next++;
     if (packed) {
-        uint32_t position = (uint32_t)queue->used_position + queue->slots[slot].entries;
+        uint32_t entries = queue->slots[slot].entries, position = queue->used_position + entries;
         if (position >= queue->size) {
             position -= queue->size;
             queue->used_flags ^= ASH_VIRTQ_DESC_AVAIL | ASH_VIRTQ_DESC_USED;
         }
         queue->used_position = (uint16_t)position;
-        queue->entries_used = (uint16_t)(queue->entries_used + queue->slots[slot].entries);
+        queue->entries_used = (uint16_t)(queue->entries_used + entries);
     }
     /* Release: what was read of the slot was read before it is free. */
     ash_store_release(&queue->finished[slot / 64], finished);
