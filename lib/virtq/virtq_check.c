@@ -17,16 +17,24 @@ static bool is_out(const struct ash_virtq *queue, uint32_t slot) {
     return bit(queue->submitted, slot) || (recent >> (slot & 63) & 1) != 0;
 }
 
-/* I1, I2, per slot; counts it. */
+/* I1: does a bit of `word` stand for no slot? */
+static bool is_beyond(const struct ash_virtq *queue, uint32_t word) {
+    uint64_t recent = queue->free_base / 64 == word ? queue->free_found | queue->free_slots : 0;
+    uint64_t used = (queue->started[word] ^ queue->finished[word]) | queue->aborted[word] |
+                    queue->submitted[word] | recent;
+    uint32_t first = word * 64, slots = queue->slot_count;
+    uint64_t existing = slots >= first + 64 ? UINT64_MAX
+                        : slots > first     ? (UINT64_C(1) << (slots - first)) - 1
+                                            : 0;
+    return (used & ~existing) != 0;
+}
+
+/* I2, per slot; counts it. */
 static const char *check_slot(const struct ash_virtq *queue, uint32_t slot, struct tally *tally) {
     bool is_busy = bit(queue->started, slot) != bit(queue->finished, slot);
     bool is_aborted = bit(queue->aborted, slot), is_submitted = is_out(queue, slot);
     bool is_known_free =
         slot / 64 == queue->free_base / 64 && (queue->free_slots >> (slot & 63) & 1) != 0;
-    if (slot >= queue->slot_count)
-        return is_busy || is_aborted || is_submitted || is_known_free
-                   ? "I1: a slot that does not exist is in use"
-                   : NULL;
     if (is_busy + is_aborted + is_submitted > 1)
         return "I2: a slot is more than one of submitted, in flight and aborted";
     if (is_known_free && (is_busy || is_aborted || is_submitted))
@@ -114,8 +122,12 @@ const char *ash_virtq_check(const struct ash_virtq *queue) {
     if (queue->slot_count == 0 || queue->slot_count > ash_virtq_slots_max(&config) ||
         queue->mask != queue->size - 1)
         return "I1: size, chain, table and slots do not fit each other";
+    for (uint32_t word = 0; word < ASH_ARRAY_LEN(queue->started); word++) {
+        if (is_beyond(queue, word))
+            return "I1: a slot that does not exist is in use";
+    }
     struct tally tally = {0};
-    for (uint32_t slot = 0; slot < ASH_VIRTQ_SIZE_MAX; slot++) {
+    for (uint32_t slot = 0; slot < queue->slot_count; slot++) {
         const char *broken = check_slot(queue, slot, &tally);
         if (broken != NULL)
             return broken;
