@@ -80,7 +80,7 @@ TEST_CASE(virtq, init_refuses_memory_that_does_not_do) {
 
 TEST_CASE(virtq, queue_is_stopped_until_it_is_restarted) {
     struct ring *ring = ring_new(&plain, 0);
-    uint32_t len;
+    uint32_t len = 0;
     CHECK_EQ(ash_virtq_init(&ring->queue, &plain, ring->storage, ash_virtq_storage_size(&plain),
                             &ring->queue.dma),
              0);
@@ -211,7 +211,7 @@ TEST_CASE(virtq, completions_may_come_in_any_order_and_length) {
                 ring_device_complete(&ring->device, index, round % (RING_WRITABLE_BYTES + 1));
             }
             for (uint32_t i = 0; i < count; i++) {
-                uint32_t len;
+                uint32_t len = 0;
                 CHECK_EQ(ash_virtq_next(&ring->queue, &len), (int)expected[i]);
                 CHECK_EQ(ash_virtq_next(&ring->queue, &len), (int)expected[i]);
                 CHECK_EQ(len, round % (RING_WRITABLE_BYTES + 1));
@@ -346,7 +346,7 @@ TEST_CASE(virtq, first_fault_stays) {
 TEST_CASE(virtq, broken_queue_publishes_and_reaps_nothing) {
     for (uint32_t features = 0; features < RING_FEATURES_END; features++) {
         struct ring *ring = ring_new(&plain, features);
-        uint32_t len;
+        uint32_t len = 0;
         ring_submit(ring);
         CHECK(ash_virtq_publish(&ring->queue));
         ring_submit(ring);

@@ -44,7 +44,7 @@ void ring_device_reset(struct ring_device *device, const struct ash_virtq *queue
     device->event_idx = queue->event_idx;
     device->avail_next = device->used_next = device->signalled = 0;
     device->avail_wrap = device->used_wrap = device->signalled_wrap = true;
-    device->held_count = 0;
+    device->held_count = device->unsignalled = 0;
 }
 
 static void take_segment(const struct ring_device *device, struct ring_request *request,
@@ -124,9 +124,12 @@ static void take_packed_table(const struct ring_device *device, struct ring_requ
                               uint64_t desc, uint32_t flags) {
     uint64_t table = ring_device_get(device, desc, 8);
     uint32_t count = table_count(device, desc, flags);
-    for (uint32_t i = 0; i < count; i++)
-        take_segment(device, request, table + i * (uint64_t)DESC_BYTES,
-                     get16(device, table + i * (uint64_t)DESC_BYTES + 14));
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t entry = table + i * (uint64_t)DESC_BYTES;
+        uint32_t entry_flags = get16(device, entry + 14);
+        CHECK_EQ(entry_flags & ~(uint32_t)F_WRITE, 0); /* 2.8.19 */
+        take_segment(device, request, entry, entry_flags);
+    }
 }
 
 static bool fetch_packed(struct ring_device *device, struct ring_request *request) {
@@ -195,9 +198,11 @@ void ring_device_complete(struct ring_device *device, uint32_t index, uint32_t l
                               device->used_wrap ? F_AVAIL | F_USED : 0);
         for (uint32_t i = 0; i < held->entries; i++)
             next_entry(device, &device->used_next, &device->used_wrap);
+        device->unsignalled += held->entries;
     } else {
         ring_device_put_used(device, device->used_next, held->id, len);
         ring_device_put_used_index(device, ++device->used_next);
+        device->unsignalled++;
     }
     device->held_count--;
     memmove(held, held + 1, (device->held_count - index) * sizeof(*held));
@@ -205,11 +210,10 @@ void ring_device_complete(struct ring_device *device, uint32_t index, uint32_t l
 
 static bool split_wants(const struct ring_device *device) {
     if (!device->event_idx)
-        return device->signalled != device->used_next &&
-               (get16(device, device->driver) & NO_INTERRUPT) == 0;
+        return device->unsignalled != 0 && (get16(device, device->driver) & NO_INTERRUPT) == 0;
     uint16_t event = get16(device, device->driver + 4 + 2 * (uint64_t)device->size);
-    for (uint16_t index = device->signalled; index != device->used_next; index++) {
-        if (index == event)
+    for (uint32_t i = 0; i < device->unsignalled; i++) {
+        if ((uint16_t)(device->signalled + i) == event)
             return true;
     }
     return false;
@@ -218,20 +222,20 @@ static bool split_wants(const struct ring_device *device) {
 static bool packed_wants(const struct ring_device *device) {
     uint16_t event = get16(device, device->driver), flags = get16(device, device->driver + 2);
     uint16_t position = device->signalled;
-    bool wrap = device->signalled_wrap, any = false;
+    bool wrap = device->signalled_wrap;
     CHECK(flags == EVENT_ENABLE || flags == EVENT_DISABLE ||
           (flags == EVENT_DESC && device->event_idx));
-    while (position != device->used_next || wrap != device->used_wrap) {
-        any = true;
+    for (uint32_t i = 0; i < device->unsignalled; i++) {
         if (flags == EVENT_DESC && position == (event & 0x7fff) && wrap == event >> 15)
             return true;
         next_entry(device, &position, &wrap);
     }
-    return any && flags == EVENT_ENABLE;
+    return device->unsignalled != 0 && flags == EVENT_ENABLE;
 }
 
 bool ring_device_wants_interrupt(struct ring_device *device) {
     bool wants = device->packed ? packed_wants(device) : split_wants(device);
+    device->unsignalled = 0;
     device->signalled = device->used_next;
     device->signalled_wrap = device->used_wrap;
     return wants;

@@ -40,6 +40,7 @@ struct ring_device {
     /* Split: indices, modulo 2^16. Packed: entries, and the wrap counter of each. */
     uint16_t avail_next, used_next, signalled;
     bool avail_wrap, used_wrap, signalled_wrap;
+    uint32_t unsignalled; /* entries used since the driver's wish was looked at */
     /* Fetched and not completed, in the order of the ring. */
     uint32_t held_count, held_max;
     struct ring_request *held;

@@ -41,7 +41,7 @@ static struct ring *ring_in_the_middle(uint32_t features) {
 
 /* The queue is broken in this way; after a restart all that was out is back, and it works. */
 static void check_broken(struct ring *ring, uint64_t events, enum ash_virtq_fault fault) {
-    uint32_t len, in_flight = ash_virtq_in_flight(&ring->queue), aborted = 0;
+    uint32_t len = 0, in_flight = ash_virtq_in_flight(&ring->queue), aborted = 0;
     CHECK_EQ(ash_virtq_next(&ring->queue, &len), -ASH_EIO);
     CHECK_EQ(ring->queue.fault, fault);
     CHECK_EQ(test_event_count("virtq.broken"), events + 1);
@@ -167,7 +167,7 @@ TEST_CASE(virtq, packed_entry_with_wrong_wrap_bits_is_no_completion) {
         }
         ring_submit(ring);
         (void)!ash_virtq_publish(&ring->queue);
-        uint32_t used = lap % 2 == 0 ? F_AVAIL | F_USED : 0, len;
+        uint32_t used = lap % 2 == 0 ? F_AVAIL | F_USED : 0, len = 0;
         for (uint32_t bits = 0; bits < 8; bits++) {
             uint32_t flags = (bits & 1) * F_AVAIL | (bits >> 1 & 1) * F_USED | (bits & 4);
             if ((flags & (F_AVAIL | F_USED)) == used)

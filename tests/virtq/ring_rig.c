@@ -84,7 +84,7 @@ uint32_t ring_slot_of(const struct ring *ring, const struct ring_request *reques
 }
 
 uint32_t ring_reap_one(struct ring *ring) {
-    uint32_t len;
+    uint32_t len = 0;
     int slot = ash_virtq_next(&ring->queue, &len);
     CHECK(slot >= 0);
     CHECK(ring->queue.slots[slot].cookie == &ring->queue.slots[slot]);
@@ -93,7 +93,7 @@ uint32_t ring_reap_one(struct ring *ring) {
 }
 
 uint32_t ring_complete_all(struct ring *ring) {
-    uint32_t count = 0, len;
+    uint32_t count = 0, len = 0;
     ring_device_fetch_all(&ring->device);
     for (; ring->device.held_count != 0; count++) {
         uint32_t slot = ring_slot_of(ring, &ring->device.held[0]);
