@@ -59,6 +59,18 @@ static inline void ash_port_fence_heavy(void) {
     interleave_point();
 }
 
+static inline void ash_port_dma_rmb(void) {
+    interleave_point();
+}
+
+static inline void ash_port_dma_wmb(void) {
+    interleave_point();
+}
+
+static inline void ash_port_dma_mb(void) {
+    interleave_point();
+}
+
 static inline void ash_port_pin(uint32_t *cpu) {
     *cpu = interleave_pin();
 }
