@@ -81,7 +81,7 @@ static size_t queues_bytes(uint32_t count) {
 }
 
 size_t ash_virtio_blk_storage_size(const struct ash_virtio_blk_config *config) {
-    struct wish wish;
+    struct wish wish = {0};
     if (!wish_of(config, &wish))
         return 0;
     return queues_bytes(wish.queue_count) +
@@ -90,7 +90,7 @@ size_t ash_virtio_blk_storage_size(const struct ash_virtio_blk_config *config) {
 }
 
 size_t ash_virtio_blk_dma_size(const struct ash_virtio_blk_config *config) {
-    struct wish wish;
+    struct wish wish = {0};
     if (!wish_of(config, &wish))
         return 0;
     return share_of(wish.queue_size, wish.in_flight_max, wish.segments_max).dma * wish.queue_count;
@@ -347,7 +347,7 @@ void ash__virtio_blk_stop(struct ash_virtio_blk *blk) {
 
 int ash_virtio_blk_init(struct ash_virtio_blk *blk, const struct ash_virtio_blk_config *config,
                         const struct ash_virtio_blk_memory *memory) {
-    struct wish wish;
+    struct wish wish = {0};
     uint32_t device_queues = 0;
     *blk = (struct ash_virtio_blk){.config = *config, .memory = *memory, .reason = ""};
     int error = check_arguments(blk, memory, &wish);
@@ -372,7 +372,7 @@ int ash_virtio_blk_init(struct ash_virtio_blk *blk, const struct ash_virtio_blk_
 
 /* The queues that are there; the device is as after ash_virtio_begin. */
 int ash__virtio_blk_start_again(struct ash_virtio_blk *blk) {
-    struct wish wish;
+    struct wish wish = {0};
     uint32_t device_queues = 0;
     (void)wish_of(&blk->config, &wish);
     int error = negotiate(blk, &wish);
