@@ -42,11 +42,11 @@ static int check_segments(const struct ash_virtio_blk *blk, const struct ash_dma
     uint64_t sum = 0;
     if (count > blk->segments_max)
         return -ASH_E2BIG;
-    for (uint32_t i = 0; i < count; i++) {
-        int error = check_segment(blk, &segments[i]);
+    for (uint32_t left = count; left != 0; left--, segments++) {
+        int error = check_segment(blk, segments);
         if (error != 0)
             return error;
-        sum += segments[i].len_bytes;
+        sum += segments->len_bytes;
     }
     if (sum > blk->request_bytes_max)
         return -ASH_E2BIG;
@@ -126,9 +126,12 @@ static uint32_t describe_scattered(struct ash_virtio_blk_queue *queue, uint32_t 
                                    bool device_writes) {
     const struct ash_dma_segment *segments = segments_of(queue, slot);
     uint32_t count = queue->slots[slot].segment_count, entries = count + 2;
+    struct ash_virtq_desc *table = &queue->ring.tables[slot * queue->ring.table];
+    bool is_packed = queue->ring.shape.packed;
+    uint32_t flags = device_writes ? ASH_VIRTQ_DESC_WRITE : 0u;
     for (uint32_t i = 0; i < count; i++)
-        ash_virtq_describe_table(&queue->ring, slot, 1 + i, entries, segments[i].address,
-                                 segments[i].len_bytes, device_writes);
+        ash__virtq_fill(&table[1 + i], segments[i].address, segments[i].len_bytes, flags, 1 + i,
+                        entries, is_packed);
     ash_virtq_describe_table(&queue->ring, slot, entries - 1, entries,
                              line_address(queue, slot) + STATUS_AT, STATUS_BYTES, true);
     return entries;
@@ -227,8 +230,9 @@ static void keep(struct ash_virtio_blk_queue *queue, uint32_t slot,
         own->segment.address = segments->address;
         own->segment.len_bytes = segments->len_bytes;
     }
-    for (uint32_t i = 0; count > 1 && i < count; i++)
-        segments_of(queue, slot)[i] = segments[i];
+    struct ash_dma_segment *scattered = segments_of(queue, slot);
+    for (uint32_t left = count > 1 ? count : 0; left != 0; left--)
+        *scattered++ = *segments++;
 }
 
 /* Everything that is to be told apart; what may not be asked for ends here. */

@@ -27,14 +27,11 @@ static inline void ash_virtq_describe(struct ash_virtq *queue, uint32_t slot, ui
     ash__virtq_describe(queue, queue->shape, slot, index, address, len, device_writes);
 }
 
-static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t slot, uint32_t index,
-                                            uint32_t count, ash_paddr_t address, uint32_t len,
-                                            bool device_writes) {
-    struct ash_virtq_desc *desc = &queue->tables[slot * queue->table + index];
-    uint32_t flags = device_writes ? ASH_VIRTQ_DESC_WRITE : 0u;
+static inline void ash__virtq_fill(struct ash_virtq_desc *desc, ash_paddr_t address, uint32_t len,
+                                   uint32_t flags, uint32_t index, uint32_t count, bool packed) {
     desc->address = ASH_VIRTQ_LE64(address);
     desc->len = ASH_VIRTQ_LE32(len);
-    if (queue->shape.packed) {
+    if (packed) {
         desc->u.packed.id = 0; /* reserved, 2.8.7; and the order is that of the table */
         desc->u.packed.flags = ASH_VIRTQ_LE16((uint16_t)flags);
         return;
@@ -42,6 +39,14 @@ static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t sl
     flags |= index + 1 < count ? ASH_VIRTQ_DESC_NEXT : 0u;
     desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)flags);
     desc->u.split.next = ASH_VIRTQ_LE16((uint16_t)(index + 1));
+}
+
+static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t slot, uint32_t index,
+                                            uint32_t count, ash_paddr_t address, uint32_t len,
+                                            bool device_writes) {
+    struct ash_virtq_desc *desc = &queue->tables[slot * queue->table + index];
+    ash__virtq_fill(desc, address, len, device_writes ? ASH_VIRTQ_DESC_WRITE : 0u, index, count,
+                    queue->shape.packed);
 }
 
 /* Submitting */
