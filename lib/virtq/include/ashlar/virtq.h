@@ -26,7 +26,7 @@
  *
  *   producer ── submit ── publish ══> device ══> used ── next ── retire ─> reaper
  *   submitted |= slot   started ^= submitted                finished ^= slot
- *   in flight: the bits in started and finished differ; free: they are alike, and not submitted
+ *   in flight: the bits in started and finished differ; free: alike, not submitted, not aborted
  *
  *   A slot's chain: descriptors 0 .. chain - 1, linked once. A request may begin at a later one. A
  *   longer one fills the slot's table, which one more descriptor of the slot points to (2.7.5.3).
