@@ -170,7 +170,7 @@ static inline uint32_t describe(struct ash_virtio_blk_queue *queue, uint32_t slo
     line->sector = ASH_VIRTQ_LE64(own->sector);
     line->status = STATUS_NOT_WRITTEN;
     if (ASH_LIKELY(own->segment_count == 1)) {
-        ash_virtq_describe(&queue->ring, slot, DATA, own->segment.address, own->bytes,
+        ash_virtq_describe(&queue->ring, slot, DATA, own->address, own->bytes,
                            is_written_by_device(own));
     } else if (own->segment_count != 0) {
         return describe_scattered(queue, slot, is_written_by_device(own));
@@ -190,7 +190,7 @@ static bool is_taken(const struct ash_virtio_blk_queue *queue, uint32_t slot) {
                                                    .segment_count = own->segment_count,
                                                    .sector = own->sector,
                                                    .sector_count = own->sector_count};
-    const struct ash_dma_segment only = {own->segment.address, own->bytes};
+    const struct ash_dma_segment only = {own->address, own->bytes};
     uint32_t bytes;
     return check_request(queue->blk, &request,
                          own->segment_count == 1 ? &only : segments_of(queue, slot),
@@ -225,11 +225,8 @@ static void keep(struct ash_virtio_blk_queue *queue, uint32_t slot,
     own->op = (uint8_t)request->op;
     own->segment_count = (uint16_t)count;
     own->may_unmap = request->may_unmap && request->op == ASH_VIRTIO_BLK_WRITE_ZEROES;
-    if (count ==
-        1) { /* field by field: a wider load than the caller's stores would wait for them */
-        own->segment.address = segments->address;
-        own->segment.len_bytes = segments->len_bytes;
-    }
+    if (count == 1)
+        own->address = segments->address;
     struct ash_dma_segment *scattered = segments_of(queue, slot);
     for (uint32_t left = count > 1 ? count : 0; left != 0; left--)
         *scattered++ = *segments++;
@@ -299,7 +296,7 @@ static inline int submit_plain(struct ash_virtio_blk_queue *queue,
     struct ash__virtio_blk_slot *own = &queue->slots[slot];
     own->deadline_ns = request->deadline_ns;
     own->sector = sector;
-    own->segment.address = address;
+    own->address = address;
     own->buffer = request->buffer;
     own->bytes = len;
     own->segment_count = 1;

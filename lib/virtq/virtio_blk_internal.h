@@ -45,9 +45,9 @@ struct ash__virtio_blk_slot {
     uint16_t segment_count;
     uint8_t op;
     bool may_unmap;
-    struct ash_dma_segment segment; /* the only one; scattered ones have theirs in the queue's */
+    ash_paddr_t address; /* of the only segment; scattered ones have theirs in the queue's */
     struct ash_dma_buffer *buffer;
-    uint64_t pad; /* to the size of a line, so that one index finds both */
+    uint64_t pad[2]; /* to the size of a line, so that one index finds both */
 };
 _Static_assert(sizeof(struct ash__virtio_blk_slot) == 64, "as large as a line");
 

@@ -25,7 +25,7 @@
  * Source: VIRTIO 1.2, 2.6 to 2.8.
  *
  *   producer ── submit ── publish ══> device ══> used ── next ── retire ─> reaper
- *   submitted |= slot   started ^= submitted                finished ^= slot
+ *   free_slots ^= slot  started ^= submitted                finished ^= slot
  *   in flight: the bits in started and finished differ; free: alike, not submitted, not aborted
  *
  *   A slot's chain: descriptors 0 .. chain - 1, linked once. A request may begin at a later one. A
