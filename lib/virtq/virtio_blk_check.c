@@ -43,7 +43,7 @@ const char *ash_virtio_blk_reason(const struct ash_virtio_blk *blk) {
     return "";
 }
 
-/* I6: header and status are described as they were at set-up, but where a flush has its own. */
+/* I6: header and status are described as at set-up; a stopped ring is cleared, so not asked. */
 static bool describes_line(const struct ash_virtio_blk_queue *queue, uint32_t slot) {
     const struct ash_virtq_desc *chain = &queue->ring.chains[slot << queue->ring.shape.shift];
     ash_paddr_t line = line_address(queue, slot);

@@ -6,8 +6,8 @@
 
 #include <ashlar/virtio_blk.h>
 
-/* A slot's chain, 5.2.6: header (device reads), data or nothing, status (device writes). A request
- * without data begins at DATA, which then describes the header. */
+/* A slot's chain, 5.2.6: header (device reads), data or range, status (device writes). A flush has
+ * neither and begins at DATA, which then describes the header. */
 enum { HEADER = 0, DATA = 1, STATUS = 2, CHAIN = 3 };
 
 /* That, with or without the way to a table, as the ring lays it out. */

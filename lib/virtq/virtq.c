@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtq.c: what a request does not pass: storage, restart, interrupts wanted or not, the checker;
- * the numbers I1.. are those of DESIGN.md.
+ * virtq.c: what a request does not pass: storage, restart, what was aborted, interrupts wanted or
+ * not.
  */
 #include <ashlar/check.h>
 #include <ashlar/virtq.h>

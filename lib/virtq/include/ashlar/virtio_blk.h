@@ -47,7 +47,8 @@ size_t ash_virtio_blk_dma_size(const struct ash_virtio_blk_config *config) ASH_M
 
 /*
  * Takes over the device: reset, features, configuration, queues. memory is the driver's until fini.
- * After a failure the device is reset (but -ASH_ETIMEDOUT) and ash_virtio_blk_reason says why.
+ * After -ASH_EINVAL, -ASH_ENOMEM and -ASH_ENODEV it was not touched, after any other failure it is
+ * reset (but -ASH_ETIMEDOUT); ash_virtio_blk_reason says why.
  *   -ASH_EINVAL     configuration, or memory misaligned      -ASH_ENOMEM   memory too small
  *   -ASH_ENODEV     not a block device                       -ASH_EPERM    features refused
  *   -ASH_ETIMEDOUT  the device does not finish its reset     -ASH_EAGAIN   configuration churns
@@ -130,7 +131,7 @@ bool ash_virtio_blk_interrupt(struct ash_virtio_blk *blk);
  * For a watchdog, every now and then, as a reaper of all queues: 0, or the queues are broken and
  * want a reset: -ASH_EIO, the device says so, or one is broken already; -ASH_ETIMEDOUT, a request
  * is past its deadline: it was shown to the device and not reaped (so reap first). One register,
- * O(in flight).
+ * O(in_flight_max) a queue.
  */
 int ash_virtio_blk_watch(struct ash_virtio_blk *blk, ash_ns_t now_ns) ASH_MUST_CHECK;
 
@@ -141,7 +142,7 @@ int ash_virtio_blk_watch(struct ash_virtio_blk *blk, ash_ns_t now_ns) ASH_MUST_C
  */
 int ash_virtio_blk_refresh(struct ash_virtio_blk *blk, bool *changed) ASH_MUST_CHECK;
 
-/* Is this token's request queued or in flight? */
+/* Is this token's request queued or in flight, or failed by a reset and not reaped yet? */
 bool ash_virtio_blk_pending(const struct ash_virtio_blk_queue *queue, uint32_t token);
 
 /* Requests of the queue whose tokens have not come back. */

@@ -157,7 +157,7 @@ struct ash_virtio_blk {
     struct ash_virtio_blk_queue *queues;
     const char *reason;
     uint32_t align_mask, block_mask; /* align_bytes, block_size_bytes less 1 */
-    uint32_t slot_segments;          /* that each slot has place for; 0: for one, in the slot */
+    uint32_t slot_segments;          /* that each slot has place for; 1: in the slot itself */
     uint32_t config_changed;
     uint64_t interrupts, resets;
 };

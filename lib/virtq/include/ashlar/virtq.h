@@ -133,7 +133,7 @@ void ash_virtq_resubmit_table(struct ash_virtq *queue, uint32_t slot, uint32_t c
 bool ash_virtq_arm(struct ash_virtq *queue, uint32_t completions) ASH_MUST_CHECK;
 void ash_virtq_disarm(struct ash_virtq *queue);
 
-/* Is this token's request queued, in flight or aborted? */
+/* Is this token's request queued, in flight or aborted? And how many are? Alone. */
 bool ash_virtq_pending(const struct ash_virtq *queue, uint32_t token);
 uint32_t ash_virtq_in_flight(const struct ash_virtq *queue);
 
