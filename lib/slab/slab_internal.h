@@ -331,7 +331,8 @@ void ash__slab_cache_note_peak(struct ash_slab_cache *cache);
 void ash__slab_cache_note_failure(struct ash_slab_cache *cache, uint32_t objects);
 
 /* Marks in the bitmaps what lies in magazines, so that a bit is set exactly where an object is not
- * out; false: one of them is no object, or free already. `undo` takes the marks away. Quiescent. */
+ * out; false: one of them is no object, or free already. ash__slab_cache_unmark_cached
+ * takes the marks away. Quiescent. */
 bool ash__slab_cache_mark_cached(struct ash_slab_cache *cache, uint32_t *marked);
 void ash__slab_cache_unmark_cached(struct ash_slab_cache *cache, uint32_t marked);
 

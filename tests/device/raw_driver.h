@@ -41,7 +41,7 @@ enum { RAW_NEXT = 1, RAW_WRITE = 2, RAW_INDIRECT = 4 };
 enum { RAW_IN = 0, RAW_OUT = 1, RAW_FLUSH = 4, RAW_GET_ID = 8, RAW_DISCARD = 11, RAW_ZEROES = 13 };
 enum { RAW_OK = 0, RAW_IOERR = 1, RAW_UNSUPP = 2 };
 
-/* Guest RAM: rings at its start, the rest is the test's from raw_buffers on. */
+/* Guest RAM: rings at its start, the rest is the test's from RAW_BUFFERS on. */
 #define RAW_BASE      UINT64_C(0x40000000)
 #define RAW_RAM_BYTES (UINT64_C(2) << 20)
 #define RAW_BUFFERS   (RAW_BASE + 0x10000)

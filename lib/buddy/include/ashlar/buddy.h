@@ -7,7 +7,7 @@
  *  - The pages themselves are never touched: they may be unmapped, or not exist yet.
  *  - A block of order n is 2^n frames and starts at a frame number divisible by 2^n. It never
  *    crosses the end of a region; regions that touch stay apart (give one region instead).
- *  - Nothing is allocated: the caller hands over `storage`, 0.15 byte a frame and a bit a region.
+ *  - Nothing is allocated: the caller hands over `storage`, 0.15 byte a frame, 32 a region.
  *    The struct itself is 4 KiB a CPU of the port: 33 KB for 8, 262 KB for 64, 1 MB for 256.
  *  - Contexts: any but interrupt handlers; those too with `interrupts`. No call sleeps.
  *  - Locking: one port spinlock per instance. Blocks of orders 0 to 8 come from and go to the CPU's
