@@ -22,8 +22,9 @@ bool ash_virtio_blk_interrupt(struct ash_virtio_blk *blk) {
     ash_store_relaxed(&blk->interrupts, blk->interrupts + 1);
     if ((pending & ASH_VIRTIO_INTERRUPT_CONFIG) != 0) {
         ash_store_release(&blk->config_changed, 1u);
-        /* A device that needs a reset says so by this interrupt, 2.1.2. */
-        if (ash_virtio_status_check(transport) != 0)
+        /* A device that needs a reset says so by this interrupt, 2.1.2. That it is not running says
+         * nothing: a reset may be under way. */
+        if ((transport->ops->status(transport) & ASH_VIRTIO_STATUS_NEEDS_RESET) != 0)
             break_all(blk, ASH_VIRTQ_FAULT_NEEDS_RESET);
     }
     return true;
@@ -83,10 +84,13 @@ static void resubmit_all(struct ash_virtio_blk_queue *queue, ash_ns_t deadline_n
     ash_virtio_blk_kick(queue);
 }
 
-/* For a device that was reset and stays so: what was in flight is aborted, nothing new is taken. */
+/* For a device that was reset and stays so: what was in flight is aborted, nothing new is taken,
+ * and nothing is written any more to what it could see. */
 static void stop_reset(struct ash_virtio_blk *blk) {
-    for (uint32_t i = 0; i < blk->queue_count; i++)
+    for (uint32_t i = 0; i < blk->queue_count; i++) {
         ash_virtq_restart(&blk->queues[i].ring, 0);
+        blk->queues[i].is_armed = false;
+    }
     ash__virtio_blk_stop(blk);
 }
 
@@ -100,7 +104,9 @@ int ash_virtio_blk_reset(struct ash_virtio_blk *blk, enum ash_virtio_blk_after_r
     int error = ash_virtio_begin(transport);
     if (error != 0)
         return ash__virtio_blk_fail(blk, error, transport->reason);
-    /* The device holds nothing any more: from here on the tokens in flight may be given back. */
+    /* The device holds nothing any more: from here on the tokens in flight may be given back. What
+     * changes of its configuration from now on may come after it was read. */
+    ash_store_relaxed(&blk->config_changed, 0u);
     error = ash__virtio_blk_start_again(blk);
     if (error != 0) {
         stop_reset(blk);
@@ -109,7 +115,6 @@ int ash_virtio_blk_reset(struct ash_virtio_blk *blk, enum ash_virtio_blk_after_r
         return ash__virtio_blk_fail(blk, error, reason);
     }
     blk->reason = "";
-    ash_store_relaxed(&blk->config_changed, 0u);
     for (uint32_t i = 0; after == ASH_VIRTIO_BLK_RESUBMIT && i < blk->queue_count; i++)
         resubmit_all(&blk->queues[i], deadline_ns);
     return 0;
