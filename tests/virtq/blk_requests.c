@@ -320,6 +320,56 @@ TEST_CASE(virtio_blk, ranges_that_were_not_offered_are_enotsup) {
     }
 }
 
+TEST_CASE(virtio_blk, ranges_are_limited_each_by_its_own_fields) {
+    enum { D = ASH_VIRTIO_BLK_DISCARD, Z = ASH_VIRTIO_BLK_WRITE_ZEROES };
+    static const struct {
+        uint32_t block_size, discard_max, discard_seg, zeroes_max, zeroes_seg;
+        uint32_t discard, zeroes; /* sectors at a time; 0: none at all */
+    } rows[] = {
+        {512, 0, 1, 256, 1, 0, 256},
+        {512, 256, 1, 0, 1, 256, 0},
+        {512, 256, 0, 8, 9, 0, 8},
+        {512, 8, UINT32_MAX, 256, 0, 8, 0},
+        {512, 1, 1, 2, 1, 1, 2},
+        {4096, 15, 1, 17, 1, 8, 16},
+        {4096, 7, 1, 8, 1, 0, 8},
+        {4096, UINT32_MAX, 1, UINT32_MAX, UINT32_MAX, UINT32_MAX - 7, UINT32_MAX - 7},
+    };
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
+        struct rig *rig = rig_new();
+        struct mini_device *device = &rig->device;
+        rig_add_image(rig);
+        device->block_size = rows[i].block_size;
+        device->discard_sectors_max = rows[i].discard_max;
+        device->discard_seg_max = rows[i].discard_seg;
+        device->zeroes_sectors_max = rows[i].zeroes_max;
+        device->zeroes_seg_max = rows[i].zeroes_seg;
+        device->discard_align = i; /* a hint: nothing is refused for it */
+        rig_must_init(rig);
+        CHECK_EQ(rig->blk.discard_sectors_max, rows[i].discard);
+        CHECK_EQ(rig->blk.write_zeroes_sectors_max, rows[i].zeroes);
+        CHECK_EQ(rig->blk.discard_align_sectors, i);
+        for (uint32_t op = D;; op = Z) {
+            uint32_t most = op == D ? rows[i].discard : rows[i].zeroes, token;
+            uint32_t block = rows[i].block_size / 512, fits = ash_min_u64(most, 1000) & ~7u;
+            struct ash_virtio_blk_request request = {.op = (enum ash_virtio_blk_op)op,
+                                                     .sector_count = most + block};
+            int error = most == 0                     ? -ASH_ENOTSUP
+                        : request.sector_count < most ? -ASH_EINVAL
+                                                      : -ASH_E2BIG;
+            CHECK_EQ(ash_virtio_blk_submit(rig->queue, &request, &token), error);
+            request.sector_count = fits != 0 ? fits : most;
+            if (most != 0) {
+                rig_submit(rig, &request);
+                CHECK_EQ(good(rig), 0);
+            }
+            if (op == Z)
+                break;
+        }
+        rig_check(rig);
+    }
+}
+
 TEST_CASE(virtio_blk, full_queue_is_eagain_after_all_other_refusals) {
     struct rig *rig = rig_start();
     uint8_t buffer[512];

@@ -41,8 +41,12 @@ TEST_CASE(virtio_blk, capacity_may_be_nothing_or_all_that_63_bits_address) {
 }
 
 TEST_CASE(virtio_blk, smaller_device_queue_lowers_the_depth) {
-    static const uint32_t rows[][3] = {
-        /* QueueNumMax, queue, slots */ {1024, 256, 32}, {200, 128, 32}, {64, 64, 16}, {5, 4, 1}};
+    static const uint32_t rows[][3] = {/* QueueNumMax, queue, slots */ {UINT32_MAX, 256, 32},
+                                       {1u << 31, 256, 32},
+                                       {1024, 256, 32},
+                                       {200, 128, 32},
+                                       {64, 64, 16},
+                                       {5, 4, 1}};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
         struct rig *rig = rig_new();
         rig->device.queue_size_max = rows[i][0];
@@ -127,40 +131,41 @@ static void dying(struct mini_device *device) {
     device->dies_on_start = true;
 }
 
+static const struct {
+    void (*make)(struct mini_device *device);
+    int error;
+    const char *reason;
+} ways_to_fail[] = {
+    {no_block_device, -ASH_ENODEV, "not a block device"},
+    {not_modern, -ASH_ENOTSUP, "VERSION_1"},
+    {refusing, -ASH_EPERM, "FEATURES_OK"},
+    {churning, -ASH_EAGAIN, "changed its configuration"},
+    {too_large, -ASH_EBADMSG, "2^63"},
+    {odd_blocks, -ASH_EBADMSG, "block size"},
+    {small_blocks, -ASH_EBADMSG, "block size"},
+    {huge_blocks, -ASH_EBADMSG, "block size"},
+    {no_segment, -ASH_EBADMSG, "no block fits"},
+    {multiqueue_without_queues, -ASH_EBADMSG, "several queues"},
+    {no_queue, -ASH_ENXIO, "no request queue"},
+    {queue_of_three, -ASH_ENXIO, "fewer than 4"},
+    {not_resetting, -ASH_ETIMEDOUT, "does not finish its reset"},
+    {queue_in_use, -ASH_EBUSY, "in use"},
+    {queue_never_ready, -ASH_EIO, "QueueReady"},
+    {dying, -ASH_EIO, "asks for a reset"},
+};
+
 TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset) {
-    static const struct {
-        void (*make)(struct mini_device *device);
-        int error;
-        const char *reason;
-    } rows[] = {
-        {no_block_device, -ASH_ENODEV, "not a block device"},
-        {not_modern, -ASH_ENOTSUP, "VERSION_1"},
-        {refusing, -ASH_EPERM, "FEATURES_OK"},
-        {churning, -ASH_EAGAIN, "changed its configuration"},
-        {too_large, -ASH_EBADMSG, "2^63"},
-        {odd_blocks, -ASH_EBADMSG, "block size"},
-        {small_blocks, -ASH_EBADMSG, "block size"},
-        {huge_blocks, -ASH_EBADMSG, "block size"},
-        {no_segment, -ASH_EBADMSG, "no block fits"},
-        {multiqueue_without_queues, -ASH_EBADMSG, "several queues"},
-        {no_queue, -ASH_ENXIO, "no request queue"},
-        {queue_of_three, -ASH_ENXIO, "fewer than 4"},
-        {not_resetting, -ASH_ETIMEDOUT, "does not finish its reset"},
-        {queue_in_use, -ASH_EBUSY, "in use"},
-        {queue_never_ready, -ASH_EIO, "QueueReady"},
-        {dying, -ASH_EIO, "asks for a reset"},
-    };
-    for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(ways_to_fail); i++) {
         struct rig *rig = rig_new();
         struct mini_device *device = &rig->device;
         rig->config.queue_count = 2;
-        rows[i].make(device);
+        ways_to_fail[i].make(device);
         int error = rig_init(rig);
-        if (error != rows[i].error)
+        if (error != ways_to_fail[i].error)
             test_fail(__FILE__, __LINE__, "row %u: error %d (%s), expected %d", i, error,
-                      ash_virtio_blk_reason(&rig->blk), rows[i].error);
-        CHECK(strstr(ash_virtio_blk_reason(&rig->blk), rows[i].reason) != NULL);
-        if (rows[i].make != not_resetting)
+                      ash_virtio_blk_reason(&rig->blk), ways_to_fail[i].error);
+        CHECK(strstr(ash_virtio_blk_reason(&rig->blk), ways_to_fail[i].reason) != NULL);
+        if (ways_to_fail[i].make != not_resetting)
             CHECK_EQ(device->status, 0);
         CHECK_EQ(device->notifications, 0);
         CHECK_EQ(device->given_up, device->resets > 1); /* 3.1.1: FAILED, once it was begun */
@@ -186,6 +191,45 @@ TEST_CASE(virtio_blk, init_failures_are_told_apart_and_leave_the_device_reset) {
         rig_read(sound, 3, buffer, 512, NULL);
         CHECK_EQ(rig_finish(sound), 0);
     }
+}
+
+/* The same device, but it was a good one before its reset. */
+TEST_CASE(virtio_blk, reset_failures_fail_every_token_and_the_next_reset_mends_them) {
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(ways_to_fail) * 2; i++) {
+        void (*make)(struct mini_device * device) = ways_to_fail[i / 2].make;
+        struct rig *rig = rig_new_as(i % RIG_MODES);
+        struct mini_device *device = &rig->device;
+        struct ash_virtio_blk_done done;
+        uint8_t buffers[2][512];
+        if (make == no_block_device || make == not_resetting)
+            continue; /* not looked at again; the tokens stay out */
+        rig->config.queue_count = 2;
+        rig_must_init(rig);
+        uint64_t features = device->features;
+        rig_read(rig, 3, buffers[0], 512, buffers[0]);
+        ash_virtio_blk_kick(rig->queue);
+        rig_read(rig, 4, buffers[1], 512, buffers[1]);
+        make(device);
+        CHECK_EQ(ash_virtio_blk_reset(
+                     &rig->blk, i % 2 == 0 ? ASH_VIRTIO_BLK_RESUBMIT : ASH_VIRTIO_BLK_FAIL, 0),
+                 ways_to_fail[i / 2].error);
+        CHECK(ash_virtio_blk_reason(&rig->blk)[0] != '\0');
+        CHECK_EQ(device->status, 0);
+        CHECK_EQ(device->given_up, 1);
+        CHECK(rig_reap_one(rig).cookie == buffers[0]);
+        CHECK(rig_reap_one(rig).cookie == buffers[1]);
+        CHECK_EQ(ash_virtio_blk_reap(rig->queue, &done, 1), -ASH_EIO);
+        CHECK_EQ(rig_counters(rig).aborted, 2);
+        mini_device_init(device, RIG_CAPACITY_SECTORS);
+        device->features = features;
+        CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_RESUBMIT, 0), 0);
+        CHECK_EQ(ash_virtio_blk_reap(rig->queue, &done, 1), 0);
+        rig_read(rig, 3, buffers[0], 512, NULL);
+        CHECK_EQ(rig_finish(rig), 0);
+        rig_check_data(buffers[0], 3, 512);
+        rig_check(rig);
+    }
+    CHECK_EQ(test_event_count("virtq.broken"), 0);
 }
 
 /* Every slot of every queue is used with every segment that fits, twice. */
