@@ -469,13 +469,18 @@ static bool arm(struct ash_virtio_blk_queue *queue, uint32_t completions) {
     return ash_virtq_arm(&queue->ring, completions);
 }
 
+/* Shown to the device and not reaped. The rest is the producer's: a reaper knows nothing of it. */
+static uint32_t shown(const struct ash_virtq *ring) {
+    return (uint16_t)(ash_load_relaxed(&ring->published) - ring->used_next);
+}
+
 bool ash_virtio_blk_may_sleep(struct ash_virtio_blk_queue *queue) {
     switch (queue->policy) {
     case ASH_VIRTIO_BLK_POLL:
         return false;
     case ASH_VIRTIO_BLK_DELAYED:
-        return arm(queue, queue->policy_amount != 0 ? queue->policy_amount
-                                                    : ash_virtq_in_flight(&queue->ring) * 3 / 4);
+        return arm(queue,
+                   queue->policy_amount != 0 ? queue->policy_amount : shown(&queue->ring) * 3 / 4);
     case ASH_VIRTIO_BLK_HYBRID:
         if (queue->empty_reaps < queue->policy_amount) {
             queue->empty_reaps++;

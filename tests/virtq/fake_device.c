@@ -387,7 +387,7 @@ TEST_CASE(virtio_fake, device_that_no_reset_revives_still_gives_every_token_back
 /* A producer and a reaper on two CPUs. The device is stepped by the reaper's; the notification, the
  * one register that the producer writes, is handed over. */
 
-enum { STREAM = 3000, STREAM_BYTES = 64 << 10, IDLE_ROUNDS_MAX = 5000000 };
+enum { STREAM = 3000, STREAM_BYTES = 64 << 10, IDLE_ROUNDS_MAX = 5000000, DEADLINE_NS = 1000 };
 
 struct stream {
     struct bench *bench;
@@ -419,6 +419,7 @@ static void stream_produce(struct stream *stream) {
                                                        .sector = i % SECTORS,
                                                        .segments = &segment,
                                                        .segment_count = 1,
+                                                       .deadline_ns = DEADLINE_NS,
                                                        .cookie = (void *)i};
         int error = ash_virtio_blk_submit(bench->queue, &request, &token);
         if (error == 0)
@@ -455,6 +456,11 @@ static void stream_reap(struct stream *stream) {
             if (!stream_take(stream, &done[i]))
                 ash_store_relaxed(&stream->failed, 1u);
         }
+        if (count == 0) {
+            if (ash_virtio_blk_watch(&bench->blk, DEADLINE_NS - 1) != 0)
+                ash_store_relaxed(&stream->failed, 1u);
+            (void)!ash_virtio_blk_may_sleep(bench->queue); /* it only asks */
+        }
         idle_rounds = count == 0 ? idle_rounds + 1 : 0;
         if (count < 0 || idle_rounds == IDLE_ROUNDS_MAX)
             ash_store_relaxed(&stream->failed, 1u);
@@ -468,7 +474,7 @@ static void stream_body(void *context, uint32_t cpu) {
         stream_reap(context);
 }
 
-static void run_stream(bool packed) {
+static void run_stream(bool packed, enum ash_virtio_blk_policy how) {
     struct fake_virtio_policy policy = {.order = FAKE_VIRTIO_RANDOM, .latency_spread = 30};
     policy.seed = test_seed();
     struct stream *stream = test_alloc(sizeof(*stream), 64);
@@ -478,6 +484,7 @@ static void run_stream(bool packed) {
     CHECK_EQ(ash_virtio_mmio_probe(&bench->mmio, &regs), 0);
     CHECK_EQ(ash_virtio_blk_init(&bench->blk, &config, &bench->storage), 0);
     bench->queue = ash_virtio_blk_get_queue(&bench->blk, 0);
+    CHECK_EQ(ash_virtio_blk_set_policy(bench->queue, how, 0), 0);
     test_run_on_cpus(stream_body, stream, 2);
     CHECK_EQ(stream->failed, 0);
     CHECK_EQ(stream->reaped, STREAM);
@@ -487,9 +494,11 @@ static void run_stream(bool packed) {
 }
 
 TEST_CASE(virtio_fake, producer_and_reaper_may_run_on_two_cpus) {
-    run_stream(false);
+    for (uint32_t how = 0; how <= ASH_VIRTIO_BLK_HYBRID; how++)
+        run_stream(false, (enum ash_virtio_blk_policy)how);
 }
 
 TEST_CASE(virtio_fake, producer_and_reaper_of_a_packed_ring_may_run_on_two_cpus) {
-    run_stream(true);
+    for (uint32_t how = 0; how <= ASH_VIRTIO_BLK_HYBRID; how++)
+        run_stream(true, (enum ash_virtio_blk_policy)how);
 }
