@@ -38,7 +38,7 @@ static struct {
     const struct explore_scenario *scenario;
     struct context contexts[EXPLORE_CONTEXTS_MAX];
     struct context home; /* who called explore */
-    uint32_t count, current, next;
+    uint32_t count, current;
     bool interrupt_is_due, in_interrupt;
     uint32_t preemptions, steps;
     struct {
@@ -78,7 +78,6 @@ static void switch_stacks(struct context *from, struct context *to) {
 
 static void leave_for_good(void) __attribute__((noreturn));
 static void leave_for_good(void) {
-    explorer.next = NOBODY;
     switch_stacks(self(), &explorer.home);
     __builtin_unreachable();
 }
@@ -97,7 +96,7 @@ static void tell(void) {
               schedule, explorer.broken);
 }
 
-/* Ends the run: what is left of it stays on its stacks, which the next run makes anew. */
+/* Ends the run and the search: what is left of it stays on its stacks. */
 static void broke(const char *format, ...) ASH_PRINTF(1, 2) __attribute__((noreturn));
 static void broke(const char *format, ...) {
     va_list args;
@@ -144,9 +143,13 @@ static uint32_t decide(uint32_t ways) {
     return explorer.decisions[at].taken;
 }
 
+static bool may_preempt(void) {
+    return explorer.preemptions != explorer.scenario->preemptions + explore_more;
+}
+
 /* A way that costs a preemption: rarely taken by chance, else no run would get far. */
 static uint32_t decide_to_preempt(uint32_t ways) {
-    if (explorer.preemptions == explorer.scenario->preemptions + explore_more)
+    if (!may_preempt())
         return 0;
     if (explorer.scenario->random_runs != 0 && test_random_below(&explorer.random, 8) != 0)
         return 0;
@@ -212,8 +215,9 @@ static uint32_t others_that_can(uint32_t *others) {
 }
 
 static void give_turn_to(uint32_t next) {
-    explorer.next = next;
-    switch_stacks(self(), &explorer.home);
+    struct context *from = self();
+    explorer.current = next;
+    switch_stacks(from, self());
 }
 
 /* The current context cannot go on, or wants another to. */
@@ -243,6 +247,8 @@ void interleave_point(void) {
     if (!is_running())
         return;
     count_step();
+    if (!may_preempt())
+        return;
     uint32_t others[EXPLORE_CONTEXTS_MAX], count = others_that_can(others);
     bool may_interrupt = explorer.interrupt_is_due && self()->irqs == 0;
     uint32_t taken = decide_to_preempt(1 + count + may_interrupt);
@@ -346,29 +352,43 @@ bool explore_is_free(void) {
 
 static void context_main(void) {
 #ifdef TEST_ASAN
-    __sanitizer_finish_switch_fiber(NULL, &explorer.home.stack, &explorer.home.stack_bytes);
+    const void *stack;
+    size_t stack_bytes;
+    __sanitizer_finish_switch_fiber(NULL, &stack, &stack_bytes);
+    if (explorer.home.stack == NULL) { /* the first context of all is entered from there */
+        explorer.home.stack = stack;
+        explorer.home.stack_bytes = stack_bytes;
+    }
 #endif
-    explorer.scenario->bodies[explorer.current]();
-    struct context *context = self();
-    if (!explore_is_free())
-        broke("context %u ends with %u pins, %u locks, %u masks", explorer.current, context->pins,
-              context->locks, context->irqs);
-    context->state = DONE;
-    uint32_t others[EXPLORE_CONTEXTS_MAX], count = others_that_can(others);
-    if (count == 0)
-        leave_for_good(); /* all are done, or wait: run() looks */
-    give_turn_to(others[decide(count)]);
-    __builtin_unreachable();
+    for (;;) { /* once in each run */
+        explorer.scenario->bodies[explorer.current]();
+        struct context *context = self();
+        if (!explore_is_free())
+            broke("context %u ends with %u pins, %u locks, %u masks", explorer.current,
+                  context->pins, context->locks, context->irqs);
+        context->state = DONE;
+        uint32_t others[EXPLORE_CONTEXTS_MAX], count = others_that_can(others);
+        if (count != 0)
+            give_turn_to(others[decide(count)]);
+        else
+            switch_stacks(context, &explorer.home); /* all are done, or wait: run() looks */
+    }
 }
 
 static void make_context(uint32_t which) {
     struct context *context = &explorer.contexts[which];
-    *context = (struct context){
-        .cpu = which, .stack = stacks[which], .stack_bytes = sizeof(stacks[which])};
+    *context = (struct context){.stack = stacks[which], .stack_bytes = sizeof(stacks[which])};
     test_permit(stacks[which], sizeof(stacks[which])); /* an abandoned run's frames */
     getcontext(&context->machine);
     context->machine.uc_stack = (stack_t){.ss_sp = stacks[which], .ss_size = sizeof(stacks[which])};
     makecontext(&context->machine, context_main, 0);
+}
+
+static void reset_context(uint32_t which) {
+    struct context *context = &explorer.contexts[which];
+    context->state = READY;
+    context->cpu = which;
+    context->pins = context->irqs = context->locks = 0;
 }
 
 static void run(void) {
@@ -376,13 +396,10 @@ static void run(void) {
     explorer.interrupt_is_due = explorer.scenario->interrupt != NULL;
     explorer.broken[0] = '\0';
     for (uint32_t i = 0; i < explorer.count; i++)
-        make_context(i);
+        reset_context(i);
     explorer.scenario->setup();
-    explorer.next = 0;
-    while (explorer.next != NOBODY) {
-        explorer.current = explorer.next;
-        switch_stacks(&explorer.home, self());
-    }
+    explorer.current = 0;
+    switch_stacks(&explorer.home, self());
     explorer.current = NOBODY;
     for (uint32_t i = 0; i < explorer.count && explorer.broken[0] == '\0'; i++) {
         if (explorer.contexts[i].state != DONE)
@@ -395,7 +412,7 @@ uint64_t explore(const struct explore_scenario *scenario) {
     explorer.scenario = scenario;
     explorer.count = 0;
     while (explorer.count < EXPLORE_CONTEXTS_MAX && scenario->bodies[explorer.count] != NULL)
-        explorer.count++;
+        make_context(explorer.count++);
     explorer.known = 0;
     explorer.runs = 0;
     explorer.random = test_random_from(scenario->random_runs != 0 ? test_seed() : 1);

@@ -173,9 +173,8 @@ def _():
 
 # tools/test-summary.
 
-def summary(tests, *words, only=''):
-    """tests: {name: (suite, protocol, result, stdout)}; stdout None: it did not run.
-    only: the behind-the-log word, ":NAME" of the one test that was asked for."""
+def summary(tests, *words):
+    """tests: {name: (suite, protocol, result, stdout)}; stdout None: it did not run."""
     with tempfile.TemporaryDirectory() as folder:
         info, logs = pathlib.Path(folder, 'meson-info'), pathlib.Path(folder, 'meson-logs')
         info.mkdir()
@@ -187,8 +186,7 @@ def summary(tests, *words, only=''):
             json.dumps({'name': f'ashlar:{suite} / {name}', 'result': result, 'returncode': 0,
                         'stdout': stdout}) + '\n'
             for name, (suite, _, result, stdout) in tests.items() if stdout is not None))
-        command = [str(SOURCE / 'tools/test-summary'), *words,
-                   str(logs / 'testlog.json') + only]
+        command = [str(SOURCE / 'tools/test-summary'), *words, str(logs / 'testlog.json')]
         result = subprocess.run(command, capture_output=True, text=True)
         return result.returncode, result.stdout
 
@@ -241,18 +239,6 @@ def _():
             tap.equal(status, 1, f'status of {name}')
             tap.contains(text.splitlines()[-1], f' {expected[name]} failed')
     status, text = summary({'host': ('host', 'gtest', 'OK', GOOD_GTEST), 'never': cut['never']})
-    tap.equal(status, 1, 'status')
-    tap.contains(text, 'FAILED never (host)\n    did not run')
-
-
-@tap.case('summary.one_test_that_was_asked_for_is_the_whole')
-def _():
-    tests = {'host': ('host', 'gtest', 'OK', GOOD_GTEST), 'never': ('host', 'tap', 'OK', None)}
-    status, text = summary(tests, only=':host=seed_1')
-    tap.equal(status, 0, 'status')
-    tap.equal(text.splitlines(), ['host, seed 1  1 passed, 0 failed, 1 skipped',
-                                  '1 passed, 0 failed, 1 skipped'])
-    status, text = summary(tests, only=':never')
     tap.equal(status, 1, 'status')
     tap.contains(text, 'FAILED never (host)\n    did not run')
 
