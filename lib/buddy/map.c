@@ -78,7 +78,6 @@ uint64_t ash__buddy_first_empty(const struct ash_buddy *buddy) {
     return (buddy->nonempty & 1) == 0 ? NOWHERE : set_first(buddy, 0);
 }
 
-/* The first wholly free chunk of [chunk, end), or `end`. */
 uint64_t ash__buddy_next_empty(const struct ash_buddy *buddy, uint64_t chunk, uint64_t end) {
     while (chunk < end) {
         uint64_t word = *set_word(buddy, 0, chunk / 64, 0) >> chunk % 64;

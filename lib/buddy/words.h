@@ -77,10 +77,12 @@ static inline uint32_t groups_of(uint32_t whole_words, uint32_t order) {
     return whole_words;
 }
 
+/* Up to order 6 the highest byte that is not 0 says it; above, how many whole words are together.
+ * No branch: it is computed at every change of a word. */
 static inline uint32_t class_of_orders(uint64_t orders) {
     uint32_t whole = row_of(orders, WORD_ORDER), pairs = whole & whole >> 1 & 0x55;
     uint32_t fours = pairs & pairs >> 2 & 0x11;
-    orders &= ~(0xff * CLAIM); /* CLZ64(0) is 64 */
+    orders &= ~(0xff * CLAIM); /* 0 is class 0: ash_clz64(0) is 64 */
     return ((71 - ash_clz64(orders)) >> 3) + (pairs != 0) + (fours != 0) + (whole == 0xff);
 }
 

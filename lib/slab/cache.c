@@ -88,7 +88,6 @@ int ash__slab_cache_prepare(struct ash_slab_cache *cache, const struct ash_slab_
         .kind = kind_of(&chosen),
         .flags = chosen.flags,
         .size_bytes = (uint32_t)chosen.size_bytes,
-        .align_bytes = (uint32_t)chosen.align_bytes,
         .name = chosen.name,
         .construct = chosen.construct,
         .destruct = chosen.destruct,

@@ -3,7 +3,7 @@
  * depot.c: layer 2: whole magazines between CPUs. Bonwick and Adams 2001, 3: what one CPU has freed
  * another takes over by exchanging two pointers; the objects are not touched.
  *
- * The lock is the innermost of the library, held for some ten instructions.
+ * The lock is held for some ten instructions, and no other is taken meanwhile.
  */
 #include "slab_internal.h"
 

@@ -2,9 +2,8 @@
 /*
  * heap_large.c: blocks of whole pages, and pointers that are in no slab of the heap.
  *
- * A large block is known by the page map's entry of its first page: LARGE | tag << 6 | order. The
- * tag is the heap's first cache number modulo 512. The entries of its other pages are 0, so that
- * making and dropping a block costs the same at every size.
+ * The tag in the page map's entry of a large block is the heap's first cache number modulo
+ * ASH__SOURCE_TAGS.
  */
 #include <ashlar/checked.h>
 

@@ -41,9 +41,10 @@ static inline void ash__unlock(struct ash_spinlock *lock, bool interrupts, ash_i
 /* page_source.c: the page map and the numbers of caches */
 
 /*
- * A page map's entry: 0, a cache's number, or LARGE | tag << TAG_SHIFT | order for the head of a
- * large block. Its tag says which heap it belongs to; its other pages' entries are 0, so that
- * making and dropping a block costs the same at every size.
+ * A page map's entry: 0, a cache's number, or, for the head of a large block,
+ * ASH__SOURCE_LARGE | tag << ASH__SOURCE_TAG_SHIFT | order. The tag says which heap it belongs to;
+ * the entries of its other pages are 0, so that making and dropping a block costs the same at every
+ * size.
  */
 #define ASH__SOURCE_LARGE     0x8000u
 #define ASH__SOURCE_TAG_SHIFT 6u
@@ -301,8 +302,8 @@ enum ash__flush_to {
 void ash__cpu_flush(struct ash_slab_cache *cache, struct ash__slab_cpu *cpu, enum ash__flush_to to,
                     struct ash__deferred *deferred);
 
-/* Memory for one, or NULL; gives it back (how many slabs
- * of magazines went with it). Unpinned. */
+/* Memory for a magazine, or NULL; and back, which returns how many slabs of magazines went with it.
+ * Both unpinned. */
 struct ash__slab_magazine *ash__magazine_new(struct ash_slab_cache *cache, bool may_reclaim);
 uint32_t ash__magazine_delete(struct ash_slab_cache *cache, struct ash__slab_magazine *magazine);
 

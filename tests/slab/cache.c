@@ -77,7 +77,8 @@ TEST_CASE(slab, objects_are_aligned_and_do_not_overlap) {
         void **objects = test_alloc(count * sizeof(void *), 8);
         fill(&cache, objects, count);
         for (uint32_t i = 0; i < count; i++) {
-            CHECK(ash_is_aligned((uintptr_t)objects[i], cache.align_bytes));
+            CHECK(ash_is_aligned((uintptr_t)objects[i],
+                                 ash_max_u64(config.align_bytes, ASH_SLAB_ALIGN_MIN)));
             memset(objects[i], (int)(i & 0xff), shapes[s].size);
         }
         for (uint32_t i = 0; i < count; i++) {

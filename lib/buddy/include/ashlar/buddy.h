@@ -175,8 +175,8 @@ int ash_buddy_alloc(struct ash_buddy *buddy, uint32_t order, enum ash_buddy_hint
 
 /*
  * Frees an allocated block; `first` and `order` are what the allocation gave and took. Anything
- * else is a broken contract, see Rules. (Without `hardened`, parts of a block may be freed as
- * blocks, and neighbours together.)
+ * else is a broken contract, see Rules. (Without `hardened`: parts of a block may be freed, and
+ * neighbours together.) As above, or O(cache) locked; orders above 8 O(2^order / 64), locked.
  */
 void ash_buddy_free(struct ash_buddy *buddy, ash_pfn_t first, uint32_t order);
 
@@ -221,8 +221,8 @@ void ash_buddy_release(struct ash_buddy *buddy, ash_pfn_t first, uint64_t len_pa
 
 /* Caches */
 
-/* Gives back what this CPU's cache holds (before it idles or goes offline); what all CPUs' do,
- * whatever those are at meanwhile, at the cost of a heavy fence. */
+/* Gives back what this CPU's cache holds (before it idles or goes offline), O(cache) locked; what
+ * all CPUs' do, whatever those are at meanwhile: that for each CPU, and a heavy fence. */
 void ash_buddy_drain(struct ash_buddy *buddy);
 void ash_buddy_drain_all(struct ash_buddy *buddy);
 
@@ -231,7 +231,7 @@ void ash_buddy_drain_all(struct ash_buddy *buddy);
 /* Frames that are free now, caches included. O(CPUs), no lock: exact while nobody else is busy. */
 uint64_t ash_buddy_free_pages(const struct ash_buddy *buddy);
 
-/* Walks the map without the lock, O(frames / 64): exact while nobody else is busy. */
+/* O(frames / 64) without the lock, O(CPUs) under it: exact while nobody else is busy. */
 void ash_buddy_get_stats(struct ash_buddy *buddy, struct ash_buddy_stats *stats);
 
 /* Checker */

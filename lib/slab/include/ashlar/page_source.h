@@ -75,7 +75,8 @@ struct ash_page_source {
 
     struct ash_spinlock lock;       /* protects what follows, and every cache's `visitors` */
     struct ash_slab_cache **caches; /* by number, 1..caches_max; NULL: free */
-    uint32_t arrivals_seen; /* objects that had come back to the caches at the last reclaim */
+    uint32_t arrivals_seen; /* of all caches at the last reclaim: magazines that had come to depots
+                               and batches that had come to slabs, ever */
 };
 
 /*
@@ -95,23 +96,23 @@ int ash_page_source_init(struct ash_page_source *source,
 
 /*
  * The low-memory call, for a kernel to hang on its page allocator's watermark: shrinks every cache
- * of the source (as ash_slab_cache_shrink does) and returns how many pages went back. A cache whose
- * page source has nothing left calls it by itself, then asks once more. Not from interrupt
- * handlers; no lock is held while a cache works. A cache with a `fini` whose turn it is already, on
- * another CPU or because its fini has allocated, is passed by: so reclaims nest no deeper than
- * there are such caches. A wrong free that comes to light panics once the cache is left; a debug
- * cache's reports end where they are found, and that cache is then to be used no more. O(caches +
- * slabs).
+ * of the source (as ash_slab_cache_shrink does) and returns how many pages went back. Not from
+ * interrupt handlers; no lock is held while a cache works. A cache with a `fini` whose turn it is
+ * already, on another CPU or because its fini has allocated, is passed by: so reclaims nest no
+ * deeper than there are such caches. A wrong free that comes to light panics once the cache is
+ * left; a debug cache's reports end where they are found, and that cache is then to be used no
+ * more. O(caches + slabs).
  */
 uint64_t ash_page_source_reclaim(struct ash_page_source *source);
 
 /*
- * The same for the sake of a block of 2^order pages that was refused, which the heap calls by
- * itself. For a block larger than any slab it does nothing, and returns 0, if no magazine and no
- * batch of objects has been freed to a depot or to slabs since the last reclaim: for such blocks
- * are refused for fragmentation alone, again and again, by whoever asks, and each reclaim empties
- * the magazines of all CPUs. (So the last objects of a slab that lie in a CPU's own magazines may
- * be missed for such a block.) O(caches) then.
+ * The same for the sake of a block of 2^order pages that was refused: caches and heaps call it by
+ * themselves, then ask the source once more (those for interrupt handlers do not). For a block
+ * larger than any slab it does nothing, and returns 0, if no magazine and no batch of objects has
+ * been freed to a depot or to slabs since the last reclaim: for such blocks are refused for
+ * fragmentation alone, again and again, by whoever asks, and each reclaim empties the magazines of
+ * all CPUs. (So the last objects of a slab that lie in a CPU's own magazines may be missed for such
+ * a block.) O(caches) then.
  */
 uint64_t ash_page_source_reclaim_for(struct ash_page_source *source, uint32_t order);
 

@@ -140,7 +140,12 @@ void *ash_slab_alloc(struct ash_slab_cache *cache) ASH_MUST_CHECK;
  * else is a wrong free (see Rules), NULL included. O(1), or as above. */
 void ash_slab_free(struct ash_slab_cache *cache, void *object);
 
-/* `count` objects at once, all or none: 0 or -ASH_ENOMEM. O(count), under a nanosecond each. */
+/*
+ * `count` objects at once, all or none; 0 is none. -ASH_ENOMEM: no memory, or construct refused
+ * one; `objects` is then indeterminate. Freed, they may come from several allocations, in any
+ * order. O(count): a magazine's pointers are copied at once; with callbacks, masked interrupts or a
+ * profile, what as many single calls cost.
+ */
 int ash_slab_alloc_bulk(struct ash_slab_cache *cache, void **objects,
                         uint32_t count) ASH_MUST_CHECK;
 void ash_slab_free_bulk(struct ash_slab_cache *cache, void *const *objects, uint32_t count);

@@ -39,18 +39,18 @@ struct ash__slab_magazine {
  * from the next CPU's: many processors fetch lines in pairs. */
 struct ash__slab_cpu {
     struct ash__slab_magazine *loaded; /* or NULL */
-    uint32_t count;                    /* objects in it, as the fast path sees it */
-    uint32_t limit;                    /* at which the fast path stops to free into it */
+    uint32_t count; /* objects in it, of a plain cache; else 0: the fast path is closed */
+    uint32_t limit; /* its capacity, likewise */
     uint64_t allocations;
     struct ash__slab_magazine *previous; /* or NULL */
     uint32_t previous_count;
-    uint32_t held;       /* count as a hardened cache's own path sees it: `count` is 0 there */
+    uint32_t held;       /* `count` of a hardened cache without callbacks: hardened_fast.h */
     uint64_t misses;     /* allocations that found nothing in these two magazines */
     uint64_t exchanges;  /* of magazines with the depot */
     uint32_t flush_done; /* the cache's flush_wanted when these were last flushed */
-    uint32_t room;       /* the limit, likewise */
-    uint32_t kept;       /* the same for caches with callbacks or masked interrupts */
-    uint32_t kept_limit;
+    uint32_t room;       /* and its `limit` */
+    uint32_t kept;       /* `count` of all others: callbacks, masked interrupts, debug */
+    uint32_t kept_limit; /* the capacity of what is loaded, in a cache of any kind */
     uint8_t apart[ASH_PORT_CACHE_LINE - 8];
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
@@ -151,7 +151,7 @@ struct ash_slab_cache {
     uint32_t kind;     /* enum ash__slab_kind */
     uint32_t capacity; /* objects of a magazine */
     uint32_t flags;
-    uint32_t size_bytes, align_bytes;
+    uint32_t size_bytes;
     const char *name;
     int (*construct)(void *object, void *context);
     void (*destruct)(void *object, void *context);
