@@ -148,6 +148,15 @@ TEST_CASE(virtq_orders, producer_reaper_and_device_in_any_order_lose_nothing) {
     }
 }
 
+/* Any place, and of a packed ring any flags, the reserved ones too. */
+static void lie_about_events(struct ring_device *device) {
+    uint16_t place = (uint16_t)test_random_u64(&world.random);
+    if (device->packed)
+        ring_device_put_event(device, place, (uint16_t)test_random_below(&world.random, 4));
+    else
+        ring_device_put_avail_event(device, place);
+}
+
 /* Lies, between any two of the driver's accesses: what was looked at changes at once. */
 static void lie(void) {
     struct ring_device *device = &world.ring->device;
@@ -156,6 +165,7 @@ static void lie(void) {
         uint32_t id = (uint32_t)test_random_below(&world.random, 6);
         uint32_t len = (uint32_t)test_random_below(&world.random, 2) * (RING_WRITABLE_BYTES + 1);
         uint32_t flags = test_random_chance(&world.random, 50) ? 0x8080 : 0;
+        lie_about_events(device);
         if (world.queue->shape.packed) {
             ring_device_put_entry(device, near, (uint16_t)id, len, (uint16_t)flags);
         } else {
@@ -167,8 +177,9 @@ static void lie(void) {
         interleave_point();
     }
     while (!world.is_broken && world.reaped != REQUESTS) { /* no more comes: let it end */
-        ring_device_put_used_index(device, 0x7000);
-        for (uint32_t at = 0; world.queue->shape.packed && at < shape.size; at++)
+        if (!device->packed)
+            ring_device_put_used_index(device, 0x7000);
+        for (uint32_t at = 0; device->packed && at < shape.size; at++)
             ring_device_put_entry(device, at, 0xffff, 0,
                                   test_random_chance(&world.random, 50) ? 0x8080 : 0);
         ash_store_relaxed(&world.interrupted, 1u);

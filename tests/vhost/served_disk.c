@@ -104,6 +104,7 @@ TEST_CASE(served_disk, every_request_over_every_ring_and_queue_is_what_the_model
         struct client *client =
             client_start_with(served_start(&policy, queues, operations | ring), LIMIT_MS, &wish);
         CHECK_EQ(client->blk.features & FAKE_VIRTIO_F_RING_PACKED, ring);
+        CHECK_EQ(client->blk.features & operations, operations);
         CHECK_EQ(client->blk.queue_count, queues);
         struct mix *mix = mix_new(client, seed + i);
         mix_run(mix, 12);
