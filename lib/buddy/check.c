@@ -62,22 +62,6 @@ struct piece {
     uint64_t word, bits;
 };
 
-/* The same of the blocks in its stacks, four words each; those have been checked. */
-static bool piece_of_stacks(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu,
-                            uint32_t i, struct piece *piece) {
-    uint32_t w = i % 4, b = i / 4 % ASH_BUDDY__STACK_MAX, s = i / 4 / ASH_BUDDY__STACK_MAX;
-    *piece = (struct piece){0, 0};
-    if (cpu->stacked_pages == 0 || s >= ASH_ARRAY_LEN(cpu->stacks))
-        return false;
-    uint32_t order = s % 9;
-    if (b >= cpu->stacks[s].count || w >= words_in(order))
-        return true;
-    ash_pfn_t first = cpu->stacks[s].blocks[b];
-    uint64_t place = place_of(span_of(buddy, first, 1), first);
-    *piece = (struct piece){place / WORD_FRAMES + w, word_mask(order) << place % WORD_FRAMES};
-    return true;
-}
-
 static struct piece piece_of_claim(const struct ash_buddy *buddy,
                                    const struct ash_buddy_claim *claim, bool hot) {
     const struct ash_buddy_span *span = hot ? span_of(buddy, claim->hot, 1) : NULL;
@@ -92,63 +76,87 @@ static struct piece piece_of_claim(const struct ash_buddy *buddy,
     return (struct piece){(uint64_t)(claim->word - buddy->words), claim->held};
 }
 
-/* Number `i` of a CPU's pieces: words at hand, claims, collected frames, stacks; bits 0 where
- * nothing is held. False: there are no more. */
-static bool piece_of(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu, uint32_t i,
-                     struct piece *piece) {
-    enum { CLAIMS = 4, FREED = CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX };
-    const struct ash_buddy_bits *entry = NULL;
-    if (i >= FREED + ASH_BUDDY__FREED_MAX)
-        return piece_of_stacks(buddy, cpu, i - FREED - ASH_BUDDY__FREED_MAX, piece);
-    if (i < CLAIMS) {
-        *piece = piece_of_claim(buddy, &cpu->claim[i / 2], i % 2 != 0);
-        return true;
-    }
-    if (i < FREED) {
-        uint32_t hint = (i - CLAIMS) / ASH_BUDDY__CLAIMS_MAX;
-        uint32_t at = (i - CLAIMS) % ASH_BUDDY__CLAIMS_MAX;
-        entry = at < cpu->claim_count[hint] ? &cpu->claims[hint][at] : NULL;
-    } else {
-        entry = i - FREED < cpu->freed_count ? &cpu->freed[i - FREED] : NULL;
-    }
+static struct piece piece_of_entry(const struct ash_buddy_bits *entries, uint32_t count,
+                                   uint32_t i) {
+    return i < count ? (struct piece){entries[i].word, entries[i].bits} : (struct piece){0, 0};
+}
+
+/* Where a CPU's pieces are, by number: words at hand, claims, collected frames, stacks of blocks of
+ * up to four words. */
+enum {
+    AT_CLAIMS = 4,
+    AT_FREED = AT_CLAIMS + 2 * ASH_BUDDY__CLAIMS_MAX,
+    AT_STACKS = AT_FREED + ASH_BUDDY__FREED_MAX,
+    PER_BLOCK = 4,
+    PER_STACK = PER_BLOCK * ASH_BUDDY__STACK_MAX,
+    AT_END = AT_STACKS + PER_STACK * ASH_ARRAY_LEN(((struct ash_buddy_cpu *)NULL)->stacks),
+};
+
+/* The same of the blocks in its stacks; those have been checked. Goes on behind what is empty. */
+static struct piece next_of_stacks(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu,
+                                   uint32_t *i) {
+    uint32_t at = *i - AT_STACKS, s = at / PER_STACK;
+    uint32_t b = at % PER_STACK / PER_BLOCK, w = at % PER_BLOCK, order = s % 9;
+    if (cpu->stacked_pages == 0)
+        *i = AT_END;
+    else if (b >= cpu->stacks[s].count)
+        *i = AT_STACKS + (s + 1) * PER_STACK;
+    else
+        *i += 1;
+    if (cpu->stacked_pages == 0 || b >= cpu->stacks[s].count || w >= words_in(order))
+        return (struct piece){0, 0};
+    ash_pfn_t first = cpu->stacks[s].blocks[b];
+    uint64_t place = place_of(span_of(buddy, first, 1), first);
+    return (struct piece){place / WORD_FRAMES + w, word_mask(order) << place % WORD_FRAMES};
+}
+
+/* The next piece from number *i on that holds anything, *i then being the one behind it. False:
+ * there are no more. */
+static bool next_piece(const struct ash_buddy *buddy, const struct ash_buddy_cpu *cpu, uint32_t *i,
+                       struct piece *piece) {
     *piece = (struct piece){0, 0};
-    if (entry != NULL && entry->bits != 0)
-        *piece = (struct piece){entry->word, entry->bits};
-    return true;
+    while (*i < AT_STACKS && piece->bits == 0) {
+        uint32_t at = (*i)++, hint = at - AT_CLAIMS >= ASH_BUDDY__CLAIMS_MAX;
+        if (at < AT_CLAIMS)
+            *piece = piece_of_claim(buddy, &cpu->claim[at / 2], at % 2 != 0);
+        else if (at < AT_FREED)
+            *piece = piece_of_entry(cpu->claims[hint], cpu->claim_count[hint],
+                                    (at - AT_CLAIMS) % ASH_BUDDY__CLAIMS_MAX);
+        else
+            *piece = piece_of_entry(cpu->freed, cpu->freed_count, at - AT_FREED);
+    }
+    while (*i < AT_END && piece->bits == 0)
+        *piece = next_of_stacks(buddy, cpu, i);
+    return piece->bits != 0;
 }
 
 /* Puts a CPU's pieces into the map for a moment, up to one that is there already; how many. All
  * who go by the words are kept out; statistics count what they find. */
-static uint32_t add_pieces(struct ash_buddy *buddy, uint32_t cpu) {
+static uint32_t add_pieces(struct ash_buddy *buddy, uint32_t cpu, bool *apart) {
     struct piece piece;
-    uint32_t i = 0;
-    for (; piece_of(buddy, &buddy->cpus[cpu], i, &piece); i++) {
-        uint64_t bits = piece.bits == 0 ? 0 : buddy->words[piece.word];
-        if ((bits & piece.bits) != 0)
+    uint32_t count = 0;
+    for (uint32_t i = 0; next_piece(buddy, &buddy->cpus[cpu], &i, &piece); count++) {
+        uint64_t bits = buddy->words[piece.word];
+        *apart = (bits & piece.bits) == 0;
+        if (!*apart)
             break;
-        if (piece.bits != 0)
-            word_store(buddy, piece.word, bits | piece.bits);
+        word_store(buddy, piece.word, bits | piece.bits);
     }
-    return i;
+    return count;
 }
 
 static void remove_pieces(struct ash_buddy *buddy, uint32_t cpu, uint32_t count) {
     struct piece piece;
-    for (uint32_t i = 0; i < count && piece_of(buddy, &buddy->cpus[cpu], i, &piece); i++) {
-        if (piece.bits != 0)
-            word_store(buddy, piece.word, buddy->words[piece.word] & ~piece.bits);
-    }
+    for (uint32_t i = 0; count != 0 && next_piece(buddy, &buddy->cpus[cpu], &i, &piece); count--)
+        word_store(buddy, piece.word, buddy->words[piece.word] & ~piece.bits);
 }
 
 /* Is no frame in two pieces? */
 static bool pieces_are_apart(struct ash_buddy *buddy) {
     uint32_t added[ASH_PORT_CPUS_MAX], cpu = 0;
-    struct piece piece;
     bool apart = true;
-    for (; cpu < ASH_PORT_CPUS_MAX && apart; cpu++) {
-        added[cpu] = add_pieces(buddy, cpu);
-        apart = !piece_of(buddy, &buddy->cpus[cpu], added[cpu], &piece);
-    }
+    for (; cpu < ASH_PORT_CPUS_MAX && apart; cpu++)
+        added[cpu] = add_pieces(buddy, cpu, &apart);
     while (cpu-- != 0)
         remove_pieces(buddy, cpu, added[cpu]);
     return apart;
@@ -156,9 +164,7 @@ static bool pieces_are_apart(struct ash_buddy *buddy) {
 
 static const char *check_pieces(const struct ash_buddy *buddy, uint32_t cpu) {
     struct piece piece;
-    for (uint32_t i = 0; piece_of(buddy, &buddy->cpus[cpu], i, &piece); i++) {
-        if (piece.bits == 0)
-            continue;
+    for (uint32_t i = 0; next_piece(buddy, &buddy->cpus[cpu], &i, &piece);) {
         if (piece.word >= buddy->chunk_count * CHUNK_WORDS)
             return "I6: a cache holds frames that are nowhere";
         const struct ash_buddy_span *span = span_of_place(buddy, piece.word * WORD_FRAMES);
