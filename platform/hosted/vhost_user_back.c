@@ -72,9 +72,9 @@ static bool overlaps(const struct vhost_back *back, const struct vhost_user_regi
 static bool map_region(struct vhost_back *back, const struct vhost_user_region *region, int fd) {
     uint64_t end, bytes;
     struct stat status;
-    if (!ash_add_u64(region->user_address, region->size_bytes, &end) ||
+    if (region->size_bytes == 0 || !ash_add_u64(region->user_address, region->size_bytes, &end) ||
         !ash_add_u64(region->file_offset, region->size_bytes, &bytes) || overlaps(back, region))
-        return say(back, "a memory region is beyond the end of memory, or over another");
+        return say(back, "a memory region is empty, beyond the end of memory, or over another");
     if (fstat(fd, &status) != 0 || status.st_size < 0 || bytes > (uint64_t)status.st_size)
         return say(back, "a memory region's file is smaller than the region");
     void *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -359,8 +359,10 @@ static bool get_base(struct vhost_back *back, struct vhost_user_message *message
 /* An empty answer is the protocol's way to say no. */
 static bool get_config(struct vhost_back *back, struct vhost_user_message *message) {
     struct vhost_user_config *config = &message->payload.config;
-    if (config->size_bytes > VHOST_USER_CONFIG_BYTES_MAX ||
-        !has_size(back, message, VHOST_USER_CONFIG_HEADER_BYTES + config->size_bytes))
+    if (config->size_bytes > VHOST_USER_CONFIG_BYTES_MAX)
+        return say(back, "GET_CONFIG of %u bytes, not up to %u", config->size_bytes,
+                   (unsigned)VHOST_USER_CONFIG_BYTES_MAX);
+    if (!has_size(back, message, VHOST_USER_CONFIG_HEADER_BYTES + config->size_bytes))
         return false;
     if (!ash_range_fits(config->offset, config->size_bytes, FAKE_VIRTIO_CONFIG_BYTES_MAX)) {
         message->size_bytes = 0;

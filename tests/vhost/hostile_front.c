@@ -65,141 +65,193 @@ static void send_row(int socket, const struct vhost_user_message *row, enum fds 
 #define REGION(guest, size, user, offset) \
     { (guest), (size), (user), (offset) }
 
+#define OUTSIDE   "a memory region is empty, beyond the end of memory, or over another"
+#define TOO_SMALL "a memory region's file is smaller than the region"
+
 static const struct row {
     struct vhost_user_message message;
     enum fds fds;
+    const char *complaint; /* "": it was not read as a message */
 } rows[] = {
     /* headers */
-    {{.request = VHOST_USER_GET_FEATURES, .flags = 2}, NO_FD},
-    {{.request = VHOST_USER_GET_FEATURES, .flags = 1, .size_bytes = UINT32_MAX}, NO_FD},
-    {{.request = VHOST_USER_GET_FEATURES, .flags = 1, .size_bytes = 400}, NO_FD},
-    {{.request = VHOST_USER_GET_FEATURES, .flags = 1}, EVENTS_9},
-    {{.request = VHOST_USER_GET_FEATURES, .flags = 1}, EVENTS_40},
-    {{.request = 0, .flags = 1}, NO_FD},
-    {{.request = 77, .flags = 1}, EVENT},
-    {{.request = UINT32_MAX, .flags = 1}, NO_FD},
+    {{.request = VHOST_USER_GET_FEATURES, .flags = 2}, NO_FD, ""},
+    {{.request = VHOST_USER_GET_FEATURES, .flags = 1, .size_bytes = UINT32_MAX}, NO_FD, ""},
+    {{.request = VHOST_USER_GET_FEATURES, .flags = 1, .size_bytes = 400}, NO_FD, ""},
+    {{.request = VHOST_USER_GET_FEATURES, .flags = 1}, EVENTS_9, ""},
+    {{.request = VHOST_USER_GET_FEATURES, .flags = 1}, EVENTS_40, ""},
+    {{.request = 0, .flags = 1}, NO_FD, "message 0, which this device does not know"},
+    {{.request = 77, .flags = 1}, EVENT, "message 77, which this device does not know"},
+    {{.request = UINT32_MAX, .flags = 1},
+     NO_FD,
+     "message 4294967295, which this device does not know"},
     /* sizes */
-    {{.request = VHOST_USER_SET_FEATURES, .flags = 1, .size_bytes = 4}, NO_FD},
-    {{.request = VHOST_USER_SET_PROTOCOL_FEATURES, .flags = 1, .size_bytes = 0}, NO_FD},
-    {{.request = VHOST_USER_SET_VRING_NUM, .flags = 1, .size_bytes = 4}, NO_FD},
-    {{.request = VHOST_USER_SET_VRING_ADDR, .flags = 1, .size_bytes = 39}, NO_FD},
-    {{.request = VHOST_USER_SET_VRING_KICK, .flags = 1, .size_bytes = 4}, EVENT},
-    {{.request = VHOST_USER_GET_VRING_BASE, .flags = 1, .size_bytes = 9}, NO_FD},
-    {{.request = VHOST_USER_GET_CONFIG, .flags = 1, .size_bytes = 11}, NO_FD},
+    {{.request = VHOST_USER_SET_FEATURES, .flags = 1, .size_bytes = 4},
+     NO_FD,
+     "SET_FEATURES with 4 bytes, not 8"},
+    {{.request = VHOST_USER_SET_PROTOCOL_FEATURES, .flags = 1, .size_bytes = 0},
+     NO_FD,
+     "SET_PROTOCOL_FEATURES with 0 bytes, not 8"},
+    {{.request = VHOST_USER_SET_VRING_NUM, .flags = 1, .size_bytes = 4},
+     NO_FD,
+     "SET_VRING_NUM with 4 bytes, not 8"},
+    {{.request = VHOST_USER_SET_VRING_ADDR, .flags = 1, .size_bytes = 39},
+     NO_FD,
+     "SET_VRING_ADDR with 39 bytes, not 40"},
+    {{.request = VHOST_USER_SET_VRING_KICK, .flags = 1, .size_bytes = 4},
+     EVENT,
+     "SET_VRING_KICK with 4 bytes, not 8"},
+    {{.request = VHOST_USER_GET_VRING_BASE, .flags = 1, .size_bytes = 9},
+     NO_FD,
+     "GET_VRING_BASE with 9 bytes, not 8"},
+    {{.request = VHOST_USER_GET_CONFIG, .flags = 1, .size_bytes = 11},
+     NO_FD,
+     "GET_CONFIG with 11 bytes, not 12"},
     {{.request = VHOST_USER_GET_CONFIG,
       .flags = 1,
       .size_bytes = 12,
       .payload.config = {.size_bytes = 257}},
-     NO_FD},
+     NO_FD,
+     "GET_CONFIG of 257 bytes, not up to 256"},
     {{.request = VHOST_USER_GET_CONFIG,
       .flags = 1,
       .size_bytes = 20,
       .payload.config = {.size_bytes = 60}},
-     NO_FD},
+     NO_FD,
+     "GET_CONFIG with 20 bytes, not 72"},
     /* rings that do not exist */
     {{.request = VHOST_USER_SET_VRING_NUM,
       .flags = 1,
       .size_bytes = 8,
       .payload.state = {.index = 1, .number = 8}},
-     NO_FD},
+     NO_FD,
+     "SET_VRING_NUM for ring 1, which does not exist"},
     {{.request = VHOST_USER_SET_VRING_ENABLE,
       .flags = 1,
       .size_bytes = 8,
       .payload.state = {.index = UINT32_MAX}},
-     NO_FD},
+     NO_FD,
+     "SET_VRING_ENABLE for ring 4294967295, which does not exist"},
     {{.request = VHOST_USER_GET_VRING_BASE,
       .flags = 1,
       .size_bytes = 8,
       .payload.state = {.index = 4}},
-     NO_FD},
+     NO_FD,
+     "GET_VRING_BASE for ring 4, which does not exist"},
     {{.request = VHOST_USER_SET_VRING_ADDR,
       .flags = 1,
       .size_bytes = 40,
       .payload.address = {.index = 99}},
-     NO_FD},
+     NO_FD,
+     "SET_VRING_ADDR for ring 99, which does not exist"},
     {{.request = VHOST_USER_SET_VRING_CALL, .flags = 1, .size_bytes = 8, .payload.number = 200},
-     EVENT},
+     EVENT,
+     "SET_VRING_CALL for ring 200, which does not exist"},
     /* descriptors */
-    {{.request = VHOST_USER_SET_VRING_KICK, .flags = 1, .size_bytes = 8}, NO_FD},
-    {{.request = VHOST_USER_SET_VRING_KICK, .flags = 1, .size_bytes = 8}, PIPE},
-    {{.request = VHOST_USER_SET_VRING_CALL, .flags = 1, .size_bytes = 8}, EVENTS_2},
-    {{.request = VHOST_USER_SET_VRING_ERR, .flags = 1, .size_bytes = 8}, MEMORY},
+    {{.request = VHOST_USER_SET_VRING_KICK, .flags = 1, .size_bytes = 8},
+     NO_FD,
+     "SET_VRING_KICK without its eventfd, or with something else"},
+    {{.request = VHOST_USER_SET_VRING_KICK, .flags = 1, .size_bytes = 8},
+     PIPE,
+     "SET_VRING_KICK without its eventfd, or with something else"},
+    {{.request = VHOST_USER_SET_VRING_CALL, .flags = 1, .size_bytes = 8},
+     EVENTS_2,
+     "SET_VRING_CALL without its eventfd, or with something else"},
+    {{.request = VHOST_USER_SET_VRING_ERR, .flags = 1, .size_bytes = 8},
+     MEMORY,
+     "SET_VRING_ERR without its eventfd, or with something else"},
     {{.request = VHOST_USER_SET_VRING_CALL, .flags = 1, .size_bytes = 8, .payload.number = 0x100},
-     EVENT},
+     EVENT,
+     "SET_VRING_CALL without its eventfd, or with something else"},
     /* the protocol's features */
     {{.request = VHOST_USER_SET_PROTOCOL_FEATURES,
       .flags = 1,
       .size_bytes = 8,
       .payload.number = UINT64_MAX},
-     NO_FD},
+     NO_FD,
+     "protocol features 0xfffffffffffffdf6, which were not offered"},
     /* memory */
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, MEMORY_BYTES, 0, 0)}}},
-     NO_FD},
+     NO_FD,
+     "SET_MEM_TABLE with 1 regions, 0 descriptors and 40 bytes"},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 8,
       .payload.memory = {.count = 1, .regions = {REGION(0, MEMORY_BYTES, 0, 0)}}},
-     MEMORY},
-    {{.request = VHOST_USER_SET_MEM_TABLE, .flags = 1, .size_bytes = 8}, MEMORY},
+     MEMORY,
+     "SET_MEM_TABLE with 1 regions, 1 descriptors and 8 bytes"},
+    {{.request = VHOST_USER_SET_MEM_TABLE, .flags = 1, .size_bytes = 8},
+     MEMORY,
+     "SET_MEM_TABLE with 0 regions, 1 descriptors and 8 bytes"},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 264,
       .payload.memory = {.count = UINT32_MAX}},
-     MEMORY},
+     MEMORY,
+     "SET_MEM_TABLE with 4294967295 regions, 1 descriptors and 264 bytes"},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 72,
       .payload.memory = {.count = 2,
                          .regions = {REGION(0, MANY, 0, 0), REGION(MANY, MANY, MANY, 0)}}},
-     MEMORY},
+     MEMORY,
+     "SET_MEM_TABLE with 2 regions, 1 descriptors and 72 bytes"},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 72,
       .payload.memory = {.count = 2, .regions = {REGION(0, MANY, 0, 0), REGION(1, MANY, MANY, 0)}}},
-     MEMORIES_2},
+     MEMORIES_2,
+     OUTSIDE},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 72,
       .payload.memory = {.count = 2, .regions = {REGION(0, MANY, 0, 0), REGION(MANY, MANY, 1, 0)}}},
-     MEMORIES_2},
+     MEMORIES_2,
+     OUTSIDE},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, 0, 0, 0)}}},
-     MEMORY},
+     MEMORY,
+     OUTSIDE},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(UINT64_MAX - 1, MANY, 0, 0)}}},
-     MEMORY},
+     MEMORY,
+     OUTSIDE},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, MANY, UINT64_MAX - 1, 0)}}},
-     MEMORY},
+     MEMORY,
+     OUTSIDE},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, MANY, 0, UINT64_MAX - 1)}}},
-     MEMORY},
+     MEMORY,
+     OUTSIDE},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, MEMORY_BYTES + 1, 0, 0)}}},
-     MEMORY},
+     MEMORY,
+     TOO_SMALL},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, MANY, 0, MEMORY_BYTES)}}},
-     MEMORY},
+     MEMORY,
+     TOO_SMALL},
     {{.request = VHOST_USER_SET_MEM_TABLE,
       .flags = 1,
       .size_bytes = 40,
       .payload.memory = {.count = 1, .regions = {REGION(0, MANY, 0, 0)}}},
-     EVENT},
+     EVENT,
+     TOO_SMALL},
 };
 
 /* A good session, with data, after whatever was before. */
@@ -214,6 +266,14 @@ static void check_works(const char *path) {
     client_end(client);
 }
 
+static void check_complaint(uint32_t row, int expected) {
+    char complaint[200];
+    int error = served_take_complaint(complaint, sizeof(complaint));
+    if (strcmp(complaint, rows[row].complaint) != 0 || error != expected)
+        test_fail(__FILE__, __LINE__, "row %u, request %u: \"%s\", and error %d", row,
+                  rows[row].message.request, complaint, error);
+}
+
 TEST_CASE(hostile_front, each_senseless_message_ends_the_session_and_nothing_else) {
     const char *path = served_start(NULL, 1, 0);
     uint32_t before = peer_descriptors();
@@ -222,13 +282,14 @@ TEST_CASE(hostile_front, each_senseless_message_ends_the_session_and_nothing_els
         send_row(socket, &rows[i].message, rows[i].fds);
         peer_await_end(socket);
         close(socket);
+        check_complaint(i, -ASH_EBADMSG);
         if (i % 8 == 0)
             check_works(path);
     }
     check_works(path);
     CHECK_EQ(peer_descriptors(), before);
     served_end();
-    CHECK(served_complaint()[0] != '\0');
+    CHECK_STR_EQ(served_complaint(), "");
     CHECK_STR_EQ(served_violation(), "");
 }
 
@@ -257,6 +318,7 @@ TEST_CASE(hostile_front, senseless_message_is_refused_where_a_reply_is_wanted) {
         CHECK_EQ(reply.request, message.request);
         CHECK_EQ(reply.flags, VHOST_USER_VERSION | VHOST_USER_REPLY);
         CHECK_EQ(reply.payload.number, 1);
+        check_complaint(i, 0);
     }
     close(socket);
     check_works(path);

@@ -23,14 +23,19 @@ static struct {
     pthread_t thread;
     int listener, stop;
     char folder[40], path[60];
+    int error;
     char complaint[200];
 } served;
+
+static pthread_mutex_t complaint_lock = PTHREAD_MUTEX_INITIALIZER; /* served.error's too */
 
 static uint64_t sectors[SERVED_SECTORS][64];
 
 static void on_complaint(void *context, const char *sentence) {
     (void)context;
+    pthread_mutex_lock(&complaint_lock);
     snprintf(served.complaint, sizeof(served.complaint), "%s", sentence);
+    pthread_mutex_unlock(&complaint_lock);
 }
 
 static void *serve(void *context) {
@@ -46,7 +51,9 @@ static void *serve(void *context) {
         if (session < 0)
             continue;
         int error = vhost_back_serve(&served.back, session, served.stop);
-        (void)error;
+        pthread_mutex_lock(&complaint_lock);
+        served.error = error;
+        pthread_mutex_unlock(&complaint_lock);
         close(session);
     }
 }
@@ -118,6 +125,15 @@ const char *served_violation(void) {
 
 const char *served_complaint(void) {
     return served.complaint;
+}
+
+int served_take_complaint(char *complaint, size_t len) {
+    pthread_mutex_lock(&complaint_lock);
+    int error = served.error;
+    snprintf(complaint, len, "%s", served.complaint);
+    served.complaint[0] = '\0';
+    pthread_mutex_unlock(&complaint_lock);
+    return error;
 }
 
 uint64_t served_sessions(void) {

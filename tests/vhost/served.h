@@ -26,6 +26,11 @@ const char *served_violation(void);
 const char *served_complaint(void);
 uint64_t served_sessions(void);
 
+/* While it serves: how the last session ended, 0 if well or none has, once its front end has seen
+ * the end; and copies to `complaint` what was said against a front end last, "" for nothing, which
+ * is then forgotten. */
+int served_take_complaint(char *complaint, size_t len);
+
 /* How often a front end has started the device's rings so far; while it is served, too. */
 uint64_t served_starts(void);
 
