@@ -21,6 +21,9 @@
     __atomic_compare_exchange_n((p), (expected), (value), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 /* Orders every earlier load and store before every later one, store before load included. */
 #define ash_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* Orders earlier loads before what comes later, and what came earlier before later stores. */
+#define ash_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define ash_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 
 /*
  * Adds 1 to a uint64_t that this CPU alone writes, and others read at any time. A relaxed store of

@@ -46,6 +46,8 @@ void interleave_relax(void);
     INTERLEAVED(__atomic_compare_exchange_n((p), (expected), (value), 0, __ATOMIC_SEQ_CST, \
                                             __ATOMIC_SEQ_CST))
 #define ash_fence() interleave_point()
+#define ash_fence_acquire() interleave_point()
+#define ash_fence_release() interleave_point()
 
 static inline void ash_port_compiler_fence(void) {
     __asm__ volatile("" ::: "memory");

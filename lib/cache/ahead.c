@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ahead.c: reading ahead of sequential readers. A stream is met where a block is asked for that was
+ * not there, or that was read ahead and not asked for yet (the bit FRESH), next to or a little
+ * behind the last one. From the second in a row on, `window` blocks are kept ahead of it, asked for
+ * again when half of them are used up; the window doubles each time, up to cache->window, which is
+ * halved where less than half of what was read ahead lately came to be used, and doubled again where
+ * nearly all was.
+ */
+#include "cache_internal.h"
+
+enum {
+    WINDOW_FIRST = 4,
+    JUDGED = 64 /* blocks read ahead, used or evicted unused, between two looks at the window */
+};
+
+static bool prefetch_one(struct ash_cache *cache, const struct ash_cache_space *space,
+                         uint64_t index) {
+    uint64_t key = ash__cache_key(space, index);
+    uint32_t fresh_max = cache->config.blocks / 4 + 1;
+    if (index >= space->blocks || ash__cache_find(cache, key) != NONE || cache->fresh >= fresh_max)
+        return false;
+    uint32_t frame = ash__cache_take_frame(cache, key);
+    if (frame == NONE)
+        return false;
+    ash__cache_fill(cache, frame, true);
+    return true;
+}
+
+static struct ash_cache_stream *find_stream(struct ash_cache *cache, uint32_t space,
+                                            uint64_t index) {
+    for (uint32_t i = 0; i < ASH_CACHE_STREAMS; i++) {
+        struct ash_cache_stream *stream = &cache->streams[i];
+        if (stream->window != 0 && stream->space == space && index >= stream->next &&
+            index <= stream->issued)
+            return stream;
+    }
+    return NULL;
+}
+
+static void new_stream(struct ash_cache *cache, uint32_t space, uint64_t index) {
+    struct ash_cache_stream *oldest = &cache->streams[0];
+    for (uint32_t i = 1; i < ASH_CACHE_STREAMS; i++) {
+        if (cache->streams[i].turn < oldest->turn)
+            oldest = &cache->streams[i];
+    }
+    *oldest = (struct ash_cache_stream){.space = space,
+                                        .window = WINDOW_FIRST,
+                                        .next = index + 1,
+                                        .issued = index + 1,
+                                        .turn = ++cache->turn};
+}
+
+static void go_ahead(struct ash_cache *cache, const struct ash_cache_space *space,
+                     struct ash_cache_stream *stream, uint64_t index) {
+    stream->turn = ++cache->turn;
+    stream->next = index + 1;
+    if (stream->issued < stream->next)
+        stream->issued = stream->next;
+    if (stream->issued - stream->next > stream->window / 2)
+        return;
+    uint32_t window = stream->window < cache->window ? stream->window : cache->window;
+    uint64_t end = stream->next + window;
+    for (; stream->issued < end; stream->issued++)
+        (void)prefetch_one(cache, space, stream->issued);
+    if (stream->window < cache->window)
+        stream->window *= 2;
+}
+
+/* A block was asked for that was not there, or that had been read ahead. */
+void ash__cache_ahead(struct ash_cache *cache, const struct ash_cache_space *space,
+                      uint64_t index) {
+    if (cache->config.window_max == 0)
+        return;
+    struct ash_cache_stream *stream = find_stream(cache, space->id, index);
+    if (stream != NULL)
+        go_ahead(cache, space, stream, index);
+    else
+        new_stream(cache, space->id, index);
+}
+
+static void judge(struct ash_cache *cache) {
+    if (cache->used + cache->wasted < JUDGED)
+        return;
+    if (cache->wasted > cache->used && cache->window > 1)
+        cache->window /= 2;
+    else if (cache->wasted <= cache->used / 8 && cache->window < cache->config.window_max)
+        cache->window *= 2;
+    if (cache->window > cache->config.window_max)
+        cache->window = cache->config.window_max;
+    cache->used = cache->wasted = 0;
+}
+
+/* A block that was read ahead is asked for, for the first time. */
+void ash__cache_ahead_used(struct ash_cache *cache, uint32_t frame) {
+    cache->fresh--;
+    cache->used++;
+    cache->stats.prefetch_used++;
+    judge(cache);
+    ash__cache_ahead(cache, ash__cache_space(cache, frame),
+                     ash__cache_index(ash__cache_frame_key(cache, frame)));
+}
+
+/* It goes, and nobody asked for it. */
+void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame) {
+    (void)frame;
+    cache->fresh--;
+    cache->wasted++;
+    cache->stats.prefetch_wasted++;
+    judge(cache);
+}
+
+/* It could not be read: whoever reads there sequentially has to come past it first. */
+void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame) {
+    uint64_t key = ash__cache_frame_key(cache, frame);
+    uint32_t space = (uint32_t)(key >> ASH_CACHE_INDEX_BITS);
+    struct ash_cache_stream *stream = find_stream(cache, space, ash__cache_index(key));
+    if (stream != NULL)
+        stream->window = 0;
+}
+
+uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
+                            uint32_t count) {
+    uint32_t begun = 0;
+    ash_irq_t irq = ash__cache_enter(cache);
+    for (uint32_t i = 0; i < count && index < space->blocks; i++, index++)
+        begun += prefetch_one(cache, space, index);
+    ash__cache_leave(cache, irq);
+    ash__cache_run(cache);
+    return begun;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cache_internal.h: what the files of lib/cache share. All functions but enter and pump want the
+ * lock held.
+ *
+ *   get.c      a block is asked for             table.c    key -> frame
+ *   frames.c   a block's life in a frame        policies.c, lru.c, clock.c ...   which one goes
+ *   fill.c     blocks to be read                ghosts.c   numbers of those that went
+ *   write.c    dirty blocks, rounds of writing  ahead.c    reading ahead
+ *   flush.c    what is safe                     wait.c     who waits for what
+ *   io.c       I/Os: joined, submitted, ended   pump.c     the one loop that starts and tells
+ */
+#ifndef ASHLAR_CACHE_INTERNAL_H
+#define ASHLAR_CACHE_INTERNAL_H
+
+#include <ashlar/bits.h>
+#include <ashlar/cache.h>
+#include <ashlar/check.h>
+#include <ashlar/error.h>
+
+#define NONE   ASH_CACHE_NONE
+#define ABSENT ASH__CACHE_ABSENT
+#define FRESH  ASH__CACHE_FRESH
+
+/* Of a frame. None: free, or clean. */
+enum {
+    FILLING = 1,     /* to be read, or being read */
+    DIRTY = 2,       /* newer than the disk; on its space's list */
+    WRITING = 4,     /* in flight to the disk */
+    WRITER = 8,      /* somebody has it for writing */
+    REDIRTIED = 16,  /* changed while in flight */
+    FAILED = 32,     /* its write was given up until the next flush */
+    ORPHAN = 64,     /* in flight or pinned, but a copy of it has taken its place */
+    ROUNDED = 128,   /* in the round of writing */
+    URGENT = 256,    /* to be written next */
+    EMPTY = 512,     /* a writer promised to write all of it: nothing to be seen yet */
+    IDLE = 2048,     /* to be read when there is nothing better to do: on the list `prefetch` */
+    UNORDERED = 1024 /* what it had to wait for failed: not to be written until dirtied anew */
+};
+
+enum { POLICY, WORK }; /* a frame's links */
+
+/* What a get waits for, beside its results 0 and -ASH_E*. */
+enum { WAIT_BLOCK = 1, WAIT_FRAME, WAIT_DIRTY };
+
+/* Of a waiter, beyond the flags of get: what it waits for is that the block is written. */
+#define WRITTEN 0x100u
+
+struct ash__cache_policy {
+    const char *name;
+    uint8_t touch_cap; /* a hit counts up to it; above 127: each hit calls touch */
+    uint32_t (*ghosts)(uint32_t blocks);
+    void (*init)(struct ash_cache *cache);
+    /* A block comes in; remembered: it was among the ghosts. */
+    void (*insert)(struct ash_cache *cache, uint32_t frame, bool remembered);
+    /* The frame to be reused, out of those that ash__cache_claim grants; NONE: none. At most
+     * 2 * blocks claims. */
+    uint32_t (*victim)(struct ash_cache *cache);
+    /* A block goes; evicted: chosen by victim, and not forgotten for other reasons. */
+    void (*remove)(struct ash_cache *cache, uint32_t frame, bool evicted);
+    void (*touch)(struct ash_cache *cache, uint32_t frame);
+    const char *(*check)(const struct ash_cache *cache);
+};
+
+enum ash__cache_claim { CLAIMED, PASS, STOP };
+
+/* The lock, in caches that are shared. */
+static inline ash_irq_t ash__cache_enter(struct ash_cache *cache) {
+    if (!cache->shared)
+        return 0;
+    ash_irq_t irq = ash_port_irq_save();
+    ash_spin_lock(&cache->lock);
+    return irq;
+}
+
+static inline void ash__cache_leave(struct ash_cache *cache, ash_irq_t irq) {
+    if (!cache->shared)
+        return;
+    ash_spin_unlock(&cache->lock);
+    ash_port_irq_restore(irq);
+}
+
+static inline struct ash_cache_space *ash__cache_space(const struct ash_cache *cache,
+                                                       uint32_t frame) {
+    return cache->spaces[cache->table[cache->frames[frame].slot].key >> ASH_CACHE_INDEX_BITS];
+}
+
+static inline uint64_t ash__cache_frame_key(const struct ash_cache *cache, uint32_t frame) {
+    return cache->table[cache->frames[frame].slot].key;
+}
+
+static inline uint64_t ash__cache_index(uint64_t key) {
+    return key & ((UINT64_C(1) << ASH_CACHE_INDEX_BITS) - 1);
+}
+
+static inline bool ash__cache_has(const struct ash_cache *cache, uint32_t frame, uint32_t flags) {
+    return (cache->frames[frame].flags & flags) != 0;
+}
+
+/* queue.c */
+void ash__cache_queue_init(struct ash_cache_queue *queue);
+void ash__cache_push(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
+                     uint32_t frame);
+void ash__cache_push_last(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
+                          uint32_t frame);
+void ash__cache_unlink(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
+                       uint32_t frame);
+uint32_t ash__cache_pop_last(struct ash_cache *cache, struct ash_cache_queue *queue, int link);
+
+/* table.c */
+uint32_t ash__cache_find(const struct ash_cache *cache, uint64_t key);
+void ash__cache_table_insert(struct ash_cache *cache, uint64_t key, uint32_t frame);
+void ash__cache_table_remove(struct ash_cache *cache, uint32_t frame);
+void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t other);
+void ash__cache_hide(struct ash_cache *cache, uint32_t frame);
+void ash__cache_show(struct ash_cache *cache, uint32_t frame);
+
+/* ghosts.c */
+void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity);
+bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key);
+void ash__cache_ghost_push(struct ash_cache *cache, uint64_t key);
+
+/* policies.c */
+const struct ash__cache_policy *ash__cache_policy_find(const char *name);
+void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy);
+extern const struct ash__cache_policy ash__cache_lru, ash__cache_clock, ash__cache_2q_clock,
+    ash__cache_sieve, ash__cache_s3_fifo;
+
+/* policies.c */
+bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame);
+uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);
+uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);
+
+/* frames.c */
+uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame);
+bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner);
+bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame);
+enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame);
+uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key);
+uint32_t ash__cache_spare_frame(struct ash_cache *cache);
+bool ash__cache_may_free(const struct ash_cache *cache);
+void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame);
+bool ash__cache_forget(struct ash_cache *cache, uint32_t frame);
+void ash__cache_touched(struct ash_cache *cache, uint32_t frame);
+
+/* fill.c */
+void ash__cache_fill(struct ash_cache *cache, uint32_t frame, bool prefetch);
+void ash__cache_fill_now(struct ash_cache *cache, uint32_t frame);
+void ash__cache_filled(struct ash_cache *cache, uint32_t frame, int error);
+
+/* write.c */
+bool ash__cache_may_dirty(const struct ash_cache *cache);
+void ash__cache_dirty(struct ash_cache *cache, uint32_t frame);
+void ash__cache_clean(struct ash_cache *cache, uint32_t frame);
+void ash__cache_hurry(struct ash_cache *cache, uint32_t frame);
+uint32_t ash__cache_next_write(struct ash_cache *cache);
+void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame);
+void ash__cache_write_started(struct ash_cache *cache, uint32_t frame);
+void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error);
+void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, int error);
+void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other);
+void ash__cache_free_orphans(struct ash_cache *cache);
+
+/* flush.c */
+bool ash__cache_flush_runs(const struct ash_cache *cache, uint32_t number);
+void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, int error);
+bool ash__cache_flush_begin(struct ash_cache *cache);
+void ash__cache_flush_ended(struct ash_cache *cache, int error);
+
+/* ahead.c */
+void ash__cache_ahead(struct ash_cache *cache, const struct ash_cache_space *space, uint64_t index);
+void ash__cache_ahead_used(struct ash_cache *cache, uint32_t frame);
+void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame);
+void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame);
+
+/* get.c */
+int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
+void ash__cache_finish_copy(struct ash_cache *cache, struct ash_cache_waiter *want);
+
+/* wait.c */
+void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, int what);
+void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error);
+void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error);
+bool ash__cache_retry(struct ash_cache *cache);
+void ash__cache_look_starving(struct ash_cache *cache);
+
+/* io.c */
+bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq);
+bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq);
+
+/* pump.c */
+void ash__cache_run(struct ash_cache *cache);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flush.c: what is safe. Flushes are numbered; a dirty block knows the number of the flush that was
+ * asked for next when it became so (its epoch). A flush covers the blocks of its space with an epoch
+ * up to its number. It counts them down as their writes end, then has the device flushed, together
+ * with all others that have come so far, and is done.
+ */
+#include "cache_internal.h"
+
+enum { WAITING, FLUSHING };
+
+static struct ash_cache_flush *flush_of(struct ash_list *link) {
+    return ASH_LIST_ENTRY(link, struct ash_cache_flush, link);
+}
+
+/* Is it still on its way? */
+bool ash__cache_flush_runs(const struct ash_cache *cache, uint32_t number) {
+    for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
+        if (flush_of(link)->number == number)
+            return true;
+    }
+    return false;
+}
+
+static bool covers(const struct ash_cache_flush *flush, const struct ash_cache_space *space,
+                   uint32_t epoch) {
+    return (flush->space == NULL || flush->space == space) && (int32_t)(epoch - flush->number) <= 0;
+}
+
+/* A block was dirty since f->epoch, and is so now since `until` at the earliest: flushes between the
+ * two need not wait for it any more. */
+void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, int error) {
+    const struct ash_cache_space *space = ash__cache_space(cache, frame);
+    uint32_t epoch = cache->frames[frame].epoch;
+    for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
+        struct ash_cache_flush *flush = flush_of(link);
+        if (!covers(flush, space, epoch) || covers(flush, space, until))
+            continue;
+        flush->remaining--;
+        if (flush->status == 0)
+            flush->status = error;
+    }
+}
+
+/* Blocks given up get another chance; those whose order is broken do not. */
+static void begin_space(struct ash_cache *cache, struct ash_cache_space *space,
+                        struct ash_cache_flush *flush) {
+    flush->remaining += space->dirty.length;
+    if (cache->failed == 0)
+        return;
+    for (uint32_t frame = space->dirty.first; frame != NONE;
+         frame = cache->frames[frame].link[WORK].next) {
+        struct ash_cache_frame *f = &cache->frames[frame];
+        if ((f->flags & UNORDERED) != 0) {
+            flush->remaining--;
+            flush->status = -ASH_EIO;
+            f->epoch = cache->epoch;
+        } else if ((f->flags & FAILED) != 0) {
+            f->flags &= (uint16_t)~FAILED;
+            f->retries = 0;
+            cache->failed--;
+        }
+    }
+}
+
+void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
+                     struct ash_cache_flush *flush) {
+    flush->space = space;
+    flush->status = 0;
+    flush->remaining = 0;
+    flush->state = WAITING;
+    ash_irq_t irq = ash__cache_enter(cache);
+    flush->number = cache->epoch;
+    cache->epoch += cache->epoch == UINT32_MAX ? 2 : 1;
+    if (space != NULL) {
+        begin_space(cache, space, flush);
+    } else {
+        for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
+             link = link->next)
+            begin_space(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), flush);
+    }
+    ash_list_push_back(&cache->flushes, &flush->link);
+    ash__cache_leave(cache, irq);
+    ash__cache_run(cache);
+}
+
+/* All that have no block left to wait for may go with the next flush of the device; false: nobody. */
+bool ash__cache_flush_begin(struct ash_cache *cache) {
+    bool any = false;
+    if (cache->device_flushes)
+        return false;
+    for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
+        struct ash_cache_flush *flush = flush_of(link);
+        if (flush->remaining == 0) {
+            flush->state = FLUSHING;
+            any = true;
+        }
+    }
+    cache->device_flushes = any;
+    return any;
+}
+
+/* What was to be written after this flush must not be. */
+static void break_order(struct ash_cache *cache, uint32_t number) {
+    for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
+         link = link->next) {
+        struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
+        for (uint32_t frame = space->dirty.first; frame != NONE;
+             frame = cache->frames[frame].link[WORK].next) {
+            bool in_flight = ash__cache_has(cache, frame, WRITING); /* then `order` is its error */
+            if (!in_flight && cache->frames[frame].order == number)
+                ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);
+        }
+    }
+}
+
+/* The device has flushed, or could not. */
+void ash__cache_flush_ended(struct ash_cache *cache, int error) {
+    cache->device_flushes = false;
+    for (struct ash_list *link = cache->flushes.next; link != &cache->flushes;) {
+        struct ash_cache_flush *flush = flush_of(link);
+        link = link->next;
+        if (flush->state != FLUSHING)
+            continue;
+        if (flush->status == 0)
+            flush->status = error;
+        ash_list_remove(&flush->link);
+        ash_list_push_back(&cache->flushed, &flush->link);
+        if (flush->status != 0)
+            break_order(cache, flush->number);
+    }
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames.c: a frame is free, or holds a block that is absent (to be read, and not to be pinned) or
+ * there. It goes from one to the next under the lock; pins are taken and given back without it, so
+ * taking a frame away is one exchange of "no pins" for "absent", and pinning one is an addition that
+ * is taken back where the frame turns out to be absent.
+ */
+#include "cache_internal.h"
+
+uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame) {
+    return ash_load_relaxed(&cache->hot[frame].hold) & ~ABSENT;
+}
+
+/* One more pin; false: there are as many as can be counted. The block is there. */
+bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner) {
+    uint16_t *hold = &cache->hot[frame].hold;
+    if (!cache->shared) {
+        if (*hold >= ASH_CACHE_PINS_MAX)
+            return false;
+        *hold = (uint16_t)(*hold + 1);
+    } else if (ash_fetch_add(hold, (uint16_t)1) >= ASH_CACHE_PINS_MAX) {
+        (void)ash_fetch_add(hold, (uint16_t)-1);
+        return false;
+    }
+    if (cache->pinners != NULL)
+        cache->pinners[frame] = pinner;
+    return true;
+}
+
+/* Nobody has it pinned, and from now on nobody can. */
+bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame) {
+    uint16_t none = 0;
+    return ash_compare_exchange(&cache->hot[frame].hold, &none, (uint16_t)ABSENT);
+}
+
+/* May the policy have this frame? */
+enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) {
+    uint16_t flags = cache->frames[frame].flags;
+    cache->stats.scanned++;
+    if (ash_load_relaxed(&cache->hot[frame].hold) != 0 || (flags & (WRITER | FAILED)) != 0)
+        return PASS;
+    if ((flags & (DIRTY | WRITING)) != 0) {
+        if ((flags & WRITING) == 0)
+            ash__cache_hurry(cache, frame);
+        return cache->config.strict ? STOP : PASS;
+    }
+    return ash__cache_make_absent(cache, frame) ? CLAIMED : PASS;
+}
+
+/* Forgets the block of an absent frame. */
+static void unbind(struct ash_cache *cache, uint32_t frame, bool evicted) {
+    if (ash_load_relaxed(&cache->hot[frame].touched) == FRESH)
+        ash__cache_ahead_wasted(cache, frame);
+    ash__cache_hide(cache, frame);
+    ash__cache_space(cache, frame)->frames--;
+    cache->policy->remove(cache, frame, evicted);
+    ash__cache_table_remove(cache, frame);
+}
+
+/*
+ * An absent frame in which block `key` now is, out of those that are free or the policy's choice;
+ * NONE: there is none. The victim is chosen first and the ghost taken then, so that nothing has
+ * happened where there is none.
+ */
+uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key) {
+    bool reused = cache->free_frames.length == 0;
+    uint32_t frame = reused ? cache->policy->victim(cache) : cache->free_frames.last;
+    if (frame == NONE)
+        return NONE;
+    bool remembered = ash__cache_ghost_take(cache, key);
+    cache->stats.ghost_hits += remembered;
+    if (reused) {
+        cache->stats.evictions++;
+        unbind(cache, frame, true);
+    } else {
+        ash__cache_unlink(cache, &cache->free_frames, POLICY, frame);
+    }
+    cache->frames[frame].flags = 0;
+    cache->frames[frame].order = 0;
+    cache->frames[frame].parts = cache->frames[frame].retries = 0;
+    ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+    ash__cache_table_insert(cache, key, frame);
+    ash__cache_space(cache, frame)->frames++;
+    cache->policy->insert(cache, frame, remembered);
+    return frame;
+}
+
+/* The block of an absent frame is not worth keeping. */
+void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame) {
+    if (cache->frames[frame].slot != NONE)
+        unbind(cache, frame, false);
+    cache->frames[frame].flags = 0;
+    ash__cache_push_last(cache, &cache->free_frames, POLICY, frame);
+}
+
+/* Forgets a block that is there, clean, and nobody's; false: it is not so. */
+bool ash__cache_forget(struct ash_cache *cache, uint32_t frame) {
+    if (cache->frames[frame].flags != 0 || !ash__cache_make_absent(cache, frame))
+        return false;
+    ash__cache_free_frame(cache, frame);
+    return true;
+}
+
+/* An absent frame without a block; NONE: there is none. */
+uint32_t ash__cache_spare_frame(struct ash_cache *cache) {
+    uint32_t frame = ash__cache_pop_last(cache, &cache->free_frames, POLICY);
+    if (frame != NONE)
+        return frame;
+    frame = cache->policy->victim(cache);
+    if (frame != NONE) {
+        cache->stats.evictions++;
+        unbind(cache, frame, true);
+    }
+    return frame;
+}
+
+/* Where no frame can be had: is there one that may become so by itself? */
+bool ash__cache_may_free(const struct ash_cache *cache) {
+    return cache->io_free_count != cache->config.depth || cache->fill.length != 0 ||
+           cache->prefetch.length != 0 || cache->urgent != 0 || cache->orphans.length != 0;
+}
+
+/* A hit, to the policy and to those who read ahead. */
+void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
+    uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
+    if (touched == FRESH) {
+        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+        ash__cache_ahead_used(cache, frame);
+    } else if (cache->policy->touch != NULL) {
+        cache->policy->touch(cache, frame);
+    } else if (touched < cache->policy->touch_cap) {
+        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched + 1));
+    }
+}
+
+/* The same from the hit path: a bit is set without the lock, and the block may be gone by then,
+ * which only means that another one is thought well of. */
+void ash__cache_touch(struct ash_cache *cache, uint32_t frame) {
+    uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
+    if (cache->pinners != NULL)
+        cache->pinners[frame] = __builtin_return_address(0);
+    bool list = cache->policy->touch != NULL;
+    if (touched != FRESH && !list) {
+        if (touched < cache->policy->touch_cap)
+            ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched + 1));
+        return;
+    }
+    ash_irq_t irq = 0;
+    if (cache->shared) {
+        irq = ash_port_irq_save();
+        if (!ash_spin_trylock(&cache->lock)) {
+            ash_port_irq_restore(irq);
+            return;
+        }
+    }
+    bool there = cache->frames[frame].slot != NONE && !ash__cache_has(cache, frame, FILLING);
+    if (there)
+        ash__cache_touched(cache, frame);
+    ash__cache_leave(cache, irq);
+    if (touched == FRESH)
+        ash__cache_run(cache);
+}
+
+/* Somebody waits for a frame, and a pin was given back. */
+void ash__cache_unpinned(struct ash_cache *cache) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    ash__cache_free_orphans(cache);
+    ash__cache_leave(cache, irq);
+    ash__cache_run(cache);
+}
+
+/* Is not wanted again soon: forgotten where that can be done now. */
+void ash_cache_put_behind(struct ash_cache *cache, uint32_t frame) {
+    ash_cache_put(cache, frame);
+    ash_irq_t irq = ash__cache_enter(cache);
+    if (cache->frames[frame].slot != NONE)
+        (void)ash__cache_forget(cache, frame);
+    ash__cache_leave(cache, irq);
+    ash__cache_run(cache);
+}

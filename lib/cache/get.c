@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* get.c: a block is asked for, and is not simply there. */
+#include "cache_internal.h"
+
+/* A block that is there is pinned for a writer, who is the only one. */
+static int pin_for_writing(struct ash_cache *cache, struct ash_cache_waiter *want) {
+    struct ash_cache_frame *f = &cache->frames[want->frame];
+    if (!ash__cache_pin(cache, want->frame, want->pinner))
+        return -ASH_EAGAIN;
+    f->flags |= WRITER;
+    cache->reserved += (f->flags & DIRTY) == 0; /* it will be dirty, and counts as if it were */
+    ash__cache_hide(cache, want->frame);
+    return 0;
+}
+
+/* Another frame takes the place of one that is being written; false: there is none. */
+static bool replace(struct ash_cache *cache, struct ash_cache_waiter *want) {
+    uint32_t frame = want->frame;
+    uint32_t other = ash__cache_spare_frame(cache);
+    if (other == NONE || !ash__cache_pin(cache, frame, want->pinner))
+        return false;
+    cache->stats.copies++;
+    ash__cache_orphan(cache, frame, other);
+    (void)ash_fetch_add(&cache->hot[other].hold, (uint16_t)-ABSENT);
+    want->copy_of = frame;
+    want->frame = other;
+    return true;
+}
+
+/* The bytes of a block that was replaced; with nothing locked. */
+void ash__cache_finish_copy(struct ash_cache *cache, struct ash_cache_waiter *want) {
+    if (want->copy_of == NONE)
+        return;
+    __builtin_memcpy(ash_cache_data(cache, want->frame), ash_cache_data(cache, want->copy_of),
+                     (size_t)1 << cache->block_shift);
+    ash_irq_t irq = ash__cache_enter(cache);
+    cache->frames[want->frame].flags &= (uint16_t)~EMPTY;
+    ash__cache_wait_over(cache, want->frame, 0);
+    ash__cache_leave(cache, irq);
+    ash_cache_put(cache, want->copy_of);
+    want->copy_of = NONE;
+}
+
+/* Is there room for one more dirty block? 0, or WAIT_DIRTY, or an error: never. */
+static int dirty_room(const struct ash_cache *cache) {
+    if (ash__cache_may_dirty(cache))
+        return 0;
+    return cache->failed >= cache->config.dirty_max ? -ASH_EIO : WAIT_DIRTY;
+}
+
+static int try_writing(struct ash_cache *cache, struct ash_cache_waiter *want) {
+    uint16_t flags = cache->frames[want->frame].flags;
+    if ((flags & WRITER) != 0)
+        return WAIT_BLOCK;
+    int room = (flags & DIRTY) != 0 ? 0 : dirty_room(cache);
+    if (room != 0)
+        return room;
+    if ((flags & WRITING) != 0 && ((want->flags & ASH_CACHE_COPY) == 0 || !replace(cache, want)))
+        return WAIT_BLOCK;
+    return pin_for_writing(cache, want);
+}
+
+static int try_there(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
+    uint32_t frame = want->frame;
+    bool coming = ash__cache_has(cache, frame, FILLING | EMPTY);
+    int result = WAIT_BLOCK;
+    if (coming)
+        ash__cache_fill_now(cache, frame);
+    else if ((want->flags & ASH_CACHE_WRITE) != 0)
+        result = try_writing(cache, want);
+    else
+        result = ash__cache_pin(cache, frame, want->pinner) ? 0 : -ASH_EAGAIN;
+    if (!first)
+        return result;
+    cache->stats.misses += coming;
+    cache->stats.joined += coming;
+    cache->stats.hits += !coming;
+    /* Behind the pin: reading ahead may take any frame that is nobody's. */
+    if (coming ? ash_load_relaxed(&cache->hot[frame].touched) == FRESH : result != WAIT_DIRTY)
+        ash__cache_touched(cache, want->frame);
+    return result;
+}
+
+static int try_absent(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
+    if ((want->flags & ASH_CACHE_CACHED) != 0)
+        return -ASH_ENOENT;
+    cache->stats.misses += first;
+    int room = (want->flags & ASH_CACHE_WRITE) != 0 ? dirty_room(cache) : 0;
+    if (room != 0)
+        return room;
+    want->frame = ash__cache_take_frame(cache, ash__cache_key(want->space, want->index));
+    if (want->frame == NONE)
+        return ash__cache_may_free(cache) ? WAIT_FRAME : -ASH_EAGAIN;
+    if ((want->flags & ASH_CACHE_OVERWRITE) == 0) {
+        ash__cache_fill(cache, want->frame, false);
+        return WAIT_BLOCK;
+    }
+    cache->frames[want->frame].flags = EMPTY;
+    (void)ash_fetch_add(&cache->hot[want->frame].hold, (uint16_t)-ABSENT);
+    return pin_for_writing(cache, want);
+}
+
+/* 0: want->frame is pinned; an error; or what it has to wait for, want->frame where that is a block.
+ * first: it is asked for the first time, and counts. */
+int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
+    want->copy_of = NONE;
+    want->frame = ash__cache_find(cache, ash__cache_key(want->space, want->index));
+    if (want->frame != NONE)
+        return try_there(cache, want, first);
+    int result = try_absent(cache, want, first);
+    if (first && result >= 0)
+        ash__cache_ahead(cache, want->space, want->index);
+    return result;
+}
+
+static void count_wait(struct ash_cache *cache, int what) {
+    uint64_t *count = what == WAIT_BLOCK   ? &cache->stats.waits_flight
+                      : what == WAIT_FRAME ? &cache->stats.waits_frame
+                                           : &cache->stats.waits_dirty;
+    (*count)++;
+}
+
+int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
+                   uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) {
+    ASH_REQUIRE((flags & (ASH_CACHE_OVERWRITE | ASH_CACHE_COPY)) == 0 ||
+                    (flags & ASH_CACHE_WRITE) != 0,
+                "cache: get with flags 0x%x: OVERWRITE and COPY are for WRITE", flags);
+    if (index >= space->blocks)
+        return -ASH_ERANGE;
+    struct ash_cache_waiter here;
+    struct ash_cache_waiter *want = waiter != NULL ? waiter : &here;
+    want->space = space;
+    want->index = index;
+    want->flags = flags;
+    want->pinner = __builtin_return_address(0);
+    ash_irq_t irq = ash__cache_enter(cache);
+    int result = ash__cache_try(cache, want, true);
+    if (result > 0)
+        count_wait(cache, result);
+    if (result > 0 && waiter != NULL)
+        ash__cache_wait(cache, waiter, result);
+    ash__cache_leave(cache, irq);
+    if (result == 0) {
+        *frame = want->frame;
+        ash__cache_finish_copy(cache, want);
+    }
+    if ((flags & ASH_CACHE_MORE) == 0)
+        ash__cache_run(cache);
+    if (result > 0)
+        return waiter != NULL ? ASH_CACHE_PENDING : -ASH_EAGAIN;
+    return result;
+}
+
+int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cache_waiter *waiter) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    ash_irq_t irq = ash__cache_enter(cache);
+    ASH_REQUIRE((f->flags & WRITER) != 0,
+                "cache: put_dirty of frame %u, which was not got for writing", frame);
+    cache->reserved -= (f->flags & DIRTY) == 0;
+    f->flags &= (uint16_t) ~(WRITER | EMPTY);
+    ash__cache_dirty(cache, frame);
+    ash__cache_show(cache, frame);
+    if (waiter != NULL) {
+        waiter->flags = WRITTEN;
+        waiter->frame = frame;
+        waiter->copy_of = NONE;
+        ash__cache_wait(cache, waiter, WAIT_BLOCK);
+    }
+    if (waiter != NULL || ash__cache_space(cache, frame)->write_through)
+        ash__cache_hurry(cache, frame);
+    ash__cache_wait_over(cache, frame, 0);
+    ash__cache_leave(cache, irq);
+    ash_cache_put(cache, frame);
+    ash__cache_run(cache);
+    return waiter != NULL ? ASH_CACHE_PENDING : 0;
+}
+
+void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    ash_irq_t irq = ash__cache_enter(cache);
+    ASH_REQUIRE((f->flags & WRITER) != 0,
+                "cache: put_unchanged of frame %u, which was not got for writing", frame);
+    bool empty = (f->flags & EMPTY) != 0;
+    cache->reserved -= (f->flags & DIRTY) == 0;
+    f->flags &= (uint16_t)~WRITER;
+    if (empty) { /* others who ask for it are waiting: it is read for them */
+        f->flags = 0;
+        ash_store_relaxed(&cache->hot[frame].hold, (uint16_t)ABSENT);
+        ash__cache_fill(cache, frame, false);
+    } else {
+        ash__cache_show(cache, frame);
+        ash__cache_wait_over(cache, frame, 0);
+    }
+    ash__cache_leave(cache, irq);
+    if (!empty)
+        ash_cache_put(cache, frame);
+    ash__cache_run(cache);
+}
+
+void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    ASH_REQUIRE(ash__cache_pins(cache, frame) != 0,
+                "cache: mark_dirty of frame %u, which nobody has pinned", frame);
+    ash__cache_dirty(cache, frame);
+    if (ash__cache_space(cache, frame)->write_through)
+        ash__cache_hurry(cache, frame);
+    ash__cache_leave(cache, irq);
+    ash__cache_run(cache);
+}
+
+void ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    ASH_REQUIRE(ash__cache_has(cache, frame, WRITER),
+                "cache: order of frame %u, which was not got for writing", frame);
+    cache->frames[frame].order = number;
+    ash__cache_leave(cache, irq);
+}
+
+int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    bool failed = ash__cache_has(cache, frame, FAILED | UNORDERED);
+    ash__cache_leave(cache, irq);
+    return failed ? -ASH_EIO : 0;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cache_types.h: the structs of <ashlar/cache.h>, public for sizeof and for its inline functions.
+ * Where a field is not said to be the caller's, it is the cache's own.
+ *
+ *      key (space, index)
+ *       │ hash                         one line a hit
+ *       v
+ *   table   [ key | frame | stamp ]    open addressing, 3 slots for 2 blocks
+ *                    │
+ *       ┌────────────┼──────────────┐
+ *       v            v              v
+ *   hot[frame]   frame[frame]   data + frame * block_bytes
+ *   pins, touch  queue, dirty   the block itself
+ *
+ * A block that is dirty or in flight carries all that is known of it in its frame; what waits for it
+ * is the caller's (struct ash_cache_waiter), and what is in flight is one of `depth` I/Os.
+ */
+#ifndef ASHLAR_CACHE_TYPES_H
+#define ASHLAR_CACHE_TYPES_H
+
+#include <ashlar/base.h>
+#include <ashlar/list.h>
+#include <ashlar/port.h>
+
+#define ASH_CACHE_SECTOR_BYTES     512u
+#define ASH_CACHE_INDEX_BITS       40u        /* of a key: a space of 2^40 blocks */
+#define ASH_CACHE_SPACES_MAX       (1u << 24) /* and 2^24 of them */
+#define ASH_CACHE_BLOCKS_MAX       (1u << 30)
+#define ASH_CACHE_BLOCK_MIN        512u /* bytes, a power of two */
+#define ASH_CACHE_BLOCK_MAX        (1u << 21)
+#define ASH_CACHE_DEPTH_MAX        256u /* I/Os in flight */
+#define ASH_CACHE_DEPTH_DEFAULT    32u
+#define ASH_CACHE_SEGMENTS_MAX     128u /* blocks that one I/O joins */
+#define ASH_CACHE_SEGMENTS_DEFAULT 16u
+#define ASH_CACHE_EXTENTS_MAX      4u         /* pieces of disk that one block lies on */
+#define ASH_CACHE_PINS_MAX         0x7effu    /* of one block at a time */
+#define ASH_CACHE_STREAMS          8u         /* sequential readers that are told apart */
+#define ASH_CACHE_WINDOW_MAX       32u        /* blocks read ahead of one of them */
+#define ASH_CACHE_ROUND            256u       /* dirty blocks that are sorted at a time */
+#define ASH_CACHE_NONE             UINT32_MAX /* no frame, no slot */
+
+/* Policies by name: ash_cache_policy_find. */
+struct ash__cache_policy;
+
+/* Frames linked through one of their links, the newest first. */
+struct ash_cache_queue {
+    uint32_t first, last, length;
+};
+
+/* A piece of disk. A block's pieces follow each other in its data. */
+struct ash_cache_extent {
+    uint64_t sector;  /* of ASH_CACHE_SECTOR_BYTES */
+    uint32_t sectors; /* at least 1 */
+};
+
+/* Where one block of a file lies. No extent at all: nowhere, it reads as zeros. */
+struct ash_cache_map {
+    struct ash_cache_extent extents[ASH_CACHE_EXTENTS_MAX];
+    uint32_t extent_count;
+    uint32_t valid_bytes; /* of the block; what is behind reads as zeros, and is never written */
+};
+
+/*
+ * What blocks belong to: space 0 is the raw device, a file is a space. The caller's memory, from
+ * ash_cache_space_open until ash_cache_space_close; the first four fields are the caller's, set
+ * before open.
+ */
+struct ash_cache_space {
+    uint32_t id; /* below config.spaces_max */
+    /* Where block `index` lies: 0, or an error, which whoever asked for the block gets. NULL: block
+     * i lies at sector i * block_bytes / 512, up to `blocks`. Called with nothing locked, from any
+     * call that starts I/O; it must not call the cache. */
+    int (*map)(void *context, uint64_t index, struct ash_cache_map *map);
+    void *context;
+    uint64_t blocks;    /* a block at or beyond gets -ASH_ERANGE */
+    bool write_through; /* a block is written as soon as ash_cache_put_dirty leaves it */
+
+    struct ash_cache_queue dirty; /* last: to be written first */
+    uint32_t frames;              /* blocks that are in the cache */
+    struct ash_list link;         /* the spaces with dirty blocks */
+};
+
+enum ash_cache_op { ASH_CACHE_OP_READ, ASH_CACHE_OP_WRITE, ASH_CACHE_OP_FLUSH };
+
+struct ash_cache_segment {
+    void *data;
+    uint32_t len_bytes;
+    uint32_t frame; /* the cache's own */
+};
+
+/*
+ * What the backend is asked for, its own from submit until ash_cache_complete. READ and WRITE: the
+ * segments one after the other from `sector`, without a gap. FLUSH: everything written and completed
+ * before is to be safe; no segments.
+ */
+struct ash_cache_io {
+    struct ash_list link;
+    uint64_t sector;
+    uint32_t len_bytes;
+    uint32_t segment_count;
+    uint8_t op; /* enum ash_cache_op */
+    uint8_t state;
+    bool prefetch; /* nobody waits for it */
+    struct ash_cache_segment *segments;
+    void *backend; /* the backend's, for what it likes */
+};
+
+/*
+ * The device. submit takes an I/O without waiting: 0 (ash_cache_complete follows, from any context,
+ * even before submit returns), -ASH_EAGAIN (not now: asked again after the next completion, or
+ * ash_cache_pump), or any other error, with which the I/O has ended. kick tells it that what was
+ * submitted should start; NULL: it starts by itself. Both with nothing locked.
+ */
+struct ash_cache_backend {
+    int (*submit)(void *context, struct ash_cache_io *io);
+    void (*kick)(void *context);
+    void *context;
+};
+
+/*
+ * Somebody who waits for a block; the caller's memory until `wake` is called. wake: from within any
+ * call that completes something, an interrupt's ash_cache_complete included, with nothing locked;
+ * it may call the cache. status 0: as if ash_cache_get had returned 0, `frame` is pinned.
+ */
+struct ash_cache_waiter {
+    void (*wake)(struct ash_cache_waiter *waiter); /* the caller's */
+    int status;
+    uint32_t frame;
+    struct ash_list link;
+    struct ash_cache_space *space;
+    uint64_t index;
+    uint32_t flags;
+    uint32_t copy_of; /* frame whose bytes are still to be copied */
+    const void *pinner;
+};
+
+/* A flush on its way; the caller's memory until `done` is called, under the rules of wake. */
+struct ash_cache_flush {
+    void (*done)(struct ash_cache_flush *flush); /* the caller's */
+    int status;
+    uint32_t number; /* for ash_cache_order: blocks that may only be written once it succeeded */
+    struct ash_list link;
+    struct ash_cache_space *space; /* NULL: all */
+    uint32_t remaining;
+    uint32_t state;
+};
+
+struct ash_cache_stats {
+    uint64_t hits, misses;                /* blocks asked for that were there, and that were not */
+    uint64_t joined;                      /* of the misses, those whose read was on its way */
+    uint64_t reads, writes, flushes;      /* I/Os to the backend */
+    uint64_t blocks_read, blocks_written; /* blocks that they carried */
+    uint64_t evictions, ghost_hits, scanned; /* blocks forgotten; frames looked at for it */
+    uint64_t prefetched, prefetch_used, prefetch_wasted;
+    uint64_t read_errors, write_errors, retries;     /* blocks */
+    uint64_t waits_frame, waits_dirty, waits_flight; /* calls that had to wait, and for what */
+    uint64_t copies; /* blocks in flight that a writer got a copy of */
+    uint32_t blocks, free, filling, clean, dirty, writing, failed, pinned; /* frames now */
+};
+
+struct ash_cache_config {
+    uint32_t blocks;       /* 1 .. ASH_CACHE_BLOCKS_MAX */
+    uint32_t block_bytes;  /* a power of two, ASH_CACHE_BLOCK_MIN .. _MAX */
+    const char *policy;    /* "2q-clock" (NULL: this), "clock", "lru", "sieve", "s3-fifo" */
+    uint32_t spaces_max;   /* 1 .. ASH_CACHE_SPACES_MAX; 0: 1 */
+    uint32_t depth;        /* I/Os in flight, ASH_CACHE_EXTENTS_MAX .. _DEPTH_MAX; 0: default */
+    uint32_t segments_max; /* blocks that one I/O joins; 0: default */
+    uint32_t dirty_max;    /* blocks, 1 .. blocks; 0: a quarter of them */
+    uint32_t window_max;   /* read-ahead, blocks, up to ASH_CACHE_WINDOW_MAX; 0: none */
+    uint32_t retries_max;  /* of a failed write, 0 .. 255 */
+    bool shared;           /* called from several CPUs or from interrupts: locks, atomic pins */
+    bool strict;           /* the policy's victim is waited for even where it is dirty: its order is
+                            * exact under writes, and a miss may wait for a write */
+    bool lazy;             /* dirty blocks are written by flush, eviction and the bound alone */
+    bool trace_pins;       /* remember who pinned last: ash_cache_visit_pins */
+    struct ash_cache_backend backend;
+};
+
+struct ash_cache_slot {
+    uint64_t key;
+    uint32_t frame; /* ASH_CACHE_NONE: empty */
+    uint32_t stamp; /* of this block in this place, never twice; 0: being changed */
+};
+
+/* What a hit writes. */
+struct ash_cache_hot {
+    uint16_t hold;   /* ASH__CACHE_ABSENT | pins */
+    uint8_t touched; /* up to cache->touch_cap; ASH__CACHE_FRESH: read ahead, not asked for yet */
+    uint8_t queue;   /* of the policy */
+};
+
+#define ASH__CACHE_ABSENT 0x8000u
+#define ASH__CACHE_FRESH  0x80u
+
+struct ash_cache_links {
+    uint32_t next, prev;
+};
+
+struct ash_cache_frame {
+    uint32_t slot;                  /* ASH_CACHE_NONE: holds no block */
+    struct ash_cache_links link[2]; /* 0: the policy's queue, or the free frames; 1: what is to be
+                                     * done: dirty blocks of the space, or blocks to be read */
+    uint32_t epoch;                 /* dirty since this flush or after it, before the next */
+    union {
+        uint32_t redirtied; /* while written: the epoch of what was changed meanwhile */
+        uint32_t valid;     /* while read: bytes that the disk has of it */
+    };
+    union {
+        uint32_t order; /* not to be written before this flush succeeded; 0: none */
+        uint32_t error; /* while in flight: the first one of its parts, positive */
+    };
+    uint16_t flags;
+    uint8_t parts; /* I/Os in flight */
+    uint8_t retries;
+};
+
+/* Numbers of blocks that were evicted, oldest forgotten first. */
+struct ash_cache_ghost {
+    uint64_t key;
+    uint32_t next, prev, chain;
+};
+
+struct ash_cache_ghosts {
+    struct ash_cache_ghost *entries;
+    uint32_t *buckets;
+    uint32_t room, bucket_count; /* as many as there is memory for */
+    uint32_t capacity, length, oldest, newest, unused;
+};
+
+struct ash_cache_stream {
+    uint32_t space;
+    uint32_t window;       /* blocks; 0: unused */
+    uint64_t next, issued; /* index expected; first one not read ahead yet */
+    uint64_t turn;         /* when it was last met */
+};
+
+/* Counted by the CPU that owns the line. */
+struct ash_cache_cpu {
+    uint64_t hits;
+} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+
+struct ash_cache {
+    /* Read by hits. */
+    struct ash_cache_slot *table;
+    struct ash_cache_hot *hot;
+    char *data;
+    uint32_t slot_count;
+    uint32_t block_shift;
+    uint32_t touch_cap;
+    uint32_t starving; /* bool: a put that leaves a block unpinned is waited for */
+    bool shared;
+    struct ash_cache_cpu *cpus;
+
+    struct ash_spinlock lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
+    struct ash_cache_config config;
+    const struct ash__cache_policy *policy;
+    struct ash_cache_frame *frames;
+    struct ash_cache_space **spaces;
+    const void **pinners;
+    uint32_t stamp;
+    uint32_t hand;
+    struct ash_cache_queue queues[2];
+    uint32_t queue_max;
+    struct ash_cache_ghosts ghosts;
+
+    struct ash_cache_io *ios;
+    struct ash_cache_segment *segments;
+    struct ash_list io_free, io_ready; /* ready: to be submitted */
+    uint32_t io_free_count;
+    struct ash_cache_queue free_frames, orphans;
+    struct ash_cache_queue fill, prefetch; /* frames to be read */
+    uint32_t round[ASH_CACHE_ROUND];       /* frames to be written, in the disk's order */
+    uint32_t round_next, round_count;
+
+    struct ash_list waiting[64]; /* for a block, by frame */
+    struct ash_list waiting_frame, waiting_dirty;
+    struct ash_list ready; /* to be woken */
+    struct ash_list flushes, flushed;
+    struct ash_list dirty_spaces;
+    uint32_t epoch;    /* the number of the next flush */
+    uint32_t dirty;    /* blocks */
+    uint32_t reserved; /* clean blocks that somebody has for writing */
+    uint32_t failed;   /* dirty blocks given up */
+    uint32_t urgent;   /* of these, those to be written before all others */
+    uint32_t fresh;    /* blocks read ahead and not asked for yet */
+    bool device_flushes;
+    bool pumping; /* somebody starts what waits, and will see what comes up meanwhile */
+    bool backend_full;
+    bool submitted; /* since the last kick */
+
+    struct ash_cache_stream streams[ASH_CACHE_STREAMS];
+    uint64_t turn;
+    uint32_t window; /* blocks that a stream may be ahead, by what came of it lately */
+    uint32_t used, wasted;
+    struct ash_cache_stats stats;
+};
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io.c: I/Os. Frames to be read or written become parts of I/Os, a part for each piece of disk that
+ * the block lies on; a part that goes on where the last I/O built ends is joined to it. Demand comes
+ * first, then what is to be written, then the device's flush, then reading ahead, which leaves an
+ * eighth of the I/Os alone.
+ */
+#include "cache_internal.h"
+
+struct work {
+    uint32_t frame;
+    enum ash_cache_op op;
+    bool prefetch;
+    struct ash_cache_map map;
+};
+
+static bool is_sane(const struct ash_cache_map *map, uint32_t block_bytes) {
+    uint64_t bytes = 0;
+    if (map->extent_count > ASH_CACHE_EXTENTS_MAX)
+        return false;
+    for (uint32_t i = 0; i < map->extent_count; i++) {
+        const struct ash_cache_extent *extent = &map->extents[i];
+        if (extent->sectors == 0 || extent->sector > UINT64_MAX - extent->sectors)
+            return false;
+        bytes += (uint64_t)extent->sectors * ASH_CACHE_SECTOR_BYTES;
+    }
+    return bytes <= block_bytes && map->valid_bytes <= bytes;
+}
+
+/* Where the block lies, asked with nothing locked. */
+static int map_block(struct ash_cache *cache, const struct ash_cache_space *space, uint64_t index,
+                     struct ash_cache_map *map) {
+    uint32_t block_bytes = 1u << cache->block_shift;
+    uint32_t sectors = block_bytes / ASH_CACHE_SECTOR_BYTES;
+    if (space->map == NULL) {
+        map->extents[0] = (struct ash_cache_extent){.sector = index * sectors, .sectors = sectors};
+        map->extent_count = 1;
+        map->valid_bytes = block_bytes;
+        return 0;
+    }
+    *map = (struct ash_cache_map){.extent_count = 0};
+    int error = space->map(space->context, index, map);
+    if (error != 0)
+        return error;
+    return is_sane(map, block_bytes) ? 0 : -ASH_EINVAL;
+}
+
+/* An I/O that the part can be joined to, or a new one, or NULL. */
+static struct ash_cache_io *io_for(struct ash_cache *cache, const struct work *work,
+                                   uint64_t sector) {
+    struct ash_list *last = ash_list_last(&cache->io_ready);
+    if (last != NULL) {
+        struct ash_cache_io *io = ASH_LIST_ENTRY(last, struct ash_cache_io, link);
+        if (io->op == (uint8_t)work->op && io->prefetch == work->prefetch &&
+            io->sector + io->len_bytes / ASH_CACHE_SECTOR_BYTES == sector &&
+            io->segment_count < cache->config.segments_max)
+            return io;
+    }
+    struct ash_list *free = ash_list_pop_front(&cache->io_free);
+    if (free == NULL)
+        return NULL;
+    struct ash_cache_io *io = ASH_LIST_ENTRY(free, struct ash_cache_io, link);
+    cache->io_free_count--;
+    io->op = (uint8_t)work->op;
+    io->prefetch = work->prefetch;
+    io->sector = sector;
+    io->len_bytes = io->segment_count = 0;
+    ash_list_push_back(&cache->io_ready, &io->link);
+    return io;
+}
+
+static void add_parts(struct ash_cache *cache, const struct work *work) {
+    struct ash_cache_frame *f = &cache->frames[work->frame];
+    char *data = ash_cache_data(cache, work->frame);
+    f->parts = (uint8_t)work->map.extent_count;
+    for (uint32_t i = 0; i < work->map.extent_count; i++) {
+        const struct ash_cache_extent *extent = &work->map.extents[i];
+        uint32_t len = extent->sectors * ASH_CACHE_SECTOR_BYTES;
+        struct ash_cache_io *io = io_for(cache, work, extent->sector);
+        ASH_ASSERT(io != NULL);
+        io->segments[io->segment_count++] =
+            (struct ash_cache_segment){.data = data, .len_bytes = len, .frame = work->frame};
+        io->len_bytes += len;
+        data += len;
+    }
+    if (work->op == ASH_CACHE_OP_READ) {
+        f->valid = work->map.valid_bytes;
+        cache->stats.blocks_read++;
+        cache->stats.prefetched += work->prefetch;
+    } else {
+        cache->stats.blocks_written++;
+        ash__cache_write_started(cache, work->frame);
+    }
+}
+
+static void ended(struct ash_cache *cache, uint32_t frame, int error) {
+    if (ash__cache_has(cache, frame, FILLING))
+        ash__cache_filled(cache, frame, error);
+    else
+        ash__cache_written(cache, frame, error);
+}
+
+/* What the disk does not have of the block: zeros in memory, and none of it written. */
+static void trim(struct ash_cache *cache, struct work *work) {
+    uint32_t block_bytes = 1u << cache->block_shift;
+    uint32_t keep = work->map.valid_bytes;
+    if (work->op == ASH_CACHE_OP_READ) {
+        uint32_t mapped = 0;
+        for (uint32_t i = 0; i < work->map.extent_count; i++)
+            mapped += work->map.extents[i].sectors * ASH_CACHE_SECTOR_BYTES;
+        keep = mapped;
+    }
+    if (keep < block_bytes)
+        __builtin_memset((char *)ash_cache_data(cache, work->frame) + keep, 0, block_bytes - keep);
+}
+
+static bool next_work(struct ash_cache *cache, struct work *work) {
+    *work = (struct work){.frame = ash__cache_pop_last(cache, &cache->fill, WORK),
+                          .op = ASH_CACHE_OP_READ};
+    if (work->frame != NONE)
+        return true;
+    work->op = ASH_CACHE_OP_WRITE;
+    work->frame = ash__cache_next_write(cache);
+    if (work->frame != NONE)
+        return true;
+    work->op = ASH_CACHE_OP_FLUSH;
+    if (ash__cache_flush_begin(cache))
+        return true;
+    work->op = ASH_CACHE_OP_READ;
+    work->prefetch = true;
+    if (cache->io_free_count > cache->config.depth / 8)
+        work->frame = ash__cache_pop_last(cache, &cache->prefetch, WORK);
+    if (work->frame != NONE)
+        cache->frames[work->frame].flags &= (uint16_t)~IDLE;
+    return work->frame != NONE;
+}
+
+static void back(struct ash_cache *cache, const struct work *work) {
+    if (work->op == ASH_CACHE_OP_WRITE)
+        ash__cache_unwrite(cache, work->frame);
+    else
+        ash__cache_push_last(cache, &cache->fill, WORK, work->frame);
+}
+
+/* Makes I/Os out of all that is to be done and that there are I/Os for; false: there was nothing. */
+bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
+    struct work work;
+    bool any = false;
+    while (cache->io_free_count != 0 && next_work(cache, &work)) {
+        any = true;
+        if (work.op == ASH_CACHE_OP_FLUSH) {
+            (void)io_for(cache, &work, UINT64_MAX);
+            continue;
+        }
+        uint64_t key = ash__cache_frame_key(cache, work.frame);
+        const struct ash_cache_space *space = ash__cache_space(cache, work.frame);
+        ash__cache_leave(cache, *irq);
+        int error = map_block(cache, space, ash__cache_index(key), &work.map);
+        if (error == 0)
+            trim(cache, &work);
+        *irq = ash__cache_enter(cache);
+        if (error == 0 && work.map.extent_count == 0 && work.op == ASH_CACHE_OP_WRITE)
+            error = -ASH_ENOSPC;
+        if (error != 0 || work.map.extent_count == 0) {
+            cache->frames[work.frame].valid = 0;
+            ended(cache, work.frame, error);
+        } else if (work.map.extent_count > cache->io_free_count) {
+            back(cache, &work);
+            return !ash_list_is_empty(&cache->io_ready);
+        } else {
+            add_parts(cache, &work);
+        }
+    }
+    return any;
+}
+
+/* An I/O is over. */
+static void end_io(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+    cache->io_free_count++;
+    ash_list_push_front(&cache->io_free, &io->link);
+    if (io->op == ASH_CACHE_OP_FLUSH) {
+        ash__cache_flush_ended(cache, status);
+        return;
+    }
+    for (uint32_t i = 0; i < io->segment_count; i++) {
+        uint32_t frame = io->segments[i].frame;
+        struct ash_cache_frame *f = &cache->frames[frame];
+        if (status != 0 && f->error == 0)
+            f->error = (uint32_t)-status;
+        if (--f->parts == 0)
+            ended(cache, frame, -(int)f->error);
+    }
+}
+
+/* Hands one I/O to the backend; false: there is none, or the backend is full. */
+bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq) {
+    struct ash_list *first = ash_list_pop_front(&cache->io_ready);
+    if (first == NULL)
+        return false;
+    struct ash_cache_io *io = ASH_LIST_ENTRY(first, struct ash_cache_io, link);
+    uint64_t *count = io->op == ASH_CACHE_OP_READ    ? &cache->stats.reads
+                      : io->op == ASH_CACHE_OP_WRITE ? &cache->stats.writes
+                                                     : &cache->stats.flushes;
+    (*count)++;
+    ash__cache_leave(cache, *irq);
+    int error = cache->config.backend.submit(cache->config.backend.context, io);
+    *irq = ash__cache_enter(cache);
+    if (error == -ASH_EAGAIN) {
+        (*count)--;
+        ash_list_push_front(&cache->io_ready, &io->link);
+        cache->backend_full = true;
+        return false;
+    }
+    cache->submitted = true;
+    if (error != 0)
+        end_io(cache, io, error);
+    return true;
+}
+
+void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    end_io(cache, io, status > 0 ? -ASH_EIO : status);
+    ash__cache_leave(cache, irq);
+    ash__cache_run(cache);
+}

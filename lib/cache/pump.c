@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pump.c: the one loop that starts I/Os and tells those whose wait is over. Whoever changed something
+ * runs it; who finds it running leaves, for whoever runs it looks again, under the lock, before it
+ * ends. So a completion within a submission, or a get within a wake, is no recursion.
+ */
+#include "cache_internal.h"
+
+enum { TOLD_BEFORE_KICK = 32 };
+
+/* Calls one waiter or flush; false: nobody's wait is over. */
+static bool tell_one(struct ash_cache *cache, ash_irq_t *irq) {
+    struct ash_list *ready = ash_list_pop_front(&cache->ready);
+    if (ready != NULL) {
+        struct ash_cache_waiter *waiter = ASH_LIST_ENTRY(ready, struct ash_cache_waiter, link);
+        ash__cache_leave(cache, *irq);
+        ash__cache_finish_copy(cache, waiter);
+        waiter->wake(waiter);
+        *irq = ash__cache_enter(cache);
+        return true;
+    }
+    struct ash_list *flushed = ash_list_pop_front(&cache->flushed);
+    if (flushed != NULL) {
+        struct ash_cache_flush *flush = ASH_LIST_ENTRY(flushed, struct ash_cache_flush, link);
+        ash__cache_leave(cache, *irq);
+        flush->done(flush);
+        *irq = ash__cache_enter(cache);
+    }
+    return flushed != NULL;
+}
+
+/* Starts what can be started; false: nothing. */
+static bool start(struct ash_cache *cache, ash_irq_t *irq) {
+    if (cache->backend_full)
+        return false;
+    bool built = ash__cache_build(cache, irq);
+    bool submitted = false;
+    while (ash__cache_submit(cache, irq))
+        submitted = true;
+    return built || submitted;
+}
+
+static void kick(struct ash_cache *cache, ash_irq_t *irq) {
+    if (!cache->submitted)
+        return;
+    cache->submitted = false;
+    if (cache->config.backend.kick == NULL)
+        return;
+    ash__cache_leave(cache, *irq);
+    cache->config.backend.kick(cache->config.backend.context);
+    *irq = ash__cache_enter(cache);
+}
+
+void ash__cache_run(struct ash_cache *cache) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    cache->backend_full = false;
+    if (!cache->pumping) {
+        cache->pumping = true;
+        bool more;
+        do {
+            more = ash__cache_retry(cache);
+            more |= start(cache, &irq);
+            kick(cache, &irq);
+            for (uint32_t told = 0; told < TOLD_BEFORE_KICK && tell_one(cache, &irq); told++)
+                more = true;
+        } while (more);
+        cache->pumping = false;
+    }
+    ash__cache_leave(cache, irq);
+}
+
+void ash_cache_pump(struct ash_cache *cache) {
+    ash__cache_run(cache);
+}

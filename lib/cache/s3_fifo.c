@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * s3_fifo.c: S3-FIFO (Yang et al., SOSP 2023). A small FIFO of a tenth of the frames; what was hit
+ * twice in it moves on to the main one, a CLOCK of two bits, the rest goes and leaves its number
+ * among nine tenths as many ghosts. What a ghost remembers enters the main FIFO. While there is room
+ * the small one may fill the cache.
+ */
+#include "cache_internal.h"
+
+enum { SMALL, MAIN };
+enum { PROMOTION_HITS = 2 };
+
+static uint32_t small_max(uint32_t blocks) {
+    return blocks < 10 ? 1 : blocks / 10;
+}
+
+static uint32_t ghosts(uint32_t blocks) {
+    uint32_t share = (uint32_t)((uint64_t)blocks * 9 / 10);
+    return share == 0 ? 1 : share;
+}
+
+static void init(struct ash_cache *cache) {
+    cache->queue_max = small_max(cache->config.blocks);
+}
+
+static void enqueue(struct ash_cache *cache, uint32_t frame, int queue) {
+    cache->hot[frame].queue = (uint8_t)queue;
+    ash__cache_push(cache, &cache->queues[queue], POLICY, frame);
+}
+
+static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
+    enqueue(cache, frame, remembered ? MAIN : SMALL);
+}
+
+static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
+    uint8_t queue = cache->hot[frame].queue;
+    if (evicted && queue == SMALL)
+        ash__cache_ghost_push(cache, ash__cache_frame_key(cache, frame));
+    ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);
+}
+
+/* The oldest of the small FIFO that may go; those hit often enough move on. */
+static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
+    uint32_t frame = cache->queues[SMALL].last;
+    while (frame != NONE) {
+        uint32_t before = cache->frames[frame].link[POLICY].prev;
+        uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
+        if ((touched & ~FRESH) >= PROMOTION_HITS) {
+            ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+            ash__cache_unlink(cache, &cache->queues[SMALL], POLICY, frame);
+            enqueue(cache, frame, MAIN);
+        } else {
+            enum ash__cache_claim claim = ash__cache_claim(cache, frame);
+            *stopped = claim == STOP;
+            if (claim != PASS)
+                return claim == CLAIMED ? frame : NONE;
+        }
+        frame = before;
+    }
+    return NONE;
+}
+
+static uint32_t victim(struct ash_cache *cache) {
+    bool stopped = false;
+    uint32_t main_max = cache->config.blocks - cache->queue_max;
+    bool from_main = cache->queues[MAIN].length > main_max || cache->queues[SMALL].length == 0;
+    uint32_t frame =
+        from_main ? ash__cache_clock_victim(cache, MAIN, &stopped) : small_victim(cache, &stopped);
+    if (frame != NONE || stopped)
+        return frame;
+    return from_main ? small_victim(cache, &stopped)
+                     : ash__cache_clock_victim(cache, MAIN, &stopped);
+}
+
+const struct ash__cache_policy ash__cache_s3_fifo = {
+    .name = "s3-fifo",
+    .touch_cap = 3,
+    .ghosts = ghosts,
+    .init = init,
+    .insert = insert,
+    .victim = victim,
+    .remove = remove,
+};

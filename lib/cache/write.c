@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * write.c: dirty blocks. Each is on its space's list, the last to be written first. They are written
+ * in rounds: up to ASH_CACHE_ROUND of them are picked, sorted by their place, and started one after
+ * the other as I/Os become free; when the round is over the next is picked. What is picked, in this
+ * order: urgent blocks (somebody waits for this one), what a flush waits for, and, above half of the
+ * bound or when writers wait for it, the oldest.
+ */
+#include "cache_internal.h"
+
+/* Is there room for one more? A bound of all blocks is none: the frame that it needs will do. */
+bool ash__cache_may_dirty(const struct ash_cache *cache) {
+    return cache->dirty + cache->reserved < cache->config.dirty_max ||
+           cache->config.dirty_max == cache->config.blocks;
+}
+
+/* The block differs from the disk from now on. */
+void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    if ((f->flags & (UNORDERED | FAILED)) != 0) { /* a new chance for what is new */
+        cache->failed--;
+        f->flags &= (uint16_t) ~(UNORDERED | FAILED);
+        f->retries = 0;
+    }
+    if ((f->flags & WRITING) != 0) {
+        f->redirtied = cache->epoch;
+        f->flags |= REDIRTIED;
+    }
+    if ((f->flags & DIRTY) != 0)
+        return;
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    f->flags |= DIRTY;
+    f->epoch = cache->epoch;
+    f->retries = 0;
+    if (space->dirty.length == 0)
+        ash_list_push_back(&cache->dirty_spaces, &space->link);
+    ash__cache_push(cache, &space->dirty, WORK, frame);
+    cache->dirty++;
+}
+
+/* It is to be written before all that is not urgent. */
+void ash__cache_hurry(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    if ((f->flags & URGENT) != 0)
+        return;
+    f->flags |= URGENT;
+    cache->urgent++;
+    ash__cache_unlink(cache, &space->dirty, WORK, frame);
+    ash__cache_push_last(cache, &space->dirty, WORK, frame);
+}
+
+static void not_urgent(struct ash_cache *cache, uint32_t frame) {
+    if (ash__cache_has(cache, frame, URGENT)) {
+        cache->urgent--;
+        cache->frames[frame].flags &= (uint16_t)~URGENT;
+    }
+}
+
+/* The disk has it, or it is not wanted any more. */
+void ash__cache_clean(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    not_urgent(cache, frame);
+    if ((f->flags & (FAILED | UNORDERED)) != 0)
+        cache->failed--;
+    f->flags &= (uint16_t) ~(DIRTY | FAILED | UNORDERED | ROUNDED);
+    f->order = 0;
+    ash__cache_unlink(cache, &space->dirty, WORK, frame);
+    if (space->dirty.length == 0)
+        ash_list_remove(&space->link);
+    cache->dirty--;
+}
+
+/* Its write failed for good, until it is dirtied anew or (but for UNORDERED) flushed. */
+void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, int error) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    not_urgent(cache, frame);
+    cache->failed += (f->flags & (FAILED | UNORDERED)) == 0;
+    f->flags |= why;
+    ash__cache_settle(cache, frame, cache->epoch, error);
+    f->epoch = cache->epoch; /* of no concern to the flushes that were told */
+    ash__cache_written_over(cache, frame, error);
+}
+
+/* All I/Os of its write have ended. */
+void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    bool again = (f->flags & REDIRTIED) != 0;
+    f->flags &= (uint16_t) ~(WRITING | REDIRTIED);
+    f->order = 0;
+    if ((f->flags & ORPHAN) != 0) {
+        ash__cache_written_over(cache, frame, error);
+        ash__cache_free_orphans(cache);
+        return;
+    }
+    if (error != 0 && f->retries < cache->config.retries_max) {
+        f->retries++;
+        cache->stats.retries++;
+    } else if (error != 0) {
+        cache->stats.write_errors++;
+        ash__cache_give_up(cache, frame, FAILED, error);
+    } else {
+        f->retries = 0;
+        ash__cache_settle(cache, frame, again ? f->redirtied : cache->epoch, 0);
+        ash__cache_written_over(cache, frame, 0);
+        if (again)
+            f->epoch = f->redirtied;
+        else
+            ash__cache_clean(cache, frame);
+    }
+    ash__cache_wait_over(cache, frame, 0);
+}
+
+static bool is_eligible(const struct ash_cache *cache, uint32_t frame) {
+    const struct ash_cache_frame *f = &cache->frames[frame];
+    uint16_t no = WRITING | WRITER | FAILED | UNORDERED | ROUNDED;
+    return (f->flags & DIRTY) != 0 && (f->flags & no) == 0 &&
+           (f->order == 0 || !ash__cache_flush_runs(cache, f->order));
+}
+
+/* Picks up to `max` more out of a space: urgent ones, or those dirty since flush `until`. */
+static void pick(struct ash_cache *cache, const struct ash_cache_space *space, bool urgent,
+                 uint32_t until, uint32_t max) {
+    uint32_t frame = space->dirty.last;
+    for (; frame != NONE && max != 0 && cache->round_count < ASH_CACHE_ROUND;
+         frame = cache->frames[frame].link[WORK].prev) {
+        struct ash_cache_frame *f = &cache->frames[frame];
+        if (urgent && (f->flags & URGENT) == 0)
+            break;
+        if ((int32_t)(f->epoch - until) > 0 || !is_eligible(cache, frame))
+            continue;
+        f->flags |= ROUNDED;
+        cache->round[cache->round_count++] = frame;
+        max--;
+    }
+}
+
+/* Out of one space, or of all. */
+static void pick_all(struct ash_cache *cache, const struct ash_cache_space *space, bool urgent,
+                     uint32_t until) {
+    if (space != NULL) {
+        pick(cache, space, urgent, until, ASH_CACHE_ROUND);
+        return;
+    }
+    for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
+         link = link->next)
+        pick(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), urgent, until,
+             ASH_CACHE_ROUND);
+}
+
+/* The oldest of the space whose turn it is, down to half of the bound. */
+static void pick_background(struct ash_cache *cache) {
+    uint32_t bound = cache->config.dirty_max / 2;
+    bool waited_for = !ash_list_is_empty(&cache->waiting_dirty);
+    if (!waited_for && (cache->config.lazy || cache->dirty <= bound))
+        return;
+    uint32_t many = cache->dirty > bound ? cache->dirty - bound : 1;
+    const struct ash_list *begin = ash_list_first(&cache->dirty_spaces);
+    for (const struct ash_list *next = begin; next != NULL && cache->round_count == 0;) {
+        struct ash_list *link = ash_list_pop_front(&cache->dirty_spaces);
+        ash_list_push_back(&cache->dirty_spaces, link);
+        pick(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), false, cache->epoch, many);
+        next = ash_list_first(&cache->dirty_spaces);
+        if (next == begin)
+            return;
+    }
+}
+
+/* Shell sort (Ciura's gaps) of the round by key: up to 256 in place, no recursion. */
+static void sort_round(struct ash_cache *cache) {
+    static const uint32_t gaps[] = {132, 57, 23, 10, 4, 1};
+    for (size_t g = 0; g < ASH_ARRAY_LEN(gaps); g++) {
+        for (uint32_t i = gaps[g]; i < cache->round_count; i++) {
+            uint32_t frame = cache->round[i], j = i;
+            uint64_t key = ash__cache_frame_key(cache, frame);
+            for (; j >= gaps[g] && ash__cache_frame_key(cache, cache->round[j - gaps[g]]) > key;
+                 j -= gaps[g])
+                cache->round[j] = cache->round[j - gaps[g]];
+            cache->round[j] = frame;
+        }
+    }
+}
+
+static bool begin_round(struct ash_cache *cache) {
+    cache->round_next = cache->round_count = 0;
+    if (cache->urgent != 0)
+        pick_all(cache, NULL, true, cache->epoch);
+    for (struct ash_list *link = cache->flushes.next;
+         link != &cache->flushes && cache->round_count == 0; link = link->next) {
+        struct ash_cache_flush *flush = ASH_LIST_ENTRY(link, struct ash_cache_flush, link);
+        if (flush->remaining != 0)
+            pick_all(cache, flush->space, false, flush->number);
+    }
+    if (cache->round_count == 0)
+        pick_background(cache);
+    sort_round(cache);
+    return cache->round_count != 0;
+}
+
+/* The frame to be written next, which is in flight from now on; NONE: there is none. */
+uint32_t ash__cache_next_write(struct ash_cache *cache) {
+    if (cache->dirty == cache->failed)
+        return NONE;
+    do {
+        while (cache->round_next < cache->round_count) {
+            uint32_t frame = cache->round[cache->round_next++];
+            struct ash_cache_frame *f = &cache->frames[frame];
+            bool picked = (f->flags & ROUNDED) != 0;
+            f->flags &= (uint16_t)~ROUNDED;
+            if (!picked || !is_eligible(cache, frame))
+                continue;
+            f->flags |= WRITING;
+            f->error = 0;
+            return frame;
+        }
+    } while (begin_round(cache));
+    return NONE;
+}
+
+/* It was not started after all: no I/O is free for it. */
+void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    if ((f->flags & REDIRTIED) != 0)
+        f->flags &= (uint16_t)~REDIRTIED; /* what was changed is what will be written */
+    f->flags = (uint16_t)((f->flags & ~WRITING) | ROUNDED);
+    cache->round[--cache->round_next] = frame;
+    ash__cache_wait_over(cache, frame, 0);
+}
+
+void ash__cache_write_started(struct ash_cache *cache, uint32_t frame) {
+    not_urgent(cache, frame);
+}
+
+/* `other`, absent and without a block, takes over the block of a frame that is being written. The
+ * writer who wants it copies the bytes (finish_copy): until then nobody sees them. */
+void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) {
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    struct ash_cache_frame *f = &cache->frames[frame], *o = &cache->frames[other];
+    bool in_main = cache->hot[frame].queue != 0;
+    ash__cache_hide(cache, frame);
+    cache->policy->remove(cache, frame, false);
+    ash__cache_unlink(cache, &space->dirty, WORK, frame);
+    ash__cache_table_replace(cache, frame, other);
+    *o = (struct ash_cache_frame){.slot = o->slot, .epoch = f->epoch, .flags = DIRTY | EMPTY};
+    ash_store_relaxed(&cache->hot[other].touched, (uint8_t)0);
+    cache->policy->insert(cache, other, in_main);
+    ash__cache_push(cache, &space->dirty, WORK, other);
+    f->flags = (uint16_t)((f->flags & ~(DIRTY | REDIRTIED)) | ORPHAN);
+    ash__cache_push(cache, &cache->orphans, WORK, frame);
+    ash__cache_look_starving(cache);
+}
+
+/* Orphans that are neither in flight nor pinned are free. */
+void ash__cache_free_orphans(struct ash_cache *cache) {
+    for (uint32_t frame = cache->orphans.first; frame != NONE;) {
+        uint32_t next = cache->frames[frame].link[WORK].next;
+        if (!ash__cache_has(cache, frame, WRITING) && ash__cache_make_absent(cache, frame)) {
+            ash__cache_unlink(cache, &cache->orphans, WORK, frame);
+            ash__cache_free_frame(cache, frame);
+        }
+        frame = next;
+    }
+    ash__cache_look_starving(cache);
+}
