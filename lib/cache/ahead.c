@@ -4,8 +4,8 @@
  * not there, or that was read ahead and not asked for yet (the bit FRESH), next to or a little
  * behind the last one. From the second in a row on, `window` blocks are kept ahead of it, asked for
  * again when half of them are used up; the window doubles each time, up to cache->window, which is
- * halved where less than half of what was read ahead lately came to be used, and doubled again where
- * nearly all was.
+ * halved where less than half of what was read ahead lately came to be used, and doubled again
+ * where nearly all was.
  */
 #include "cache_internal.h"
 

@@ -102,7 +102,8 @@ static const char *check_dirty(const struct ash_cache *cache) {
 /* I4: a flush waits for exactly the dirty blocks that it covers. */
 static const char *check_flushes(const struct ash_cache *cache) {
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
-        struct ash_cache_flush *flush = ASH_LIST_ENTRY(link, struct ash_cache_flush, link);
+        struct ash_cache_flush_request *flush =
+            ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link);
         uint32_t covered = 0;
         for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
             const struct ash_cache_frame *f = &cache->frames[frame];

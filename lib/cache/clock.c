@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock.c: second chance (Corbato 1968). The frames are a ring; a hand goes round, clears the bit of
- * those that were touched since it last passed, and takes the first that was not. The bit is clear
- * when a block comes in (it was not asked for *again* yet), and the hand steps past the frame that
- * it took: a hand that stays there takes the newest block next, as if the order were reversed.
+ * clock.c: second chance (Corbato 1968). The frames are a ring; a hand goes round, clears the bit
+ * of those that were touched since it last passed, and takes the first that was not. The bit is
+ * clear when a block comes in (it was not asked for *again* yet), and the hand steps past the frame
+ * that it took: a hand that stays there takes the newest block next, as if the order were reversed.
  */
 #include "cache_internal.h"
 

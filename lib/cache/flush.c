@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * flush.c: what is safe. Flushes are numbered; a dirty block knows the number of the flush that was
- * asked for next when it became so (its epoch). A flush covers the blocks of its space with an epoch
- * up to its number. It counts them down as their writes end, then has the device flushed, together
- * with all others that have come so far, and is done.
+ * asked for next when it became so (its epoch). A flush covers the blocks of its space with an
+ * epoch up to its number. It counts them down as their writes end, then has the device flushed,
+ * together with all others that have come so far, and is done.
  */
 #include "cache_internal.h"
 
 enum { WAITING, FLUSHING };
 
-static struct ash_cache_flush *flush_of(struct ash_list *link) {
-    return ASH_LIST_ENTRY(link, struct ash_cache_flush, link);
+static struct ash_cache_flush_request *flush_of(struct ash_list *link) {
+    return ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link);
 }
 
 /* Is it still on its way? */
@@ -22,18 +22,18 @@ bool ash__cache_flush_runs(const struct ash_cache *cache, uint32_t number) {
     return false;
 }
 
-static bool covers(const struct ash_cache_flush *flush, const struct ash_cache_space *space,
+static bool covers(const struct ash_cache_flush_request *flush, const struct ash_cache_space *space,
                    uint32_t epoch) {
     return (flush->space == NULL || flush->space == space) && (int32_t)(epoch - flush->number) <= 0;
 }
 
-/* A block was dirty since f->epoch, and is so now since `until` at the earliest: flushes between the
- * two need not wait for it any more. */
+/* A block was dirty since f->epoch, and is so now since `until` at the earliest: flushes between
+ * the two need not wait for it any more. */
 void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, int error) {
     const struct ash_cache_space *space = ash__cache_space(cache, frame);
     uint32_t epoch = cache->frames[frame].epoch;
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
-        struct ash_cache_flush *flush = flush_of(link);
+        struct ash_cache_flush_request *flush = flush_of(link);
         if (!covers(flush, space, epoch) || covers(flush, space, until))
             continue;
         flush->remaining--;
@@ -44,7 +44,7 @@ void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, 
 
 /* Blocks given up get another chance; those whose order is broken do not. */
 static void begin_space(struct ash_cache *cache, struct ash_cache_space *space,
-                        struct ash_cache_flush *flush) {
+                        struct ash_cache_flush_request *flush) {
     flush->remaining += space->dirty.length;
     if (cache->failed == 0)
         return;
@@ -64,7 +64,7 @@ static void begin_space(struct ash_cache *cache, struct ash_cache_space *space,
 }
 
 void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
-                     struct ash_cache_flush *flush) {
+                     struct ash_cache_flush_request *flush) {
     flush->space = space;
     flush->status = 0;
     flush->remaining = 0;
@@ -84,13 +84,14 @@ void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
     ash__cache_run(cache);
 }
 
-/* All that have no block left to wait for may go with the next flush of the device; false: nobody. */
+/* All that have no block left to wait for may go with the next flush of the device; false: nobody.
+ * */
 bool ash__cache_flush_begin(struct ash_cache *cache) {
     bool any = false;
     if (cache->device_flushes)
         return false;
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
-        struct ash_cache_flush *flush = flush_of(link);
+        struct ash_cache_flush_request *flush = flush_of(link);
         if (flush->remaining == 0) {
             flush->state = FLUSHING;
             any = true;
@@ -118,7 +119,7 @@ static void break_order(struct ash_cache *cache, uint32_t number) {
 void ash__cache_flush_ended(struct ash_cache *cache, int error) {
     cache->device_flushes = false;
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes;) {
-        struct ash_cache_flush *flush = flush_of(link);
+        struct ash_cache_flush_request *flush = flush_of(link);
         link = link->next;
         if (flush->state != FLUSHING)
             continue;

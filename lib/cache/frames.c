@@ -2,8 +2,8 @@
 /*
  * frames.c: a frame is free, or holds a block that is absent (to be read, and not to be pinned) or
  * there. It goes from one to the next under the lock; pins are taken and given back without it, so
- * taking a frame away is one exchange of "no pins" for "absent", and pinning one is an addition that
- * is taken back where the frame turns out to be absent.
+ * taking a frame away is one exchange of "no pins" for "absent", and pinning one is an addition
+ * that is taken back where the frame turns out to be absent.
  */
 #include "cache_internal.h"
 

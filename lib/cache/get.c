@@ -100,8 +100,8 @@ static int try_absent(struct ash_cache *cache, struct ash_cache_waiter *want, bo
     return pin_for_writing(cache, want);
 }
 
-/* 0: want->frame is pinned; an error; or what it has to wait for, want->frame where that is a block.
- * first: it is asked for the first time, and counts. */
+/* 0: want->frame is pinned; an error; or what it has to wait for, want->frame where that is a
+ * block. first: it is asked for the first time, and counts. */
 int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
     want->copy_of = NONE;
     want->frame = ash__cache_find(cache, ash__cache_key(want->space, want->index));

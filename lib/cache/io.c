@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * io.c: I/Os. Frames to be read or written become parts of I/Os, a part for each piece of disk that
- * the block lies on; a part that goes on where the last I/O built ends is joined to it. Demand comes
- * first, then what is to be written, then the device's flush, then reading ahead, which leaves an
- * eighth of the I/Os alone.
+ * the block lies on; a part that goes on where the last I/O built ends is joined to it. Demand
+ * comes first, then what is to be written, then the device's flush, then reading ahead, which
+ * leaves an eighth of the I/Os alone.
  */
 #include "cache_internal.h"
 
@@ -142,7 +142,8 @@ static void back(struct ash_cache *cache, const struct work *work) {
         ash__cache_push_last(cache, &cache->fill, WORK, work->frame);
 }
 
-/* Makes I/Os out of all that is to be done and that there are I/Os for; false: there was nothing. */
+/* Makes I/Os out of all that is to be done and that there are I/Os for; false: there was nothing.
+ * */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
     struct work work;
     bool any = false;

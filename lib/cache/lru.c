@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lru.c: the block that was asked for longest ago goes. Each hit moves its frame to the front, which
- * costs the lock where the cache is shared: who does not get it at once goes without, so that the
- * order is exact with one CPU and nearly so with more.
+ * lru.c: the block that was asked for longest ago goes. Each hit moves its frame to the front,
+ * which costs the lock where the cache is shared: who does not get it at once goes without, so that
+ * the order is exact with one CPU and nearly so with more.
  */
 #include "cache_internal.h"
 

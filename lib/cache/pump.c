@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pump.c: the one loop that starts I/Os and tells those whose wait is over. Whoever changed something
- * runs it; who finds it running leaves, for whoever runs it looks again, under the lock, before it
- * ends. So a completion within a submission, or a get within a wake, is no recursion.
+ * pump.c: the one loop that starts I/Os and tells those whose wait is over. Whoever changed
+ * something runs it; who finds it running leaves, for whoever runs it looks again, under the lock,
+ * before it ends. So a completion within a submission, or a get within a wake, is no recursion.
  */
 #include "cache_internal.h"
 
@@ -21,7 +21,8 @@ static bool tell_one(struct ash_cache *cache, ash_irq_t *irq) {
     }
     struct ash_list *flushed = ash_list_pop_front(&cache->flushed);
     if (flushed != NULL) {
-        struct ash_cache_flush *flush = ASH_LIST_ENTRY(flushed, struct ash_cache_flush, link);
+        struct ash_cache_flush_request *flush =
+            ASH_LIST_ENTRY(flushed, struct ash_cache_flush_request, link);
         ash__cache_leave(cache, *irq);
         flush->done(flush);
         *irq = ash__cache_enter(cache);

@@ -2,8 +2,8 @@
 /*
  * s3_fifo.c: S3-FIFO (Yang et al., SOSP 2023). A small FIFO of a tenth of the frames; what was hit
  * twice in it moves on to the main one, a CLOCK of two bits, the rest goes and leaves its number
- * among nine tenths as many ghosts. What a ghost remembers enters the main FIFO. While there is room
- * the small one may fill the cache.
+ * among nine tenths as many ghosts. What a ghost remembers enters the main FIFO. While there is
+ * room the small one may fill the cache.
  */
 #include "cache_internal.h"
 

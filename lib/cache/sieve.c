@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sieve.c: SIEVE (Zhang et al., NSDI 2024). One FIFO; a hand goes from its oldest block to its
- * newest, clears the bit of touched ones and takes the first other. What survives stays where it is,
- * and so does the hand.
+ * newest, clears the bit of touched ones and takes the first other. What survives stays where it
+ * is, and so does the hand.
  */
 #include "cache_internal.h"
 

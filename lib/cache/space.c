@@ -80,7 +80,7 @@ int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space
     ash_irq_t irq = ash__cache_enter(cache);
     bool empty = space->frames == 0;
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next)
-        empty &= ASH_LIST_ENTRY(link, struct ash_cache_flush, link)->space != space;
+        empty &= ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link)->space != space;
     if (empty) {
         cache->spaces[space->id] = NULL;
         for (uint32_t i = 0; i < ASH_CACHE_STREAMS; i++) {

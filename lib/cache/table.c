@@ -3,9 +3,9 @@
  * table.c: which frame holds a block. Open addressing with linear probing; taking one out moves
  * those behind it back (Knuth, TAOCP 3, 6.4, algorithm R), so no search ever passes a dead slot.
  *
- * Others read the table while it is changed (cache_fast.h). A slot's stamp is 0 whenever its key and
- * its frame may not belong together, and a block that moves is in its new slot before it leaves the
- * old one. They may miss it even so: what they then do, they do again under the lock.
+ * Others read the table while it is changed (cache_fast.h). A slot's stamp is 0 whenever its key
+ * and its frame may not belong together, and a block that moves is in its new slot before it leaves
+ * the old one. They may miss it even so: what they then do, they do again under the lock.
  */
 #include "cache_internal.h"
 

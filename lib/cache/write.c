@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * write.c: dirty blocks. Each is on its space's list, the last to be written first. They are written
- * in rounds: up to ASH_CACHE_ROUND of them are picked, sorted by their place, and started one after
- * the other as I/Os become free; when the round is over the next is picked. What is picked, in this
- * order: urgent blocks (somebody waits for this one), what a flush waits for, and, above half of the
- * bound or when writers wait for it, the oldest.
+ * write.c: dirty blocks. Each is on its space's list, the last to be written first. They are
+ * written in rounds: up to ASH_CACHE_ROUND of them are picked, sorted by their place, and started
+ * one after the other as I/Os become free; when the round is over the next is picked. What is
+ * picked, in this order: urgent blocks (somebody waits for this one), what a flush waits for, and,
+ * above half of the bound or when writers wait for it, the oldest.
  */
 #include "cache_internal.h"
 
@@ -188,7 +188,8 @@ static bool begin_round(struct ash_cache *cache) {
         pick_all(cache, NULL, true, cache->epoch);
     for (struct ash_list *link = cache->flushes.next;
          link != &cache->flushes && cache->round_count == 0; link = link->next) {
-        struct ash_cache_flush *flush = ASH_LIST_ENTRY(link, struct ash_cache_flush, link);
+        struct ash_cache_flush_request *flush =
+            ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link);
         if (flush->remaining != 0)
             pick_all(cache, flush->space, false, flush->number);
     }

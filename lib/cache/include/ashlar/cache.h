@@ -17,11 +17,11 @@
  *  - Between get and put a block is pinned: its memory is its own. Blocks that are pinned, read,
  *    written, or dirty by a failed write are never evicted. When all are, get says -ASH_EAGAIN.
  *  - One read a block, however many ask (single flight); all of them are told of its end.
- *  - A block is written to only between get with ASH_CACHE_WRITE and put_dirty or put_unchanged; one
- *    writer at a time, and not while the device reads it. Readers who pinned it see it change.
+ *  - A block is written to only between get with ASH_CACHE_WRITE and put_dirty or put_unchanged;
+ *    one writer at a time, and not while the device reads it. Readers who pinned it see it change.
  *  - A write that fails leaves the block dirty, with its data, after retries_max more tries; get
- *    says so by ash_cache_frame_error, flush returns it, and tries again, each time, until the write
- *    succeeds or the block is discarded. Nothing else is lost or stopped by it.
+ *    says so by ash_cache_frame_error, flush returns it, and tries again, each time, until the
+ *    write succeeds or the block is discarded. Nothing else is lost or stopped by it.
  *  - What flush reported safe is on the medium. Of later writes any subset may be after a crash,
  *    each sector old or new. A block larger than a sector can tear.
  *  - Not shared (config): all calls from one context. Shared: any CPU, complete and pump from
@@ -37,6 +37,7 @@
 #ifndef ASHLAR_CACHE_H
 #define ASHLAR_CACHE_H
 
+#include <ashlar/cache_state.h>
 #include <ashlar/cache_types.h>
 
 #ifdef __cplusplus
@@ -57,8 +58,9 @@ extern "C" {
 size_t ash_cache_storage_size(const struct ash_cache_config *config) ASH_MUST_CHECK;
 
 /*
- * storage: aligned to a cache line, the cache's until the end of its use; data: blocks * block_bytes,
- * aligned to block_bytes, what the device reads and writes. *config is copied. O(blocks).
+ * storage: aligned to a cache line, the cache's until the end of its use; data: blocks *
+ * block_bytes, aligned to block_bytes, what the device reads and writes. *config is copied.
+ * O(blocks).
  *   -ASH_EINVAL  configuration, alignment, or unknown policy      -ASH_ENOMEM  storage too small
  */
 int ash_cache_init(struct ash_cache *cache, const struct ash_cache_config *config, void *storage,
@@ -124,17 +126,17 @@ int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) ASH_MUST_CHEC
 
 /* Reading without a pin: bytes that are the block's for as long as ash_cache_peek_valid says so
  * afterwards; what was read before it said no is not to be trusted. NULL: not there, use get. */
-struct ash_cache_peek {
+struct ash_cache_view {
     const struct ash_cache_slot *slot;
     uint32_t stamp;
 };
 static inline const void *ash_cache_peek(struct ash_cache *cache,
                                          const struct ash_cache_space *space, uint64_t index,
-                                         struct ash_cache_peek *peek) ASH_MUST_CHECK;
-static inline bool ash_cache_peek_valid(const struct ash_cache_peek *peek) ASH_MUST_CHECK;
+                                         struct ash_cache_view *view) ASH_MUST_CHECK;
+static inline bool ash_cache_peek_valid(const struct ash_cache_view *view) ASH_MUST_CHECK;
 
-/* Reads up to `count` blocks from `index` that are not there, with frames and I/Os that nobody needs
- * more. Errors are dropped. Returns the number of reads begun. O(count). */
+/* Reads up to `count` blocks from `index` that are not there, with frames and I/Os that nobody
+ * needs more. Errors are dropped. Returns the number of reads begun. O(count). */
 uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                             uint32_t count);
 
@@ -144,7 +146,7 @@ uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *spa
  * flush->number is set at once. O(1), O(dirty blocks) if some were given up.
  */
 void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
-                     struct ash_cache_flush *flush);
+                     struct ash_cache_flush_request *flush);
 
 /*
  * Forgets blocks [first, first + count) of the space; dirty: those too that were not written.
@@ -161,8 +163,8 @@ void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int st
  * -ASH_EAGAIN with nothing of this cache in flight, has room again. */
 void ash_cache_pump(struct ash_cache *cache);
 
-/* Another policy, now; the blocks stay. -ASH_EINVAL: no such. -ASH_ENOMEM: it wants more ghosts than
- * the configuration's policy had. O(blocks). */
+/* Another policy, now; the blocks stay. -ASH_EINVAL: no such. -ASH_ENOMEM: it wants more ghosts
+ * than the configuration's policy had. O(blocks). */
 int ash_cache_set_policy(struct ash_cache *cache, const char *name) ASH_MUST_CHECK;
 
 /* Policies by number, from 0; NULL behind the last. */

@@ -120,20 +120,20 @@ static inline void ash_cache_put(struct ash_cache *cache, uint32_t frame) {
 
 static inline const void *ash_cache_peek(struct ash_cache *cache,
                                          const struct ash_cache_space *space, uint64_t index,
-                                         struct ash_cache_peek *peek) {
+                                         struct ash_cache_view *view) {
     uint32_t frame;
     if (ASH_UNLIKELY(index >= space->blocks))
         return NULL;
-    peek->slot = ash__cache_probe(cache, ash__cache_key(space, index), &frame, &peek->stamp);
-    if (ASH_UNLIKELY(frame == ASH_CACHE_NONE || peek->stamp == 0))
+    view->slot = ash__cache_probe(cache, ash__cache_key(space, index), &frame, &view->stamp);
+    if (ASH_UNLIKELY(frame == ASH_CACHE_NONE || view->stamp == 0))
         return NULL;
     ash__cache_count_touch(cache, frame);
     return ash_cache_data(cache, frame);
 }
 
-static inline bool ash_cache_peek_valid(const struct ash_cache_peek *peek) {
+static inline bool ash_cache_peek_valid(const struct ash_cache_view *view) {
     ash_fence_acquire();
-    return ash_load_relaxed(&peek->slot->stamp) == peek->stamp;
+    return ash_load_relaxed(&view->slot->stamp) == view->stamp;
 }
 
 #ifdef __cplusplus

@@ -1,20 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cache_types.h: the structs of <ashlar/cache.h>, public for sizeof and for its inline functions.
- * Where a field is not said to be the caller's, it is the cache's own.
- *
- *      key (space, index)
- *       │ hash                         one line a hit
- *       v
- *   table   [ key | frame | stamp ]    open addressing, 3 slots for 2 blocks
- *                    │
- *       ┌────────────┼──────────────┐
- *       v            v              v
- *   hot[frame]   frame[frame]   data + frame * block_bytes
- *   pins, touch  queue, dirty   the block itself
- *
- * A block that is dirty or in flight carries all that is known of it in its frame; what waits for it
- * is the caller's (struct ash_cache_waiter), and what is in flight is one of `depth` I/Os.
+ * cache_types.h: what the callers of <ashlar/cache.h> and its backend hold: configuration, spaces,
+ * waiters, I/Os, statistics. Where a field is not said to be theirs, it is the cache's own.
  */
 #ifndef ASHLAR_CACHE_TYPES_H
 #define ASHLAR_CACHE_TYPES_H
@@ -39,9 +26,6 @@
 #define ASH_CACHE_WINDOW_MAX       32u        /* blocks read ahead of one of them */
 #define ASH_CACHE_ROUND            256u       /* dirty blocks that are sorted at a time */
 #define ASH_CACHE_NONE             UINT32_MAX /* no frame, no slot */
-
-/* Policies by name: ash_cache_policy_find. */
-struct ash__cache_policy;
 
 /* Frames linked through one of their links, the newest first. */
 struct ash_cache_queue {
@@ -91,8 +75,8 @@ struct ash_cache_segment {
 
 /*
  * What the backend is asked for, its own from submit until ash_cache_complete. READ and WRITE: the
- * segments one after the other from `sector`, without a gap. FLUSH: everything written and completed
- * before is to be safe; no segments.
+ * segments one after the other from `sector`, without a gap. FLUSH: everything written and
+ * completed before is to be safe; no segments.
  */
 struct ash_cache_io {
     struct ash_list link;
@@ -136,8 +120,8 @@ struct ash_cache_waiter {
 };
 
 /* A flush on its way; the caller's memory until `done` is called, under the rules of wake. */
-struct ash_cache_flush {
-    void (*done)(struct ash_cache_flush *flush); /* the caller's */
+struct ash_cache_flush_request {
+    void (*done)(struct ash_cache_flush_request *flush); /* the caller's */
     int status;
     uint32_t number; /* for ash_cache_order: blocks that may only be written once it succeeded */
     struct ash_list link;
@@ -175,125 +159,6 @@ struct ash_cache_config {
     bool lazy;             /* dirty blocks are written by flush, eviction and the bound alone */
     bool trace_pins;       /* remember who pinned last: ash_cache_visit_pins */
     struct ash_cache_backend backend;
-};
-
-struct ash_cache_slot {
-    uint64_t key;
-    uint32_t frame; /* ASH_CACHE_NONE: empty */
-    uint32_t stamp; /* of this block in this place, never twice; 0: being changed */
-};
-
-/* What a hit writes. */
-struct ash_cache_hot {
-    uint16_t hold;   /* ASH__CACHE_ABSENT | pins */
-    uint8_t touched; /* up to cache->touch_cap; ASH__CACHE_FRESH: read ahead, not asked for yet */
-    uint8_t queue;   /* of the policy */
-};
-
-#define ASH__CACHE_ABSENT 0x8000u
-#define ASH__CACHE_FRESH  0x80u
-
-struct ash_cache_links {
-    uint32_t next, prev;
-};
-
-struct ash_cache_frame {
-    uint32_t slot;                  /* ASH_CACHE_NONE: holds no block */
-    struct ash_cache_links link[2]; /* 0: the policy's queue, or the free frames; 1: what is to be
-                                     * done: dirty blocks of the space, or blocks to be read */
-    uint32_t epoch;                 /* dirty since this flush or after it, before the next */
-    union {
-        uint32_t redirtied; /* while written: the epoch of what was changed meanwhile */
-        uint32_t valid;     /* while read: bytes that the disk has of it */
-    };
-    union {
-        uint32_t order; /* not to be written before this flush succeeded; 0: none */
-        uint32_t error; /* while in flight: the first one of its parts, positive */
-    };
-    uint16_t flags;
-    uint8_t parts; /* I/Os in flight */
-    uint8_t retries;
-};
-
-/* Numbers of blocks that were evicted, oldest forgotten first. */
-struct ash_cache_ghost {
-    uint64_t key;
-    uint32_t next, prev, chain;
-};
-
-struct ash_cache_ghosts {
-    struct ash_cache_ghost *entries;
-    uint32_t *buckets;
-    uint32_t room, bucket_count; /* as many as there is memory for */
-    uint32_t capacity, length, oldest, newest, unused;
-};
-
-struct ash_cache_stream {
-    uint32_t space;
-    uint32_t window;       /* blocks; 0: unused */
-    uint64_t next, issued; /* index expected; first one not read ahead yet */
-    uint64_t turn;         /* when it was last met */
-};
-
-/* Counted by the CPU that owns the line. */
-struct ash_cache_cpu {
-    uint64_t hits;
-} __attribute__((aligned(ASH_PORT_CACHE_LINE)));
-
-struct ash_cache {
-    /* Read by hits. */
-    struct ash_cache_slot *table;
-    struct ash_cache_hot *hot;
-    char *data;
-    uint32_t slot_count;
-    uint32_t block_shift;
-    uint32_t touch_cap;
-    uint32_t starving; /* bool: a put that leaves a block unpinned is waited for */
-    bool shared;
-    struct ash_cache_cpu *cpus;
-
-    struct ash_spinlock lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
-    struct ash_cache_config config;
-    const struct ash__cache_policy *policy;
-    struct ash_cache_frame *frames;
-    struct ash_cache_space **spaces;
-    const void **pinners;
-    uint32_t stamp;
-    uint32_t hand;
-    struct ash_cache_queue queues[2];
-    uint32_t queue_max;
-    struct ash_cache_ghosts ghosts;
-
-    struct ash_cache_io *ios;
-    struct ash_cache_segment *segments;
-    struct ash_list io_free, io_ready; /* ready: to be submitted */
-    uint32_t io_free_count;
-    struct ash_cache_queue free_frames, orphans;
-    struct ash_cache_queue fill, prefetch; /* frames to be read */
-    uint32_t round[ASH_CACHE_ROUND];       /* frames to be written, in the disk's order */
-    uint32_t round_next, round_count;
-
-    struct ash_list waiting[64]; /* for a block, by frame */
-    struct ash_list waiting_frame, waiting_dirty;
-    struct ash_list ready; /* to be woken */
-    struct ash_list flushes, flushed;
-    struct ash_list dirty_spaces;
-    uint32_t epoch;    /* the number of the next flush */
-    uint32_t dirty;    /* blocks */
-    uint32_t reserved; /* clean blocks that somebody has for writing */
-    uint32_t failed;   /* dirty blocks given up */
-    uint32_t urgent;   /* of these, those to be written before all others */
-    uint32_t fresh;    /* blocks read ahead and not asked for yet */
-    bool device_flushes;
-    bool pumping; /* somebody starts what waits, and will see what comes up meanwhile */
-    bool backend_full;
-    bool submitted; /* since the last kick */
-
-    struct ash_cache_stream streams[ASH_CACHE_STREAMS];
-    uint64_t turn;
-    uint32_t window; /* blocks that a stream may be ahead, by what came of it lately */
-    uint32_t used, wasted;
-    struct ash_cache_stats stats;
 };
 
 #endif

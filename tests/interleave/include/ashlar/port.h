@@ -45,7 +45,7 @@ void interleave_relax(void);
 #define ash_compare_exchange(p, expected, value)                                           \
     INTERLEAVED(__atomic_compare_exchange_n((p), (expected), (value), 0, __ATOMIC_SEQ_CST, \
                                             __ATOMIC_SEQ_CST))
-#define ash_fence() interleave_point()
+#define ash_fence()         interleave_point()
 #define ash_fence_acquire() interleave_point()
 #define ash_fence_release() interleave_point()
 
