@@ -61,9 +61,9 @@ static void load_module(const char *path) {
 }
 
 static void write_file(const char *path, const char *text) {
-    int file = open(path, O_WRONLY);
-    if (file >= 0 && write(file, text, strlen(text)) < 0)
-        printf("note: %s: %s\n", path, strerror(errno));
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    check(file, path);
+    check(write(file, text, strlen(text)), path);
     close(file);
 }
 

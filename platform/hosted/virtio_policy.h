@@ -55,8 +55,7 @@ enum fake_virtio_notify_rule {
     X(INTERRUPT_LOST, interrupt_lost)                                                             \
     /* Occasion: a step. ISR gets the bits of value (none if 0), the line is pulsed. */           \
     X(INTERRUPT_SPURIOUS, interrupt_spurious)                                                     \
-    /* Occasion: a step. Value (1 if 0) random halfwords where the driver reads what the device
-     * writes. */   \
+    /* Occasion: a step. Value (1 if 0) halfwords that the driver reads become random ones. */    \
     X(SCRIBBLE, scribble)                                                                         \
     /* Occasion: the driver notifies. */                                                          \
     X(NOTIFICATION_LOST, notification_lost)                                                       \

@@ -155,20 +155,6 @@ static const struct {
     {FAKE_VIRTIO_RULE_EVENT_OFFSET, break_event, false},
 };
 
-static void check_seen(struct raw_driver *raw, enum fake_virtio_rule rule) {
-    const char *name = fake_virtio_rule_name(rule);
-    const char *text = fake_virtio_violation_text(raw->device, 0);
-    if (fake_virtio_violated(raw->device, rule) == 0)
-        test_fail(__FILE__, __LINE__, "%s was not seen, but: %s", name,
-                  text == NULL ? "nothing" : text);
-    if (fake_virtio_violations(raw->device) != 1)
-        test_fail(__FILE__, __LINE__, "%s: %u violations, the second: %s", name,
-                  (uint32_t)fake_virtio_violations(raw->device),
-                  fake_virtio_violation_text(raw->device, 1));
-    CHECK(strstr(text, "2.8.") != NULL);
-    CHECK_EQ(raw->memory.refused, 0);
-}
-
 TEST_CASE(device_packed_rules, each_is_seen_when_it_alone_is_broken) {
     struct raw_driver *raw = raw_new(NULL, SECTORS);
     bool seen[FAKE_VIRTIO_RULE_COUNT] = {false};
@@ -181,7 +167,7 @@ TEST_CASE(device_packed_rules, each_is_seen_when_it_alone_is_broken) {
             raw_write(raw, RAW_STATUS, 15);
         }
         cases[i].broken(raw, rule);
-        check_seen(raw, rule);
+        CHECK(strstr(raw_check_seen(raw, rule), "2.8.") != NULL);
         CHECK_EQ((raw_read(raw, RAW_STATUS) & 64) != 0, cases[i].fatal);
         seen[rule] = true;
         raw_start(raw, RAW_PACKED, SIZE);

@@ -375,3 +375,18 @@ void raw_check_clean(struct raw_driver *raw) {
                   (uint32_t)fake_virtio_violations(raw->device), text);
     CHECK_EQ(raw->memory.refused, 0);
 }
+
+const char *raw_check_seen(struct raw_driver *raw, enum fake_virtio_rule rule) {
+    const char *name = fake_virtio_rule_name(rule);
+    const char *text = fake_virtio_violation_text(raw->device, 0);
+    if (fake_virtio_violated(raw->device, rule) == 0)
+        test_fail(__FILE__, __LINE__, "%s was not seen, but: %s", name,
+                  text == NULL ? "nothing" : text);
+    if (fake_virtio_violations(raw->device) != 1)
+        test_fail(__FILE__, __LINE__, "%s: %u violations, the second: %s", name,
+                  (uint32_t)fake_virtio_violations(raw->device),
+                  fake_virtio_violation_text(raw->device, 1));
+    CHECK(strncmp(text, name, strlen(name)) == 0);
+    CHECK_EQ(raw->memory.refused, 0);
+    return text;
+}

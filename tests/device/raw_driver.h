@@ -136,4 +136,8 @@ uint32_t raw_do(struct raw_driver *raw, uint16_t head);
 /* Fails the case, with their text, if the referee recorded anything. */
 void raw_check_clean(struct raw_driver *raw);
 
+/* Fails the case unless it recorded that this rule was broken, once, and nothing else; what it says
+ * of it. */
+const char *raw_check_seen(struct raw_driver *raw, enum fake_virtio_rule rule);
+
 #endif

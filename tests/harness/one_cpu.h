@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * one_cpu.h: the machine of a test program that has none: what the harness asks of platform.h, for
- * one CPU and a C library. ash_panic is the program's own.
+ * one CPU and a C library. ash_panic is the program's own; where nothing else is to happen, that of
+ * plain_panic.c: it tells the harness, or prints the message and ends the program.
  */
 #ifndef HARNESS_ONE_CPU_H
 #define HARNESS_ONE_CPU_H
