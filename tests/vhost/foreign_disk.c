@@ -31,6 +31,13 @@ static void check_numbers(const struct client_job *job) {
     }
 }
 
+/* Fills the queue with reads of so many bytes, of neighbouring sectors. */
+static void fill_with_reads(struct client *client, size_t bytes) {
+    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
+        client_read(client, i, i, bytes);
+    client_kick(client);
+}
+
 TEST_CASE(foreign_disk, is_taken_over_and_left_again) {
     struct daemon *daemon = daemon_start_null(NULL_BYTES, 0, 1);
     uint32_t before = peer_descriptors();
@@ -124,9 +131,7 @@ TEST_CASE(foreign_disk, full_queue_is_kicked_and_interrupted_once_for_many) {
     struct daemon *daemon = daemon_start_null(NULL_BYTES, 0, 1);
     struct client *client = client_start(daemon->socket, TIMEOUT_MS);
     for (uint32_t round = 0; round < 200; round++) {
-        for (uint32_t i = 0; i < CLIENT_JOBS; i++)
-            client_read(client, i, i, 4096);
-        client_kick(client);
+        fill_with_reads(client, 4096);
         client_wait(client, 0, LIMIT_MS);
     }
     CHECK_EQ(client->done, 200 * CLIENT_JOBS);
@@ -144,9 +149,7 @@ TEST_CASE(foreign_disk, full_queue_is_kicked_and_interrupted_once_for_many) {
 static struct client *start_stuck(struct daemon **daemon) {
     *daemon = daemon_start_null(NULL_BYTES, FOR_EVER, 1);
     struct client *client = client_start((*daemon)->socket, TIMEOUT_MS);
-    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
-        client_read(client, i, i, 512);
-    client_kick(client);
+    fill_with_reads(client, 512);
     CHECK_EQ(client_reap(client), 0);
     CHECK_EQ(client_status(client), 0);
     return client;
@@ -168,9 +171,7 @@ TEST_CASE(foreign_disk, death_under_load_gives_every_token_back_once) {
              (unsigned long long)NULL_BYTES);
     daemon_restart(daemon);
     CHECK_EQ(client_reset(client), 0);
-    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
-        client_read(client, i, i, 512);
-    client_kick(client);
+    fill_with_reads(client, 512);
     client_wait(client, 0, LIMIT_MS);
     CHECK_EQ(client->done, CLIENT_JOBS);
     CHECK_EQ(client->failed, CLIENT_JOBS);
@@ -203,9 +204,7 @@ TEST_CASE(foreign_disk, frozen_device_keeps_the_buffers_until_it_lets_go) {
     struct client *client = client_start(daemon->socket, TIMEOUT_MS);
     daemon_freeze(daemon);
     client->foreign.front.config.timeout_ms = SILENCE_MS;
-    for (uint32_t i = 0; i < CLIENT_JOBS; i++)
-        client_read(client, i, i, 512);
-    client_kick(client);
+    fill_with_reads(client, 512);
     while (client_sleep(client, 20)) /* it interrupts once when its rings are started */
         CHECK_EQ(client_reap(client), 0);
     CHECK_EQ(client_status(client), 0); /* silence shows nowhere */
@@ -236,9 +235,7 @@ TEST_CASE(foreign_disk, reset_ends_when_the_device_has_let_go_of_the_memory) {
     struct daemon *daemon = daemon_start_null(NULL_BYTES, 50000000, 1);
     struct client *client = client_start(daemon->socket, TIMEOUT_MS);
     for (uint32_t round = 0; round < 3; round++) {
-        for (uint32_t i = 0; i < CLIENT_JOBS; i++)
-            client_read(client, i, i, 512);
-        client_kick(client);
+        fill_with_reads(client, 512);
         CHECK(daemon_has_memory(daemon));
         vhost_front_set_status(&client->foreign.front, 0);
         CHECK_EQ(vhost_front_status(&client->foreign.front), 0);
