@@ -252,6 +252,27 @@ TEST_CASE(virtio_blk, device_that_is_gone_keeps_its_tokens_until_it_is_back) {
     rig_check(rig);
 }
 
+TEST_CASE(virtio_blk, fini_that_does_not_finish_takes_nothing_new_and_gives_nothing_back) {
+    for (uint32_t mode = 0; mode < RIG_MODES; mode++) {
+        struct rig *rig = rig_new_as(mode);
+        struct ash_virtio_blk_done done;
+        uint8_t buffer[BUFFER_BYTES];
+        uint32_t token;
+        rig_must_init(rig);
+        const uint8_t *buffers = start_reads(rig);
+        mini_device_run(&rig->device);
+        rig->device.never_resets = true;
+        CHECK_EQ(ash_virtio_blk_fini(&rig->blk), -ASH_ETIMEDOUT);
+        CHECK_EQ(rig_try(rig, ASH_VIRTIO_BLK_READ, 0, buffer, BUFFER_BYTES, &token), -ASH_EIO);
+        CHECK_EQ(ash_virtio_blk_reap(rig->queue, &done, 1), -ASH_EIO);
+        CHECK_EQ(ash_virtio_blk_in_flight(rig->queue), READS);
+        rig->device.never_resets = false;
+        CHECK_EQ(ash_virtio_blk_fini(&rig->blk), 0);
+        take_reads(rig, buffers, -ASH_EIO);
+        CHECK_EQ(test_event_count("virtq.broken"), 0);
+    }
+}
+
 TEST_CASE(virtio_blk, status_without_sense_is_found_by_a_watchdog) {
     static const uint32_t statuses[] = {0x4f, 0, 0x0b, 0x40, 0xff, UINT32_MAX};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(statuses); i++) {

@@ -312,6 +312,20 @@ TEST_CASE(virtq, aborted_requests_may_be_queued_again_under_their_token) {
     }
 }
 
+/* Whatever the device has left behind is gone: descriptors, tables, indices and events. */
+TEST_CASE(virtq, restart_clears_what_the_device_could_write) {
+    for (uint32_t features = 0; features < RING_FEATURES_END; features++) {
+        struct ring *ring = ring_new(&mixed, features);
+        struct ash_virtq_dma dma = ring->queue.dma;
+        uint8_t *before = test_alloc(dma.bytes, 64);
+        memcpy(before, dma.pointer, dma.bytes);
+        ring_submit_table(ring, 5);
+        memset(dma.pointer, 0x5a, dma.bytes);
+        ring_restart(ring, features);
+        CHECK_MEM_EQ(dma.pointer, before, dma.bytes);
+    }
+}
+
 /* Again and again, each time before the last one's aborted were taken. */
 TEST_CASE(virtq, aborted_requests_survive_any_number_of_restarts) {
     struct ring *ring = ring_new(&mixed, 0);
