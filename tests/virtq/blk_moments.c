@@ -450,3 +450,17 @@ TEST_CASE(virtio_blk, devices_of_one_interrupt_line_each_take_their_own) {
     CHECK_EQ(rig_counters(rigs[0]).interrupts, 4);
     CHECK_EQ(rig_counters(rigs[1]).interrupts, 4);
 }
+
+TEST_CASE(virtio_blk, interrupt_causes_that_nobody_knows_are_left_alone) {
+    static const uint32_t causes[] = {4, 0x80000000, 0xfffffffc};
+    struct rig *rig = rig_start();
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(causes); i++) {
+        rig->device.interrupt_status = causes[i];
+        CHECK(!ash_virtio_blk_interrupt(&rig->blk));
+        CHECK_EQ(rig->device.interrupt_status, causes[i]);
+        mini_device_interrupt(&rig->device, ASH_VIRTIO_INTERRUPT_USED);
+        CHECK(ash_virtio_blk_interrupt(&rig->blk));
+        CHECK_EQ(rig->device.interrupt_status, causes[i]);
+    }
+    CHECK_EQ(rig_counters(rig).interrupts, ASH_ARRAY_LEN(causes));
+}

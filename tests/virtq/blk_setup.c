@@ -368,14 +368,26 @@ TEST_CASE(virtio_blk, size_max_of_0_is_no_limit_and_one_below_a_block_is_nonsens
         uint32_t size_max;
         int error;
         uint32_t request_bytes_max;
-    } rows[] = {
-        {0, 0, ASH_VIRTIO_BLK_REQUEST_BYTES_MAX}, {511, -ASH_EBADMSG, 0}, {512, 0, 16 * 512}};
+    } rows[] = {{0, 0, ASH_VIRTIO_BLK_REQUEST_BYTES_MAX},
+                {511, -ASH_EBADMSG, 0},
+                {512, 0, 16 * 512},
+                {UINT32_MAX, 0, ASH_VIRTIO_BLK_REQUEST_BYTES_MAX}};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
         struct rig *rig = rig_new();
         rig->device.features |= ASH_VIRTIO_BLK_F_SIZE_MAX;
         rig->device.size_max = rows[i].size_max;
+        rig->device.capacity_sectors = UINT64_C(1) << 40;
         CHECK_EQ(rig_init(rig), rows[i].error);
         CHECK_EQ(rig->blk.request_bytes_max, rows[i].request_bytes_max);
+        if (rows[i].error != 0)
+            continue;
+        uint32_t most = rig->blk.segment_bytes_max, token;
+        CHECK(most <= rig->blk.request_bytes_max);
+        struct ash_dma_segment segment = {4096, most + 512};
+        const struct ash_virtio_blk_request request = {.segments = &segment, .segment_count = 1};
+        CHECK_EQ(ash_virtio_blk_submit(rig->queue, &request, &token), -ASH_EINVAL);
+        segment.len_bytes = most;
+        CHECK_EQ(ash_virtio_blk_submit(rig->queue, &request, &token), 0);
     }
 }
 
