@@ -5,7 +5,7 @@
 #include <ashlar/virtio.h>
 
 static int fail(struct ash_virtio_transport *transport, int error, const char *reason) {
-    transport->reason = reason;
+    ash_store_relaxed(&transport->reason, reason); /* perhaps by the watches of several queues */
     return error;
 }
 

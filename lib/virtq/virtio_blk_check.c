@@ -13,23 +13,32 @@ static uint64_t requests_of(const struct ash_virtio_blk_queue *queue) {
     return sum;
 }
 
+static void add_counters(const struct ash_virtio_blk_queue *queue,
+                         struct ash_virtio_blk_counters *counters) {
+    const struct ash_virtio_blk_counters *submitted = &queue->submitted, *reaped = &queue->reaped;
+    for (uint32_t op = 0; op < ASH_VIRTIO_BLK_OPS; op++)
+        counters->requests[op] += load(&submitted->requests[op]);
+    counters->bytes += load(&submitted->bytes);
+    counters->scattered += load(&submitted->scattered);
+    counters->kicks += load(&submitted->kicks);
+    counters->resubmitted += load(&submitted->resubmitted);
+    counters->completions += load(&reaped->completions);
+    counters->errors += load(&reaped->errors);
+    counters->aborted += load(&reaped->aborted);
+}
+
 void ash_virtio_blk_get_counters(const struct ash_virtio_blk *blk,
                                  struct ash_virtio_blk_counters *counters) {
     *counters = (struct ash_virtio_blk_counters){.interrupts = load(&blk->interrupts),
                                                  .resets = load(&blk->resets)};
-    for (uint32_t i = 0; i < blk->queue_count; i++) {
-        const struct ash_virtio_blk_counters *submitted = &blk->queues[i].submitted;
-        const struct ash_virtio_blk_counters *reaped = &blk->queues[i].reaped;
-        for (uint32_t op = 0; op < ASH_VIRTIO_BLK_OPS; op++)
-            counters->requests[op] += load(&submitted->requests[op]);
-        counters->bytes += load(&submitted->bytes);
-        counters->scattered += load(&submitted->scattered);
-        counters->kicks += load(&submitted->kicks);
-        counters->resubmitted += load(&submitted->resubmitted);
-        counters->completions += load(&reaped->completions);
-        counters->errors += load(&reaped->errors);
-        counters->aborted += load(&reaped->aborted);
-    }
+    for (uint32_t i = 0; i < blk->queue_count; i++)
+        add_counters(&blk->queues[i], counters);
+}
+
+void ash_virtio_blk_get_queue_counters(const struct ash_virtio_blk_queue *queue,
+                                       struct ash_virtio_blk_counters *counters) {
+    *counters = (struct ash_virtio_blk_counters){.interrupts = 0};
+    add_counters(queue, counters);
 }
 
 const char *ash_virtio_blk_reason(const struct ash_virtio_blk *blk) {

@@ -41,23 +41,36 @@ static bool is_late(const struct ash_virtio_blk_queue *queue, ash_ns_t now_ns) {
     return false;
 }
 
+static int watch_status(struct ash_virtio_blk *blk) {
+    int error = ash_virtio_status_check(blk->config.transport);
+    if (error != 0)
+        break_all(blk, ASH_VIRTQ_FAULT_NEEDS_RESET);
+    return error;
+}
+
+static int watch_deadlines(struct ash_virtio_blk_queue *queue, ash_ns_t now_ns) {
+    if (!is_late(queue, now_ns))
+        return 0;
+    break_all(queue->blk, ASH_VIRTQ_FAULT_TIMEOUT);
+    return -ASH_ETIMEDOUT;
+}
+
 int ash_virtio_blk_watch(struct ash_virtio_blk *blk, ash_ns_t now_ns) {
     for (uint32_t i = 0; i < blk->queue_count; i++) {
         if (ash_load_relaxed(&blk->queues[i].ring.fault) != ASH_VIRTQ_OK)
             return -ASH_EIO;
     }
-    int error = ash_virtio_status_check(blk->config.transport);
-    if (error != 0) {
-        break_all(blk, ASH_VIRTQ_FAULT_NEEDS_RESET);
-        return error;
-    }
-    for (uint32_t i = 0; i < blk->queue_count; i++) {
-        if (!is_late(&blk->queues[i], now_ns))
-            continue;
-        break_all(blk, ASH_VIRTQ_FAULT_TIMEOUT);
-        return -ASH_ETIMEDOUT;
-    }
-    return 0;
+    int error = watch_status(blk);
+    for (uint32_t i = 0; i < blk->queue_count && error == 0; i++)
+        error = watch_deadlines(&blk->queues[i], now_ns);
+    return error;
+}
+
+int ash_virtio_blk_watch_queue(struct ash_virtio_blk_queue *queue, ash_ns_t now_ns) {
+    if (ash_load_relaxed(&queue->ring.fault) != ASH_VIRTQ_OK)
+        return -ASH_EIO;
+    int error = watch_status(queue->blk);
+    return error != 0 ? error : watch_deadlines(queue, now_ns);
 }
 
 int ash_virtio_blk_refresh(struct ash_virtio_blk *blk, bool *changed) {

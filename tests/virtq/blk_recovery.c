@@ -149,6 +149,47 @@ TEST_CASE(virtio_blk, late_request_of_one_queue_breaks_all_and_a_reset_mends_the
     rig_check(rig);
 }
 
+/* What each CPU that drives a queue of its own may ask while the others work. */
+TEST_CASE(virtio_blk, watch_of_one_queue_sees_its_requests_and_the_device) {
+    struct rig *rig = start_queues(RIG_SPLIT_EVENTS, 2);
+    struct ash_virtio_blk_queue *first = ash_virtio_blk_get_queue(&rig->blk, 0);
+    struct ash_virtio_blk_queue *second = ash_virtio_blk_get_queue(&rig->blk, 1);
+    use_queue(rig, 1);
+    start_kind(rig, 1, 1000);
+    CHECK_EQ(ash_virtio_blk_watch_queue(first, 1000), 0);
+    CHECK_EQ(ash_virtio_blk_watch_queue(second, 999), 0);
+    CHECK_EQ(ash_virtio_blk_watch_queue(second, 1000), -ASH_ETIMEDOUT);
+    CHECK_EQ(ash_virtio_blk_watch_queue(second, 1000), -ASH_EIO);
+    CHECK_EQ(ash_virtio_blk_watch_queue(first, 1000), -ASH_EIO); /* it wants the reset, too */
+    CHECK_EQ(ash_virtio_blk_reset(&rig->blk, ASH_VIRTIO_BLK_FAIL, 0), 0);
+    CHECK_EQ(rig_reap_one(rig).status, -ASH_EIO);
+    rig->device.status |= 0x40; /* DEVICE_NEEDS_RESET, 2.1.2 */
+    CHECK_EQ(ash_virtio_blk_watch_queue(first, 1000), -ASH_EIO);
+    CHECK_EQ(ash_virtio_blk_watch_queue(second, 1000), -ASH_EIO);
+    rig_check(rig);
+}
+
+TEST_CASE(virtio_blk, counters_of_the_queues_add_up) {
+    struct rig *rig = start_queues(RIG_SPLIT_EVENTS, 2);
+    struct ash_virtio_blk_counters each[2], all;
+    for (uint32_t i = 0; i < 3; i++) {
+        use_queue(rig, i % 2);
+        start_kind(rig, 1, 0);
+        mini_device_run(&rig->device);
+        CHECK_EQ(rig_reap_one(rig).status, 0);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        ash_virtio_blk_get_queue_counters(ash_virtio_blk_get_queue(&rig->blk, i), &each[i]);
+    ash_virtio_blk_get_counters(&rig->blk, &all);
+    CHECK_EQ(each[0].requests[ASH_VIRTIO_BLK_READ], 2);
+    CHECK_EQ(each[1].requests[ASH_VIRTIO_BLK_READ], 1);
+    CHECK_EQ(each[0].completions, 2);
+    CHECK_EQ(each[1].completions, 1);
+    CHECK_EQ(each[0].bytes + each[1].bytes, all.bytes);
+    CHECK_EQ(each[0].kicks + each[1].kicks, all.kicks);
+    CHECK_EQ(all.completions, 3);
+}
+
 /* Resets. A job is a request whose effect can be seen on the disk or in memory. */
 
 enum {

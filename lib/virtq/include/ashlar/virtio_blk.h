@@ -135,6 +135,9 @@ bool ash_virtio_blk_interrupt(struct ash_virtio_blk *blk);
  */
 int ash_virtio_blk_watch(struct ash_virtio_blk *blk, ash_ns_t now_ns) ASH_MUST_CHECK;
 
+/* The same for one queue, as its reaper, while others work. Then all queues want the reset. */
+int ash_virtio_blk_watch_queue(struct ash_virtio_blk_queue *queue, ash_ns_t now_ns) ASH_MUST_CHECK;
+
 /*
  * Has the device changed its configuration since init, reset or the last call? *changed; if so,
  * capacity_sectors is read anew. -ASH_EAGAIN and -ASH_EBADMSG as in init: the old one stays.
@@ -148,9 +151,12 @@ bool ash_virtio_blk_pending(const struct ash_virtio_blk_queue *queue, uint32_t t
 /* Requests of the queue whose tokens have not come back. */
 uint32_t ash_virtio_blk_in_flight(const struct ash_virtio_blk_queue *queue);
 
-/* Since init, over all queues; resets do not clear them. Exact while no queue works. */
+/* Since init, over all queues, or of one (without interrupts and resets, which are the device's);
+ * resets do not clear them. Exact while no queue works. */
 void ash_virtio_blk_get_counters(const struct ash_virtio_blk *blk,
                                  struct ash_virtio_blk_counters *counters);
+void ash_virtio_blk_get_queue_counters(const struct ash_virtio_blk_queue *queue,
+                                       struct ash_virtio_blk_counters *counters);
 
 /* Why the last init, reset or a queue failed, for people; "" if nothing did. Never NULL. */
 const char *ash_virtio_blk_reason(const struct ash_virtio_blk *blk);
