@@ -98,6 +98,10 @@ uint32_t platform_cpu_count(void); /* online, the caller's included */
 int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context,
                          uint32_t count) ASH_MUST_CHECK;
 
+/* Ends platform_wait on that CPU, as an interrupt does that has no handler: the next one of a CPU
+ * that has masked interrupts and does not wait yet. Any context. */
+void platform_wake(uint32_t cpu);
+
 /*
  * Raises an interrupt on the calling CPU (a software-generated one): handler(context) runs on it in
  * interrupt context, at once where interrupts are unmasked, else when the last mask is restored.

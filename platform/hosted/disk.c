@@ -71,6 +71,9 @@ static void disk_write(void *context, uint32_t offset, uint32_t width_bytes, uin
     if (offset == QUEUE_NOTIFY && !hosted_configuration()->deterministic)
         fake_virtio_run(&disk->blk.device, STEPS_MAX);
     leave(disk, state);
+    /* It works while CPU 0 waits, which may not be asked by anybody else to look again. */
+    if (offset == QUEUE_NOTIFY && hosted_this_cpu.index != 0)
+        platform_wake(0);
 }
 
 static bool disk_step(void *context) {
@@ -116,8 +119,10 @@ int hosted_disk_attach(uint32_t slot, const char *path, bool may_write, char *me
         return slot >= HOSTED_MMIO_SLOTS ? -ASH_EINVAL : -ASH_EBUSY;
     }
     struct disk *disk = &disks[slot];
-    struct fake_virtio_blk_config config = {.id = "hosted-disk",
-                                            .features_with = FAKE_VIRTIO_BLK_F_DISCARD};
+    struct fake_virtio_blk_config config = {
+        .id = "hosted-disk",
+        .features_with = FAKE_VIRTIO_BLK_F_DISCARD | FAKE_VIRTIO_BLK_F_WRITE_ZEROES,
+        .queue_count = (uint32_t)ash_min_u64(hosted_configuration()->cpus, FAKE_VIRTIO_QUEUES_MAX)};
     int error = fake_virtio_blk_file_open(&disk->file, path, may_write, &config.backing);
     if (error != 0) {
         snprintf(message, len, "cannot open the disk %s: %s", path, strerror(-error));

@@ -88,6 +88,7 @@ void hosted_timer_cancel(void);
 enum hosted_line {
     HOSTED_LINE_TIMER,
     HOSTED_LINE_SELF, /* platform_interrupt_self */
+    HOSTED_LINE_WAKE, /* platform_wake: nobody handles it */
     HOSTED_LINE_TEST, /* free for tests */
     HOSTED_LINE_MMIO, /* slot n is HOSTED_LINE_MMIO + n */
     HOSTED_LINES = HOSTED_LINE_MMIO + HOSTED_MMIO_SLOTS

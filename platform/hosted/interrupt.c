@@ -129,6 +129,7 @@ void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct h
     ash_spin_lock(&targets[cpu].lock);
     *to = *from;
     targets[cpu].where = to;
+    targets[cpu].thread = pthread_self(); /* a fiber's CPU has had no other */
     ash_spin_unlock(&targets[cpu].lock);
 }
 
@@ -177,6 +178,11 @@ int platform_interrupt_self(void (*handler)(void *context), void *context) {
     }
     ash_port_irq_restore(state);
     return error;
+}
+
+/* A CPU that does not run has nothing to be woken from. */
+void platform_wake(uint32_t cpu) {
+    (void)hosted_interrupt_raise(cpu, HOSTED_LINE_WAKE);
 }
 
 void platform_wait(ash_ns_t deadline_ns) {

@@ -59,6 +59,11 @@ static void on_wake(void *context) {
     (void)context;
 }
 
+void platform_wake(uint32_t cpu) {
+    if (cpu < online_count)
+        gic_send(cpu, GIC_SGI_WAKE);
+}
+
 static void on_self(void *context) {
     (void)context;
     struct cpu *cpu = cpu_this();

@@ -398,6 +398,34 @@ TEST_CASE(port, wait_returns_for_a_pending_interrupt_and_runs_it) {
     CHECK_EQ(count, 1);
 }
 
+/* Two CPUs that wake each other in turn: a wake-up that is lost ends the case by its time. */
+enum { WAKES = 200 };
+
+struct wake_probe {
+    uint32_t turn;
+    ash_ns_t deadline_ns;
+};
+
+static void pass_on(void *context, uint32_t cpu) {
+    struct wake_probe *probe = context;
+    for (uint32_t i = 0; i < WAKES; i++) {
+        ash_irq_t state = ash_port_irq_save();
+        while (ash_load_acquire(&probe->turn) % 2 != cpu && platform_now_ns() < probe->deadline_ns)
+            platform_wait(probe->deadline_ns);
+        ash_port_irq_restore(state);
+        ash_fetch_add(&probe->turn, 1u);
+        platform_wake(1 - cpu);
+    }
+}
+
+TEST_CASE(port, wake_ends_a_wait_on_another_cpu) {
+    struct wake_probe probe = {0, platform_now_ns() + UINT64_C(10000000000)};
+    test_run_on_cpus(pass_on, &probe, 2);
+    CHECK_EQ(probe.turn, 2 * WAKES);
+    CHECK(platform_now_ns() < probe.deadline_ns);
+    platform_wake(ASH_PORT_CPUS_MAX - 1); /* perhaps not there */
+}
+
 /* Memory */
 
 static uint32_t memory_ranges(struct platform_range *ranges) {
