@@ -7,61 +7,72 @@
 #include <string.h>
 
 #include "platform.h"
+#include "wait.h"
 
 enum { SPINS_BEFORE_LOOK = 1024, STOP_POLL_NS = 50000000 };
 
 /* Beside the loop */
 
-/* After it nothing more is queued; a broken queue is mended, so that all requests come back. */
-static bool fail(struct blk_bench *bench, int error) {
-    bench->left = 0;
-    bench->error = bench->error != 0 ? bench->error : error;
-    if (disk_recover(bench->disk, error, false) != 0 && bench->disk->dead)
-        return false;
-    return true;
+/* After it nothing more is queued, by any CPU. */
+static void stop(struct blk_bench *bench, int error) {
+    int none = 0;
+    if (error != 0)
+        (void)ash_compare_exchange(&bench->error, &none, error);
+    ash_store_release(&bench->stops, 1u);
+}
+
+/* The queues want a reset, which is for later, when nobody uses them: this lane is over. */
+static bool give_up(struct bench_lane *lane, int error) {
+    stop(lane->bench, error);
+    ash_store_release(&lane->bench->is_broken, 1u);
+    return false;
+}
+
+/* What only the caller's CPU may do, and what is its alone. */
+static void look_on_cpu_0(struct bench_lane *lane, ash_ns_t now_ns) {
+    const struct blk_bench_options *options = lane->options;
+    uint32_t cost = platform_cost();
+    lane->instructions += (uint32_t)(cost - lane->cost);
+    lane->cost = cost;
+    if (now_ns < lane->poll_ns)
+        return;
+    lane->poll_ns = now_ns + STOP_POLL_NS;
+    if (options->stopped != NULL && options->stopped(options->context)) {
+        lane->bench->was_stopped = 1;
+        stop(lane->bench, 0);
+    }
 }
 
 /* What takes time: the clock, the end, the watch over the device, Ctrl-C. False: it is over. */
-static bool look(struct blk_bench *bench) {
-    const struct blk_bench_options *options = bench->options;
+static bool look(struct bench_lane *lane) {
+    const struct blk_bench_options *options = lane->options;
     ash_ns_t now_ns = platform_now_ns();
-    uint32_t cost = platform_cost();
-    bench->instructions += (uint32_t)(cost - bench->cost);
-    bench->cost = cost;
-    bench->until_look = BLK_BENCH_LOOK;
-    bench->wake_ns = now_ns + DISK_WATCH_NS;
+    lane->until_look = BLK_BENCH_LOOK;
+    lane->wake_ns = now_ns + DISK_WATCH_NS;
     for (uint32_t i = 0; i < options->depth; i++)
-        bench->requests[i].request.deadline_ns = now_ns + DISK_TIMEOUT_NS;
-    if (options->count == 0 && now_ns - bench->start_ns >= options->duration_ns)
-        bench->left = 0;
-    if (now_ns >= bench->poll_ns) {
-        bench->poll_ns = now_ns + STOP_POLL_NS;
-        if (options->stopped != NULL && options->stopped(options->context)) {
-            bench->was_stopped = true;
-            bench->left = 0;
-        }
-    }
-    if (now_ns < bench->watch_ns)
+        lane->requests[i].request.deadline_ns = now_ns + DISK_TIMEOUT_NS;
+    if (lane->cpu == 0)
+        look_on_cpu_0(lane, now_ns);
+    if ((options->count == 0 && now_ns - lane->start_ns >= options->duration_ns) ||
+        ash_load_acquire(&lane->bench->stops) != 0)
+        lane->left = 0;
+    if (now_ns < lane->watch_ns)
         return true;
-    bench->watch_ns = now_ns + DISK_WATCH_NS;
-    int error = ash_virtio_blk_watch(&bench->disk->blk, now_ns);
-    return error == 0 || fail(bench, error);
+    lane->watch_ns = now_ns + DISK_WATCH_NS;
+    int error = ash_virtio_blk_watch_queue(lane->queue, now_ns);
+    return error == 0 || give_up(lane, error);
 }
 
 /* Nothing was there, or the queue is broken. False: everything is back, or lost. */
-static bool wait_for_more(struct blk_bench *bench, int reaped) {
-    if (ash_virtio_blk_in_flight(bench->queue) == 0) {
-        bench->error = bench->error != 0 ? bench->error : reaped;
-        return false;
-    }
+static bool wait_for_more(struct bench_lane *lane, int reaped) {
     if (reaped < 0)
-        return fail(bench, reaped);
+        return give_up(lane, reaped);
+    if (ash_virtio_blk_in_flight(lane->queue) == 0)
+        return false;
     ash_irq_t state = ash_port_irq_save();
-    bool sleeps = ash_virtio_blk_may_sleep(bench->queue);
-    if (sleeps)
-        platform_wait(bench->wake_ns);
+    bool sleeps = disk_sleep(lane->bench->disk, lane->cpu, lane->wake_ns);
     ash_port_irq_restore(state);
-    if (!sleeps && ++bench->spins % SPINS_BEFORE_LOOK != 0)
+    if (!sleeps && ++lane->spins % SPINS_BEFORE_LOOK != 0)
         return true;
     if (!sleeps) { /* a machine whose devices work while a CPU waits only */
         state = ash_port_irq_save();
@@ -69,124 +80,165 @@ static bool wait_for_more(struct blk_bench *bench, int reaped) {
         ash_port_irq_restore(state);
     }
     /* No batch since the last wait: it may have been the time that ended it. */
-    bool was_empty = !sleeps || bench->until_look == bench->look_at_wait;
-    bench->look_at_wait = bench->until_look;
-    return !was_empty || look(bench);
+    bool was_empty = !sleeps || lane->until_look == lane->look_at_wait;
+    lane->look_at_wait = lane->until_look;
+    return !was_empty || look(lane);
 }
 
 /* The loop */
 
 /* The next block: in order, or by Knuth's MMIX generator, whose high half is scaled. */
-static inline uint64_t next_sector(struct blk_bench *bench, bool is_sequential) {
-    uint32_t position = (uint32_t)bench->next;
+static inline uint64_t next_sector(struct bench_lane *lane, bool is_sequential) {
+    uint32_t position = (uint32_t)lane->next;
     if (is_sequential) {
-        bench->next = position + 1 == bench->positions ? 0 : position + 1;
-        return (uint64_t)position * bench->sectors;
+        lane->next = position + 1 == lane->positions ? 0 : position + 1;
+        return (uint64_t)position * lane->sectors;
     }
-    bench->random = bench->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return ((bench->random >> 32) * bench->positions >> 32) * bench->sectors;
+    lane->random = lane->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return ((lane->random >> 32) * lane->positions >> 32) * lane->sectors;
 }
 
-static void copy(struct blk_bench *bench, const struct bench_request *request) {
+static void copy(struct bench_lane *lane, const struct bench_request *request) {
     uint32_t count = request->request.segment_count;
-    uint32_t len = bench->options->size_bytes / count;
+    uint32_t len = lane->options->size_bytes / count;
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *there = request->memory + 2 * (size_t)i * len;
-        uint8_t *here = bench->copies + (size_t)i * len;
-        if (bench->options->is_write)
+        uint8_t *here = lane->copies + (size_t)i * len;
+        if (lane->options->is_write)
             memcpy(there, here, len);
         else
             memcpy(here, there, len);
+        lane->copied_bytes += len;
     }
 }
 
-static inline bool queue_one(struct blk_bench *bench, struct bench_request *request,
+static inline bool queue_one(struct bench_lane *lane, struct bench_request *request,
                              bool is_sequential) {
     uint32_t token;
-    request->request.sector = next_sector(bench, is_sequential);
-    int error = ash_virtio_blk_submit(bench->queue, &request->request, &token);
+    request->request.sector = next_sector(lane, is_sequential);
+    int error = ash_virtio_blk_submit(lane->queue, &request->request, &token);
     if (ASH_UNLIKELY(error != 0)) {
-        bench->left = 0;
-        bench->error = bench->error != 0 ? bench->error : error;
+        lane->left = 0;
+        stop(lane->bench, error);
     }
     return error == 0;
 }
 
 /* What is not wanted costs nothing: it is compiled once for each. */
-static inline __attribute__((always_inline)) void run_loop(struct blk_bench *bench,
+static inline __attribute__((always_inline)) void run_loop(struct bench_lane *lane,
                                                            bool is_sequential, bool beside) {
-    struct ash_virtio_blk_queue *queue = bench->queue;
+    struct ash_virtio_blk_queue *queue = lane->queue;
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
-    bool timed = beside && bench->options->has_latencies;
-    bool copies = beside && bench->options->copies;
+    bool timed = beside && lane->options->has_latencies;
+    bool copies = beside && lane->options->copies;
     for (;;) {
         int reaped = ash_virtio_blk_reap(queue, done, DISK_IN_FLIGHT_MAX);
         if (reaped <= 0) {
-            if (wait_for_more(bench, reaped))
+            if (wait_for_more(lane, reaped))
                 continue;
             return;
         }
         ash_ns_t now_ns = timed ? platform_now_ns() : 0;
-        uint64_t again = ash_min_u64((uint64_t)reaped, bench->left);
-        bench->left -= again;
-        bench->completed += (uint64_t)reaped;
+        uint64_t again = ash_min_u64((uint64_t)reaped, lane->left);
+        lane->left -= again;
+        lane->completed += (uint64_t)reaped;
         for (uint64_t i = 0; i < (uint64_t)reaped; i++) {
             struct bench_request *request = done[i].cookie;
             if (ASH_UNLIKELY(done[i].status != 0)) {
-                bench->error = bench->error != 0 ? bench->error : done[i].status;
-                bench->left = again = 0;
+                stop(lane->bench, done[i].status);
+                lane->left = again = 0;
             }
             if (timed) {
                 ash_ns_t latency_ns = now_ns - request->start_ns;
-                bench->latencies[blk_bench_bucket(latency_ns)]++;
-                bench->max_ns = ash_max_u64(bench->max_ns, latency_ns);
+                lane->latencies[blk_bench_bucket(latency_ns)]++;
+                lane->max_ns = ash_max_u64(lane->max_ns, latency_ns);
                 request->start_ns = now_ns;
             }
             if (copies)
-                copy(bench, request);
-            if (i < again && !queue_one(bench, request, is_sequential))
+                copy(lane, request);
+            if (i < again && !queue_one(lane, request, is_sequential))
                 again = 0;
         }
         ash_virtio_blk_kick(queue);
-        if (--bench->until_look == 0 && !look(bench))
+        if (--lane->until_look == 0 && !look(lane))
             return;
     }
 }
 
 /* The first requests, one for each place in the queue. */
-static void begin(struct blk_bench *bench) {
-    bench->start_ns = platform_now_ns();
-    bench->cost = platform_cost();
-    bench->watch_ns = bench->start_ns + DISK_WATCH_NS;
-    bench->poll_ns = bench->start_ns + STOP_POLL_NS;
-    (void)look(bench);
-    for (uint32_t i = 0; i < bench->options->depth && bench->left != 0; i++) {
-        bench->left--;
-        bench->requests[i].start_ns = bench->start_ns;
-        (void)queue_one(bench, &bench->requests[i], bench->options->is_sequential);
+static void begin(struct bench_lane *lane) {
+    lane->start_ns = platform_now_ns();
+    lane->watch_ns = lane->start_ns + DISK_WATCH_NS;
+    lane->poll_ns = lane->start_ns + STOP_POLL_NS;
+    lane->cost = lane->cpu == 0 ? platform_cost() : 0;
+    (void)look(lane);
+    for (uint32_t i = 0; i < lane->options->depth && lane->left != 0; i++) {
+        lane->left--;
+        lane->requests[i].start_ns = lane->start_ns;
+        (void)queue_one(lane, &lane->requests[i], lane->options->is_sequential);
     }
-    ash_virtio_blk_kick(bench->queue);
+    ash_virtio_blk_kick(lane->queue);
 }
 
-static void measure(struct blk_bench *bench, struct blk_bench_result *result) {
-    const struct blk_bench_options *options = bench->options;
-    struct ash_virtio_blk_counters before, after;
-    ash_virtio_blk_get_counters(&bench->disk->blk, &before);
-    begin(bench);
+static void run_lane(struct bench_lane *lane) {
+    const struct blk_bench_options *options = lane->options;
+    begin(lane);
     bool beside = options->has_latencies || options->copies;
     if (options->is_sequential)
-        beside ? run_loop(bench, true, true) : run_loop(bench, true, false);
+        beside ? run_loop(lane, true, true) : run_loop(lane, true, false);
     else
-        beside ? run_loop(bench, false, true) : run_loop(bench, false, false);
-    result->elapsed_ns = platform_now_ns() - bench->start_ns;
-    bench->instructions += (uint32_t)(platform_cost() - bench->cost);
+        beside ? run_loop(lane, false, true) : run_loop(lane, false, false);
+    if (lane->cpu == 0)
+        lane->instructions += (uint32_t)(platform_cost() - lane->cost);
+}
+
+/* All of it */
+
+static bool all_ended(void *context) {
+    return ash_load_acquire(&((struct blk_bench *)context)->working) == 0;
+}
+
+/* CPU 0 takes the device's interrupts, for all: it stays until the others have ended. */
+static void run_on_cpu(void *context, uint32_t cpu) {
+    struct blk_bench *bench = context;
+    run_lane(bench->lanes[cpu]);
+    ash_fetch_add(&bench->working, UINT32_MAX);
+    if (cpu != 0)
+        platform_wake(0);
+    else
+        (void)!kernel_wait(all_ended, bench, KERNEL_WAIT_FOR_EVER);
+}
+
+/* What is still in flight comes back failed, unless the device is dead. */
+static void recover(struct blk_bench *bench) {
+    struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
+    bench->error = disk_recover(bench->disk, bench->error, false);
+    for (uint32_t i = 0; i < bench->options->queues && !bench->disk->dead; i++) {
+        while (ash_virtio_blk_reap(bench->lanes[i]->queue, done, DISK_IN_FLIGHT_MAX) > 0) {}
+    }
+}
+
+static int measure(struct blk_bench *bench, struct blk_bench_result *result) {
+    struct ash_virtio_blk_counters before, after;
+    ash_virtio_blk_get_counters(&bench->disk->blk, &before);
+    ash_ns_t start_ns = platform_now_ns();
+    bench->working = bench->options->queues;
+    if (bench->options->queues == 1) {
+        run_on_cpu(bench, 0);
+    } else {
+        int error = platform_run_on_cpus(run_on_cpu, bench, bench->options->queues);
+        if (error != 0)
+            return error;
+    }
+    result->elapsed_ns = platform_now_ns() - start_ns;
+    if (bench->is_broken != 0)
+        recover(bench);
     ash_virtio_blk_get_counters(&bench->disk->blk, &after);
-    result->requests = bench->completed;
     result->kicks = after.kicks - before.kicks;
     result->interrupts = after.interrupts - before.interrupts;
-    result->instructions = bench->instructions;
-    result->was_stopped = bench->was_stopped;
-    blk_bench_percentiles(bench, result);
+    result->was_stopped = bench->was_stopped != 0;
+    blk_bench_sum(bench, result);
+    return bench->error;
 }
 
 int blk_bench_run(struct disk *disk, const struct blk_bench_options *options,
@@ -197,8 +249,7 @@ int blk_bench_run(struct disk *disk, const struct blk_bench_options *options,
     struct blk_bench *bench = blk_bench_new(disk, options);
     if (bench == NULL)
         return -ASH_ENOMEM;
-    measure(bench, result);
-    int error = bench->error;
+    int error = measure(bench, result);
     blk_bench_free(bench);
     return error;
 }

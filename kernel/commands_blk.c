@@ -4,37 +4,40 @@
 #include "numbers.h"
 #include "shell_disks.h"
 
+#include <ashlar/error.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Shared */
 
+int shell_disk_error(struct shell *shell, const char *command, uint64_t number, const char *why) {
+    char subject[28]; /* "disk " and twenty digits */
+    snprintf(subject, sizeof(subject), "disk %" PRIu64, number);
+    return shell_error(shell, command, subject, why);
+}
+
 struct disk *shell_disk(struct shell *shell, const char *command, uint64_t number) {
-    char subject[24];
     if (!shell_has_kernel(shell, command))
         return NULL;
     const struct kernel *kernel = shell->kernel;
     if (number < kernel->disk_count)
         return kernel->disks[number];
-    snprintf(subject, sizeof(subject), "disk %" PRIu64, number);
     if (kernel->disk_count == 0)
         shell_error(shell, command, NULL, kernel->disk_reason);
     else
-        shell_error(shell, command, subject, "there is no such disk; `blk` lists them");
+        shell_disk_error(shell, command, number, "there is no such disk; `blk` lists them");
     return NULL;
 }
 
 bool shell_disk_may_write(struct shell *shell, const char *command, const struct disk *disk,
                           bool force) {
-    char subject[24];
-    snprintf(subject, sizeof(subject), "disk %" PRIu32, disk->number);
     if (disk->blk.read_only)
-        shell_error(shell, command, subject, "the disk is read-only");
+        shell_disk_error(shell, command, disk->number, "the disk is read-only");
     else if (disk->number == 0 && !force)
-        shell_error(shell, command, subject,
-                    "not written to: it is the first disk, whose data would be lost; start with "
-                    "a second --disk, or say --force");
+        shell_disk_error(shell, command, disk->number,
+                         "not written to: it is the first disk, whose data would be lost; start "
+                         "with a second --disk, or say --force");
     else
         return true;
     return false;
@@ -115,13 +118,13 @@ static void print_counters(struct shell *shell, const struct disk *disk) {
     const uint64_t *requests = counters.requests;
     shell_print(shell,
                 "requests   %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64
-                " discards; %" PRIu64 " scattered\n",
+                " discards, %" PRIu64 " zeroings;\n           %" PRIu64 " scattered\n",
                 requests[ASH_VIRTIO_BLK_READ], requests[ASH_VIRTIO_BLK_WRITE],
                 requests[ASH_VIRTIO_BLK_FLUSH], requests[ASH_VIRTIO_BLK_DISCARD],
-                counters.scattered);
+                requests[ASH_VIRTIO_BLK_WRITE_ZEROES], counters.scattered);
     shell_print(shell,
-                "bytes      %" PRIu64 " in all; of files, %" PRIu64 " straight, %" PRIu64
-                " through a buffer\n",
+                "bytes      %" PRIu64 " in all; of files, %" PRIu64 " zero-copy, %" PRIu64
+                " copied\n",
                 counters.bytes, disk->straight_bytes, disk->bounced_bytes);
     shell_print(shell, "notices    %" PRIu64 " kicks, %" PRIu64 " interrupts\n", counters.kicks,
                 counters.interrupts);
@@ -132,9 +135,39 @@ static void print_counters(struct shell *shell, const struct disk *disk) {
                 counters.resubmitted);
 }
 
+/* A row for each: what the driver has, and what the device made of it. */
+static void print_queues(struct shell *shell, struct disk *disk) {
+    struct ash_virtio_blk *blk = &disk->blk;
+    struct ash_virtio_blk_counters counters;
+    char policy[24];
+    shell_print(shell,
+                "queues     %" PRIu32 " %s, of %" PRIu32 " entries: %" PRIu32
+                " requests in flight in each,\n",
+                blk->queue_count,
+                (blk->features & ASH_VIRTIO_F_RING_PACKED) != 0 ? "packed" : "split",
+                blk->queue_size, blk->in_flight_max);
+    shell_print(shell, "           %" PRIu32 " segments a request; policy %s%s\n",
+                blk->segments_max,
+                shell_disk_policy_text(disk->policy, disk->policy_amount, policy),
+                disk->dead ? "; given up: the device does not finish a reset" : "");
+    shell_print(shell, "   queue in flight    requests completions  errors aborted       kicks\n");
+    for (uint32_t i = 0; i < blk->queue_count; i++) {
+        struct ash_virtio_blk_queue *queue = ash_virtio_blk_get_queue(blk, i);
+        uint64_t requests = 0;
+        ash_virtio_blk_get_queue_counters(queue, &counters);
+        for (uint32_t op = 0; op < ASH_VIRTIO_BLK_OPS; op++)
+            requests += counters.requests[op];
+        shell_print(shell,
+                    "%8" PRIu32 " %9" PRIu32 " %11" PRIu64 " %11" PRIu64 " %7" PRIu64 " %7" PRIu64
+                    " %11" PRIu64 "\n",
+                    i, ash_virtio_blk_in_flight(queue), requests, counters.completions,
+                    counters.errors, counters.aborted, counters.kicks);
+    }
+}
+
 static void print_disk(struct shell *shell, struct disk *disk) {
     const struct ash_virtio_blk *blk = &disk->blk;
-    char id[ASH_VIRTIO_BLK_ID_BYTES + 1], policy[24];
+    char id[ASH_VIRTIO_BLK_ID_BYTES + 1];
     disk_id(disk, id);
     shell_print(shell,
                 "disk %-5" PRIu32 " virtio slot %" PRIu32 ", %" PRIu64 " bytes, blocks of %" PRIu32
@@ -145,16 +178,7 @@ static void print_disk(struct shell *shell, struct disk *disk) {
     shell_text(shell, id);
     shell_print(shell, "\n");
     print_features(shell, blk);
-    shell_print(shell,
-                "queue      %s, %" PRIu32 " entries, %" PRIu32
-                " requests in flight at most, %" PRIu32 " now\n",
-                (blk->features & ASH_VIRTIO_F_RING_PACKED) != 0 ? "packed" : "split",
-                blk->queue_size, blk->in_flight_max, ash_virtio_blk_in_flight(disk->queue));
-    shell_print(shell,
-                "           %" PRIu32 " segments a request, %" PRIu32 " queue%s; policy %s%s\n",
-                blk->segments_max, blk->queue_count, blk->queue_count == 1 ? "" : "s",
-                shell_disk_policy_text(disk->policy, disk->policy_amount, policy),
-                disk->dead ? "; given up: the device does not finish a reset" : "");
+    print_queues(shell, disk);
     print_counters(shell, disk);
 }
 
@@ -213,9 +237,7 @@ static int parse_hand(struct shell *shell, int argc, char **argv, struct hand_op
 }
 
 static int told(struct shell *shell, const struct disk *disk, int error) {
-    char subject[24];
-    snprintf(subject, sizeof(subject), "disk %" PRIu32, disk->number);
-    return error == 0 ? 0 : shell_error(shell, "blk", subject, disk_explain(disk, error));
+    return error == 0 ? 0 : shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
 }
 
 static int write_text(struct shell *shell, struct disk *disk, int count, char **words) {
@@ -233,6 +255,19 @@ static int discard(struct shell *shell, struct disk *disk, int count, char **wor
     return told(shell, disk, disk_discard(disk, offset, len));
 }
 
+static int write_zeroes(struct shell *shell, struct disk *disk, int count, char **words) {
+    uint64_t offset, len;
+    char why[64];
+    if (count != 2 || !number_parse(words[0], &offset) || !number_parse(words[1], &len))
+        return shell_usage(shell, "blk", "write-zeroes takes an offset and a length in bytes");
+    int error = disk_write_zeroes(disk, offset, len);
+    if (error != -ASH_EINVAL)
+        return told(shell, disk, error != 0 ? error : disk_flush(disk));
+    snprintf(why, sizeof(why), "it has blocks of %" PRIu32 " bytes: give whole ones",
+             disk->blk.block_size_bytes);
+    return shell_disk_error(shell, "blk", disk->number, why);
+}
+
 static int by_hand(struct shell *shell, int argc, char **argv,
                    int (*run)(struct shell *shell, struct disk *disk, int count, char **words)) {
     struct hand_options options = {.disk = shell_disk_to_write(shell)};
@@ -245,23 +280,33 @@ static int by_hand(struct shell *shell, int argc, char **argv,
     return run(shell, disk, argc - first, argv + first);
 }
 
-SHELL_COMMAND(blk, "[bench OPTION...|write OFFSET TEXT|discard OFFSET LEN]",
-              "Shows the disks, their queues and counters, and the archive; or measures one.\n"
-              "bench: [--disk N] [--depth N] [--size S] [--segments N] [--write] [--seq|--rand]\n"
-              "  [--policy poll|interrupt|delayed[:N]|hybrid[:N]] [--count N|--seconds N]\n"
-              "  [--copy] [--force] [--result]. Without --depth: depth 1, 2, 4 ... 32, and what\n"
-              "  a copy costs. delayed: an interrupt for the Nth completion, without N for 3/4\n"
-              "  of those in flight. hybrid: looks N times (1000), then sleeps. MB: 1000000.\n"
-              "write, discard: [--disk N] [--force] first. What writes takes the second disk, or\n"
-              "  with --force the first one.") {
+SHELL_COMMAND(blk, "[bench|write|write-zeroes|discard] [OPTION...] ...",
+              "Shows the disks, their queues and counters, and the archive; or uses one:\n"
+              "  blk bench [OPTION...]                     measures it\n"
+              "  blk write [OPTION...] OFFSET TEXT         writes the text's bytes\n"
+              "  blk write-zeroes [OPTION...] OFFSET LEN   of whole blocks\n"
+              "  blk discard [OPTION...] OFFSET LEN        whole blocks need not be kept\n"
+              "--disk N  of that number; without it bench reads the first one, and what\n"
+              "          writes takes the second one. --force: may write to the first one\n"
+              "Of bench:\n"
+              "--depth N     requests in flight; without it 1, 2, 4 ... 32\n"
+              "--queues N    each driven by a CPU of its own, with that depth (1)\n"
+              "--size S      of a request (4K); --segments N: scattered over so many pieces\n"
+              "--write, --seq (or --rand), --count N requests (or --seconds N)\n"
+              "--policy P    poll, interrupt, delayed[:N] (an interrupt for the Nth completion,\n"
+              "              without N for 3/4 of those in flight), hybrid[:N] (looks N times)\n"
+              "--copy        then the same with a copy of each block, and what that costs\n"
+              "--result      one line for programs. MB/s: of 1,000,000 bytes") {
     if (argc == 1)
         return show(shell);
     if (strcmp(argv[1], "bench") == 0)
         return shell_blk_bench(shell, argc - 2, argv + 2);
     if (strcmp(argv[1], "write") == 0)
         return by_hand(shell, argc, argv, write_text);
+    if (strcmp(argv[1], "write-zeroes") == 0)
+        return by_hand(shell, argc, argv, write_zeroes);
     if (strcmp(argv[1], "discard") == 0)
         return by_hand(shell, argc, argv, discard);
-    shell_usage(shell, "blk", "there are bench, write and discard");
+    shell_usage(shell, "blk", "there are bench, write, write-zeroes and discard");
     return SHELL_STATUS_USAGE;
 }

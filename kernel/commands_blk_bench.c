@@ -20,7 +20,7 @@ enum { SECONDS_MAX = 3600, CURVE_NS = 500000000, ALL_DEPTHS = 0, NO_DISK = DISKS
 struct words {
     struct blk_bench_options bench; /* depth: ALL_DEPTHS for the curve */
     uint64_t disk, seconds;
-    bool force, result_only, is_random;
+    bool force, result_only, is_random, compares;
     bool has_policy;
     enum ash_virtio_blk_policy policy;
     uint32_t amount;
@@ -51,6 +51,10 @@ static const char *take_value(struct words *words, const char *option, const cha
         return take_number(value, 1, UINT32_MAX, &bench->size_bytes)
                    ? NULL
                    : "--size takes a number of bytes, such as 512, 4K or 1M";
+    if (strcmp(option, "--queues") == 0)
+        return take_number(value, 1, UINT32_MAX, &bench->queues)
+                   ? NULL
+                   : "--queues takes a number, such as 4; `blk` shows how many there are";
     if (strcmp(option, "--segments") == 0)
         return take_number(value, 1, UINT32_MAX, &bench->segments)
                    ? NULL
@@ -75,7 +79,7 @@ static bool take_flag(struct words *words, const char *option) {
         bool *flag;
     } flags[] = {
         {"--write", &words->bench.is_write}, {"--seq", &words->bench.is_sequential},
-        {"--rand", &words->is_random},       {"--copy", &words->bench.copies},
+        {"--rand", &words->is_random},       {"--copy", &words->compares},
         {"--force", &words->force},          {"--result", &words->result_only},
     };
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(flags); i++) {
@@ -88,8 +92,8 @@ static bool take_flag(struct words *words, const char *option) {
 }
 
 static bool has_value(const char *option) {
-    static const char *const names[] = {"--disk",  "--depth",   "--size",  "--segments",
-                                        "--count", "--seconds", "--policy"};
+    static const char *const names[] = {"--disk",     "--depth", "--queues",  "--size",
+                                        "--segments", "--count", "--seconds", "--policy"};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(names); i++) {
         if (strcmp(option, names[i]) == 0)
             return true;
@@ -111,6 +115,8 @@ static const char *parse(struct words *words, int argc, char **argv) {
     }
     if (why == NULL && words->bench.is_sequential && words->is_random)
         why = "--seq and --rand do not go together";
+    if (why == NULL && words->compares && words->result_only)
+        why = "--copy and --result do not go together";
     if (why == NULL && words->bench.count != 0 && words->seconds != 0)
         why = "--count and --seconds do not go together";
     return why;
@@ -139,21 +145,27 @@ static uint64_t rate_of(const struct blk_bench_result *result) {
                : ash_mul_div_u64(result->requests, NS_PER_S, result->elapsed_ns);
 }
 
+/* Of one CPU alone. */
+static bool counts(const struct blk_bench_options *bench) {
+    return platform_counts_instructions() && bench->queues == 1;
+}
+
 static void print_head(struct shell *shell, const struct words *words, const struct disk *disk) {
     const struct blk_bench_options *bench = &words->bench;
     char policy[24];
-    shell_print(shell, "disk %" PRIu32 ": %ss of %" PRIu32 " bytes, %s, ", disk->number,
+    shell_print(shell, "disk %" PRIu32 ": %ss of %" PRIu32 " bytes, %s", disk->number,
                 bench->is_write ? "write" : "read", bench->size_bytes,
                 bench->is_sequential ? "sequential" : "random");
     if (bench->segments != 1)
-        shell_print(shell, "in %" PRIu32 " pieces, ", bench->segments);
-    shell_print(shell, "%s; policy %s\n", bench->copies ? "copied" : "nothing copied",
+        shell_print(shell, ", in %" PRIu32 " pieces", bench->segments);
+    if (bench->queues != 1)
+        shell_print(shell, ", %" PRIu32 " queues", bench->queues);
+    shell_print(shell, "; policy %s\n",
                 shell_disk_policy_text(disk->policy, disk->policy_amount, policy));
     if (platform_counts_instructions())
         shell_print(shell, "instructions are counted here: the clock tells no real time\n");
     shell_print(shell, "%5s %9s %9s %8s %8s %8s %8s %8s%s\n", "depth", "MB/s", "IOPS", "p50 us",
-                "p99 us", "max us", "kicks/IO", "irqs/IO",
-                platform_counts_instructions() ? " instr/IO" : "");
+                "p99 us", "max us", "kicks/IO", "irqs/IO", counts(bench) ? " instr/IO" : "");
 }
 
 static void print_row(struct shell *shell, const struct blk_bench_options *bench,
@@ -167,7 +179,7 @@ static void print_row(struct shell *shell, const struct blk_bench_options *bench
         decimal(text[3], result->p99_ns, 1000, 1, 8), decimal(text[4], result->max_ns, 1000, 1, 8),
         decimal(text[5], result->kicks, result->requests, 3, 8),
         decimal(text[6], result->interrupts, result->requests, 3, 8));
-    if (platform_counts_instructions())
+    if (counts(bench))
         shell_print(shell, " %s", decimal(text[7], result->instructions, result->requests, 1, 8));
     shell_print(shell, "\n");
 }
@@ -184,18 +196,24 @@ static void print_result(struct shell *shell, const struct blk_bench_options *be
 /* One row. A command's status. */
 static int run_one(struct shell *shell, const struct words *words, struct disk *disk,
                    const struct blk_bench_options *bench, struct blk_bench_result *result) {
-    char subject[24];
-    snprintf(subject, sizeof(subject), "disk %" PRIu32, disk->number);
     int error = blk_bench_run(disk, bench, result);
     if (error == -ASH_ENOMEM)
-        return shell_error(shell, "blk", subject, "not enough memory for so many blocks");
+        return shell_disk_error(shell, "blk", disk->number, "not enough memory for so many blocks");
     if (error != 0)
-        return shell_error(shell, "blk", subject, disk_explain(disk, error));
+        return shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
     if (result->was_stopped)
         return SHELL_STATUS_STOPPED;
     if (words->result_only)
         print_result(shell, bench, result);
+    else
+        print_row(shell, bench, result);
     return 0;
+}
+
+static void print_copied(struct shell *shell, const struct blk_bench_options *bench,
+                         const struct blk_bench_result *result) {
+    shell_print(shell, "%" PRIu64 " of %" PRIu64 " bytes copied", result->copied_bytes,
+                result->requests * bench->size_bytes);
 }
 
 /* What the same with a copy of each block costs beside what it cost without. */
@@ -208,13 +226,28 @@ static int compare_copy(struct shell *shell, const struct words *words, struct d
     if (status != 0)
         return status;
     uint64_t lean = plain->requests, fat = copied.requests;
-    shell_print(shell, "a block at depth %" PRIu32 ": %s us as it lies, %s us with a copy",
-                bench.depth, decimal(text[0], plain->elapsed_ns, lean * 1000, 3, 0),
+    shell_print(shell, "zero-copy: %s us a block, ",
+                decimal(text[0], plain->elapsed_ns, lean * 1000, 3, 0));
+    print_copied(shell, &bench, plain);
+    shell_print(shell, "\nwith copy: %s us a block, ",
                 decimal(text[1], copied.elapsed_ns, fat * 1000, 3, 0));
-    if (platform_counts_instructions())
+    print_copied(shell, &bench, &copied);
+    if (counts(&bench) && lean != 0 && fat != 0)
         shell_print(
-            shell, " (%s instructions more)",
+            shell, "; %s instructions more",
             decimal(text[2], copied.instructions / fat - plain->instructions / lean, 1, 0, 0));
+    shell_print(shell, "\n");
+    return 0;
+}
+
+static int run_at(struct shell *shell, const struct words *words, struct disk *disk) {
+    struct blk_bench_result result;
+    int status = run_one(shell, words, disk, &words->bench, &result);
+    if (status != 0 || words->result_only)
+        return status;
+    if (words->compares)
+        return compare_copy(shell, words, disk, words->bench, &result);
+    print_copied(shell, &words->bench, &result);
     shell_print(shell, "\n");
     return 0;
 }
@@ -227,8 +260,6 @@ static int run_curve(struct shell *shell, const struct words *words, struct disk
     int status = 0;
     for (bench.depth = 1; bench.depth <= disk->blk.in_flight_max && status == 0; bench.depth *= 2) {
         status = run_one(shell, words, disk, &bench, &result);
-        if (status == 0 && !words->result_only)
-            print_row(shell, &bench, &result);
         first = bench.depth == 1 ? rate_of(&result) : first;
     }
     bench.depth /= 2;
@@ -236,43 +267,40 @@ static int run_curve(struct shell *shell, const struct words *words, struct disk
         return status;
     shell_print(shell, "depth %" PRIu32 " is %s times as fast as depth 1\n", bench.depth,
                 decimal(text, rate_of(&result), first, 1, 0));
-    return bench.copies ? 0 : compare_copy(shell, words, disk, bench, &result);
+    return compare_copy(shell, words, disk, bench, &result);
 }
 
 static bool is_stopped(void *context) {
     return shell_interrupted(context);
 }
 
-static int run(struct shell *shell, struct words *words, struct disk *disk) {
-    struct blk_bench_result result;
+static int run(struct shell *shell, const struct words *words, struct disk *disk) {
     if (!words->result_only)
         print_head(shell, words, disk);
-    if (words->bench.depth == ALL_DEPTHS)
-        return run_curve(shell, words, disk);
-    int status = run_one(shell, words, disk, &words->bench, &result);
-    if (status == 0 && !words->result_only)
-        print_row(shell, &words->bench, &result);
-    return status;
+    return words->bench.depth == ALL_DEPTHS ? run_curve(shell, words, disk)
+                                            : run_at(shell, words, disk);
 }
 
 /* Is there anything that keeps it from being run? */
 static bool may_run(struct shell *shell, const struct words *words, const struct disk *disk) {
     struct blk_bench_options bench = words->bench;
-    char subject[24], text[96];
-    snprintf(subject, sizeof(subject), "disk %" PRIu32, disk->number);
+    char text[96];
     bench.depth = bench.depth == ALL_DEPTHS ? 1 : bench.depth;
     if (bench.is_write && !shell_disk_may_write(shell, "blk", disk, words->force))
         return false;
     const char *why = blk_bench_refusal(disk, &bench, text);
     if (why != NULL)
-        shell_error(shell, "blk", subject, why);
+        shell_disk_error(shell, "blk", disk->number, why);
     return why == NULL;
 }
 
 int shell_blk_bench(struct shell *shell, int argc, char **argv) {
-    struct words words = {
-        .bench = {.size_bytes = 4096, .segments = 1, .stopped = is_stopped, .context = shell},
-        .disk = NO_DISK};
+    struct words words = {.bench = {.size_bytes = 4096,
+                                    .segments = 1,
+                                    .queues = 1,
+                                    .stopped = is_stopped,
+                                    .context = shell},
+                          .disk = NO_DISK};
     const char *why = parse(&words, argc, argv);
     if (why != NULL)
         return shell_usage(shell, "blk", why);

@@ -4,29 +4,11 @@
 
 #include <ashlar/checked.h>
 #include <ashlar/error.h>
+#include <ashlar/port.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Memory */
-
-static uint32_t order_of(size_t bytes) {
-    return ash_log2_ceil((bytes + ASH_PAGE_SIZE - 1) >> ASH_PAGE_SHIFT);
-}
-
-static bool take_memory(struct disk *disk, struct ash_virtio_blk_memory *memory) {
-    disk->storage.order = order_of(memory->storage_bytes);
-    disk->rings.order = order_of(memory->dma.bytes);
-    disk->buffers.order = order_of((size_t)DISK_POOL_PAGES << ASH_PAGE_SHIFT);
-    disk->storage.pages = memory_pages_alloc(disk->memory, disk->storage.order);
-    disk->rings.pages = memory_pages_alloc(disk->memory, disk->rings.order);
-    disk->buffers.pages = memory_pages_alloc(disk->memory, disk->buffers.order);
-    disk->pool_storage =
-        ash_kmalloc(&disk->memory->heap, ash_dma_pool_storage_size(DISK_POOL_PAGES));
-    memory->storage = disk->storage.pages;
-    memory->dma.pointer = disk->rings.pages;
-    return disk->storage.pages != NULL && disk->rings.pages != NULL &&
-           disk->buffers.pages != NULL && disk->pool_storage != NULL;
-}
 
 static void give_memory_back(struct disk *disk) {
     if (disk->storage.pages != NULL)
@@ -39,29 +21,87 @@ static void give_memory_back(struct disk *disk) {
     disk->storage.pages = disk->rings.pages = disk->buffers.pages = disk->pool_storage = NULL;
 }
 
-/* Start */
-
-static int start_pool(struct disk *disk) {
-    size_t bytes = (size_t)DISK_POOL_PAGES << ASH_PAGE_SHIFT;
-    return ash_dma_pool_init(&disk->pool, DISK_POOL_PAGES, ASH_PAGE_SIZE, disk->buffers.pages,
-                             memory_dma_address(disk->memory, disk->buffers.pages, bytes),
-                             disk->pool_storage, ash_dma_pool_storage_size(DISK_POOL_PAGES));
+/* Is it at most so small a part of what is free? So several disks fit into a small machine, each
+ * with less. */
+static bool is_part(const struct disk *disk, uint64_t bytes, uint32_t share) {
+    return bytes <= (ash_buddy_free_pages(&disk->memory->buddy) << ASH_PAGE_SHIFT) / share;
 }
 
-static int start_driver(struct disk *disk) {
-    const struct ash_virtio_blk_config config = {
+static uint32_t pool_pages_of(const struct disk *disk) {
+    uint32_t pages = DISK_POOL_PAGES;
+    while (pages > DISK_REQUEST_PAGES &&
+           !is_part(disk, (uint64_t)pages << ASH_PAGE_SHIFT, DISK_MEMORY_SHARE))
+        pages /= 2;
+    return pages;
+}
+
+static bool take_memory(struct disk *disk, struct ash_virtio_blk_memory *memory,
+                        uint32_t pool_pages) {
+    disk->storage.order = memory_order_of(memory->storage_bytes);
+    disk->rings.order = memory_order_of(memory->dma.bytes);
+    disk->buffers.order = memory_order_of((uint64_t)pool_pages << ASH_PAGE_SHIFT);
+    uint64_t pages = (UINT64_C(1) << disk->storage.order) + (UINT64_C(1) << disk->rings.order) +
+                     (UINT64_C(1) << disk->buffers.order);
+    if (!is_part(disk, pages << ASH_PAGE_SHIFT, 2)) /* what is not for disks must fit, too */
+        return false;
+    disk->storage.pages = memory_pages_alloc(disk->memory, disk->storage.order);
+    disk->rings.pages = memory_pages_alloc(disk->memory, disk->rings.order);
+    disk->buffers.pages = memory_pages_alloc(disk->memory, disk->buffers.order);
+    disk->pool_storage = ash_kmalloc(&disk->memory->heap, ash_dma_pool_storage_size(pool_pages));
+    memory->storage = disk->storage.pages;
+    memory->dma.pointer = disk->rings.pages;
+    return disk->storage.pages != NULL && disk->rings.pages != NULL &&
+           disk->buffers.pages != NULL && disk->pool_storage != NULL;
+}
+
+/* Start */
+
+/* 5.2.4: num_queues, which may be read before it is accepted (3.1.1). */
+static uint32_t offered_queues(struct ash_virtio_transport *transport) {
+    const uint32_t at = 34, width_bytes = 2;
+    if ((transport->ops->features(transport) & ASH_VIRTIO_BLK_F_MQ) == 0)
+        return 1;
+    return transport->ops->config_read(transport, at, width_bytes);
+}
+
+/* One for each CPU, what the device offers, or what memory allows: the least. Sizes follow. */
+static void choose_queues(struct disk *disk, struct ash_virtio_blk_config *config,
+                          struct ash_virtio_blk_memory *memory) {
+    uint64_t most = ash_min_u64(platform_cpu_count(), DISK_QUEUES_MAX);
+    most = ash_min_u64(most, offered_queues(config->transport));
+    config->queue_count = (uint32_t)ash_max_u64(most, 1);
+    for (;; config->queue_count /= 2) {
+        memory->storage_bytes = ash_virtio_blk_storage_size(config);
+        memory->dma.bytes = ash_virtio_blk_dma_size(config);
+        if (config->queue_count == 1 ||
+            is_part(disk, memory->storage_bytes + memory->dma.bytes, DISK_MEMORY_SHARE))
+            return;
+    }
+}
+
+static int start_pool(struct disk *disk, uint32_t pages) {
+    size_t bytes = (size_t)pages << ASH_PAGE_SHIFT;
+    return ash_dma_pool_init(&disk->pool, pages, ASH_PAGE_SIZE, disk->buffers.pages,
+                             memory_dma_address(disk->memory, disk->buffers.pages, bytes),
+                             disk->pool_storage, ash_dma_pool_storage_size(pages));
+}
+
+static int start_driver(struct disk *disk, const char **reason) {
+    struct ash_virtio_blk_config config = {
         .transport = &disk->mmio.transport, .in_flight_max = DISK_IN_FLIGHT_MAX, .align_bytes = 1};
-    struct ash_virtio_blk_memory memory = {
-        .storage_bytes = ash_virtio_blk_storage_size(&config),
-        .dma.bytes = ash_virtio_blk_dma_size(&config),
-    };
-    if (!take_memory(disk, &memory))
+    struct ash_virtio_blk_memory memory = {.storage = NULL};
+    choose_queues(disk, &config, &memory);
+    uint32_t pool_pages = pool_pages_of(disk);
+    *reason = "no memory for its queue and buffers; start the machine with more";
+    if (!take_memory(disk, &memory, pool_pages))
         return -ASH_ENOMEM;
-    int error = start_pool(disk);
+    *reason = "its buffers are not one piece of memory";
+    int error = start_pool(disk, pool_pages);
     if (error != 0)
         return error;
     memory.dma.address = memory_dma_address(disk->memory, disk->rings.pages, memory.dma.bytes);
     error = ash_virtio_blk_init(&disk->blk, &config, &memory);
+    *reason = ash_virtio_blk_reason(&disk->blk);
     if (error == 0)
         disk->queue = ash_virtio_blk_get_queue(&disk->blk, 0);
     return error;
@@ -76,9 +116,9 @@ static bool find_limits(struct disk *disk) {
     return disk->request_bytes != 0;
 }
 
+/* The driver takes no device of 2^63 bytes or more. */
 static void find_size(struct disk *disk) {
-    if (!ash_mul_u64(disk->blk.capacity_sectors, ASH_VIRTIO_BLK_SECTOR_SIZE, &disk->size_bytes))
-        disk->size_bytes = UINT64_MAX - (UINT64_MAX % ASH_VIRTIO_BLK_SECTOR_SIZE);
+    disk->size_bytes = disk->blk.capacity_sectors * ASH_VIRTIO_BLK_SECTOR_SIZE;
 }
 
 int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kernel_memory *memory,
@@ -86,13 +126,13 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
     memset(disk, 0, sizeof(*disk));
     disk->memory = memory;
     int error = ash_virtio_mmio_probe(&disk->mmio, regs);
-    if (error == 0 && disk->mmio.transport.device_id != ASH_VIRTIO_ID_BLOCK)
-        error = -ASH_ENODEV;
-    if (error != 0) {
-        *reason = error == -ASH_ENODEV ? "not a block device" : disk->mmio.transport.reason;
+    *reason = disk->mmio.transport.reason;
+    if (error != 0)
         return error;
-    }
-    error = start_driver(disk);
+    *reason = "not a block device";
+    if (disk->mmio.transport.device_id != ASH_VIRTIO_ID_BLOCK)
+        return -ASH_ENODEV;
+    error = start_driver(disk, reason);
     if (error == 0 && !find_limits(disk)) {
         /* A device that cannot be stopped keeps its memory. */
         *reason = "its blocks are larger than 32 KiB, or than what it takes in one piece";
@@ -101,8 +141,6 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
         return -ASH_ENOTSUP;
     }
     if (error != 0) {
-        *reason = error == -ASH_ENOMEM ? "no memory for its queue and buffers"
-                                       : ash_virtio_blk_reason(&disk->blk);
         if (error != -ASH_ETIMEDOUT)
             give_memory_back(disk);
         return error;
@@ -122,7 +160,9 @@ void disk_lend(struct disk *disk, void *memory, size_t size_bytes) {
 }
 
 int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy, uint32_t amount) {
-    int error = ash_virtio_blk_set_policy(disk->queue, policy, amount);
+    int error = 0;
+    for (uint32_t i = 0; i < disk->blk.queue_count && error == 0; i++)
+        error = ash_virtio_blk_set_policy(ash_virtio_blk_get_queue(&disk->blk, i), policy, amount);
     if (error == 0) {
         disk->policy = policy;
         disk->policy_amount = amount;
@@ -130,9 +170,26 @@ int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy, uint32
     return error;
 }
 
+/* Waiting on a CPU. The device has one interrupt for all queues, and CPU 0 takes it. */
+
 void disk_interrupt(void *context) {
     struct disk *disk = context;
-    ash_virtio_blk_interrupt(&disk->blk);
+    if (!ash_virtio_blk_interrupt(&disk->blk))
+        return;
+    for (uint32_t cpu = 1; cpu < disk->blk.queue_count; cpu++) {
+        if (ash_load_acquire(&disk->sleepers[cpu]) != 0)
+            platform_wake(cpu);
+    }
+}
+
+/* It is noted before the queue is armed: an interrupt of what comes after that finds the note. */
+bool disk_sleep(struct disk *disk, uint32_t cpu, ash_ns_t deadline_ns) {
+    ash_store_release(&disk->sleepers[cpu], 1u);
+    bool sleeps = ash_virtio_blk_may_sleep(ash_virtio_blk_get_queue(&disk->blk, cpu));
+    if (sleeps)
+        platform_wait(deadline_ns);
+    ash_store_relaxed(&disk->sleepers[cpu], 0u);
+    return sleeps;
 }
 
 /* Calls */
@@ -172,6 +229,8 @@ const char *disk_explain(const struct disk *disk, int error) {
         return "the device does not offer that";
     case -ASH_EAGAIN:
         return "its queue is full";
+    case -ASH_ENOMEM:
+        return "its buffers are gone";
     default:
         return ash_strerror(error);
     }

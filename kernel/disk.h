@@ -4,7 +4,10 @@
  * in flight, each with an end in time.
  *
  * Rules
- *  - One caller at a time; it waits (kernel_wait) until all of its bytes are where they belong.
+ *  - One caller at a time, on CPU 0; it waits (kernel_wait) until all of its bytes are where they
+ *    belong, and its requests go through queue 0.
+ *  - One queue for each CPU, as far as the device offers them: the others are for who drives them
+ *    by <ashlar/virtio_blk.h>, each from its own CPU, and sleeps by disk_sleep.
  *  - Whole blocks go straight from and to memory that was lent for good (disk_lend). All else
  *    passes through the disk's own pool of page-sized buffers, and a block of which only a part is
  *    written is read first.
@@ -33,7 +36,10 @@ enum {
     DISK_IN_FLIGHT_MAX = 32,
     DISK_REQUEST_BYTES = 32768, /* what is longer is cut into requests of this size */
     DISK_REQUEST_PAGES = DISK_REQUEST_BYTES / ASH_PAGE_SIZE,
-    DISK_POOL_PAGES = 64,
+    DISK_POOL_PAGES = 64,   /* of the pool, where there is memory; at least those of a request */
+    DISK_MEMORY_SHARE = 32, /* of what is free: a part in so many is for the pool, another for the
+                               queues; and half of it for a disk at most */
+    DISK_QUEUES_MAX = 8,
     DISK_LENT_MAX = 4,
 };
 
@@ -50,7 +56,7 @@ struct disk_bounce {
 struct disk {
     struct ash_virtio_mmio mmio;
     struct ash_virtio_blk blk;
-    struct ash_virtio_blk_queue *queue;
+    struct ash_virtio_blk_queue *queue; /* queue 0 */
     struct kernel_memory *memory;
     uint32_t slot, number;
     uint64_t size_bytes;
@@ -73,6 +79,8 @@ struct disk {
         size_t size_bytes;
     } lent[DISK_LENT_MAX];
 
+    uint32_t sleepers[DISK_QUEUES_MAX]; /* by CPU: 1 while it sleeps for a queue of its own */
+
     /* of the call in progress, and of the last one that failed */
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
     int done_count;
@@ -83,8 +91,10 @@ struct disk {
 /* Start */
 
 /*
- * Takes over the device behind regs, which must be a block device. On failure *reason says why.
- * -ASH_ENOMEM, and the errors of ash_virtio_mmio_probe and ash_virtio_blk_init.
+ * Takes over the device behind regs. On failure *reason says why.
+ *   -ASH_ENODEV    another kind of device        -ASH_ENOMEM  not even for one queue and request
+ *   -ASH_ENOTSUP   blocks larger than a request of the pool; or a legacy device
+ * and the other errors of ash_virtio_mmio_probe and ash_virtio_blk_init.
  */
 int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kernel_memory *memory,
               const char **reason) ASH_MUST_CHECK;
@@ -96,25 +106,31 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
  */
 void disk_lend(struct disk *disk, void *memory, size_t size_bytes);
 
-/* How completions are waited for from now on. -ASH_EINVAL: no such policy. */
+/* How completions are waited for from now on, in all queues. -ASH_EINVAL: no such policy. */
 int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy,
                     uint32_t amount) ASH_MUST_CHECK;
 
-/* The device's interrupt handler; the context is the disk. */
+/* The device's interrupt handler, on CPU 0; the context is the disk. */
 void disk_interrupt(void *context);
 
-/* Bytes. Of all four: -ASH_ERANGE: past the end; -ASH_EIO: the device says so, or broke its
- * protocol; -ASH_ETIMEDOUT; disk_explain has a sentence. */
+/*
+ * Bytes. Each error, of all calls; disk_explain has a sentence:
+ *   -ASH_ERANGE     past the end, as the device has it now
+ *   -ASH_EIO        the device says so, broke its protocol, asked for a reset twice, or was given up
+ *   -ASH_ETIMEDOUT  it was silent, twice
+ *   -ASH_ENOTSUP    it answers that it cannot do that
+ *   -ASH_ENOMEM     buffers of the pool are gone: with a device that was given up
+ */
 
 /* Reads [offset, offset + len). On an error the buffer's contents are undefined. */
 int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) ASH_MUST_CHECK;
 
-/* Writes them. -ASH_EROFS. On an error any of the bytes may have been written. */
+/* Writes them. -ASH_EROFS too. On an error any of the bytes may have been written. */
 int disk_write(struct disk *disk, uint64_t offset, const void *buffer, size_t len) ASH_MUST_CHECK;
 
 /* One of the two, of whole blocks, scattered over lent memory: no copy, and as few requests as the
- * device allows. -ASH_EINVAL: no whole blocks, a block in more
- * pieces than the device takes segments, or a piece that was not lent. */
+ * device allows. -ASH_EROFS; -ASH_EINVAL: another operation, no whole blocks, a block in more
+ * pieces than the device takes segments, or a piece that is empty or was not lent. */
 struct disk_piece {
     void *memory;
     size_t len_bytes;
@@ -125,8 +141,13 @@ int disk_transfer(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
 /* After it, all that was written is safe. */
 int disk_flush(struct disk *disk) ASH_MUST_CHECK;
 
-/* The whole blocks within [offset, offset + len) need not be kept. -ASH_ENOTSUP, -ASH_EROFS. */
+/* The whole blocks within [offset, offset + len) need not be kept. -ASH_EROFS; -ASH_ENOTSUP: the
+ * device does not offer it. */
 int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) ASH_MUST_CHECK;
+
+/* They read as zeros from now on, and no byte of them crosses the queue; the device may give their
+ * space back. Errors as of discard, and -ASH_EINVAL: not whole blocks. */
+int disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len) ASH_MUST_CHECK;
 
 /* The device's name for itself, terminated; "" where it has none. */
 void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]);
@@ -145,6 +166,12 @@ const char *disk_explain(const struct disk *disk, int error);
  * else the error, and they come out of reap as failed, unless the disk is dead.
  */
 int disk_recover(struct disk *disk, int error, bool may_resubmit) ASH_MUST_CHECK;
+
+/*
+ * For who drives queue `cpu` from that CPU, with interrupts masked, after a reap that returned 0:
+ * sleeps until its interrupt, or the deadline. False: something may be there already.
+ */
+bool disk_sleep(struct disk *disk, uint32_t cpu, ash_ns_t deadline_ns);
 
 /* The first broken invariant of the driver or the pool, or NULL. */
 const char *disk_check(const struct disk *disk);

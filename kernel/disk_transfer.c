@@ -145,8 +145,8 @@ static int read_bounced(struct disk *disk, const struct span *span, size_t most,
 static int read_before(struct disk *disk, struct disk_bounce *bounce, uint64_t offset,
                        size_t whole) {
     bounce->stays = true;
-    int error = disk_bounce_submit(disk, bounce, ASH_VIRTIO_BLK_READ, offset, whole);
-    error = error != 0 ? disk_drain(disk, error) : disk_drain(disk, 0);
+    int error =
+        disk_drain(disk, disk_bounce_submit(disk, bounce, ASH_VIRTIO_BLK_READ, offset, whole));
     bounce->stays = false;
     return error;
 }
@@ -238,27 +238,51 @@ int disk_flush(struct disk *disk) {
     return disk_drain(disk, error);
 }
 
-int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) {
-    uint32_t block = disk->blk.block_size_bytes;
-    int error = disk_begin(disk, offset, len);
-    if (error == 0 && disk->blk.discard_sectors_max == 0)
-        error = -ASH_ENOTSUP;
-    if (error != 0)
-        return error;
-    uint64_t end = (offset + len) - (offset + len) % block;
-    uint64_t most = disk->blk.discard_sectors_max * (uint64_t)ASH_VIRTIO_BLK_SECTOR_SIZE;
-    most -= most % block;
-    offset += (block - offset % block) % block;
+/* [offset, end), whole blocks, in requests of at most `most` bytes. */
+static int submit_ranges(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
+                         uint64_t end, uint64_t most) {
+    int error = 0;
+    most -= most % disk->blk.block_size_bytes;
     while (offset < end && error == 0) {
         uint64_t part = ash_min_u64(end - offset, most);
-        struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_DISCARD,
+        struct ash_virtio_blk_request request = {.op = op,
                                                  .sector = offset / ASH_VIRTIO_BLK_SECTOR_SIZE,
                                                  .sector_count =
-                                                     (uint32_t)(part / ASH_VIRTIO_BLK_SECTOR_SIZE)};
+                                                     (uint32_t)(part / ASH_VIRTIO_BLK_SECTOR_SIZE),
+                                                 .may_unmap = op == ASH_VIRTIO_BLK_WRITE_ZEROES};
         error = part == 0 ? -ASH_ENOTSUP : disk_submit(disk, &request);
         offset += part;
     }
     return disk_drain(disk, error);
+}
+
+static int begin_range(struct disk *disk, uint64_t offset, uint64_t len, uint32_t sectors_max) {
+    int error = disk_begin(disk, offset, len);
+    if (error == 0 && disk->blk.read_only)
+        error = -ASH_EROFS;
+    return error == 0 && sectors_max == 0 ? -ASH_ENOTSUP : error;
+}
+
+int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) {
+    uint32_t block = disk->blk.block_size_bytes, most = disk->blk.discard_sectors_max;
+    int error = begin_range(disk, offset, len, most);
+    if (error != 0)
+        return error;
+    uint64_t end = (offset + len) - (offset + len) % block;
+    offset += (block - offset % block) % block;
+    return submit_ranges(disk, ASH_VIRTIO_BLK_DISCARD, offset, end,
+                         most * (uint64_t)ASH_VIRTIO_BLK_SECTOR_SIZE);
+}
+
+int disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len) {
+    uint32_t most = disk->blk.write_zeroes_sectors_max;
+    int error = begin_range(disk, offset, len, most);
+    if (error == 0 && (offset | len) % disk->blk.block_size_bytes != 0)
+        error = -ASH_EINVAL;
+    if (error != 0)
+        return error;
+    return submit_ranges(disk, ASH_VIRTIO_BLK_WRITE_ZEROES, offset, offset + len,
+                         most * (uint64_t)ASH_VIRTIO_BLK_SECTOR_SIZE);
 }
 
 void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]) {

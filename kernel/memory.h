@@ -10,6 +10,7 @@
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H
 
+#include <ashlar/bits.h>
 #include <ashlar/buddy.h>
 #include <ashlar/heap.h>
 
@@ -90,6 +91,11 @@ extern const struct ash_slab_trace memory_trace;
 /* 2^order pages, or NULL: also the caches have no more to give back. */
 void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) ASH_MUST_CHECK;
 void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order);
+
+/* The order whose blocks hold so many bytes. */
+static inline uint32_t memory_order_of(uint64_t bytes) {
+    return ash_log2_ceil((bytes + ASH_PAGE_SIZE - 1) >> ASH_PAGE_SHIFT);
+}
 
 /* The address at which a device sees [pointer, pointer + len); UINT64_MAX if it is not one piece of
  * one of the ranges. */

@@ -9,6 +9,9 @@
 /* The disk of this number. NULL: a message was printed. */
 struct disk *shell_disk(struct shell *shell, const char *command, uint64_t number);
 
+/* "COMMAND: disk N: WHY\n". Returns 1, for a command's status. */
+int shell_disk_error(struct shell *shell, const char *command, uint64_t number, const char *why);
+
 /* May a command write to it? Only with `force` to the first one, which holds the archive, and never
  * to one that is read-only. False: a message was printed. */
 bool shell_disk_may_write(struct shell *shell, const char *command, const struct disk *disk,

@@ -167,7 +167,7 @@ static void write_and_read(struct disk_bench *bench, uint32_t rounds, uint32_t s
         disk_bench_check(bench, offset, test_random_chance(&random, 50) ? lent : other, len);
     }
     check_same(bench, model);
-    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), DISK_POOL_PAGES);
+    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), bench->disk.pool.count);
 }
 
 TEST_CASE(disk, writes_any_part) {
@@ -284,6 +284,7 @@ TEST_CASE(disk, a_read_only_disk_is_not_written_to) {
     CHECK_EQ(disk_write(&bench->disk, 0, buffer, 5), -ASH_EROFS);
     CHECK_EQ(disk_transfer(&bench->disk, ASH_VIRTIO_BLK_WRITE, 0, &piece, 1), -ASH_EROFS);
     CHECK_EQ(disk_discard(&bench->disk, 0, 512), -ASH_EROFS);
+    CHECK_EQ(disk_write_zeroes(&bench->disk, 0, 512), -ASH_EROFS);
     CHECK_STR_EQ(disk_explain(&bench->disk, -ASH_EROFS), "the disk is read-only");
 }
 
@@ -317,6 +318,32 @@ TEST_CASE(disk, discards_the_whole_blocks_of_a_range) {
     without->device.features &= ~ASH_VIRTIO_BLK_F_DISCARD;
     disk_bench_start(without);
     CHECK_EQ(disk_discard(&without->disk, 0, 512), -ASH_ENOTSUP);
+}
+
+TEST_CASE(disk, writes_zeroes_over_whole_blocks) {
+    struct disk_bench *bench = disk_bench_new();
+    struct ash_virtio_blk_counters counters;
+    disk_bench_add_image(bench);
+    disk_bench_start(bench);
+    memset(bench->device.image, 1, BENCH_SECTORS * 512);
+    CHECK_EQ(disk_write_zeroes(&bench->disk, 512, 400896), 0); /* more than one request takes */
+    CHECK_EQ(bench->device.image[511], 1);
+    for (size_t i = 512; i < 512 + 400896; i++)
+        CHECK_EQ(bench->device.image[i], 0);
+    CHECK_EQ(bench->device.image[512 + 400896], 1);
+    ash_virtio_blk_get_counters(&bench->disk.blk, &counters);
+    CHECK_EQ(counters.requests[ASH_VIRTIO_BLK_WRITE_ZEROES], 4); /* of 256 sectors */
+    CHECK_EQ(disk_write_zeroes(&bench->disk, 0, 0), 0);
+    CHECK_EQ(disk_write_zeroes(&bench->disk, 0, 511), -ASH_EINVAL);
+    CHECK_EQ(disk_write_zeroes(&bench->disk, 1, 512), -ASH_EINVAL);
+    CHECK_EQ(disk_write_zeroes(&bench->disk, 512, BENCH_SECTORS * 512), -ASH_ERANGE);
+    CHECK_EQ(disk_write_zeroes(&bench->disk, UINT64_MAX - 511, 1024), -ASH_ERANGE);
+    CHECK_EQ(bench->device.image[0], 1);
+    struct disk_bench *without = disk_bench_new();
+    without->device.features &= ~ASH_VIRTIO_BLK_F_WRITE_ZEROES;
+    disk_bench_start(without);
+    CHECK_EQ(disk_write_zeroes(&without->disk, 0, 512), -ASH_ENOTSUP);
+    CHECK(bench->device.broken_rule == NULL);
 }
 
 TEST_CASE(disk, has_the_devices_name) {
@@ -353,7 +380,7 @@ TEST_CASE(disk, a_failed_write_says_so_and_gives_its_buffers_back) {
     CHECK_EQ(disk_write(&bench->disk, 0, other, 300000), -ASH_EIO);
     CHECK_EQ(disk_write(&bench->disk, 3, other, 5), -ASH_EIO);
     CHECK_STR_EQ(disk_explain(&bench->disk, -ASH_EIO), "the device reported an error");
-    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), DISK_POOL_PAGES);
+    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), bench->disk.pool.count);
     bench->device.status_byte = 2; /* VIRTIO_BLK_S_UNSUPP */
     CHECK_EQ(disk_write(&bench->disk, 0, other, 512), -ASH_ENOTSUP);
     bench->device.status_byte = 0;
@@ -383,7 +410,7 @@ TEST_CASE(disk, a_device_that_asks_for_a_reset_twice_fails) {
     bench->sleeps = 2;
     CHECK_EQ(disk_read(&bench->disk, 0, other, 100000), -ASH_EIO);
     CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
-    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), DISK_POOL_PAGES);
+    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), bench->disk.pool.count);
     disk_bench_check(bench, 0, other, 100000);
 }
 
@@ -408,7 +435,7 @@ TEST_CASE(disk, buffers_of_a_device_that_cannot_be_reset_never_come_back) {
     bench->device.never_resets = true;
     CHECK_EQ(disk_read(&bench->disk, 0, other, 8192), -ASH_EIO);
     CHECK(bench->disk.dead);
-    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), DISK_POOL_PAGES - 2);
+    CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), bench->disk.pool.count - 2);
     CHECK_EQ(disk_write(&bench->disk, 0, other, 1), -ASH_EIO);
     CHECK_EQ(disk_flush(&bench->disk), -ASH_EIO);
     CHECK_EQ(disk_discard(&bench->disk, 0, 512), -ASH_EIO);
@@ -422,6 +449,7 @@ static void check_init_fails(struct disk_bench *bench, int error, const char *pa
     CHECK_EQ(disk_bench_init(bench), error);
     if (strstr(bench->reason, part) == NULL)
         test_fail(__FILE__, __LINE__, "the reason is \"%s\", without \"%s\"", bench->reason, part);
+    (void)ash_page_source_reclaim(&bench->memory->source); /* slabs that are empty */
     ash_buddy_get_stats(&bench->memory->buddy, &after);
     CHECK_EQ(after.free_pages, before.free_pages);
 }
@@ -436,6 +464,12 @@ TEST_CASE(disk, says_that_a_device_is_of_another_kind) {
     struct disk_bench *bench = disk_bench_new();
     bench->device.device_id = 1;
     check_init_fails(bench, -ASH_ENODEV, "not a block device");
+}
+
+TEST_CASE(disk, says_that_there_is_no_device_at_all) {
+    struct disk_bench *bench = disk_bench_new();
+    bench->device.magic = 0;
+    check_init_fails(bench, -ASH_ENODEV, "no virtio-mmio registers");
 }
 
 TEST_CASE(disk, finds_nothing_in_an_empty_slot) {
@@ -460,4 +494,61 @@ TEST_CASE(disk, says_that_there_is_no_memory) {
     struct disk_bench *bench = disk_bench_new();
     while (memory_pages_alloc(bench->memory, 0) != NULL) {}
     check_init_fails(bench, -ASH_ENOMEM, "no memory");
+}
+
+/* Small machines */
+
+/* Leaves so many pages free. */
+static void fill_memory(struct kernel_memory *memory, uint64_t pages) {
+    while (ash_buddy_free_pages(&memory->buddy) > pages)
+        CHECK(memory_pages_alloc(memory, 0) != NULL);
+}
+
+TEST_CASE(disk, takes_a_smaller_pool_where_memory_is_short) {
+    static const uint32_t rows[][2] = {{1000, 16}, {512, 16}, {60, 8}};
+    uint8_t *buffer = test_alloc(200001, 16);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(rows); i++) {
+        struct disk_bench *bench = disk_bench_new();
+        fill_memory(bench->memory, rows[i][0]); /* so many pages are free: so many in the pool */
+        disk_bench_start(bench);
+        CHECK_EQ(bench->disk.pool.count, rows[i][1]);
+        disk_bench_check(bench, 300, buffer, 200000);
+        CHECK_EQ(ash_dma_pool_free_count(&bench->disk.pool), rows[i][1]);
+    }
+}
+
+TEST_CASE(disk, writes_any_part_with_the_smallest_pool) {
+    struct disk_bench *bench = disk_bench_new();
+    disk_bench_add_image(bench);
+    bench->device.block_size = 16384;
+    fill_memory(bench->memory, 60);
+    disk_bench_start(bench);
+    CHECK_EQ(bench->disk.pool.count, DISK_REQUEST_PAGES);
+    uint8_t *buffer = test_alloc(100001, 16);
+    memset(buffer, 0x5a, 100000);
+    CHECK_EQ(disk_write(&bench->disk, 1000, buffer, 100000), 0);
+    CHECK_EQ(bench->device.image[999], 0);
+    CHECK_EQ(bench->device.image[1000], 0x5a);
+    CHECK_EQ(bench->device.image[100999], 0x5a);
+    CHECK_EQ(bench->device.image[101000], 0);
+    disk_bench_check(bench, 500, buffer, 100000);
+}
+
+TEST_CASE(disk, has_a_queue_for_each_cpu_as_far_as_there_are_and_memory_allows) {
+    static const uint32_t offers[] = {1, 2, 64};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(offers); i++) {
+        struct disk_bench *bench = disk_bench_new();
+        bench->device.features |= ASH_VIRTIO_BLK_F_MQ;
+        bench->device.queue_count = offers[i];
+        disk_bench_start(bench);
+        CHECK_EQ(bench->disk.blk.queue_count, ash_min_u64(offers[i], platform_cpu_count()));
+        disk_bench_check(bench, 5, test_alloc(1001, 1), 1000);
+        CHECK(bench->device.broken_rule == NULL);
+    }
+    struct disk_bench *small = disk_bench_new();
+    small->device.features |= ASH_VIRTIO_BLK_F_MQ;
+    small->device.queue_count = 64;
+    fill_memory(small->memory, 100);
+    disk_bench_start(small);
+    CHECK_EQ(small->disk.blk.queue_count, 1);
 }

@@ -162,6 +162,26 @@ TEST_CASE(shell_machine, blk_shows_the_disk) {
     check_contains(script->output, "virtq    ok\n");
 }
 
+TEST_CASE(shell_machine, blk_shows_each_queue) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    struct disk_bench *bench = disk_bench_new();
+    bench->device.features |= ASH_VIRTIO_BLK_F_MQ;
+    bench->device.queue_count = 3;
+    disk_bench_start(bench);
+    kernel->disks[kernel->disk_count++] = &bench->disk;
+    uint32_t queues = (uint32_t)ash_min_u64(3, platform_cpu_count());
+    check_fits(script, "blk\n");
+    check_contains(script->output, " split, of 256 entries: 32 requests in flight in each,\n");
+    check_contains(script->output, "\n       0         0           1           1       0       0");
+    for (uint32_t i = 1; i < 3; i++) {
+        char row[64];
+        snprintf(row, sizeof(row), "\n%8u         0           0           0       0       0",
+                 (unsigned)i);
+        CHECK_EQ(strstr(script->output, row) != NULL, i < queues);
+    }
+}
+
 /* Two disks: the first with what mini_device_byte says, the second of zeros. */
 static struct script *machine_with_disks(struct disk_bench **second) {
     struct kernel *kernel;
@@ -199,12 +219,16 @@ TEST_CASE(shell_machine, blk_writes_to_the_second_disk) {
     CHECK_EQ(script_run(script, "blk discard 512 1k\n"), 0);
     CHECK_EQ(second->device.image[512], MINI_DISCARDED);
     CHECK_EQ(second->device.image[511], 'e');
+    CHECK_EQ(script_run(script, "blk write-zeroes 512 512\n"), 0);
+    CHECK_EQ(second->device.image[512], 0);
+    CHECK_EQ(second->device.image[1023], 0);
+    CHECK_EQ(second->device.image[1024], MINI_DISCARDED);
 }
 
 TEST_CASE(shell_machine, blk_says_what_it_does_not_take) {
     struct disk_bench *second;
     struct script *script = machine_with_disks(&second);
-    check_says(script, "blk nosuch\n", 2, "there are bench, write and discard");
+    check_says(script, "blk nosuch\n", 2, "there are bench, write, write-zeroes and discard");
     check_says(script, "blk write --disk 0 0 x\n", 1,
                "disk 0: not written to: it is the first disk");
     check_says(script, "blk write --disk 0 --force 0 x\n", 1,
@@ -217,6 +241,15 @@ TEST_CASE(shell_machine, blk_says_what_it_does_not_take) {
     check_says(script, "blk write 0\n", 2, "write takes an offset");
     check_says(script, "blk write 4m x\n", 1, "disk 1: past the end of the disk");
     check_says(script, "blk discard 0 x\n", 2, "discard takes an offset and a length");
+    check_says(script, "blk discard --disk 0 0 512\n", 1, "disk 0: not written to");
+    check_says(script, "blk discard 4m 1\n", 1, "disk 1: past the end of the disk");
+    check_says(script, "blk discard 1 18446744073709551615\n", 1, "past the end of the disk");
+    check_says(script, "blk write-zeroes 0\n", 2, "write-zeroes takes an offset and a length");
+    check_says(script, "blk write-zeroes -1 512\n", 2, "unknown option");
+    check_says(script, "blk write-zeroes --disk 0 0 512\n", 1, "disk 0: not written to");
+    check_says(script, "blk write-zeroes 512 4m\n", 1, "disk 1: past the end of the disk");
+    check_says(script, "blk write-zeroes 0 100\n", 1,
+               "disk 1: it has blocks of 512 bytes: give whole ones");
     check_says(script, "hexdump -d 2\n", 1, "disk 2: there is no such disk");
     check_says(script, "hexdump -d x\n", 2, "-d takes the number of a disk");
     check_says(script, "hexdump -d 0 file\n", 2, "give one file, or the number of a disk with -d");
@@ -234,6 +267,10 @@ TEST_CASE(shell_machine, blk_bench_says_what_it_does_not_take) {
                "disk 0: its queue takes 1 to 32 requests at once");
     check_says(script, "blk bench --depth 1000\n", 1,
                "disk 0: its queue takes 1 to 32 requests at once");
+    check_says(script, "blk bench --queues 0\n", 2, "--queues takes a number");
+    check_says(script, "blk bench --queues 2\n", 1, "disk 0: it has 1 queue: one a CPU");
+    check_says(script, "blk bench --queues 4294967295\n", 1, "disk 0: it has 1 queue: one a CPU");
+    check_says(script, "blk bench --copy --result\n", 2, "--copy and --result do not go");
     check_says(script, "blk bench --size 0\n", 2, "--size takes a number of bytes");
     check_says(script, "blk bench --size 100\n", 1, "whole blocks of 512, up to 1048576 bytes");
     check_says(script, "blk bench --size 2M\n", 1, "whole blocks of 512, up to 1048576 bytes");
@@ -264,15 +301,18 @@ TEST_CASE(shell_machine, blk_bench_counts_what_it_did) {
     CHECK_EQ(after.bytes - before.bytes, 1000 * 1024);
     CHECK(memcmp(second->device.image, "ashlar blk bench", 16) == 0 ||
           second->device.image[0] == 0);
-    check_contains(script->output, "disk 1: writes of 1024 bytes, random, nothing copied; policy ");
+    check_contains(script->output, "disk 1: writes of 1024 bytes, random; policy ");
     check_contains(script->output, "\n    7 ");
+    check_contains(script->output, "\n0 of 1024000 bytes copied\n");
     CHECK(second->device.broken_rule == NULL);
     CHECK_EQ(script_run(script, "blk bench --count 70 --depth 4 --segments 8 --seq\n"), 0);
-    check_contains(script->output, "disk 0: reads of 4096 bytes, sequential, in 8 pieces, ");
+    check_contains(script->output, "disk 0: reads of 4096 bytes, sequential, in 8 pieces; ");
     CHECK_EQ(script_run(script, "blk bench --count 50 --depth 2 --result --policy hybrid:3\n"), 0);
     check_contains(script->output, "result read 4096 2 random ");
     CHECK_EQ(script_run(script, "blk bench --count 50 --depth 32 --policy poll --copy\n"), 0);
-    check_contains(script->output, ", copied; policy poll\n");
+    check_contains(script->output, "; policy poll\n");
+    check_contains(script->output, " us a block, 0 of 204800 bytes copied\nwith copy: ");
+    check_contains(script->output, " us a block, 204800 of 204800 bytes copied\n");
     CHECK_EQ(script_run(script, "check\n"), 0);
 }
 
@@ -298,7 +338,8 @@ TEST_CASE(shell_machine, blk_bench_draws_the_curve_and_compares_copying) {
         check_contains(script->output, row);
     }
     check_contains(script->output, "\ndepth 32 is ");
-    check_contains(script->output, "\na block at depth 32: ");
+    check_contains(script->output, "\nzero-copy: ");
+    check_contains(script->output, " us a block, 32768 of 32768 bytes copied\n");
     CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
     ash_buddy_get_stats(&kernel->memory.buddy, &after);
     CHECK_EQ(after.free_pages, before.free_pages);

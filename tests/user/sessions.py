@@ -214,10 +214,71 @@ def _():
     out = answer(script + 'blk bench --count 100 --size 16K --segments 4\ncheck\npoweroff\n',
                  [DISK, disk]).decode()
     rows = re.findall(r'^ +(\d+) +\d+\.\d +\d+ +\d+\.\d ', out, re.MULTILINE)
-    tap.equal(rows, ['1', '32'] * len(policies) + ['1', '2', '4', '8', '16', '32'], 'rows')
+    curve = ['1', '2', '4', '8', '16', '32', '32']  # the last one again, with a copy
+    tap.equal(rows, ['1', '32'] * len(policies) + curve, 'rows')
+    tap.contains(out, ' us a block, 0 of 1638400 bytes copied\n')
+    tap.contains(out, ' us a block, 1638400 of 1638400 bytes copied\n')
     for policy in policies:
         tap.contains(out, f'; policy {policy}')
     tap.equal(disk.read_bytes() == bytes(1 << 20), True, 'reading leaves the disk alone')
+
+
+@tap.case('session.blk_bench_drives_each_queue_from_a_cpu_of_its_own')
+def _():
+    disk = raw_disk('bench', bytes(1 << 20))
+    policies = ['poll', 'interrupt', 'delayed', 'hybrid:3']
+    script = ''.join(f'blk bench --disk 1 --depth 8 --queues {queues} --count 400 --policy {policy}'
+                     f'\n' for policy in policies for queues in (2, 4))
+    out = answer(script + 'blk bench --queues 4 --disk 1 --write --seq --depth 3 --count 256\n'
+                 'blk bench --queues 5 --depth 8\nblk\ncheck\npoweroff\n', [DISK, disk],
+                 smp=4).decode()
+    tap.equal(len(re.findall(r'^    8 ', out, re.MULTILINE)), 2 * len(policies), f'rows of {out}')
+    tap.contains(out, ', 4 queues; policy hybrid:3\n')
+    tap.contains(out, 'blk: disk 0: it has 4 queues: one a CPU, as far as the device has them\n')
+    rows = re.findall(r'^ {7}(\d) +0 +(\d+) +(\d+) +0 +0 +\d+$', out, re.MULTILINE)
+    tap.equal([row[0] for row in rows], list('01230123'), f'queues of {out}')
+    tap.equal(rows[5:], [(n, str(count), str(count)) for n, count in
+                         [('1', 4 * 300 + 64), ('2', 4 * 100 + 64), ('3', 4 * 100 + 64)]], 'shares')
+    tap.equal(disk.read_bytes() == b'ashlar blk bench' * (1 << 16), True, 'each wrote its share')
+
+
+@tap.case('session.no_cpu_misses_the_interrupt_of_its_queue')
+def _():
+    # Here time passes only while all CPUs sleep: that nothing takes any is that none slept in vain.
+    if WORLD != 'hosted':
+        tap.skip('the turns of its CPUs are not drawn from a seed')
+    disk = raw_disk('bench', bytes(1 << 20))
+    script = ''.join(f'blk bench --disk 1 --depth {depth} --queues {queues} --count 300 '
+                     f'--policy {policy}\n' for policy in ('interrupt', 'delayed:3', 'hybrid:2')
+                     for depth, queues in ((1, 4), (8, 4), (5, 2)))
+    for seed in range(1, 9):
+        out = answer(script + 'check\npoweroff\n', [DISK, disk], smp=4,
+                     arguments=f'--deterministic --seed {seed}').decode()
+        rows = re.findall(r'^ +\d+ +\d+\.\d +\d+ +\d+\.\d +\d+\.\d +(\d+\.\d) ', out, re.MULTILINE)
+        tap.equal(rows, ['0.0'] * 9, f'the longest waits with seed {seed}')
+
+
+@tap.case('session.eight_disks_fit_into_little_memory')
+def _():
+    disks = [DISK] + [raw_disk(f'small{n}', bytes([n]) * 4096) for n in range(1, 8)]
+    mem = '5M' if WORLD == 'qemu' else '2M'
+    out = answer('blk\n' + ''.join(f'hexdump -d {n} -n 16\n' for n in range(8)) + 'cksum block\n'
+                 'blk bench --count 100 --depth 4 --disk 7\ncheck\npoweroff\n', disks, mem=mem,
+                 smp=4).decode()
+    tap.equal(re.findall(r'^disk (\d) ', out, re.MULTILINE), list('01234567'), f'disks of {out}')
+    for n in range(1, 8):
+        tap.contains(out, '00000000  ' + f'{n:02x} ' * 7 + f'{n:02x}  ')
+    tap.contains(out, host_answer(['cksum'], 'block').decode())
+
+
+@tap.case('session.too_little_memory_for_a_disk_is_said_and_the_others_work')
+def _():
+    if WORLD != 'hosted':
+        tap.skip('the image alone is larger')
+    disks = [DISK] + [raw_disk(f'small{n}', bytes([n]) * 4096) for n in range(1, 8)]
+    out = answer('cat one\npoweroff\n', disks, mem='1M', smp=4).decode()
+    tap.contains(out, 'no memory for its queue and buffers; start the machine with more')
+    tap.contains(out, '\nx')
 
 
 @tap.case('session.blk_bench_writes_to_the_second_disk_only')
