@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* blk_bench.c: see blk_bench.h. The loop, which is kept lean, and what is done beside it. */
 #include "blk_bench_internal.h"
+#include "disk_internal.h"
 
 #include <ashlar/error.h>
 #include <ashlar/port.h>
@@ -244,12 +245,13 @@ static int measure(struct blk_bench *bench, struct blk_bench_result *result) {
 int blk_bench_run(struct disk *disk, const struct blk_bench_options *options,
                   struct blk_bench_result *result) {
     memset(result, 0, sizeof(*result));
-    if (disk->dead)
-        return -ASH_EIO;
+    int error = disk_begin(disk, 0, 0);
+    if (error != 0)
+        return error;
     struct blk_bench *bench = blk_bench_new(disk, options);
     if (bench == NULL)
         return -ASH_ENOMEM;
-    int error = measure(bench, result);
+    error = measure(bench, result);
     blk_bench_free(bench);
     return error;
 }

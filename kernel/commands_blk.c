@@ -21,8 +21,10 @@ struct disk *shell_disk(struct shell *shell, const char *command, uint64_t numbe
     if (!shell_has_kernel(shell, command))
         return NULL;
     const struct kernel *kernel = shell->kernel;
-    if (number < kernel->disk_count)
+    if (number < kernel->disk_count) {
+        disk_refresh(kernel->disks[number]);
         return kernel->disks[number];
+    }
     if (kernel->disk_count == 0)
         shell_error(shell, command, NULL, kernel->disk_reason);
     else

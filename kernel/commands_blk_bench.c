@@ -199,6 +199,8 @@ static int run_one(struct shell *shell, const struct words *words, struct disk *
     int error = blk_bench_run(disk, bench, result);
     if (error == -ASH_ENOMEM)
         return shell_disk_error(shell, "blk", disk->number, "not enough memory for so many blocks");
+    if (error == -ASH_EAGAIN)
+        return shell_error(shell, "blk", NULL, "the host has no thread for one of the CPUs");
     if (error != 0)
         return shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
     if (result->was_stopped)

@@ -194,13 +194,17 @@ bool disk_sleep(struct disk *disk, uint32_t cpu, ash_ns_t deadline_ns) {
 
 /* Calls */
 
-int disk_begin(struct disk *disk, uint64_t offset, uint64_t len) {
+void disk_refresh(struct disk *disk) {
     bool changed = false;
-    disk->was_resubmitted = false;
-    disk->reason[0] = '\0';
     /* A capacity that cannot be read now is tried again at the next call. */
     if (!disk->dead && ash_virtio_blk_refresh(&disk->blk, &changed) == 0 && changed)
         find_size(disk);
+}
+
+int disk_begin(struct disk *disk, uint64_t offset, uint64_t len) {
+    disk->was_resubmitted = false;
+    disk->reason[0] = '\0';
+    disk_refresh(disk);
     if (!ash_range_fits(offset, len, disk->size_bytes))
         return -ASH_ERANGE;
     return disk->dead ? -ASH_EIO : 0;
@@ -219,8 +223,10 @@ const char *disk_explain(const struct disk *disk, int error) {
     case -ASH_EIO:
         return explain_io(disk);
     case -ASH_ETIMEDOUT:
-        return disk->dead ? "the device is silent and does not finish a reset: it was given up"
-                          : "the device was silent, twice; it was reset";
+        if (disk->dead)
+            return "the device is silent and does not finish a reset: it was given up";
+        return disk->was_resubmitted ? "the device was silent, twice; it was reset"
+                                     : "the device was silent; it was reset";
     case -ASH_ERANGE:
         return "past the end of the disk";
     case -ASH_EROFS:

@@ -110,6 +110,9 @@ void disk_lend(struct disk *disk, void *memory, size_t size_bytes);
 int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy,
                     uint32_t amount) ASH_MUST_CHECK;
 
+/* Hears of a size that the device has changed: size_bytes. Every call below does it first. */
+void disk_refresh(struct disk *disk);
+
 /* The device's interrupt handler, on CPU 0; the context is the disk. */
 void disk_interrupt(void *context);
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SPINS_MAX = 256, PAUSE_MIN_NS = 1000, PAUSE_MAX_NS = 1000000 };
+
 /* Buffers */
 
 void disk_bounce_drop(struct disk *disk, struct disk_bounce *bounce) {
@@ -90,12 +92,36 @@ static void finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
         disk_bounce_drop(disk, bounce);
 }
 
+/* Also true when the policy does not let it sleep: it is called with interrupts masked, and may
+ * spin for so long only. */
 static bool has_completions(void *context) {
     struct disk *disk = context;
-    do
+    for (uint32_t spins = 0; spins < SPINS_MAX; spins++) {
         disk->done_count = ash_virtio_blk_reap(disk->queue, disk->done, DISK_IN_FLIGHT_MAX);
-    while (disk->done_count == 0 && !ash_virtio_blk_may_sleep(disk->queue));
-    return disk->done_count != 0;
+        if (disk->done_count != 0)
+            return true;
+        if (ash_virtio_blk_may_sleep(disk->queue))
+            return false;
+    }
+    return true;
+}
+
+static bool never(void *context) {
+    (void)context;
+    return false;
+}
+
+/* Until the queue has something, or the time has come. A policy that polls leaves the CPU to others
+ * now and then, for longer the longer nothing comes. */
+static void wait_for_completions(struct disk *disk, ash_ns_t deadline_ns) {
+    for (ash_ns_t pause_ns = PAUSE_MIN_NS;; pause_ns = ash_min_u64(2 * pause_ns, PAUSE_MAX_NS)) {
+        if (kernel_wait(has_completions, disk, deadline_ns) != 0 || disk->done_count != 0)
+            return;
+        ash_ns_t now_ns = platform_now_ns();
+        if (now_ns >= deadline_ns)
+            return;
+        (void)!kernel_wait(never, NULL, ash_min_u64(now_ns + pause_ns, deadline_ns));
+    }
 }
 
 int disk_recover(struct disk *disk, int error, bool may_resubmit) {
@@ -121,8 +147,11 @@ static int recover(struct disk *disk, int error) {
 /* Takes what has completed, one at least: 0, or the first error. */
 static int complete(struct disk *disk) {
     int error = 0;
-    while (error == 0 && kernel_wait(has_completions, disk, platform_now_ns() + DISK_WATCH_NS) != 0)
-        error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
+    do {
+        wait_for_completions(disk, platform_now_ns() + DISK_WATCH_NS);
+        if (disk->done_count == 0)
+            error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
+    } while (error == 0 && disk->done_count == 0);
     if (error == 0 && disk->done_count < 0)
         error = disk->done_count;
     if (error != 0)

@@ -6,7 +6,7 @@
 #include "disk.h"
 #include "shell.h"
 
-/* The disk of this number. NULL: a message was printed. */
+/* The disk of this number, as large as it is now. NULL: a message was printed. */
 struct disk *shell_disk(struct shell *shell, const char *command, uint64_t number);
 
 /* "COMMAND: disk N: WHY\n". Returns 1, for a command's status. */

@@ -27,6 +27,28 @@ TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
     disk_bench_check(bench, 0, buffer, 100000);
 }
 
+/* These policies never sleep, or as good as never: the watch must come all the same. */
+TEST_CASE(disk_silence, a_silent_device_times_out_though_its_policy_polls) {
+    static const enum ash_virtio_blk_policy policies[] = {ASH_VIRTIO_BLK_POLL,
+                                                          ASH_VIRTIO_BLK_HYBRID};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(policies); i++) {
+        struct disk_bench *bench = disk_bench_new();
+        disk_bench_start(bench);
+        uint8_t *other = test_alloc(1025, 16);
+        CHECK_EQ(disk_set_policy(&bench->disk, policies[i], UINT32_MAX), 0);
+        hosted_clock_set_manual(1000);
+        bench->silent = true;
+        int error = disk_read(&bench->disk, 0, other, 1024);
+        ash_ns_t now = platform_now_ns();
+        hosted_clock_set_real();
+        CHECK_EQ(error, -ASH_ETIMEDOUT);
+        CHECK(now >= 1000 + 2 * DISK_TIMEOUT_NS);
+        CHECK(now <= 1000 + 2 * (DISK_TIMEOUT_NS + DISK_WATCH_NS));
+        bench->silent = false;
+        disk_bench_check(bench, 0, other, 1024);
+    }
+}
+
 static void wake_up(void *context) {
     struct disk_bench *bench = context;
     bench->silent = false;
@@ -103,7 +125,7 @@ TEST_CASE(disk_silence, blk_bench_ends_though_the_clock_stands_still) {
     struct disk_bench *bench = disk_bench_new();
     struct blk_bench_result result;
     const struct blk_bench_options options = {
-        .depth = 4, .size_bytes = 512, .segments = 1, .duration_ns = 100000};
+        .queues = 1, .depth = 4, .size_bytes = 512, .segments = 1, .duration_ns = 100000};
     disk_bench_start(bench);
     hosted_clock_set_manual(1000);
     int error = blk_bench_run(&bench->disk, &options, &result);
@@ -120,7 +142,7 @@ TEST_CASE(disk_silence, blk_bench_ends_with_a_silent_device) {
     struct disk_bench *bench = disk_bench_new();
     struct blk_bench_result result;
     const struct blk_bench_options options = {
-        .depth = 4, .size_bytes = 512, .segments = 1, .count = 1000000};
+        .queues = 1, .depth = 4, .size_bytes = 512, .segments = 1, .count = 1000000};
     disk_bench_start(bench);
     hosted_clock_set_manual(1000);
     bench->silent = true;
@@ -128,6 +150,7 @@ TEST_CASE(disk_silence, blk_bench_ends_with_a_silent_device) {
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();
     CHECK_EQ(ended, -ASH_ETIMEDOUT);
+    CHECK_STR_EQ(disk_explain(&bench->disk, ended), "the device was silent; it was reset");
     CHECK(now >= 1000 + DISK_TIMEOUT_NS && now <= 1000 + DISK_TIMEOUT_NS + DISK_WATCH_NS);
     CHECK_EQ(ash_virtio_blk_in_flight(bench->disk.queue), 0);
     CHECK(!bench->disk.dead);

@@ -225,6 +225,25 @@ TEST_CASE(shell_machine, blk_writes_to_the_second_disk) {
     CHECK_EQ(second->device.image[1024], MINI_DISCARDED);
 }
 
+static void resize(struct disk_bench *bench, uint64_t sectors) {
+    bench->device.capacity_sectors = sectors;
+    mini_device_interrupt(&bench->device, 2);
+    disk_interrupt(&bench->disk);
+}
+
+TEST_CASE(shell_machine, commands_hear_of_a_new_size_of_a_disk) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    resize(second, 4);
+    check_says(script, "hexdump -d 1\n", 0, "00000800\n");
+    resize(second, 8);
+    check_says(script, "hexdump -d 1 -s 2048\n", 0, "00001000\n");
+    resize(second, 4);
+    check_says(script, "blk bench --disk 1 --count 9 --depth 2\n", 1, "it has 2048 bytes");
+    check_says(script, "blk bench --disk 1 --count 9 --depth 2 --size 2K\n", 0, "\n    2 ");
+    CHECK(second->device.broken_rule == NULL);
+}
+
 TEST_CASE(shell_machine, blk_says_what_it_does_not_take) {
     struct disk_bench *second;
     struct script *script = machine_with_disks(&second);

@@ -169,6 +169,21 @@ def _():
               [f'virtio-blk-device,drive=disk{number}' for number in range(3)])
 
 
+@tap.case('runner.disks_have_as_many_queues_as_there_are_cpus')
+def _():
+    def device(*options):
+        words = box.run('--disk', 'a', *options).stdout.decode().splitlines()
+        return words[words.index('-device') + 1]
+
+    with Sandbox(SHOW_ARGUMENTS) as box:
+        (box.path / 'a').write_bytes(bytes(512))
+        tap.equal(device(), 'virtio-blk-device,drive=disk0')
+        tap.equal(device('--smp', '4'), 'virtio-blk-device,drive=disk0,num-queues=4')
+        tap.equal(device('--smp', '12'), 'virtio-blk-device,drive=disk0,num-queues=8')
+        tap.equal(device('--smp', '4', '--queues', '1'), 'virtio-blk-device,drive=disk0')
+        tap.equal(device('--queues', '2'), 'virtio-blk-device,drive=disk0,num-queues=2')
+
+
 @tap.case('runner.a_ninth_disk_is_refused')
 def _():
     with Sandbox(ECHO) as box:
@@ -249,6 +264,7 @@ def _():
         sizes = ('', '0', '0k', '0.0M', '-1', 'abc', '1X', '1e9', '1M,slots=2')
         bad = ['--mem=' + size for size in sizes]
         bad += ['--smp=' + count for count in ('', '0', '00', '-1', 'x', '1.5', '2,cores=2')]
+        bad += ['--queues=' + count for count in ('', '0', '-1', 'x', '1,packed=on', '1000')]
         for option in bad:
             result = box.run(option)
             tap.equal(result.returncode, 2, f'status with {option}')

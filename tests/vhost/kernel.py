@@ -73,13 +73,16 @@ def start_fake(number, options):
     return fake, socket
 
 
-def qemu_command(socket, packed=False):
-    ring = ',packed=on' if packed else ''
-    return [QEMU_RUN, '--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES), '--mem', MEM, KERNEL,
-            '--', '-machine', 'memory-backend=m0',
+def qemu_command(socket, fake_options=()):
+    ring = ',packed=on' if '--packed' in fake_options else ''
+    queues = '1'
+    if '--queues' in fake_options:
+        queues = fake_options[fake_options.index('--queues') + 1]
+    return [QEMU_RUN, '--timeout', str(LIMIT_S), '--cap', str(CAP_BYTES), '--mem', MEM,
+            '--smp', queues, KERNEL, '--', '-machine', 'memory-backend=m0',
             '-object', f'memory-backend-memfd,id=m0,size={MEM},share=on',
             '-chardev', f'socket,id=c0,path={socket}',
-            '-device', f'vhost-user-blk,chardev=c0{ring}',
+            '-device', f'vhost-user-blk,chardev=c0,num-queues={queues}{ring}',
             '-d', 'guest_errors', '-D', f'{socket}.log']
 
 
@@ -89,7 +92,7 @@ class Run:
     def __init__(self, number, fake_options, script):
         fake, socket = start_fake(number, fake_options)
         try:
-            done = subprocess.run(qemu_command(socket, '--packed' in fake_options),
+            done = subprocess.run(qemu_command(socket, fake_options),
                                   input=script.encode(), capture_output=True, timeout=LIMIT_S + 5)
             self.status, self.messages = done.returncode, done.stderr
             self.lines = done.stdout.decode(errors='replace').splitlines()
@@ -218,10 +221,11 @@ def _():
 # These show by silence alone, which takes the kernel its time-out to see: all at once, from now on.
 # After a reset the kernel asks once more, and nobody notices, but of a device that died for ever.
 LATE = 'timed out'
+SILENT = 'disk 0: the device was silent'
 SILENCES = {'death@2': (SMALL,), 'death@2=1': (LATE,), 'needs_reset@2': (SMALL,),
             'notification_lost@2': (SMALL,), 'interrupt_lost@2': (SMALL,)}
 PACKED_SILENCES = {'used_misplaced@2': (SMALL,), 'wrong_wrap@2': (SMALL,)}
-pool = concurrent.futures.ThreadPoolExecutor(len(SILENCES) + len(PACKED_SILENCES) + 1)
+pool = concurrent.futures.ThreadPoolExecutor(len(SILENCES) + len(PACKED_SILENCES) + 2)
 
 
 def check_killed():
@@ -251,8 +255,43 @@ def add_silence(name, check, *words, **rings):
         tap.case(name)(pool.submit(check, *words, **rings).result)
 
 
+# Four CPUs, each with a queue of its own and all of it in flight, when one of them is lied to: all
+# of them end, and the device is reset once nobody uses it. Afterwards four of them work again.
+LOAD = 'blk bench --queues 4 --depth 32 --count 4000 --write --force\n'
+QUEUES = LOAD * 2 + 'blk bench --queues 4 --depth 8 --count 400\nblk\ncheck\npoweroff 7\n'
+
+
+def check_queues(fault, *errors, rings=()):
+    faults = [] if fault is None else ['--fault', 'device.' + fault]
+    done = run('--queues', '4', '--writable', '--order', 'random', *faults, *rings, script=QUEUES)
+    check_alive(done, fault)
+    said = [line for line in done.lines if line.startswith('blk:')]
+    tap.equal(len(said), len(errors), f'{fault}: the errors of {done.lines}')
+    for line, part in zip(said, errors):
+        tap.contains(line, part, f'{fault}: the output')
+    tap.contains('\n'.join(done.lines), '\n    8 ', f'{fault}: the last benchmark')
+    if [line for line in done.lines if line.startswith('virtq')] != ['virtq    ok']:
+        tap.fail(f'{fault}: the check in {done.lines}')
+
+
+@tap.case('served_disk.kernel_drives_four_queues')
+def _():
+    check_queues(None)
+    check_queues(None, rings=['--packed'])
+
+
+@tap.case('served_disk.kernel_survives_lies_in_one_of_four_queues')
+def _():
+    for lie in ('id_not_in_flight@1500', 'len_too_large@2700', 'duplicate@900'):
+        check_queues(lie, 'disk 0: the device')
+        check_queues(lie, 'disk 0: the device', rings=['--packed'])
+    check_queues('status_error@900=1', 'disk 0: the device reported an error')
+    check_queues('needs_reset@900', 'disk 0: the device')
+
+
 KILLED = 'served_disk.kernel_survives_a_device_whose_process_is_killed'
 add_silence(KILLED, check_killed)
+add_silence('served_disk.kernel_survives_death_of_four_queues', check_queues, 'death@2500', SILENT)
 for lie, expected in SILENCES.items():
     add_silence(f'served_disk.kernel_survives_{lie}', check_told, 'device.' + lie, *expected)
 for lie, expected in PACKED_SILENCES.items():

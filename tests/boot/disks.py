@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""disks: what may happen to a disk while the kernel uses it: another size, an error, Ctrl-C.
+
+    disks.py KERNEL [WORD...]
+"""
+import json
+import os
+import pathlib
+import re
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from boot import LIMIT_S, SOURCE, boot
+import tap
+
+KERNEL = sys.argv[1]
+MIB = 1 << 20
+folder = tempfile.TemporaryDirectory(prefix='ashlar-')
+ROOT = pathlib.Path(folder.name)
+
+
+def raw_disk(name, size):
+    path = ROOT / name
+    with open(path, 'wb') as file:
+        file.truncate(size)
+    return path
+
+
+class Machine:
+    """A kernel that is talked to line by line, at a terminal, and QEMU's monitor beside it."""
+
+    def __init__(self, disks, *options, qemu=()):
+        monitor = str(ROOT / 'monitor')
+        self.ours, theirs = tap.terminal()
+        command = [SOURCE / 'tools/qemu-run', '--timeout', str(LIMIT_S), *options]
+        for disk in disks:
+            command += ['--disk', disk]
+        command += [KERNEL, '--', '-qmp', f'unix:{monitor},server=on,wait=off', *qemu]
+        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.text = ''
+        self.until('> $')
+        self.monitor = socket.socket(socket.AF_UNIX)
+        self.monitor.settimeout(LIMIT_S)
+        self.monitor.connect(monitor)
+        self.answers = self.monitor.makefile('r')
+        self.answers.readline()
+        self.ask('qmp_capabilities')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        os.close(self.ours)
+        self.monitor.close()
+
+    def until(self, pattern):
+        """What it said since the last time, up to the pattern."""
+        end = time.monotonic() + LIMIT_S
+        while not re.search(pattern, self.text):
+            if not select.select([self.ours], [], [], max(0, end - time.monotonic()))[0]:
+                tap.fail(f'no {pattern!r} in {self.text!r}')
+            try:
+                data = os.read(self.ours, 4096)
+            except OSError:
+                tap.fail(f'it ended: {self.text!r}')
+            self.text += data.decode(errors='replace').replace('\r\n', '\n')
+        said, self.text = self.text, ''
+        return said
+
+    def send(self, keys):
+        os.write(self.ours, keys.encode())
+
+    def run(self, line):
+        """A command, and what it answers up to the next prompt."""
+        self.send(line + '\r')
+        return self.until(r'\n[^\n]*> $')
+
+    def ask(self, command, **arguments):
+        self.monitor.sendall(json.dumps({'execute': command, 'arguments': arguments}).encode())
+        while True:
+            answer = json.loads(self.answers.readline())
+            if 'event' not in answer:
+                break
+        if 'error' in answer:
+            tap.fail(f'{command}: {answer}')
+        return answer['return']
+
+
+@tap.case('disks.another_size_is_seen_while_the_kernel_runs')
+def _():
+    with Machine([raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4') as machine:
+        tap.contains(machine.run('blk write 1048576 beyond'), 'disk 1: past the end of the disk')
+        machine.ask('block_resize', device='disk1', size=2 * MIB)
+        tap.contains(machine.run('hexdump -d 1 -n 16 -s 3M'), '\n00200000\n')
+        machine.run('blk write 1048576 beyond')
+        tap.contains(machine.run('hexdump -d 1 -s 1M -n 16'), '|beyond..........|')
+        machine.ask('block_resize', device='disk1', size=MIB // 2)
+        tap.contains(machine.run('hexdump -d 1 -s 1M -n 16'), '00080000\n')
+        tap.contains(machine.run('blk write 512K beyond'), 'disk 1: past the end of the disk')
+        tap.contains(machine.run('blk bench --disk 1 --queues 4 --depth 8 --count 1000'), '\n    8 ')
+
+
+@tap.case('disks.one_that_shrinks_under_load_ends_the_benchmark_with_an_error')
+def _():
+    with Machine([raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4') as machine:
+        for queues in (1, 4):
+            machine.ask('block_resize', device='disk1', size=MIB)
+            machine.send(f'blk bench --disk 1 --depth 8 --queues {queues} --seconds 3600\r')
+            machine.until('irqs/IO')
+            machine.ask('block_resize', device='disk1', size=4096)
+            tap.contains(machine.until('> $'), 'disk 1: the device reported an error')
+            tap.contains(machine.run('check'), 'virtq    ok')
+            tap.contains(machine.run('blk bench --disk 1 --count 10 --depth 2'), '\n    2 ')
+
+
+@tap.case('disks.ctrl_c_ends_a_benchmark_on_all_cpus')
+def _():
+    with Machine([raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4') as machine:
+        for words in ('--depth 4', '--depth 4 --queues 4', '--queues 3', '--write --queues 2',
+                      '--policy poll --queues 2 --depth 32'):
+            machine.send(f'blk bench --disk 1 --seconds 3600 {words}\r')
+            machine.until('irqs/IO')
+            machine.send('\x03')
+            tap.contains(machine.until('> $'), '^C\n')
+        tap.contains(machine.run('check'), 'virtq    ok')
+        tap.contains(machine.run('blk bench --disk 1 --count 10 --depth 2'), '\n    2 ')
+
+
+@tap.case('disks.errors_of_the_host_are_errors_here')
+def _():
+    path = raw_disk('broken', MIB)
+    rules = ROOT / 'rules'
+    rules.write_text('[inject-error]\nevent = "read_aio"\nerrno = "5"\nonce = "off"\nsector = "8"\n')
+    qemu = ['-drive', f'if=none,id=bad,format=raw,file=blkdebug:{rules}:{path},werror=report,'
+            'rerror=report', '-device', 'virtio-blk-device,drive=bad,num-queues=4']
+    status, text = boot(KERNEL, '', '--smp', '4', qemu=qemu, stdin=(
+        b'hexdump -d 0 -n 4096\nhexdump -d 0 -s 4096 -n 1\nhexdump -d 0 -s 8192 -n 1\n'
+        b'blk bench --queues 4 --depth 32 --count 100000\ncheck\npoweroff 7\n'))
+    tap.equal(status, 7, f'status, after {text}')
+    tap.contains(text, '00001000\nhexdump: the device reported an error\n00002000  00 ')
+    tap.contains(text, 'blk: disk 0: the device reported an error\n')
+    tap.contains(text, 'virtq    ok\n')
+
+
+status = tap.run(sys.argv[2:])
+folder.cleanup()
+sys.exit(status)
