@@ -283,7 +283,7 @@ static int by_hand(struct shell *shell, int argc, char **argv,
 }
 
 SHELL_COMMAND(blk, "[bench|write|write-zeroes|discard] [OPTION...] ...",
-              "Shows the disks, their queues and counters, and the archive; or uses one:\n"
+              "Shows the disks, their queues and counters, and the archive; or uses a disk.\n"
               "  blk bench [OPTION...]                     measures it\n"
               "  blk write [OPTION...] OFFSET TEXT         writes the text's bytes\n"
               "  blk write-zeroes [OPTION...] OFFSET LEN   of whole blocks\n"

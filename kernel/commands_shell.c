@@ -11,7 +11,8 @@ static int help_one(struct shell *shell, const char *name) {
         return shell_error(shell, "help", name, "no such command; help lists all");
     shell_print(shell, "usage: %s%s%s\n", command->name, *command->usage == '\0' ? "" : " ",
                 command->usage);
-    shell_print(shell, "%s\n", command->help);
+    shell_write(shell, command->help, strlen(command->help)); /* shell_print would cut it */
+    shell_print(shell, "\n");
     return 0;
 }
 

@@ -119,7 +119,7 @@ void disk_interrupt(void *context);
 /*
  * Bytes. Each error, of all calls; disk_explain has a sentence:
  *   -ASH_ERANGE     past the end, as the device has it now
- *   -ASH_EIO        the device says so, broke its protocol, asked for a reset twice, or was given up
+ *   -ASH_EIO        the device says so, broke its protocol, asked for a reset twice, was given up
  *   -ASH_ETIMEDOUT  it was silent, twice
  *   -ASH_ENOTSUP    it answers that it cannot do that
  *   -ASH_ENOMEM     buffers of the pool are gone: with a device that was given up

@@ -105,7 +105,8 @@ def _():
         machine.ask('block_resize', device='disk1', size=MIB // 2)
         tap.contains(machine.run('hexdump -d 1 -s 1M -n 16'), '00080000\n')
         tap.contains(machine.run('blk write 512K beyond'), 'disk 1: past the end of the disk')
-        tap.contains(machine.run('blk bench --disk 1 --queues 4 --depth 8 --count 1000'), '\n    8 ')
+        out = machine.run('blk bench --disk 1 --queues 4 --depth 8 --count 1000')
+        tap.contains(out, '\n    8 ')
 
 
 @tap.case('disks.one_that_shrinks_under_load_ends_the_benchmark_with_an_error')
@@ -138,7 +139,8 @@ def _():
 def _():
     path = raw_disk('broken', MIB)
     rules = ROOT / 'rules'
-    rules.write_text('[inject-error]\nevent = "read_aio"\nerrno = "5"\nonce = "off"\nsector = "8"\n')
+    rules.write_text('[inject-error]\nevent = "read_aio"\nerrno = "5"\nonce = "off"\n'
+                     'sector = "8"\n')
     qemu = ['-drive', f'if=none,id=bad,format=raw,file=blkdebug:{rules}:{path},werror=report,'
             'rerror=report', '-device', 'virtio-blk-device,drive=bad,num-queues=4']
     status, text = boot(KERNEL, '', '--smp', '4', qemu=qemu, stdin=(

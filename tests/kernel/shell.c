@@ -273,6 +273,9 @@ TEST_CASE(shell, help_lists_every_command_and_explains_each) {
         CHECK(shell_find(command->name) == command);
         /* Its first line stands alone in the list. */
         size_t len = strcspn(command->help, "\n");
+        char line[64];
+        snprintf(line, sizeof(line), "help %s\n", command->name);
+        check_contains(output_of(line, 0), command->help); /* all of it, however long */
         if (len < 2 || command->help[len - 1] != '.')
             test_fail(__FILE__, __LINE__, "%s: the help's first line is no whole sentence",
                       command->name);
