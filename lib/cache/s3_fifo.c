@@ -21,6 +21,7 @@ static uint32_t ghosts(uint32_t blocks) {
 
 static void init(struct ash_cache *cache) {
     cache->queue_max = small_max(cache->config.blocks);
+    cache->hand = NONE;
 }
 
 static void enqueue(struct ash_cache *cache, uint32_t frame, int queue) {
@@ -60,12 +61,18 @@ static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
     return NONE;
 }
 
+/*
+ * A search that stopped at a dirty block of the small FIFO goes on there: what it moved to the main
+ * one may have filled that. So the hand, which this policy has no other use for, says where it was.
+ */
 static uint32_t victim(struct ash_cache *cache) {
     bool stopped = false;
     uint32_t main_max = cache->config.blocks - cache->queue_max;
-    bool from_main = cache->queues[MAIN].length > main_max || cache->queues[SMALL].length == 0;
+    bool from_main = cache->hand != SMALL &&
+                     (cache->queues[MAIN].length > main_max || cache->queues[SMALL].length == 0);
     uint32_t frame =
         from_main ? ash__cache_clock_victim(cache, MAIN, &stopped) : small_victim(cache, &stopped);
+    cache->hand = stopped && !from_main ? SMALL : NONE;
     if (frame != NONE || stopped)
         return frame;
     return from_main ? small_victim(cache, &stopped)
