@@ -282,7 +282,7 @@ def _():
 
 # The whole tree.
 
-FOLDERS = ('include', 'lib', 'platform', 'kernel', 'tests', 'bench', 'examples')
+FOLDERS = ('include', 'lib', 'platform', 'kernel', 'tests', 'bench', 'examples', 'tools')
 
 
 @tap.case('style.every_source_names_its_licence')
