@@ -7,6 +7,7 @@
 #ifndef ASHLAR_BENCH_BLOCKS_H
 #define ASHLAR_BENCH_BLOCKS_H
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 
@@ -16,6 +17,9 @@ struct BlocksDefaults {
     static constexpr bool policy = true;   /* ... by a rule that is to be measured */
     static constexpr bool threads = false; /* read(key) while another thread calls access() */
     static constexpr bool sleeps = false;  /* ... and waits for it asleep: wall time counts */
+
+    static void enter(size_t) { /* once in thread n */
+    }
 
     /*
      *  Blocks(blocks)   empty

@@ -213,6 +213,7 @@ template <typename B> class Filler {
   public:
     explicit Filler(Reader<B> *readers) {
         thread_ = std::thread([this, readers] {
+            B::enter(2);
             bench::pin(std::min<size_t>(2, bench::cpus().size() - 1));
             prctl(PR_SET_TIMERSLACK, 1000);
             while (!stop_.load(std::memory_order_relaxed)) {
@@ -241,7 +242,7 @@ template <typename B> class Filler {
 
 template <typename B, typename Read>
 void side_by_side(benchmark::State &state, Reader<B> *readers, Read read) {
-    bench::Couple couple([](size_t) {});
+    bench::Couple couple(B::enter);
     bench::Samples both, alone, gain;
     auto run = [&](size_t n, bool two) {
         couple.run([&] { readers[0].run(n, read); },
@@ -273,10 +274,18 @@ void side_by_side(benchmark::State &state, Reader<B> *readers, Read read) {
     gain.report(state, "gain");
 }
 
+/* A cache that threads may share; with some that is another thing. */
+template <typename B> std::unique_ptr<B> shared_by_threads(uint32_t count) {
+    if constexpr (std::is_constructible_v<B, uint32_t, bool>)
+        return std::make_unique<B>(count, true);
+    else
+        return std::make_unique<B>(count);
+}
+
 template <typename B, bool hot, typename Read> void shared(benchmark::State &state, Read read) {
     bench::Random random;
     Numbers keys = numbers(few + absent, false, random);
-    auto blocks = std::make_unique<B>(few);
+    auto blocks = shared_by_threads<B>(few);
     auto readers = std::make_unique<Reader<B>[]>(2);
     for (auto key : keys)
         blocks->access(key);
