@@ -333,6 +333,7 @@ TEST_CASE(disk, writes_zeroes_over_whole_blocks) {
     CHECK_EQ(bench->device.image[512 + 400896], 1);
     ash_virtio_blk_get_counters(&bench->disk.blk, &counters);
     CHECK_EQ(counters.requests[ASH_VIRTIO_BLK_WRITE_ZEROES], 4); /* of 256 sectors */
+    CHECK_EQ(bench->device.unmaps, 4);
     CHECK_EQ(disk_write_zeroes(&bench->disk, 0, 0), 0);
     CHECK_EQ(disk_write_zeroes(&bench->disk, 0, 511), -ASH_EINVAL);
     CHECK_EQ(disk_write_zeroes(&bench->disk, 1, 512), -ASH_EINVAL);
