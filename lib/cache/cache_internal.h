@@ -58,7 +58,8 @@ struct ash__cache_policy {
     uint32_t (*victim)(struct ash_cache *cache);
     /* A block goes; evicted: chosen by victim, and not forgotten for other reasons. */
     void (*remove)(struct ash_cache *cache, uint32_t frame, bool evicted);
-    void (*touch)(struct ash_cache *cache, uint32_t frame);
+    void (*touch)(struct ash_cache *cache, uint32_t frame); /* NULL: what is counted is enough */
+    void (*touch_owned)(struct ash_cache *cache, uint32_t frame); /* for a hit with one owner */
     const char *(*check)(const struct ash_cache *cache);
 };
 
@@ -80,13 +81,14 @@ static inline void ash__cache_leave(struct ash_cache *cache, ash_irq_t irq) {
     ash_port_irq_restore(irq);
 }
 
-static inline struct ash_cache_space *ash__cache_space(const struct ash_cache *cache,
-                                                       uint32_t frame) {
-    return cache->spaces[cache->table[cache->frames[frame].slot].key >> ASH_CACHE_INDEX_BITS];
+static inline uint64_t ash__cache_frame_key(const struct ash_cache *cache, uint32_t frame) {
+    uint32_t slot = cache->frames[frame].slot;
+    return cache->table[slot / ASH__CACHE_WAYS].keys[slot % ASH__CACHE_WAYS];
 }
 
-static inline uint64_t ash__cache_frame_key(const struct ash_cache *cache, uint32_t frame) {
-    return cache->table[cache->frames[frame].slot].key;
+static inline struct ash_cache_space *ash__cache_space(const struct ash_cache *cache,
+                                                       uint32_t frame) {
+    return cache->spaces[ash__cache_frame_key(cache, frame) >> ASH_CACHE_INDEX_BITS];
 }
 
 static inline uint64_t ash__cache_index(uint64_t key) {
@@ -142,6 +144,7 @@ bool ash__cache_may_free(const struct ash_cache *cache);
 void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame);
 bool ash__cache_forget(struct ash_cache *cache, uint32_t frame);
 void ash__cache_touched(struct ash_cache *cache, uint32_t frame);
+void ash__cache_touch(struct ash_cache *cache, uint32_t frame);
 
 /* fill.c */
 void ash__cache_fill(struct ash_cache *cache, uint32_t frame, bool prefetch);

@@ -5,16 +5,18 @@
 /* I1: the table and the frames name each other, and every search finds its block. */
 static const char *check_table(const struct ash_cache *cache) {
     uint32_t named = 0, held = 0;
-    for (uint32_t i = 0; i < cache->slot_count; i++) {
-        const struct ash_cache_slot *slot = &cache->table[i];
-        if (slot->frame == NONE)
+    for (uint32_t i = 0; i < cache->bucket_count * ASH__CACHE_WAYS; i++) {
+        const struct ash_cache_bucket *bucket = &cache->table[i / ASH__CACHE_WAYS];
+        uint32_t way = i % ASH__CACHE_WAYS, frame = bucket->frames[way];
+        if ((frame == NONE) != (bucket->keys[way] == ASH__CACHE_NO_KEY))
+            return "I1: an empty place has a key or a frame";
+        if (frame == NONE)
             continue;
         named++;
-        if (slot->frame >= cache->config.blocks || cache->frames[slot->frame].slot != i ||
-            ash__cache_find(cache, slot->key) != slot->frame)
-            return "I1: a slot and its frame do not name each other";
-        uint16_t no = FILLING | EMPTY | WRITER;
-        if ((slot->stamp == 0) != ash__cache_has(cache, slot->frame, no))
+        if (frame >= cache->config.blocks || cache->frames[frame].slot != i ||
+            ash__cache_find(cache, bucket->keys[way]) != frame)
+            return "I1: a place and its frame do not name each other";
+        if ((bucket->stamps[way] == 0) != ash__cache_has(cache, frame, FILLING | EMPTY | WRITER))
             return "I1: a block is to be seen that is not whole, or the other way round";
     }
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++)
@@ -26,9 +28,9 @@ static const char *check_table(const struct ash_cache *cache) {
 static uint32_t walk(const struct ash_cache *cache, const struct ash_cache_queue *queue, int link) {
     uint32_t before = NONE, length = 0;
     for (uint32_t frame = queue->first; frame != NONE;
-         before = frame, frame = cache->frames[frame].link[link].next) {
+         before = frame, frame = cache->links[link][frame].next) {
         if (frame >= cache->config.blocks || length == cache->config.blocks ||
-            cache->frames[frame].link[link].prev != before)
+            cache->links[link][frame].prev != before)
             return UINT32_MAX;
         length++;
     }
@@ -40,7 +42,7 @@ static const char *check_frames(const struct ash_cache *cache) {
     uint32_t free = walk(cache, &cache->free_frames, POLICY), held = 0;
     uint32_t orphans = walk(cache, &cache->orphans, WORK);
     for (uint32_t frame = cache->free_frames.first; free != UINT32_MAX && frame != NONE;
-         frame = cache->frames[frame].link[POLICY].next) {
+         frame = cache->links[POLICY][frame].next) {
         if (cache->frames[frame].slot != NONE || cache->frames[frame].flags != 0 ||
             (cache->hot[frame].hold & ABSENT) == 0)
             return "I2: a free frame is in use";

@@ -49,7 +49,7 @@ static void begin_space(struct ash_cache *cache, struct ash_cache_space *space,
     if (cache->failed == 0)
         return;
     for (uint32_t frame = space->dirty.first; frame != NONE;
-         frame = cache->frames[frame].link[WORK].next) {
+         frame = cache->links[WORK][frame].next) {
         struct ash_cache_frame *f = &cache->frames[frame];
         if ((f->flags & UNORDERED) != 0) {
             flush->remaining--;
@@ -107,7 +107,7 @@ static void break_order(struct ash_cache *cache, uint32_t number) {
          link = link->next) {
         struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
         for (uint32_t frame = space->dirty.first; frame != NONE;
-             frame = cache->frames[frame].link[WORK].next) {
+             frame = cache->links[WORK][frame].next) {
             bool in_flight = ash__cache_has(cache, frame, WRITING); /* then `order` is its error */
             if (!in_flight && cache->frames[frame].order == number)
                 ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);

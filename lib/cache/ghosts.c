@@ -8,7 +8,7 @@
 
 static uint32_t *bucket_of(struct ash_cache_ghosts *ghosts, uint64_t key) {
     uint64_t hash = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
-    return &ghosts->buckets[hash * ghosts->bucket_count >> 32];
+    return &ghosts->entries[hash * ghosts->room >> 32].bucket;
 }
 
 void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity) {
@@ -16,8 +16,8 @@ void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity) {
     ghosts->capacity = capacity;
     ghosts->length = 0;
     ghosts->oldest = ghosts->newest = NONE;
-    for (uint32_t i = 0; i < ghosts->bucket_count; i++)
-        ghosts->buckets[i] = NONE;
+    for (uint32_t i = 0; i < ghosts->room; i++)
+        ghosts->entries[i].bucket = NONE;
     for (uint32_t i = 0; i < capacity; i++)
         ghosts->entries[i].chain = i + 1 == capacity ? NONE : i + 1;
     ghosts->unused = capacity == 0 ? NONE : 0;
@@ -65,8 +65,10 @@ void ash__cache_ghost_push(struct ash_cache *cache, uint64_t key) {
     uint32_t e = ghosts->unused, *bucket = bucket_of(ghosts, key);
     struct ash_cache_ghost *ghost = &ghosts->entries[e];
     ghosts->unused = ghost->chain;
-    *ghost = (struct ash_cache_ghost){
-        .key = key, .next = ghosts->newest, .prev = NONE, .chain = *bucket};
+    ghost->key = key;
+    ghost->next = ghosts->newest;
+    ghost->prev = NONE;
+    ghost->chain = *bucket;
     *bucket = e;
     if (ghosts->newest == NONE)
         ghosts->oldest = e;

@@ -6,7 +6,7 @@
 
 /* Where the arrays lie in the storage, and its size; in this order. */
 struct layout {
-    size_t table, cpus, frames, hot, ghosts, buckets, spaces, ios, segments, pinners, size;
+    size_t table, cpus, frames, hot, links[2], ghosts, spaces, ios, segments, pinners, size;
 };
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise) {
@@ -29,16 +29,16 @@ static bool complete(const struct ash_cache_config *config, struct ash_cache_con
            config->backend.submit != NULL && ash__cache_policy_find(config->policy) != NULL;
 }
 
-/* Half as many slots again as blocks, and always an empty one: it ends a search. */
-static uint32_t slot_count(uint32_t blocks) {
-    return blocks + blocks / 2 + 1;
+/* Half as many places again as blocks, and always an empty one: it ends a search. */
+static uint32_t bucket_count(uint32_t blocks) {
+    return (blocks + blocks / 2) / ASH__CACHE_WAYS + 1;
 }
 
 static uint32_t cpu_count(const struct ash_cache_config *full) {
     return full->shared ? ASH_PORT_CPUS_MAX : 1;
 }
 
-/* No sum can overflow: 2^30 blocks of 100 bytes, 2^24 spaces of 8. */
+/* No sum can overflow: 2^30 blocks of 88 bytes, 2^24 spaces of 8. */
 static size_t place(size_t *end, size_t count, size_t bytes) {
     size_t at = (size_t)ash_align_up(*end, 8);
     *end = at + count * bytes;
@@ -50,11 +50,13 @@ static struct layout layout_of(const struct ash_cache_config *full) {
     uint32_t ghosts = ash__cache_policy_find(full->policy)->ghosts(full->blocks);
     size_t end = 0;
     at.cpus = place(&end, cpu_count(full), sizeof(struct ash_cache_cpu));
-    at.table = place(&end, slot_count(full->blocks), sizeof(struct ash_cache_slot));
+    end = (size_t)ash_align_up(end, sizeof(struct ash_cache_bucket));
+    at.table = place(&end, bucket_count(full->blocks), sizeof(struct ash_cache_bucket));
     at.frames = place(&end, full->blocks, sizeof(struct ash_cache_frame));
     at.hot = place(&end, full->blocks, sizeof(struct ash_cache_hot));
     at.ghosts = place(&end, ghosts, sizeof(struct ash_cache_ghost));
-    at.buckets = place(&end, ghosts, sizeof(uint32_t));
+    for (int i = 0; i < 2; i++)
+        at.links[i] = place(&end, full->blocks, sizeof(struct ash_cache_links));
     at.spaces = place(&end, full->spaces_max, sizeof(struct ash_cache_space *));
     at.ios = place(&end, full->depth, sizeof(struct ash_cache_io));
     at.segments =
@@ -77,17 +79,21 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->frames = (void *)(storage + at.frames);
     cache->hot = (void *)(storage + at.hot);
     cache->ghosts.entries = (void *)(storage + at.ghosts);
-    cache->ghosts.buckets = (void *)(storage + at.buckets);
+    for (int i = 0; i < 2; i++)
+        cache->links[i] = (void *)(storage + at.links[i]);
     cache->spaces = (void *)(storage + at.spaces);
     cache->ios = (void *)(storage + at.ios);
     cache->segments = (void *)(storage + at.segments);
     cache->pinners = config->trace_pins ? (void *)(storage + at.pinners) : NULL;
-    cache->slot_count = slot_count(config->blocks);
-    cache->ghosts.room = cache->ghosts.bucket_count =
-        ash__cache_policy_find(config->policy)->ghosts(config->blocks);
+    cache->bucket_count = bucket_count(config->blocks);
+    cache->ghosts.room = ash__cache_policy_find(config->policy)->ghosts(config->blocks);
     __builtin_memset(storage, 0, at.size);
-    for (uint32_t i = 0; i < cache->slot_count; i++)
-        cache->table[i].frame = NONE;
+    for (uint32_t i = 0; i < cache->bucket_count; i++) {
+        for (uint32_t way = 0; way < ASH__CACHE_WAYS; way++) {
+            cache->table[i].keys[way] = ASH__CACHE_NO_KEY;
+            cache->table[i].frames[way] = NONE;
+        }
+    }
 }
 
 static void init_frames(struct ash_cache *cache) {

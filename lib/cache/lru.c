@@ -25,11 +25,28 @@ static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
     ash__cache_unlink(cache, &cache->queues[0], POLICY, frame);
 }
 
+/* One that is not the first moves to the front: both ends of the gap and the old first change. */
 static void touch(struct ash_cache *cache, uint32_t frame) {
-    if (cache->queues[0].first == frame)
+    struct ash_cache_queue *queue = &cache->queues[0];
+    struct ash_cache_links *links = cache->links[POLICY];
+    if (queue->first == frame)
         return;
-    ash__cache_unlink(cache, &cache->queues[0], POLICY, frame);
-    ash__cache_push(cache, &cache->queues[0], POLICY, frame);
+    struct ash_cache_links gap = links[frame];
+    links[gap.prev].next = gap.next;
+    if (gap.next == NONE)
+        queue->last = gap.prev;
+    else
+        links[gap.next].prev = gap.prev;
+    links[queue->first].prev = frame;
+    links[frame] = (struct ash_cache_links){.next = queue->first, .prev = NONE};
+    queue->first = frame;
+}
+
+static void touch_owned(struct ash_cache *cache, uint32_t frame) {
+    if (ASH_UNLIKELY(cache->hot[frame].touched == FRESH))
+        ash__cache_touch(cache, frame);
+    else
+        touch(cache, frame);
 }
 
 static uint32_t victim(struct ash_cache *cache) {
@@ -38,7 +55,7 @@ static uint32_t victim(struct ash_cache *cache) {
         enum ash__cache_claim claim = ash__cache_claim(cache, frame);
         if (claim != PASS)
             return claim == CLAIMED ? frame : NONE;
-        frame = cache->frames[frame].link[POLICY].prev;
+        frame = cache->links[POLICY][frame].prev;
     }
     return NONE;
 }
@@ -52,4 +69,5 @@ const struct ash__cache_policy ash__cache_lru = {
     .victim = victim,
     .remove = remove,
     .touch = touch,
+    .touch_owned = touch_owned,
 };

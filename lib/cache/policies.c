@@ -31,6 +31,10 @@ const struct ash__cache_policy *ash__cache_policy_find(const char *name) {
 void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy) {
     cache->policy = policy;
     ash_store_relaxed(&cache->touch_cap, (uint32_t)policy->touch_cap);
+    bool owned = policy->touch_owned != NULL && !cache->shared && cache->pinners == NULL;
+    cache->touch = owned ? policy->touch_owned : ash__cache_touch;
+    if (cache->pinners != NULL)
+        cache->touch_cap = UINT32_MAX; /* each hit is a call, which notes the caller */
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->queues); i++)
         ash__cache_queue_init(&cache->queues[i]);
     ash__cache_ghosts_reset(cache, policy->ghosts(cache->config.blocks));
@@ -74,7 +78,7 @@ uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *s
         *stopped = claim == STOP;
         if (claim != PASS)
             return claim == CLAIMED ? frame : NONE;
-        frame = cache->frames[frame].link[POLICY].prev;
+        frame = cache->links[POLICY][frame].prev;
     }
     return NONE;
 }

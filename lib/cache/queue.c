@@ -8,37 +8,37 @@ void ash__cache_queue_init(struct ash_cache_queue *queue) {
 
 void ash__cache_push(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
                      uint32_t frame) {
-    cache->frames[frame].link[link] = (struct ash_cache_links){.next = queue->first, .prev = NONE};
+    cache->links[link][frame] = (struct ash_cache_links){.next = queue->first, .prev = NONE};
     if (queue->first == NONE)
         queue->last = frame;
     else
-        cache->frames[queue->first].link[link].prev = frame;
+        cache->links[link][queue->first].prev = frame;
     queue->first = frame;
     queue->length++;
 }
 
 void ash__cache_push_last(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
                           uint32_t frame) {
-    cache->frames[frame].link[link] = (struct ash_cache_links){.next = NONE, .prev = queue->last};
+    cache->links[link][frame] = (struct ash_cache_links){.next = NONE, .prev = queue->last};
     if (queue->last == NONE)
         queue->first = frame;
     else
-        cache->frames[queue->last].link[link].next = frame;
+        cache->links[link][queue->last].next = frame;
     queue->last = frame;
     queue->length++;
 }
 
 void ash__cache_unlink(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
                        uint32_t frame) {
-    struct ash_cache_links *links = &cache->frames[frame].link[link];
+    struct ash_cache_links *links = &cache->links[link][frame];
     if (links->prev == NONE)
         queue->first = links->next;
     else
-        cache->frames[links->prev].link[link].next = links->next;
+        cache->links[link][links->prev].next = links->next;
     if (links->next == NONE)
         queue->last = links->prev;
     else
-        cache->frames[links->next].link[link].prev = links->prev;
+        cache->links[link][links->next].prev = links->prev;
     queue->length--;
 }
 

@@ -44,7 +44,7 @@ static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
 static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
     uint32_t frame = cache->queues[SMALL].last;
     while (frame != NONE) {
-        uint32_t before = cache->frames[frame].link[POLICY].prev;
+        uint32_t before = cache->links[POLICY][frame].prev;
         uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
         if ((touched & ~FRESH) >= PROMOTION_HITS) {
             ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);

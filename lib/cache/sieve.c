@@ -23,7 +23,7 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
 static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
     (void)evicted;
     if (cache->hand == frame)
-        cache->hand = cache->frames[frame].link[POLICY].prev;
+        cache->hand = cache->links[POLICY][frame].prev;
     ash__cache_unlink(cache, &cache->queues[0], POLICY, frame);
 }
 
@@ -38,7 +38,7 @@ static uint32_t victim(struct ash_cache *cache) {
             if (claim != PASS)
                 return claim == CLAIMED ? frame : NONE;
         }
-        cache->hand = cache->frames[frame].link[POLICY].prev;
+        cache->hand = cache->links[POLICY][frame].prev;
     }
     return NONE;
 }

@@ -4,7 +4,7 @@
 
 int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space) {
     uint64_t blocks_max = UINT64_C(1) << ASH_CACHE_INDEX_BITS;
-    if (space->id >= cache->config.spaces_max || space->blocks > blocks_max)
+    if (space->id >= cache->config.spaces_max || space->blocks >= blocks_max)
         return -ASH_EINVAL;
     ash_irq_t irq = ash__cache_enter(cache);
     bool free = cache->spaces[space->id] == NULL;

@@ -124,7 +124,7 @@ static void pick(struct ash_cache *cache, const struct ash_cache_space *space, b
                  uint32_t until, uint32_t max) {
     uint32_t frame = space->dirty.last;
     for (; frame != NONE && max != 0 && cache->round_count < ASH_CACHE_ROUND;
-         frame = cache->frames[frame].link[WORK].prev) {
+         frame = cache->links[WORK][frame].prev) {
         struct ash_cache_frame *f = &cache->frames[frame];
         if (urgent && (f->flags & URGENT) == 0)
             break;
@@ -255,7 +255,7 @@ void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) 
 /* Orphans that are neither in flight nor pinned are free. */
 void ash__cache_free_orphans(struct ash_cache *cache) {
     for (uint32_t frame = cache->orphans.first; frame != NONE;) {
-        uint32_t next = cache->frames[frame].link[WORK].next;
+        uint32_t next = cache->links[WORK][frame].next;
         if (!ash__cache_has(cache, frame, WRITING) && ash__cache_make_absent(cache, frame)) {
             ash__cache_unlink(cache, &cache->orphans, WORK, frame);
             ash__cache_free_frame(cache, frame);

@@ -69,7 +69,7 @@ int ash_cache_init(struct ash_cache *cache, const struct ash_cache_config *confi
 /* 0: the memory is the caller's again. -ASH_EBUSY: something is pinned, dirty or in flight. */
 int ash_cache_fini(struct ash_cache *cache) ASH_MUST_CHECK;
 
-/* -ASH_EINVAL: id not below spaces_max, or blocks above 2^40. -ASH_EEXIST: the id is in use. */
+/* -ASH_EINVAL: id not below spaces_max, or blocks not below 2^40. -ASH_EEXIST: the id is in use. */
 int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space) ASH_MUST_CHECK;
 
 /* Forgets its clean blocks. -ASH_EBUSY: some are pinned, dirty or in flight. O(blocks). */
@@ -127,7 +127,7 @@ int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) ASH_MUST_CHEC
 /* Reading without a pin: bytes that are the block's for as long as ash_cache_peek_valid says so
  * afterwards; what was read before it said no is not to be trusted. NULL: not there, use get. */
 struct ash_cache_view {
-    const struct ash_cache_slot *slot;
+    const uint32_t *place;
     uint32_t stamp;
 };
 static inline const void *ash_cache_peek(struct ash_cache *cache,

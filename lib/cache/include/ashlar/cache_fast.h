@@ -11,6 +11,7 @@
 #ifndef ASHLAR_CACHE_FAST_H
 #define ASHLAR_CACHE_FAST_H
 
+#include <ashlar/bits.h>
 #include <ashlar/cache.h>
 #include <ashlar/check.h>
 
@@ -21,7 +22,6 @@ extern "C" {
 /* What is not a plain hit. */
 int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                    uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) ASH_MUST_CHECK;
-void ash__cache_touch(struct ash_cache *cache, uint32_t frame);
 void ash__cache_unpinned(struct ash_cache *cache);
 
 static inline uint64_t ash__cache_key(const struct ash_cache_space *space, uint64_t index) {
@@ -30,23 +30,43 @@ static inline uint64_t ash__cache_key(const struct ash_cache_space *space, uint6
 
 /* Fibonacci hashing (Knuth, TAOCP 3, 6.4), scaled to the table by a multiplication. */
 static inline uint32_t ash__cache_home(const struct ash_cache *cache, uint64_t key) {
-    return (uint32_t)(((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) * cache->slot_count >> 32);
+    return (uint32_t)(((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) * cache->bucket_count >> 32);
 }
 
-/* The slot that holds `key`, or the empty one behind those that it could be in. */
-static inline struct ash_cache_slot *ash__cache_probe(const struct ash_cache *cache, uint64_t key,
-                                                      uint32_t *frame, uint32_t *stamp) {
-    struct ash_cache_slot *slot = &cache->table[ash__cache_home(cache, key)];
-    struct ash_cache_slot *end = cache->table + cache->slot_count;
-    for (;;) {
-        *stamp = ash_load_acquire(&slot->stamp);
-        uint64_t found = ash_load_relaxed(&slot->key);
-        *frame = ash_load_relaxed(&slot->frame);
-        if (ASH_LIKELY(found == key) || *frame == ASH_CACHE_NONE)
-            return slot;
-        if (++slot == end)
-            slot = cache->table;
+/* A bit for each way that holds the key: at most one, but for ASH__CACHE_NO_KEY. No branch: where
+ * in its line a key is cannot be foretold. */
+static inline uint32_t ash__cache_match(const struct ash_cache_bucket *bucket, uint64_t key) {
+    return (uint32_t)(ash_load_relaxed(&bucket->keys[0]) == key) |
+           (uint32_t)(ash_load_relaxed(&bucket->keys[1]) == key) << 1 |
+           (uint32_t)(ash_load_relaxed(&bucket->keys[2]) == key) << 2 |
+           (uint32_t)(ash_load_relaxed(&bucket->keys[3]) == key) << 3;
+}
+
+/* Where a key was found, or its frame is ASH_CACHE_NONE. */
+struct ash__cache_place {
+    const uint32_t *stamped;
+    uint32_t frame, stamp;
+};
+
+static inline struct ash__cache_place ash__cache_probe(const struct ash_cache *cache,
+                                                       uint64_t key) {
+    struct ash__cache_place place = {NULL, ASH_CACHE_NONE, 0};
+    uint32_t home = ash__cache_home(cache, key);
+    const struct ash_cache_bucket *bucket = &cache->table[home];
+    uint32_t match = ash__cache_match(bucket, key);
+    while (ASH_UNLIKELY(match == 0)) {
+        if (ash__cache_match(bucket, ASH__CACHE_NO_KEY) != 0)
+            return place;
+        home = home + 1 == cache->bucket_count ? 0 : home + 1;
+        bucket = &cache->table[home];
+        match = ash__cache_match(bucket, key);
     }
+    uint32_t way = ash_ctz64(match);
+    place.stamped = &bucket->stamps[way];
+    place.stamp = ash_load_acquire(place.stamped);
+    if (!cache->shared || ash_load_relaxed(&bucket->keys[way]) == key)
+        place.frame = ash_load_relaxed(&bucket->frames[way]);
+    return place;
 }
 
 static inline void ash__cache_count_hit(struct ash_cache *cache) {
@@ -62,18 +82,17 @@ static inline void ash__cache_count_hit(struct ash_cache *cache) {
 
 static inline void ash__cache_count_touch(struct ash_cache *cache, uint32_t frame) {
     if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) != cache->touch_cap))
-        ash__cache_touch(cache, frame);
+        cache->touch(cache, frame);
     ash__cache_count_hit(cache);
 }
 
 static inline int ash_cache_get(struct ash_cache *cache, struct ash_cache_space *space,
                                 uint64_t index, uint32_t flags, struct ash_cache_waiter *waiter,
                                 uint32_t *frame) {
-    uint32_t found, stamp;
     if (ASH_UNLIKELY((flags & ~ASH_CACHE_MORE) != 0 || index >= space->blocks))
         return ash__cache_get(cache, space, index, flags, waiter, frame);
-    struct ash_cache_slot *slot =
-        ash__cache_probe(cache, ash__cache_key(space, index), &found, &stamp);
+    struct ash__cache_place place = ash__cache_probe(cache, ash__cache_key(space, index));
+    uint32_t found = place.frame;
     if (ASH_UNLIKELY(found == ASH_CACHE_NONE))
         return ash__cache_get(cache, space, index, flags, waiter, frame);
     uint16_t *hold = &cache->hot[found].hold;
@@ -82,10 +101,12 @@ static inline int ash_cache_get(struct ash_cache *cache, struct ash_cache_space 
             return ash__cache_get(cache, space, index, flags, waiter, frame);
         *hold = (uint16_t)(*hold + 1);
     } else {
-        bool pinned = stamp != 0 && ash_fetch_add(hold, (uint16_t)1) < ASH_CACHE_PINS_MAX;
-        if (ASH_UNLIKELY(!pinned || ash_load_relaxed(&slot->stamp) != stamp)) {
-            if (stamp != 0)
-                ash_cache_put(cache, found);
+        if (ASH_UNLIKELY(place.stamp == 0))
+            return ash__cache_get(cache, space, index, flags, waiter, frame);
+        uint16_t before = ash_fetch_add(hold, (uint16_t)1);
+        if (ASH_UNLIKELY(before >= ASH_CACHE_PINS_MAX ||
+                         ash_load_relaxed(place.stamped) != place.stamp)) {
+            ash_cache_put(cache, found);
             return ash__cache_get(cache, space, index, flags, waiter, frame);
         }
     }
@@ -121,19 +142,20 @@ static inline void ash_cache_put(struct ash_cache *cache, uint32_t frame) {
 static inline const void *ash_cache_peek(struct ash_cache *cache,
                                          const struct ash_cache_space *space, uint64_t index,
                                          struct ash_cache_view *view) {
-    uint32_t frame;
     if (ASH_UNLIKELY(index >= space->blocks))
         return NULL;
-    view->slot = ash__cache_probe(cache, ash__cache_key(space, index), &frame, &view->stamp);
-    if (ASH_UNLIKELY(frame == ASH_CACHE_NONE || view->stamp == 0))
+    struct ash__cache_place place = ash__cache_probe(cache, ash__cache_key(space, index));
+    if (ASH_UNLIKELY(place.frame == ASH_CACHE_NONE || place.stamp == 0))
         return NULL;
-    ash__cache_count_touch(cache, frame);
-    return ash_cache_data(cache, frame);
+    view->place = place.stamped;
+    view->stamp = place.stamp;
+    ash__cache_count_touch(cache, place.frame);
+    return ash_cache_data(cache, place.frame);
 }
 
 static inline bool ash_cache_peek_valid(const struct ash_cache_view *view) {
     ash_fence_acquire();
-    return ash_load_relaxed(&view->slot->stamp) == view->stamp;
+    return ash_load_relaxed(view->place) == view->stamp;
 }
 
 #ifdef __cplusplus

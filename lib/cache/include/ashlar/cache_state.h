@@ -6,7 +6,7 @@
  *      key (space, index)
  *       │ hash                         one line a hit
  *       v
- *   table   [ key | frame | stamp ]    open addressing, 3 slots for 2 blocks
+ *   table   [ 4 x key, frame, stamp ] open addressing by lines, 3 places for 2 blocks
  *                    │
  *       ┌────────────┼──────────────┐
  *       v            v              v
@@ -24,11 +24,17 @@
 
 struct ash__cache_policy;
 
-struct ash_cache_slot {
-    uint64_t key;
-    uint32_t frame; /* ASH_CACHE_NONE: empty */
-    uint32_t stamp; /* of this block in this place, never twice; 0: being changed */
-};
+#define ASH__CACHE_WAYS 4u
+
+/* A line of the table. A key that no block can have: an empty place. A stamp belongs to this block
+ * in this place and is never used again; 0: it is being changed, or not to be seen. */
+struct ash_cache_bucket {
+    uint64_t keys[ASH__CACHE_WAYS];
+    uint32_t frames[ASH__CACHE_WAYS];
+    uint32_t stamps[ASH__CACHE_WAYS];
+} __attribute__((aligned(64)));
+
+#define ASH__CACHE_NO_KEY UINT64_MAX
 
 /* What a hit writes. */
 struct ash_cache_hot {
@@ -45,10 +51,8 @@ struct ash_cache_links {
 };
 
 struct ash_cache_frame {
-    uint32_t slot;                  /* ASH_CACHE_NONE: holds no block */
-    struct ash_cache_links link[2]; /* 0: the policy's queue, or the free frames; 1: what is to be
-                                     * done: dirty blocks of the space, or blocks to be read */
-    uint32_t epoch;                 /* dirty since this flush or after it, before the next */
+    uint32_t slot;  /* bucket * ASH__CACHE_WAYS + way; ASH_CACHE_NONE: holds no block */
+    uint32_t epoch; /* dirty since this flush or after it, before the next */
     union {
         uint32_t redirtied; /* while written: the epoch of what was changed meanwhile */
         uint32_t valid;     /* while read: bytes that the disk has of it */
@@ -66,12 +70,12 @@ struct ash_cache_frame {
 struct ash_cache_ghost {
     uint64_t key;
     uint32_t next, prev, chain;
+    uint32_t bucket; /* of the hash, by its number: no matter of this ghost's */
 };
 
 struct ash_cache_ghosts {
     struct ash_cache_ghost *entries;
-    uint32_t *buckets;
-    uint32_t room, bucket_count; /* as many as there is memory for */
+    uint32_t room; /* as many as there is memory for */
     uint32_t capacity, length, oldest, newest, unused;
 };
 
@@ -89,20 +93,24 @@ struct ash_cache_cpu {
 
 struct ash_cache {
     /* Read by hits. */
-    struct ash_cache_slot *table;
+    struct ash_cache_bucket *table;
     struct ash_cache_hot *hot;
     char *data;
-    uint32_t slot_count;
+    uint32_t bucket_count;
     uint32_t block_shift;
     uint32_t touch_cap;
     uint32_t starving; /* bool: a put that leaves a block unpinned is waited for */
     bool shared;
+    void (*touch)(struct ash_cache *cache, uint32_t frame);
     struct ash_cache_cpu *cpus;
 
     struct ash_spinlock lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
     struct ash_cache_config config;
     const struct ash__cache_policy *policy;
     struct ash_cache_frame *frames;
+    struct ash_cache_links *links[2]; /* of frames. 0: the policy's queue, or the free ones. 1: what
+                                       * is to be done: dirty blocks of a space, blocks to be read
+                                       * */
     struct ash_cache_space **spaces;
     const void **pinners;
     uint32_t stamp;

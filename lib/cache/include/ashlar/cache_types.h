@@ -11,7 +11,7 @@
 #include <ashlar/port.h>
 
 #define ASH_CACHE_SECTOR_BYTES     512u
-#define ASH_CACHE_INDEX_BITS       40u        /* of a key: a space of 2^40 blocks */
+#define ASH_CACHE_INDEX_BITS       40u        /* of a key: a space of under 2^40 blocks */
 #define ASH_CACHE_SPACES_MAX       (1u << 24) /* and 2^24 of them */
 #define ASH_CACHE_BLOCKS_MAX       (1u << 30)
 #define ASH_CACHE_BLOCK_MIN        512u /* bytes, a power of two */
