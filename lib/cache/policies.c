@@ -43,8 +43,10 @@ void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_po
         if (cache->frames[frame].slot == NONE)
             continue;
         uint8_t fresh = ash_load_relaxed(&cache->hot[frame].touched) & FRESH;
-        ash_store_relaxed(&cache->hot[frame].touched, fresh);
+        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
         policy->insert(cache, frame, false);
+        if (fresh != 0) /* whatever the policy made of it: not asked for yet */
+            ash_store_relaxed(&cache->hot[frame].touched, fresh);
     }
 }
 
