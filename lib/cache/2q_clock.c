@@ -52,6 +52,7 @@ const struct ash__cache_policy ash__cache_2q_clock = {
     .touch_cap = 1,
     .ghosts = ghosts,
     .init = init,
+    .recall = ash__cache_ghost_take,
     .insert = insert,
     .victim = victim,
     .remove = remove,

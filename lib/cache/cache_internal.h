@@ -51,7 +51,10 @@ struct ash__cache_policy {
     uint8_t touch_cap; /* a hit counts up to it; above 127: each hit calls touch */
     uint32_t (*ghosts)(uint32_t blocks);
     void (*init)(struct ash_cache *cache);
-    /* A block comes in; remembered: it was among the ghosts. */
+    /* A block is about to come in: is it among the ghosts? It is none from then on. NULL: there are
+     * none. Called behind victim and before that one's remove. */
+    bool (*recall)(struct ash_cache *cache, uint64_t key);
+    /* A block comes in; remembered: what recall said. */
     void (*insert)(struct ash_cache *cache, uint32_t frame, bool remembered);
     /* The frame to be reused, out of those that ash__cache_claim grants; NONE: none. At most
      * 2 * blocks claims. */
@@ -117,16 +120,26 @@ void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t 
 void ash__cache_hide(struct ash_cache *cache, uint32_t frame);
 void ash__cache_show(struct ash_cache *cache, uint32_t frame);
 
+static inline uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key) {
+    uint64_t hash = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    return &ghosts->buckets[hash * ghosts->bucket_count >> 32];
+}
+
 /* ghosts.c */
 void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity);
 bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key);
 void ash__cache_ghost_push(struct ash_cache *cache, uint64_t key);
 
+/* ghost_ring.c */
+bool ash__cache_ring_forget(struct ash_cache *cache);
+void ash__cache_ring_push(struct ash_cache *cache, uint64_t key);
+bool ash__cache_ring_take(struct ash_cache *cache, uint64_t key, uint32_t *number);
+
 /* policies.c */
 const struct ash__cache_policy *ash__cache_policy_find(const char *name);
 void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy);
 extern const struct ash__cache_policy ash__cache_lru, ash__cache_clock, ash__cache_2q_clock,
-    ash__cache_sieve, ash__cache_s3_fifo;
+    ash__cache_2q_clock_pro, ash__cache_sieve, ash__cache_s3_fifo;
 
 /* policies.c */
 bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame);

@@ -135,20 +135,36 @@ static const char *check_ios(const struct ash_cache *cache) {
     return NULL;
 }
 
-/* I6: ghosts are linked in their order and found by their number, and no block is its own ghost. */
+static const char *check_ghost_row(const struct ash_cache *cache) {
+    const struct ash_cache_ghosts *ghosts = &cache->ghosts;
+    uint32_t length = 0;
+    for (uint32_t e = ghosts->oldest; e != ghosts->blank; e = ghosts->next[e]) {
+        if (e > ghosts->capacity || length++ == ghosts->capacity)
+            return "I6: the row of ghosts is broken";
+    }
+    return length == ghosts->length ? NULL : "I6: a ghost is lost";
+}
+
+/* I6: ghosts are found by their key, in their order or within their window, and no block is its own
+ * ghost. */
 static const char *check_ghosts(const struct ash_cache *cache) {
     const struct ash_cache_ghosts *ghosts = &cache->ghosts;
-    uint32_t length = 0, before = NONE;
-    for (uint32_t e = ghosts->newest; e != NONE; before = e, e = ghosts->entries[e].next) {
-        if (e >= ghosts->capacity || length++ == ghosts->capacity ||
-            ghosts->entries[e].prev != before)
-            return "I6: the row of ghosts is broken";
-        if (ash__cache_find(cache, ghosts->entries[e].key) != NONE)
-            return "I6: a block is its own ghost";
+    uint32_t length = 0;
+    if (ghosts->capacity == 0)
+        return NULL;
+    for (uint32_t bucket = 0; bucket < ghosts->bucket_count; bucket++) {
+        for (uint32_t e = ghosts->buckets[bucket]; e != NONE; e = ghosts->chain[e]) {
+            if (e > ghosts->capacity || length++ == ghosts->capacity)
+                return "I6: a chain of ghosts is broken";
+            if (ash__cache_find(cache, ghosts->keys[e]) != NONE)
+                return "I6: a block is its own ghost";
+        }
     }
-    if (length != ghosts->length || (length != 0 && ghosts->oldest != before))
-        return "I6: a ghost is lost";
-    return NULL;
+    if (length != ghosts->length)
+        return "I6: a ghost is not found";
+    if (ghosts->pushed - ghosts->first > ghosts->capacity)
+        return "I6: more ghosts have numbers than there may be";
+    return ghosts->pushed == ghosts->first && ghosts->head == 0 ? check_ghost_row(cache) : NULL;
 }
 
 const char *ash_cache_check(struct ash_cache *cache) {

@@ -67,7 +67,7 @@ uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key) {
     uint32_t frame = reused ? cache->policy->victim(cache) : cache->free_frames.last;
     if (frame == NONE)
         return NONE;
-    bool remembered = ash__cache_ghost_take(cache, key);
+    bool remembered = cache->policy->recall != NULL && cache->policy->recall(cache, key);
     cache->stats.ghost_hits += remembered;
     if (reused) {
         cache->stats.evictions++;

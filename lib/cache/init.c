@@ -6,7 +6,8 @@
 
 /* Where the arrays lie in the storage, and its size; in this order. */
 struct layout {
-    size_t table, cpus, frames, hot, links[2], ghosts, spaces, ios, segments, pinners, size;
+    size_t table, cpus, frames, hot, links[2], ghosts, next, chain, buckets, spaces, ios, segments,
+        pinners, size;
 };
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise) {
@@ -54,9 +55,13 @@ static struct layout layout_of(const struct ash_cache_config *full) {
     at.table = place(&end, bucket_count(full->blocks), sizeof(struct ash_cache_bucket));
     at.frames = place(&end, full->blocks, sizeof(struct ash_cache_frame));
     at.hot = place(&end, full->blocks, sizeof(struct ash_cache_hot));
-    at.ghosts = place(&end, ghosts, sizeof(struct ash_cache_ghost));
     for (int i = 0; i < 2; i++)
         at.links[i] = place(&end, full->blocks, sizeof(struct ash_cache_links));
+    uint32_t entries = ghosts == 0 ? 0 : ghosts + 1; /* one of them blank */
+    at.ghosts = place(&end, entries, sizeof(uint64_t));
+    at.next = place(&end, entries, sizeof(uint32_t));
+    at.chain = place(&end, entries, sizeof(uint32_t));
+    at.buckets = place(&end, ghosts, sizeof(uint32_t));
     at.spaces = place(&end, full->spaces_max, sizeof(struct ash_cache_space *));
     at.ios = place(&end, full->depth, sizeof(struct ash_cache_io));
     at.segments =
@@ -78,9 +83,12 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->cpus = (void *)(storage + at.cpus);
     cache->frames = (void *)(storage + at.frames);
     cache->hot = (void *)(storage + at.hot);
-    cache->ghosts.entries = (void *)(storage + at.ghosts);
     for (int i = 0; i < 2; i++)
         cache->links[i] = (void *)(storage + at.links[i]);
+    cache->ghosts.keys = (void *)(storage + at.ghosts);
+    cache->ghosts.next = (void *)(storage + at.next);
+    cache->ghosts.chain = (void *)(storage + at.chain);
+    cache->ghosts.buckets = (void *)(storage + at.buckets);
     cache->spaces = (void *)(storage + at.spaces);
     cache->ios = (void *)(storage + at.ios);
     cache->segments = (void *)(storage + at.segments);

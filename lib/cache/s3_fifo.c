@@ -84,6 +84,7 @@ const struct ash__cache_policy ash__cache_s3_fifo = {
     .touch_cap = 3,
     .ghosts = ghosts,
     .init = init,
+    .recall = ash__cache_ghost_take,
     .insert = insert,
     .victim = victim,
     .remove = remove,

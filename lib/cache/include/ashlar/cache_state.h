@@ -61,22 +61,21 @@ struct ash_cache_frame {
         uint32_t order; /* not to be written before this flush succeeded; 0: none */
         uint32_t error; /* while in flight: the first one of its parts, positive */
     };
+    uint32_t stamp; /* the policy's */
     uint16_t flags;
     uint8_t parts; /* I/Os in flight */
     uint8_t retries;
 };
 
-/* Numbers of blocks that were evicted, oldest forgotten first. */
-struct ash_cache_ghost {
-    uint64_t key;
-    uint32_t next, prev, chain;
-    uint32_t bucket; /* of the hash, by its number: no matter of this ghost's */
-};
-
+/* Keys of blocks that were evicted, oldest forgotten first: a FIFO (ghosts.c), or a ring by number
+ * (ghost_ring.c) in the same memory. */
 struct ash_cache_ghosts {
-    struct ash_cache_ghost *entries;
-    uint32_t room; /* as many as there is memory for */
-    uint32_t capacity, length, oldest, newest, unused;
+    uint64_t *keys;
+    uint32_t *next, *chain, *buckets;
+    uint32_t room, bucket_count; /* as many as there is memory for */
+    uint32_t capacity, length;
+    uint32_t oldest, blank, unused; /* of the FIFO: entries; blank: behind the newest */
+    uint32_t head, pushed, first;   /* of the ring: the next place; its number; the oldest one */
 };
 
 struct ash_cache_stream {
