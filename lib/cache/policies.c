@@ -4,7 +4,7 @@
 
 static const struct ash__cache_policy *const policies[] = {
     &ash__cache_2q_clock, &ash__cache_clock,   &ash__cache_lru,
-    &ash__cache_sieve,    &ash__cache_s3_fifo,
+    &ash__cache_sieve,    &ash__cache_s3_fifo, &ash__cache_2q_clock_pro,
 };
 
 const char *ash_cache_policy_name(uint32_t number) {
