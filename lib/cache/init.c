@@ -94,7 +94,8 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->segments = (void *)(storage + at.segments);
     cache->pinners = config->trace_pins ? (void *)(storage + at.pinners) : NULL;
     cache->bucket_count = bucket_count(config->blocks);
-    cache->ghosts.room = ash__cache_policy_find(config->policy)->ghosts(config->blocks);
+    cache->ghosts.room = cache->ghosts.bucket_count =
+        ash__cache_policy_find(config->policy)->ghosts(config->blocks);
     __builtin_memset(storage, 0, at.size);
     for (uint32_t i = 0; i < cache->bucket_count; i++) {
         for (uint32_t way = 0; way < ASH__CACHE_WAYS; way++) {
