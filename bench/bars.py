@@ -169,8 +169,42 @@ def against_buddy(b):
                 b.add(f'{words}: {peer} / slab, least ({size} bytes)', worst, 3, 'x', True)
 
 
+def blocks(b):
+    def block(name, peer, figure='ns'):
+        return b.one(name, peer, figure, 'blocks')
+
+    def best(name):
+        times = [(block(name, peer), peer) for peer in ('pcache1', 'glib', 'uthash', 'mutex')]
+        return min((item for item in times if item[0] is not None), default=(None, 'none'))
+
+    for policy in ('clock', '2q-clock'):
+        b.add(f'blocks: hit of 4,096, {policy}', block('hit/4096', policy), 2.0, 'ns')
+        b.add(f'blocks: the same, pinned and unpinned, {policy}', block('pin/4096', policy), 2.5,
+              'ns')
+    b.add('blocks: hit of 4,096, lru', block('hit/4096', 'lru'), 3.5, 'ns')
+    for policy in ('clock', '2q-clock'):
+        b.add(f'blocks: hit of 1M, {policy}', block('hit/1048576', policy), 12, 'ns')
+    b.add('  a line of memory of 1M', block('hit/1048576', 'line'), unit='ns')
+    for name, words in (('hit/4096', 'of 4,096'), ('hit/1048576', 'of 1M'),
+                        ('scattered/4096', 'of 4,096 scattered')):
+        least, who = best(name)
+        b.add(f'blocks: hit {words}: best peer ({who}) / 2q-clock',
+              b.ratio(least, block(name, '2q-clock')), 1.0, 'x', True)
+    for policy, limit in (('clock', 8), ('2q-clock', 10)):
+        b.add(f'blocks: w106_a through 3,000, a request, {policy}',
+              block('replay/w106_a/3000', policy), limit, 'ns')
+    for policy in ('clock', '2q-clock'):
+        for name, words in (('shared', 'all alike'), ('hot', 'one hot')):
+            b.add(f'blocks: reads by two threads / one, {words}, {policy}',
+                  block(name, policy, 'gain'), 1.95, 'x', True)
+    for label, name, peer in (('with pins', 'shared-pinned', '2q-clock'),
+                              ('a cache for each', 'apart', '2q-clock'),
+                              ('mutex', 'shared', 'mutex')):
+        b.add(f'  {label}', block(name, peer, 'gain'), unit='x')
+
+
 def evaluate(results):
     b = Bars(results)
-    for part in (objects, threads, memory, forms, frames, against_buddy):
+    for part in (objects, threads, memory, forms, frames, against_buddy, blocks):
         part(b)
     return b.bars

@@ -29,7 +29,7 @@ class Blocks : public BlocksDefaults {
         data_ = mmap(nullptr, data_bytes_, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         space_.blocks = uint64_t{1} << 39;
-        waiter_.wake = woken;
+        waiter_.wake = wake;
         if (data_ == MAP_FAILED || ash_cache_init(&cache_, &config, storage_, size, data_) != 0 ||
             ash_cache_space_open(&cache_, &space_) != 0)
             std::abort();
@@ -53,9 +53,13 @@ class Blocks : public BlocksDefaults {
     }
     bool access(uint64_t key) {
         uint32_t frame;
+        __atomic_store_n(&woken_, false, __ATOMIC_RELAXED);
         int error = ash_cache_get(&cache_, &space_, key, 0, &waiter_, &frame);
-        if (error != 0)
+        if (error != 0) {
+            while (!__atomic_load_n(&woken_, __ATOMIC_ACQUIRE)) /* by another thread, maybe */
+                ash_port_relax();
             frame = waiter_.frame;
+        }
         ash_cache_put(&cache_, frame);
         return error == 0;
     }
@@ -64,14 +68,14 @@ class Blocks : public BlocksDefaults {
         const void *data = ash_cache_peek(&cache_, &space_, key, &view);
         if (data == nullptr)
             return 0;
-        uint64_t word = *static_cast<const volatile uint64_t *>(data);
+        uint64_t word = *word_of(data, key);
         return ash_cache_peek_valid(&view) ? word : 0;
     }
     uint64_t read_pinned(uint64_t key) {
         uint32_t frame;
         if (ash_cache_get(&cache_, &space_, key, ASH_CACHE_CACHED, nullptr, &frame) != 0)
             return 0;
-        uint64_t word = *static_cast<const uint64_t *>(ash_cache_data(&cache_, frame));
+        uint64_t word = *word_of(ash_cache_data(&cache_, frame), key);
         ash_cache_put(&cache_, frame);
         return word;
     }
@@ -79,22 +83,31 @@ class Blocks : public BlocksDefaults {
   private:
     static constexpr size_t line = ASH_PORT_CACHE_LINE;
 
-    /* The disk: a block's first word is its number. */
+    /* Where the word is that is read. Not always in front: then all that are would fall upon a few
+     * sets of the CPU's caches. */
+    static volatile uint64_t *word_of(const void *data, uint64_t key) {
+        char *block = static_cast<char *>(const_cast<void *>(data));
+        return reinterpret_cast<volatile uint64_t *>(block + key * 64 % ASH_CACHE_BLOCK_MIN);
+    }
+    /* The disk: that word is the block's number. */
     static int submit(void *context, struct ash_cache_io *io) {
         uint64_t index = io->sector / (ASH_CACHE_BLOCK_MIN / ASH_CACHE_SECTOR_BYTES);
         for (uint32_t i = 0; i < io->segment_count; i++)
-            *static_cast<volatile uint64_t *>(io->segments[i].data) = index + i;
+            *word_of(io->segments[i].data, index + i) = index + i;
         ash_cache_complete(&static_cast<Blocks *>(context)->cache_, io, 0);
         return 0;
     }
-    static void woken(struct ash_cache_waiter *waiter) {
+    static void wake(struct ash_cache_waiter *waiter) {
+        Blocks *blocks = ASH_CONTAINER_OF(waiter, Blocks, waiter_);
         if (waiter->status != 0)
             std::abort();
+        __atomic_store_n(&blocks->woken_, true, __ATOMIC_RELEASE);
     }
 
     struct ash_cache cache_;
     struct ash_cache_space space_ = {};
     struct ash_cache_waiter waiter_ = {};
+    bool woken_ = false;
     void *storage_, *data_;
     size_t data_bytes_;
 };
