@@ -32,7 +32,7 @@
  *
  * Needs of the port: atomics, spinlock, interrupt masking, pin (counting of hits).
  * Sources: CLOCK: Corbato 1968. 2Q: Johnson, Shasha, VLDB 1994. S3-FIFO: Yang et al., SOSP 2023.
- * SIEVE: Zhang et al., NSDI 2024. Stamps: Lameter, seqlocks, 2005. lib/cache/DESIGN.md.
+ * SIEVE: Zhang et al., NSDI 2024. CLOCK-Pro: Jiang et al., USENIX 2005. lib/cache/DESIGN.md.
  */
 #ifndef ASHLAR_CACHE_H
 #define ASHLAR_CACHE_H

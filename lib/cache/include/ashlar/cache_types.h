@@ -146,7 +146,7 @@ struct ash_cache_stats {
 struct ash_cache_config {
     uint32_t blocks;       /* 1 .. ASH_CACHE_BLOCKS_MAX */
     uint32_t block_bytes;  /* a power of two, ASH_CACHE_BLOCK_MIN .. _MAX */
-    const char *policy;    /* "2q-clock" (NULL: this), "clock", "lru", "sieve", "s3-fifo" */
+    const char *policy;    /* ash_cache_policy_name; NULL: "2q-clock" */
     uint32_t spaces_max;   /* 1 .. ASH_CACHE_SPACES_MAX; 0: 1 */
     uint32_t depth;        /* I/Os in flight, ASH_CACHE_EXTENTS_MAX .. _DEPTH_MAX; 0: default */
     uint32_t segments_max; /* blocks that one I/O joins; 0: default */
