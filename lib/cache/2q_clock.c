@@ -25,7 +25,7 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
     int queue = remembered ? AM : A1IN;
     cache->hot[frame].queue = (uint8_t)queue;
     /* Set already, so that hits in A1in have nothing to write. */
-    cache->hot[frame].touched = remembered ? 0 : 1;
+    ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)!remembered);
     ash__cache_push(cache, &cache->queues[queue], POLICY, frame);
 }
 

@@ -24,18 +24,20 @@
 
 /* Of a frame. None: free, or clean. */
 enum {
-    FILLING = 1,     /* to be read, or being read */
-    DIRTY = 2,       /* newer than the disk; on its space's list */
-    WRITING = 4,     /* in flight to the disk */
-    WRITER = 8,      /* somebody has it for writing */
-    REDIRTIED = 16,  /* changed while in flight */
-    FAILED = 32,     /* its write was given up until the next flush */
-    ORPHAN = 64,     /* in flight or pinned, but a copy of it has taken its place */
-    ROUNDED = 128,   /* in the round of writing */
-    URGENT = 256,    /* to be written next */
-    EMPTY = 512,     /* a writer promised to write all of it: nothing to be seen yet */
-    IDLE = 2048,     /* to be read when there is nothing better to do: on the list `prefetch` */
-    UNORDERED = 1024 /* what it had to wait for failed: not to be written until dirtied anew */
+    FILLING = 1,      /* to be read, or being read */
+    DIRTY = 2,        /* newer than the disk; on its space's list */
+    WRITING = 4,      /* in flight to the disk */
+    WRITER = 8,       /* somebody has it for writing */
+    REDIRTIED = 16,   /* changed while in flight */
+    FAILED = 32,      /* its write was given up until the next flush */
+    ORPHAN = 64,      /* in flight or pinned, but a copy of it has taken its place */
+    ROUNDED = 128,    /* in the round of writing */
+    URGENT = 256,     /* to be written next */
+    EMPTY = 512,      /* a writer promised to write all of it: nothing to be seen yet */
+    IDLE = 2048,      /* to be read when there is nothing better to do: on the list `prefetch` */
+    UNORDERED = 1024, /* what it had to wait for failed: not to be written until dirtied anew */
+    COPIED = 4096,    /* an orphan whose bytes are being copied */
+    BEHIND = 8192     /* the copy of an orphan in flight: not to be written before that has ended */
 };
 
 enum { POLICY, WORK }; /* a frame's links */
@@ -171,7 +173,6 @@ void ash__cache_clean(struct ash_cache *cache, uint32_t frame);
 void ash__cache_hurry(struct ash_cache *cache, uint32_t frame);
 uint32_t ash__cache_next_write(struct ash_cache *cache);
 void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame);
-void ash__cache_write_started(struct ash_cache *cache, uint32_t frame);
 void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error);
 void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, int error);
 void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other);
@@ -180,6 +181,7 @@ void ash__cache_free_orphans(struct ash_cache *cache);
 /* flush.c */
 bool ash__cache_flush_runs(const struct ash_cache *cache, uint32_t number);
 void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, int error);
+bool ash__cache_flush_covers(const struct ash_cache *cache, uint32_t frame, uint32_t number);
 bool ash__cache_flush_begin(struct ash_cache *cache);
 void ash__cache_flush_ended(struct ash_cache *cache, int error);
 
@@ -191,12 +193,13 @@ void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame);
 
 /* get.c */
 int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
-void ash__cache_finish_copy(struct ash_cache *cache, struct ash_cache_waiter *want);
+void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want);
 
 /* wait.c */
 void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, int what);
 void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error);
 void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error);
+bool ash__cache_wait_moved(struct ash_cache *cache, uint32_t frame, uint32_t other);
 bool ash__cache_retry(struct ash_cache *cache);
 void ash__cache_look_starving(struct ash_cache *cache);
 

@@ -51,7 +51,8 @@ static const char *check_frames(const struct ash_cache *cache) {
         held += cache->frames[frame].slot != NONE;
         bool absent = (cache->hot[frame].hold & ABSENT) != 0;
         bool orphan = ash__cache_has(cache, frame, ORPHAN);
-        if (cache->frames[frame].slot != NONE && absent != ash__cache_has(cache, frame, FILLING))
+        if (cache->frames[frame].slot != NONE &&
+            absent != ash__cache_has(cache, frame, FILLING | EMPTY))
             return "I2: a block can be pinned before it is there, or cannot be when it is";
         if (orphan && cache->frames[frame].slot != NONE)
             return "I2: an orphan has a name";
@@ -73,15 +74,16 @@ static const char *check_frames(const struct ash_cache *cache) {
 
 /* I3: dirty blocks are on their space's list, and all counts are right. */
 static const char *check_dirty(const struct ash_cache *cache) {
-    uint32_t dirty = 0, failed = 0, urgent = 0, reserved = 0, fresh = 0, listed = 0;
+    uint32_t dirty = 0, failed = 0, urgent = 0, reserved = 0, fresh = 0, listed = 0, writing = 0;
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         uint16_t flags = cache->frames[frame].flags;
         dirty += (flags & DIRTY) != 0;
         failed += (flags & (FAILED | UNORDERED)) != 0;
         urgent += (flags & URGENT) != 0;
+        writing += (flags & (DIRTY | WRITING)) == (DIRTY | WRITING);
         reserved += (flags & (WRITER | DIRTY)) == WRITER;
         fresh += cache->frames[frame].slot != NONE && cache->hot[frame].touched == FRESH;
-        if ((flags & (FAILED | UNORDERED | URGENT | ROUNDED)) != 0 && (flags & DIRTY) == 0)
+        if ((flags & (FAILED | UNORDERED | URGENT | ROUNDED | BEHIND)) != 0 && (flags & DIRTY) == 0)
             return "I3: a clean block is to be written";
         if ((flags & (FILLING | DIRTY)) == (FILLING | DIRTY))
             return "I3: a block is dirty before it is there";
@@ -96,7 +98,8 @@ static const char *check_dirty(const struct ash_cache *cache) {
         listed += length;
     }
     if (dirty != cache->dirty || listed != dirty || failed != cache->failed ||
-        urgent != cache->urgent || reserved != cache->reserved || fresh != cache->fresh)
+        writing != cache->writing || urgent != cache->urgent || reserved != cache->reserved ||
+        fresh != cache->fresh)
         return "I3: a count of dirty blocks is wrong";
     return NULL;
 }

@@ -27,6 +27,18 @@ static bool covers(const struct ash_cache_flush_request *flush, const struct ash
     return (flush->space == NULL || flush->space == space) && (int32_t)(epoch - flush->number) <= 0;
 }
 
+/* Does a flush up to this number wait for this block? */
+bool ash__cache_flush_covers(const struct ash_cache *cache, uint32_t frame, uint32_t number) {
+    const struct ash_cache_space *space = ash__cache_space(cache, frame);
+    for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next) {
+        const struct ash_cache_flush_request *flush = flush_of(link);
+        if ((int32_t)(flush->number - number) <= 0 && ash__cache_has(cache, frame, DIRTY) &&
+            covers(flush, space, cache->frames[frame].epoch))
+            return true;
+    }
+    return false;
+}
+
 /* A block was dirty since f->epoch, and is so now since `until` at the earliest: flushes between
  * the two need not wait for it any more. */
 void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, int error) {
@@ -106,8 +118,8 @@ static void break_order(struct ash_cache *cache, uint32_t number) {
     for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
          link = link->next) {
         struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
-        for (uint32_t frame = space->dirty.first; frame != NONE;
-             frame = cache->links[WORK][frame].next) {
+        for (uint32_t frame = space->dirty.first, next; frame != NONE; frame = next) {
+            next = cache->links[WORK][frame].next; /* given up, it may change its place */
             bool in_flight = ash__cache_has(cache, frame, WRITING); /* then `order` is its error */
             if (!in_flight && cache->frames[frame].order == number)
                 ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);

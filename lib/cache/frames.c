@@ -11,19 +11,20 @@ uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame) {
     return ash_load_relaxed(&cache->hot[frame].hold) & ~ABSENT;
 }
 
-/* One more pin; false: there are as many as can be counted. The block is there. */
+/* One more pin; false: there are as many as can be counted. The block is there, or
+ * its only writer asks. */
 bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner) {
     uint16_t *hold = &cache->hot[frame].hold;
     if (!cache->shared) {
-        if (*hold >= ASH_CACHE_PINS_MAX)
+        if ((*hold & ~ABSENT) >= ASH_CACHE_PINS_MAX)
             return false;
         *hold = (uint16_t)(*hold + 1);
-    } else if (ash_fetch_add(hold, (uint16_t)1) >= ASH_CACHE_PINS_MAX) {
+    } else if ((ash_fetch_add(hold, (uint16_t)1) & ~ABSENT) >= ASH_CACHE_PINS_MAX) {
         (void)ash_fetch_add(hold, (uint16_t)-1);
         return false;
     }
     if (cache->pinners != NULL)
-        cache->pinners[frame] = pinner;
+        ash_store_relaxed(&cache->pinners[frame], pinner);
     return true;
 }
 
@@ -37,7 +38,8 @@ bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame) {
 enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) {
     uint16_t flags = cache->frames[frame].flags;
     cache->stats.scanned++;
-    if (ash_load_relaxed(&cache->hot[frame].hold) != 0 || (flags & (WRITER | FAILED)) != 0)
+    if (ash_load_relaxed(&cache->hot[frame].hold) != 0 ||
+        (flags & (WRITER | FAILED | UNORDERED)) != 0)
         return PASS;
     if ((flags & (DIRTY | WRITING)) != 0) {
         if ((flags & WRITING) == 0)
@@ -137,12 +139,13 @@ void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
  * which only means that another one is thought well of. */
 void ash__cache_touch(struct ash_cache *cache, uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
+    const struct ash__cache_policy *policy = ash_load_relaxed(&cache->policy);
     if (cache->pinners != NULL)
-        cache->pinners[frame] = __builtin_return_address(0);
-    bool list = cache->policy->touch != NULL;
-    if (touched != FRESH && !list) {
-        if (touched < cache->policy->touch_cap)
-            ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched + 1));
+        ash_store_relaxed(&cache->pinners[frame], __builtin_return_address(0));
+    if (touched != FRESH && policy->touch == NULL) {
+        if (touched < policy->touch_cap) /* lost where another was quicker: it may be FRESH now */
+            (void)ash_compare_exchange(&cache->hot[frame].touched, &touched,
+                                       (uint8_t)(touched + 1));
         return;
     }
     ash_irq_t irq = 0;
@@ -163,9 +166,6 @@ void ash__cache_touch(struct ash_cache *cache, uint32_t frame) {
 
 /* Somebody waits for a frame, and a pin was given back. */
 void ash__cache_unpinned(struct ash_cache *cache) {
-    ash_irq_t irq = ash__cache_enter(cache);
-    ash__cache_free_orphans(cache);
-    ash__cache_leave(cache, irq);
     ash__cache_run(cache);
 }
 

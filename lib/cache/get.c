@@ -13,32 +13,52 @@ static int pin_for_writing(struct ash_cache *cache, struct ash_cache_waiter *wan
     return 0;
 }
 
-/* Another frame takes the place of one that is being written; false: there is none. */
+/* Another frame takes the place of one that is being written; false: there is none, or somebody has
+ * pinned the block, who is to see it change. */
 static bool replace(struct ash_cache *cache, struct ash_cache_waiter *want) {
     uint32_t frame = want->frame;
-    uint32_t other = ash__cache_spare_frame(cache);
-    if (other == NONE || !ash__cache_pin(cache, frame, want->pinner))
+    if (cache->frames[frame].parts == 0 || ash__cache_pins(cache, frame) != 0)
         return false;
+    uint32_t other = ash__cache_spare_frame(cache);
+    if (other == NONE)
+        return false;
+    if (!ash__cache_make_absent(cache, frame)) {
+        ash__cache_free_frame(cache, other);
+        return false;
+    }
     cache->stats.copies++;
     ash__cache_orphan(cache, frame, other);
-    (void)ash_fetch_add(&cache->hot[other].hold, (uint16_t)-ABSENT);
     want->copy_of = frame;
     want->frame = other;
     return true;
 }
 
-/* The bytes of a block that was replaced; with nothing locked. */
-void ash__cache_finish_copy(struct ash_cache *cache, struct ash_cache_waiter *want) {
-    if (want->copy_of == NONE)
+/* Others may pin it from now on. */
+static void fill_in(struct ash_cache *cache, uint32_t frame) {
+    if (!ash__cache_has(cache, frame, EMPTY))
         return;
-    __builtin_memcpy(ash_cache_data(cache, want->frame), ash_cache_data(cache, want->copy_of),
-                     (size_t)1 << cache->block_shift);
+    cache->frames[frame].flags &= (uint16_t)~EMPTY;
+    (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-ABSENT);
+}
+
+/* The bytes of a block that was replaced, or that is new; with nothing locked. */
+void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want) {
+    size_t bytes = (size_t)1 << cache->block_shift;
+    uint32_t from = want->copy_of;
+    if (from == NONE)
+        return;
+    want->copy_of = NONE;
+    if (from == want->frame) {
+        __builtin_memset(ash_cache_data(cache, from), 0, bytes);
+        return;
+    }
+    __builtin_memcpy(ash_cache_data(cache, want->frame), ash_cache_data(cache, from), bytes);
     ash_irq_t irq = ash__cache_enter(cache);
-    cache->frames[want->frame].flags &= (uint16_t)~EMPTY;
+    fill_in(cache, want->frame);
+    cache->frames[from].flags &= (uint16_t)~COPIED;
+    ash__cache_free_orphans(cache);
     ash__cache_wait_over(cache, want->frame, 0);
     ash__cache_leave(cache, irq);
-    ash_cache_put(cache, want->copy_of);
-    want->copy_of = NONE;
 }
 
 /* Is there room for one more dirty block? 0, or WAIT_DIRTY, or an error: never. */
@@ -64,6 +84,9 @@ static int try_there(struct ash_cache *cache, struct ash_cache_waiter *want, boo
     uint32_t frame = want->frame;
     bool coming = ash__cache_has(cache, frame, FILLING | EMPTY);
     int result = WAIT_BLOCK;
+    bool in_flight = coming && !ash__cache_has(cache, frame, DIRTY); /* and not a copy being made */
+    if (in_flight && (want->flags & ASH_CACHE_CACHED) != 0)
+        return -ASH_ENOENT;
     if (coming)
         ash__cache_fill_now(cache, frame);
     else if ((want->flags & ASH_CACHE_WRITE) != 0)
@@ -96,7 +119,7 @@ static int try_absent(struct ash_cache *cache, struct ash_cache_waiter *want, bo
         return WAIT_BLOCK;
     }
     cache->frames[want->frame].flags = EMPTY;
-    (void)ash_fetch_add(&cache->hot[want->frame].hold, (uint16_t)-ABSENT);
+    want->copy_of = want->frame; /* of nothing: zeros */
     return pin_for_writing(cache, want);
 }
 
@@ -142,7 +165,7 @@ int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint6
     ash__cache_leave(cache, irq);
     if (result == 0) {
         *frame = want->frame;
-        ash__cache_finish_copy(cache, want);
+        ash__cache_finish(cache, want);
     }
     if ((flags & ASH_CACHE_MORE) == 0)
         ash__cache_run(cache);
@@ -157,7 +180,8 @@ int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cach
     ASH_REQUIRE((f->flags & WRITER) != 0,
                 "cache: put_dirty of frame %u, which was not got for writing", frame);
     cache->reserved -= (f->flags & DIRTY) == 0;
-    f->flags &= (uint16_t) ~(WRITER | EMPTY);
+    f->flags &= (uint16_t)~WRITER;
+    fill_in(cache, frame);
     ash__cache_dirty(cache, frame);
     ash__cache_show(cache, frame);
     if (waiter != NULL) {
@@ -180,14 +204,15 @@ void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame) {
     ash_irq_t irq = ash__cache_enter(cache);
     ASH_REQUIRE((f->flags & WRITER) != 0,
                 "cache: put_unchanged of frame %u, which was not got for writing", frame);
-    bool empty = (f->flags & EMPTY) != 0;
+    bool empty = (f->flags & (EMPTY | DIRTY)) == EMPTY;
     cache->reserved -= (f->flags & DIRTY) == 0;
     f->flags &= (uint16_t)~WRITER;
     if (empty) { /* others who ask for it are waiting: it is read for them */
         f->flags = 0;
-        ash_store_relaxed(&cache->hot[frame].hold, (uint16_t)ABSENT);
+        (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-1);
         ash__cache_fill(cache, frame, false);
     } else {
+        fill_in(cache, frame);
         ash__cache_show(cache, frame);
         ash__cache_wait_over(cache, frame, 0);
     }
@@ -208,12 +233,20 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame) {
     ash__cache_run(cache);
 }
 
-void ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
+/* Flushes wait for blocks, and blocks for flushes with lower numbers alone: so no circle. */
+int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
+    int error = 0;
     ash_irq_t irq = ash__cache_enter(cache);
     ASH_REQUIRE(ash__cache_has(cache, frame, WRITER),
                 "cache: order of frame %u, which was not got for writing", frame);
-    cache->frames[frame].order = number;
+    if ((int32_t)(number - cache->epoch) >= 0)
+        error = -ASH_EINVAL;
+    else if (ash__cache_flush_covers(cache, frame, number))
+        error = -ASH_EBUSY;
+    else
+        cache->frames[frame].order = number;
     ash__cache_leave(cache, irq);
+    return error;
 }
 
 int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) {

@@ -157,7 +157,8 @@ int ash_cache_init(struct ash_cache *cache, const struct ash_cache_config *confi
 
 static bool is_quiet(const struct ash_cache *cache) {
     if (cache->dirty != 0 || cache->io_free_count != cache->config.depth ||
-        !ash_list_is_empty(&cache->flushes) || cache->pumping)
+        !ash_list_is_empty(&cache->flushes) || cache->pumping || cache->fill.length != 0 ||
+        cache->prefetch.length != 0)
         return false;
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         if (ash__cache_pins(cache, frame) != 0)

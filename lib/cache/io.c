@@ -2,7 +2,7 @@
 /*
  * io.c: I/Os. Frames to be read or written become parts of I/Os, a part for each piece of disk that
  * the block lies on; a part that goes on where the last I/O built ends is joined to it. Demand
- * comes first, then what is to be written, then the device's flush, then reading ahead, which
+ * comes first, then the device's flush, then what is to be written, then reading ahead, which
  * leaves an eighth of the I/Os alone.
  */
 #include "cache_internal.h"
@@ -24,7 +24,21 @@ static bool is_sane(const struct ash_cache_map *map, uint32_t block_bytes) {
             return false;
         bytes += (uint64_t)extent->sectors * ASH_CACHE_SECTOR_BYTES;
     }
-    return bytes <= block_bytes && map->valid_bytes <= bytes;
+    return map->extent_count == 0 || (bytes <= block_bytes && map->valid_bytes <= bytes);
+}
+
+/* Sectors that have nothing of the block are neither read nor written. */
+static void shorten(struct ash_cache_map *map) {
+    uint32_t sectors = map->valid_bytes / ASH_CACHE_SECTOR_BYTES +
+                       (map->valid_bytes % ASH_CACHE_SECTOR_BYTES != 0);
+    for (uint32_t i = 0; i < map->extent_count; i++) {
+        struct ash_cache_extent *extent = &map->extents[i];
+        if (extent->sectors > sectors)
+            extent->sectors = sectors;
+        sectors -= extent->sectors;
+        if (extent->sectors == 0)
+            map->extent_count = i;
+    }
 }
 
 /* Where the block lies, asked with nothing locked. */
@@ -41,7 +55,7 @@ static int map_block(struct ash_cache *cache, const struct ash_cache_space *spac
     *map = (struct ash_cache_map){.extent_count = 0};
     int error = space->map(space->context, index, map);
     if (error != 0)
-        return error;
+        return error > 0 ? -ASH_EIO : error;
     return is_sane(map, block_bytes) ? 0 : -ASH_EINVAL;
 }
 
@@ -89,7 +103,6 @@ static void add_parts(struct ash_cache *cache, const struct work *work) {
         cache->stats.prefetched += work->prefetch;
     } else {
         cache->stats.blocks_written++;
-        ash__cache_write_started(cache, work->frame);
     }
 }
 
@@ -119,12 +132,13 @@ static bool next_work(struct ash_cache *cache, struct work *work) {
                           .op = ASH_CACHE_OP_READ};
     if (work->frame != NONE)
         return true;
+    work->op =
+        ASH_CACHE_OP_FLUSH; /* before writes: those who dirty more could put it off for ever */
+    if (ash__cache_flush_begin(cache))
+        return true;
     work->op = ASH_CACHE_OP_WRITE;
     work->frame = ash__cache_next_write(cache);
     if (work->frame != NONE)
-        return true;
-    work->op = ASH_CACHE_OP_FLUSH;
-    if (ash__cache_flush_begin(cache))
         return true;
     work->op = ASH_CACHE_OP_READ;
     work->prefetch = true;
@@ -157,13 +171,16 @@ bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
         const struct ash_cache_space *space = ash__cache_space(cache, work.frame);
         ash__cache_leave(cache, *irq);
         int error = map_block(cache, space, ash__cache_index(key), &work.map);
-        if (error == 0)
-            trim(cache, &work);
-        *irq = ash__cache_enter(cache);
         if (error == 0 && work.map.extent_count == 0 && work.op == ASH_CACHE_OP_WRITE)
             error = -ASH_ENOSPC;
+        if (error == 0) {
+            shorten(&work.map);
+            trim(cache, &work);
+        }
+        *irq = ash__cache_enter(cache);
         if (error != 0 || work.map.extent_count == 0) {
-            cache->frames[work.frame].valid = 0;
+            if (work.op == ASH_CACHE_OP_READ)
+                cache->frames[work.frame].valid = 0;
             ended(cache, work.frame, error);
         } else if (work.map.extent_count > cache->io_free_count) {
             back(cache, &work);
@@ -203,23 +220,25 @@ bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq) {
                       : io->op == ASH_CACHE_OP_WRITE ? &cache->stats.writes
                                                      : &cache->stats.flushes;
     (*count)++;
+    uint32_t news = cache->news;
     ash__cache_leave(cache, *irq);
     int error = cache->config.backend.submit(cache->config.backend.context, io);
     *irq = ash__cache_enter(cache);
     if (error == -ASH_EAGAIN) {
         (*count)--;
         ash_list_push_front(&cache->io_ready, &io->link);
-        cache->backend_full = true;
-        return false;
+        cache->backend_full = cache->news == news; /* else what it said is old already */
+        return !cache->backend_full;
     }
     cache->submitted = true;
     if (error != 0)
-        end_io(cache, io, error);
+        end_io(cache, io, error > 0 ? -ASH_EIO : error);
     return true;
 }
 
 void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status) {
     ash_irq_t irq = ash__cache_enter(cache);
+    cache->news++;
     end_io(cache, io, status > 0 ? -ASH_EIO : status);
     ash__cache_leave(cache, irq);
     ash__cache_run(cache);

@@ -29,12 +29,12 @@ const struct ash__cache_policy *ash__cache_policy_find(const char *name) {
 
 /* Frames that hold a block enter the policy by their number, as if just loaded. */
 void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy) {
-    cache->policy = policy;
-    ash_store_relaxed(&cache->touch_cap, (uint32_t)policy->touch_cap);
     bool owned = policy->touch_owned != NULL && !cache->shared && cache->pinners == NULL;
+    /* UINT32_MAX: each hit is a call, which notes the caller. */
+    uint32_t touch_cap = cache->pinners != NULL ? UINT32_MAX : policy->touch_cap;
+    ash_store_relaxed(&cache->policy, policy);
+    ash_store_relaxed(&cache->touch_cap, touch_cap);
     cache->touch = owned ? policy->touch_owned : ash__cache_touch;
-    if (cache->pinners != NULL)
-        cache->touch_cap = UINT32_MAX; /* each hit is a call, which notes the caller */
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->queues); i++)
         ash__cache_queue_init(&cache->queues[i]);
     ash__cache_ghosts_reset(cache, policy->ghosts(cache->config.blocks));
@@ -88,7 +88,7 @@ uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *s
 /* The oldest that was not touched and may go; all before it become the newest. */
 uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t queue, bool *stopped) {
     struct ash_cache_queue *clock = &cache->queues[queue];
-    uint64_t limit = ((uint64_t)cache->touch_cap + 1) * clock->length;
+    uint64_t limit = ((uint64_t)cache->policy->touch_cap + 1) * clock->length;
     for (uint64_t steps = 0; steps < limit; steps++) {
         uint32_t frame = clock->last;
         if (!ash__cache_second_chance(cache, frame)) {

@@ -14,7 +14,7 @@ static bool tell_one(struct ash_cache *cache, ash_irq_t *irq) {
     if (ready != NULL) {
         struct ash_cache_waiter *waiter = ASH_LIST_ENTRY(ready, struct ash_cache_waiter, link);
         ash__cache_leave(cache, *irq);
-        ash__cache_finish_copy(cache, waiter);
+        ash__cache_finish(cache, waiter);
         waiter->wake(waiter);
         *irq = ash__cache_enter(cache);
         return true;
@@ -71,5 +71,8 @@ void ash__cache_run(struct ash_cache *cache) {
 }
 
 void ash_cache_pump(struct ash_cache *cache) {
+    ash_irq_t irq = ash__cache_enter(cache);
+    cache->news++;
+    ash__cache_leave(cache, irq);
     ash__cache_run(cache);
 }

@@ -21,11 +21,12 @@ int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space)
 /* Forgets a block, dirty or not; false: somebody needs it. */
 static bool drop(struct ash_cache *cache, uint32_t frame, bool dirty) {
     struct ash_cache_frame *f = &cache->frames[frame];
-    if ((f->flags & (WRITING | WRITER | FILLING | EMPTY)) != 0 ||
+    if ((f->flags & (WRITING | WRITER | FILLING | EMPTY | BEHIND)) != 0 ||
         (!dirty && (f->flags & DIRTY) != 0) || !ash__cache_make_absent(cache, frame))
         return false;
     if ((f->flags & DIRTY) != 0) {
         ash__cache_settle(cache, frame, cache->epoch, 0);
+        ash__cache_written_over(cache, frame, -ASH_ENOENT);
         ash__cache_clean(cache, frame);
     }
     ash__cache_free_frame(cache, frame);

@@ -46,7 +46,8 @@ void ash_cache_visit_pins(struct ash_cache *cache,
         ash_irq_t irq = ash__cache_enter(cache);
         uint32_t pins = cache->frames[frame].slot != NONE ? ash__cache_pins(cache, frame) : 0;
         uint64_t key = pins != 0 ? ash__cache_frame_key(cache, frame) : 0;
-        const void *pinner = cache->pinners != NULL ? cache->pinners[frame] : NULL;
+        const void *pinner =
+            cache->pinners != NULL ? ash_load_relaxed(&cache->pinners[frame]) : NULL;
         ash__cache_leave(cache, irq);
         if (pins != 0)
             visit(context, (uint32_t)(key >> ASH_CACHE_INDEX_BITS), ash__cache_index(key), pins,

@@ -17,7 +17,7 @@ static struct ash_cache_waiter *waiter_of(struct ash_list *link) {
 
 /* Whoever gives a pin back looks at starving behind it. */
 void ash__cache_look_starving(struct ash_cache *cache) {
-    bool starving = !ash_list_is_empty(&cache->waiting_frame) || cache->orphans.length != 0;
+    bool starving = !ash_list_is_empty(&cache->waiting_frame);
     ash_store_relaxed(&cache->starving, (uint32_t)starving);
     if (starving)
         ash_fence();
@@ -80,6 +80,17 @@ void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error)
     take_waiters(cache, frame, true, &waiters);
     for (struct ash_list *link; (link = ash_list_pop_front(&waiters)) != NULL;)
         tell(cache, waiter_of(link), error);
+}
+
+/* They wait for another frame to be written; true: there are some. */
+bool ash__cache_wait_moved(struct ash_cache *cache, uint32_t frame, uint32_t other) {
+    struct ash_list waiters;
+    take_waiters(cache, frame, true, &waiters);
+    bool any = !ash_list_is_empty(&waiters);
+    for (struct ash_list *link = waiters.next; link != &waiters; link = link->next)
+        waiter_of(link)->frame = other;
+    ash_list_splice_back(list_of(cache, other), &waiters);
+    return any;
 }
 
 /* The first in line tries again; false: it has to go on waiting, at the head of its line. */

@@ -22,13 +22,14 @@ void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
         f->flags &= (uint16_t) ~(UNORDERED | FAILED);
         f->retries = 0;
     }
-    if ((f->flags & WRITING) != 0) {
+    if ((f->flags & (WRITING | REDIRTIED)) == WRITING) {
         f->redirtied = cache->epoch;
         f->flags |= REDIRTIED;
     }
     if ((f->flags & DIRTY) != 0)
         return;
     struct ash_cache_space *space = ash__cache_space(cache, frame);
+    cache->reserved -= (f->flags & WRITER) != 0;
     f->flags |= DIRTY;
     f->epoch = cache->epoch;
     f->retries = 0;
@@ -50,11 +51,15 @@ void ash__cache_hurry(struct ash_cache *cache, uint32_t frame) {
     ash__cache_push_last(cache, &space->dirty, WORK, frame);
 }
 
+/* Urgent ones are together at the end of the list: who is no longer leaves it. */
 static void not_urgent(struct ash_cache *cache, uint32_t frame) {
-    if (ash__cache_has(cache, frame, URGENT)) {
-        cache->urgent--;
-        cache->frames[frame].flags &= (uint16_t)~URGENT;
-    }
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    if (!ash__cache_has(cache, frame, URGENT))
+        return;
+    cache->urgent--;
+    cache->frames[frame].flags &= (uint16_t)~URGENT;
+    ash__cache_unlink(cache, &space->dirty, WORK, frame);
+    ash__cache_push(cache, &space->dirty, WORK, frame);
 }
 
 /* The disk has it, or it is not wanted any more. */
@@ -83,6 +88,17 @@ void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, i
     ash__cache_written_over(cache, frame, error);
 }
 
+/* The old version of a block is on the disk, or is not: its successor may go there now. */
+static void orphan_written(struct ash_cache *cache, uint32_t frame, int error) {
+    uint32_t other = cache->frames[frame].epoch;
+    cache->frames[other].flags &= (uint16_t)~BEHIND;
+    if (error == 0)
+        ash__cache_written_over(cache, frame, 0);
+    else if (ash__cache_wait_moved(cache, frame, other))
+        ash__cache_hurry(cache, other);
+    ash__cache_free_orphans(cache);
+}
+
 /* All I/Os of its write have ended. */
 void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
     struct ash_cache_frame *f = &cache->frames[frame];
@@ -90,10 +106,10 @@ void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
     f->flags &= (uint16_t) ~(WRITING | REDIRTIED);
     f->order = 0;
     if ((f->flags & ORPHAN) != 0) {
-        ash__cache_written_over(cache, frame, error);
-        ash__cache_free_orphans(cache);
+        orphan_written(cache, frame, error);
         return;
     }
+    cache->writing--;
     if (error != 0 && f->retries < cache->config.retries_max) {
         f->retries++;
         cache->stats.retries++;
@@ -104,17 +120,19 @@ void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
         f->retries = 0;
         ash__cache_settle(cache, frame, again ? f->redirtied : cache->epoch, 0);
         ash__cache_written_over(cache, frame, 0);
+        if (!again)
+            ash__cache_clean(cache, frame);
+        else if (!ash__cache_space(cache, frame)->write_through)
+            not_urgent(cache, frame);
         if (again)
             f->epoch = f->redirtied;
-        else
-            ash__cache_clean(cache, frame);
     }
     ash__cache_wait_over(cache, frame, 0);
 }
 
 static bool is_eligible(const struct ash_cache *cache, uint32_t frame) {
     const struct ash_cache_frame *f = &cache->frames[frame];
-    uint16_t no = WRITING | WRITER | FAILED | UNORDERED | ROUNDED;
+    uint16_t no = WRITING | WRITER | FAILED | UNORDERED | ROUNDED | BEHIND;
     return (f->flags & DIRTY) != 0 && (f->flags & no) == 0 &&
            (f->order == 0 || !ash__cache_flush_runs(cache, f->order));
 }
@@ -151,11 +169,12 @@ static void pick_all(struct ash_cache *cache, const struct ash_cache_space *spac
 
 /* The oldest of the space whose turn it is, down to half of the bound. */
 static void pick_background(struct ash_cache *cache) {
-    uint32_t bound = cache->config.dirty_max / 2;
+    uint32_t bound = cache->config.dirty_max / 2, idle = cache->dirty - cache->writing;
     bool waited_for = !ash_list_is_empty(&cache->waiting_dirty);
-    if (!waited_for && (cache->config.lazy || cache->dirty <= bound))
+    bool above = idle > bound && (waited_for || !cache->config.lazy);
+    if (!above && (!waited_for || cache->writing != 0))
         return;
-    uint32_t many = cache->dirty > bound ? cache->dirty - bound : 1;
+    uint32_t many = above ? idle - bound : 1;
     const struct ash_list *begin = ash_list_first(&cache->dirty_spaces);
     for (const struct ash_list *next = begin; next != NULL && cache->round_count == 0;) {
         struct ash_list *link = ash_list_pop_front(&cache->dirty_spaces);
@@ -213,6 +232,7 @@ uint32_t ash__cache_next_write(struct ash_cache *cache) {
                 continue;
             f->flags |= WRITING;
             f->error = 0;
+            cache->writing++;
             return frame;
         }
     } while (begin_round(cache));
@@ -225,42 +245,45 @@ void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame) {
     if ((f->flags & REDIRTIED) != 0)
         f->flags &= (uint16_t)~REDIRTIED; /* what was changed is what will be written */
     f->flags = (uint16_t)((f->flags & ~WRITING) | ROUNDED);
+    cache->writing--;
     cache->round[--cache->round_next] = frame;
     ash__cache_wait_over(cache, frame, 0);
 }
 
-void ash__cache_write_started(struct ash_cache *cache, uint32_t frame) {
-    not_urgent(cache, frame);
-}
-
 /* `other`, absent and without a block, takes over the block of a frame that is being written. The
- * writer who wants it copies the bytes (finish_copy): until then nobody sees them. */
+ * writer who wants it copies the bytes (finish): until then nobody sees them. */
 void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) {
     struct ash_cache_space *space = ash__cache_space(cache, frame);
     struct ash_cache_frame *f = &cache->frames[frame], *o = &cache->frames[other];
-    bool in_main = cache->hot[frame].queue != 0;
-    ash__cache_hide(cache, frame);
+    bool in_main = cache->hot[frame].queue != 0, urgent = (f->flags & URGENT) != 0;
+    not_urgent(cache, frame);
     cache->policy->remove(cache, frame, false);
     ash__cache_unlink(cache, &space->dirty, WORK, frame);
     ash__cache_table_replace(cache, frame, other);
-    *o = (struct ash_cache_frame){.slot = o->slot, .epoch = f->epoch, .flags = DIRTY | EMPTY};
+    o->epoch = f->epoch;
+    o->flags = DIRTY | EMPTY | BEHIND;
+    o->order = 0;
+    o->parts = o->retries = 0;
     ash_store_relaxed(&cache->hot[other].touched, (uint8_t)0);
     cache->policy->insert(cache, other, in_main);
     ash__cache_push(cache, &space->dirty, WORK, other);
-    f->flags = (uint16_t)((f->flags & ~(DIRTY | REDIRTIED)) | ORPHAN);
+    if (urgent)
+        ash__cache_hurry(cache, other);
+    cache->writing--;
+    f->epoch = other; /* which waits for it */
+    f->flags = (uint16_t)((f->flags & ~(DIRTY | REDIRTIED)) | ORPHAN | COPIED);
     ash__cache_push(cache, &cache->orphans, WORK, frame);
-    ash__cache_look_starving(cache);
+    ash__cache_wait_over(cache, frame, 0); /* other writers wait for the copy from now on */
 }
 
-/* Orphans that are neither in flight nor pinned are free. */
+/* Orphans that are neither in flight nor being copied are free. */
 void ash__cache_free_orphans(struct ash_cache *cache) {
     for (uint32_t frame = cache->orphans.first; frame != NONE;) {
         uint32_t next = cache->links[WORK][frame].next;
-        if (!ash__cache_has(cache, frame, WRITING) && ash__cache_make_absent(cache, frame)) {
+        if (!ash__cache_has(cache, frame, WRITING | COPIED)) {
             ash__cache_unlink(cache, &cache->orphans, WORK, frame);
             ash__cache_free_frame(cache, frame);
         }
         frame = next;
     }
-    ash__cache_look_starving(cache);
 }

@@ -106,8 +106,8 @@ void ash_cache_put_behind(struct ash_cache *cache, uint32_t frame);
 
 /*
  * Ends a get with ASH_CACHE_WRITE: the block is dirty. With a waiter (or in a space that writes
- * through) it is written now; ASH_CACHE_PENDING: the waiter is told when it has reached the device.
- * 0 without a waiter.
+ * through) it is written now; ASH_CACHE_PENDING: the waiter is told when it has reached the device,
+ * or of the error (-ASH_ENOENT: it was discarded before). 0 without a waiter.
  */
 int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cache_waiter *waiter);
 
@@ -118,10 +118,18 @@ void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame);
  * fails: the bound on dirty blocks is passed over. */
 void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame);
 
-/* To be called before put_dirty: the block is not written before flush `number` succeeded. */
-void ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number);
+/*
+ * To be called before put_dirty: the block is not written before flush `number` succeeded. If that
+ * fails, the block stays dirty, later flushes return -ASH_EIO, and it is written once it was
+ * dirtied anew. A flush that has ended is waited for no more.
+ *   -ASH_EINVAL  no flush has that number yet
+ *   -ASH_EBUSY   that flush, or one before it, waits for this very block, which was dirty already:
+ *                put_unchanged, and try again when it is done
+ */
+int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) ASH_MUST_CHECK;
 
-/* 0, or the error of the write that left this pinned block dirty. */
+/* -ASH_EIO: a write failed and left this pinned block dirty, or the flush that it was ordered
+ * behind did. Else 0. */
 int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) ASH_MUST_CHECK;
 
 /* Reading without a pin: bytes that are the block's for as long as ash_cache_peek_valid says so

@@ -136,8 +136,10 @@ struct ash_cache {
     uint32_t dirty;    /* blocks */
     uint32_t reserved; /* clean blocks that somebody has for writing */
     uint32_t failed;   /* dirty blocks given up */
+    uint32_t writing;  /* dirty blocks in flight */
     uint32_t urgent;   /* of these, those to be written before all others */
     uint32_t fresh;    /* blocks read ahead and not asked for yet */
+    uint32_t news;     /* completions and pumps: the backend may have room again */
     bool device_flushes;
     bool pumping; /* somebody starts what waits, and will see what comes up meanwhile */
     bool backend_full;

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* flush.c: what a flush covers, when it ends, with what; orders; how many round trips it takes. */
+#include "cache/stand.h"
+
+static const uint32_t ALL_OF_IT = ASH_CACHE_WRITE | ASH_CACHE_OVERWRITE;
+
+static void begin(struct stand *stand, struct ash_cache_space *space, struct stand_flush *flush) {
+    ash_cache_flush(&stand->cache, space, stand_flush(flush));
+}
+
+/* Ends the device's FLUSH that is pending. */
+static void end_flush(struct stand *stand, int status) {
+    uint32_t which;
+    CHECK_EQ(backend_count(&stand->backend, ASH_CACHE_OP_FLUSH, &which), 1);
+    backend_complete(&stand->backend, which, status);
+}
+
+static void end_write(struct stand *stand, int status) {
+    uint32_t which;
+    CHECK(backend_count(&stand->backend, ASH_CACHE_OP_WRITE, &which) != 0);
+    backend_complete(&stand->backend, which, status);
+}
+
+TEST_CASE(cache_flush, with_nothing_dirty_it_flushes_the_device) {
+    struct stand *stand = stand_started(4);
+    struct stand_flush flush;
+    begin(stand, NULL, &flush);
+    CHECK_EQ(flush.told, 0);
+    CHECK_EQ(stand->backend.flushes, 1);
+    end_flush(stand, 0);
+    CHECK_EQ(flush.told, 1);
+    CHECK_EQ(flush.flush.status, 0);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, writes_come_first_and_then_the_devices_flush) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand_write(stand, 0, 3, 1);
+    stand_write(stand, 0, 7, 1);
+    begin(stand, &stand->spaces[0], &flush);
+    CHECK_EQ(stand->backend.writes, 2);
+    CHECK_EQ(stand->backend.flushes, 0);
+    backend_complete(&stand->backend, 1, 0);
+    CHECK_EQ(stand->backend.flushes, 0);
+    backend_complete(&stand->backend, 0, 0);
+    CHECK_EQ(stand->backend.flushes, 1);
+    CHECK_EQ(flush.told, 0);
+    end_flush(stand, 0);
+    CHECK_EQ(flush.told, 1);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, error_of_the_device_is_reported) {
+    struct stand *stand = stand_started(4);
+    struct stand_flush flush;
+    stand_write(stand, 0, 3, 1);
+    begin(stand, NULL, &flush);
+    end_write(stand, 0);
+    end_flush(stand, -ASH_ENXIO);
+    CHECK_EQ(flush.told, 1);
+    CHECK_EQ(flush.flush.status, -ASH_ENXIO);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, covers_what_was_dirty_and_nothing_later) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand_write(stand, 0, 3, 1);
+    begin(stand, NULL, &flush);
+    stand_write(stand, 0, 5, 1); /* later */
+    end_write(stand, 0);
+    end_flush(stand, 0);
+    CHECK_EQ(flush.told, 1);
+    CHECK_EQ(stand_stats(stand).dirty, 1);
+    CHECK_EQ(stand->backend.writes, 1);
+    stand_end(stand);
+    CHECK(stand_disk_is(stand, 5, 0, 5, 1));
+}
+
+TEST_CASE(cache_flush, of_one_space_leaves_the_others_alone) {
+    struct stand *stand = stand_started(16);
+    for (uint32_t id = 1; id < 3; id++) {
+        stand->spaces[id] = (struct ash_cache_space){.id = id, .blocks = 256};
+        CHECK_EQ(ash_cache_space_open(&stand->cache, &stand->spaces[id]), 0);
+    }
+    stand_write(stand, 1, 10, 1);
+    stand_write(stand, 2, 20, 1);
+    CHECK_EQ(stand_sync(stand, &stand->spaces[1]), 0);
+    CHECK(stand_disk_is(stand, 10, 1, 10, 1));
+    CHECK(!stand_disk_is(stand, 20, 2, 20, 1));
+    CHECK_EQ(stand_stats(stand).dirty, 1);
+    CHECK_EQ(stand_sync(stand, &stand->spaces[2]), 0);
+    CHECK(stand_disk_is(stand, 20, 2, 20, 1));
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, waits_for_the_writer_of_a_dirty_block) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand_write(stand, 0, 3, 1);
+    uint32_t writer = stand_get(stand, 0, 3, ASH_CACHE_WRITE);
+    uint32_t other = stand_get(stand, 0, 4, ALL_OF_IT); /* of a clean one: it is not covered */
+    begin(stand, NULL, &flush);
+    backend_drain(&stand->backend);
+    CHECK_EQ(flush.told, 0);
+    stand_check(stand);
+    stand_fill(stand, ash_cache_data(&stand->cache, writer), stand_key(0, 3), 2);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, writer, NULL), 0);
+    backend_drain(&stand->backend);
+    CHECK_EQ(flush.told, 1);
+    CHECK(stand_disk_is(stand, 3, 0, 3, 2));
+    ash_cache_put_unchanged(&stand->cache, other);
+    backend_drain(&stand->backend);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, those_that_are_ready_share_one_flush_of_the_device) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flushes[6];
+    begin(stand, NULL, &flushes[0]);
+    for (uint32_t i = 1; i < 6; i++)
+        begin(stand, NULL, &flushes[i]);
+    CHECK_EQ(stand->backend.flushes, 1);
+    end_flush(stand, 0);
+    CHECK_EQ(flushes[0].told, 1);
+    for (uint32_t i = 1; i < 6; i++) {
+        CHECK_EQ(flushes[i].told, 0); /* what was written since may not be under the first one */
+        CHECK(flushes[i].flush.number == flushes[i - 1].flush.number + 1);
+    }
+    end_flush(stand, 0);
+    for (uint32_t i = 1; i < 6; i++)
+        CHECK_EQ(flushes[i].told, 1);
+    CHECK_EQ(stand->backend.flushes, 2);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, failing_write_is_reported_by_each_until_it_succeeds) {
+    struct stand *stand = stand_started(16);
+    stand_write(stand, 0, 3, 1);
+    stand_write(stand, 0, 9, 1);
+    stand->backend.fail_from = 3;
+    stand->backend.fail_to = 4;
+    for (uint32_t i = 0; i < 5; i++) {
+        CHECK_EQ(stand_sync(stand, NULL), -ASH_EIO);
+        CHECK_EQ(stand_stats(stand).failed, 1);
+        CHECK(stand_disk_is(stand, 9, 0, 9, 1)); /* nothing else is stopped by it */
+        stand_check(stand);
+    }
+    CHECK_EQ(stand->backend.writes, 6);
+    stand->backend.fail_to = 0;
+    CHECK_EQ(stand_sync(stand, NULL), 0);
+    CHECK(stand_disk_is(stand, 3, 0, 3, 1));
+    CHECK_EQ(stand_sync(stand, NULL), 0);
+    CHECK_EQ(stand->backend.writes, 7);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, first_error_is_the_one_reported) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand_write(stand, 0, 3, 1);
+    stand_write(stand, 0, 9, 1);
+    begin(stand, NULL, &flush);
+    backend_complete(&stand->backend, 0, -ASH_ENXIO);
+    backend_complete(&stand->backend, 0, -ASH_ENODEV);
+    backend_drain(&stand->backend);
+    CHECK_EQ(flush.flush.status, -ASH_ENXIO);
+    CHECK_EQ(stand_sync(stand, NULL), 0);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, discarded_block_is_waited_for_no_more) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand->backend.fail_to = 256;
+    stand_write(stand, 0, 3, 1);
+    CHECK_EQ(stand_sync(stand, NULL), -ASH_EIO);
+    CHECK_EQ(ash_cache_discard(&stand->cache, &stand->spaces[0], 3, 1, true), 0);
+    CHECK_EQ(stand_sync(stand, NULL), 0);
+    stand_write(stand, 0, 4, 1);
+    uint32_t writer = stand_get(stand, 0, 4, ASH_CACHE_WRITE);
+    begin(stand, NULL, &flush);
+    ash_cache_put_unchanged(&stand->cache, writer);
+    stand->backend.fail_to = 0;
+    backend_drain(&stand->backend);
+    CHECK_EQ(flush.told, 1);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, device_is_flushed_though_writers_go_on_and_on) {
+    struct stand *stand = stand_new(64);
+    stand->config.depth = 4;
+    stand->config.dirty_max = 32;
+    stand->config.segments_max = 1;
+    stand_start(stand, 1024);
+    struct stand_flush flush;
+    uint64_t next = 0;
+    for (; next < 30; next++)
+        stand_write(stand, 0, next * 2, 1);
+    begin(stand, NULL, &flush);
+    for (; next < 400 && flush.told == 0; next++) {
+        stand_write(stand, 0, next * 2, 1);
+        backend_complete(&stand->backend, 0, 0);
+    }
+    CHECK_EQ(flush.told, 1);
+    CHECK(next < 100);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_order, block_is_not_written_before_its_flush_succeeded) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush journal, all;
+    stand_write(stand, 0, 3, 1);
+    begin(stand, NULL, &journal);
+    uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
+    stand_fill(stand, ash_cache_data(&stand->cache, frame), stand_key(0, 9), 1);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+    begin(stand, NULL, &all);
+    CHECK_EQ(stand->backend.writes, 1);
+    end_write(stand, 0);
+    CHECK_EQ(stand->backend.writes, 1);
+    end_flush(stand, 0);
+    CHECK_EQ(journal.told, 1);
+    CHECK_EQ(stand->backend.writes, 2);
+    end_write(stand, 0);
+    end_flush(stand, 0);
+    CHECK_EQ(all.told, 1);
+    CHECK_EQ(all.flush.status, 0);
+    stand_end(stand);
+}
+
+/* Block 9 dirty behind a flush that failed. */
+static struct stand *order_broken(void) {
+    struct stand *stand = stand_new(16);
+    stand->config.dirty_max = 16;
+    stand_start(stand, 256);
+    struct stand_flush journal;
+    stand_write(stand, 0, 3, 1);
+    begin(stand, NULL, &journal);
+    uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
+    stand_fill(stand, ash_cache_data(&stand->cache, frame), stand_key(0, 9), 1);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+    end_write(stand, 0);
+    end_flush(stand, -ASH_EIO);
+    CHECK_EQ(journal.flush.status, -ASH_EIO);
+    stand_check(stand);
+    return stand;
+}
+
+TEST_CASE(cache_order, block_behind_a_failed_flush_is_not_written) {
+    struct stand *stand = order_broken();
+    CHECK_EQ(stand_stats(stand).failed, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK_EQ(stand_sync(stand, NULL), -ASH_EIO);
+    CHECK_EQ(stand->backend.writes, 1);
+    uint32_t frame = stand_get(stand, 0, 9, 0);
+    CHECK_EQ(ash_cache_frame_error(&stand->cache, frame), -ASH_EIO);
+    CHECK(stand_frame_is(stand, frame, 0, 9, 1));
+    stand_put(stand, frame);
+    stand_write(stand, 0, 9, 2); /* anew */
+    stand_check(stand);
+    stand_end(stand);
+    CHECK(stand_disk_is(stand, 9, 0, 9, 2));
+}
+
+TEST_CASE(cache_order, block_behind_a_failed_flush_holds_nobody_up) {
+    struct stand *stand = order_broken();
+    uint32_t frames[15];
+    struct stand_waiter waiter;
+    for (uint32_t i = 0; i < 15; i++)
+        frames[i] = stand_get(stand, 0, 20 + i, 0);
+    /* The one frame left has a block that can be neither written nor evicted. */
+    CHECK_EQ(stand_ask(stand, 0, 50, 0, &waiter), -ASH_EAGAIN);
+    for (uint32_t i = 0; i < 15; i++)
+        stand_put(stand, frames[i]);
+    CHECK_EQ(ash_cache_discard(&stand->cache, &stand->spaces[0], 9, 1, true), 0);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_order, flush_that_has_ended_is_waited_for_no_more) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    begin(stand, NULL, &flush);
+    end_flush(stand, 0);
+    uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number), 0);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number + 1), -ASH_EINVAL);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_order, block_that_the_flush_itself_waits_for_is_refused) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand_write(stand, 0, 9, 1);
+    uint32_t frame = stand_get(stand, 0, 9, ASH_CACHE_WRITE);
+    begin(stand, NULL, &flush);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number), -ASH_EBUSY);
+    ash_cache_put_unchanged(&stand->cache, frame);
+    backend_drain(&stand->backend);
+    CHECK_EQ(flush.told, 1);
+    frame = stand_get(stand, 0, 9, ASH_CACHE_WRITE);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number), 0);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_order, two_flushes_cannot_wait_for_each_others_blocks) {
+    struct stand *stand = stand_started(16);
+    for (uint32_t id = 1; id < 3; id++) {
+        stand->spaces[id] = (struct ash_cache_space){.id = id, .blocks = 256};
+        CHECK_EQ(ash_cache_space_open(&stand->cache, &stand->spaces[id]), 0);
+    }
+    struct stand_flush first, second;
+    stand_write(stand, 1, 10, 1);
+    uint32_t x = stand_get(stand, 1, 10, ASH_CACHE_WRITE);
+    begin(stand, &stand->spaces[1], &first); /* waits for x */
+    uint32_t y = stand_get(stand, 2, 20, ALL_OF_IT);
+    CHECK_EQ(ash_cache_order(&stand->cache, y, first.flush.number), 0);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, y, NULL), 0);
+    begin(stand, &stand->spaces[2], &second); /* waits for y, which waits for the first */
+    CHECK_EQ(ash_cache_order(&stand->cache, x, second.flush.number), -ASH_EBUSY);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, x, NULL), 0);
+    backend_drain(&stand->backend);
+    CHECK_EQ(first.told + second.told, 2);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_order, of_what_was_not_got_for_writing_panics) {
+    struct stand *stand = stand_started(4);
+    uint32_t frame = stand_get(stand, 0, 9, 0);
+    CHECK_PANICS(CHECK_EQ(ash_cache_order(&stand->cache, frame, 1), 0), "not got for writing");
+}
+
+TEST_CASE(cache_flush, scattered_blocks_take_a_round_trip_for_each_depth_of_them) {
+    struct stand *stand = stand_new(256);
+    stand->config.dirty_max = 256;
+    stand->config.lazy = true;
+    for (uint32_t k = 1; k <= 200; k += 1 + k / 40 * 3) {
+        stand_start(stand, 1024);
+        for (uint64_t i = 0; i < k; i++) /* no two beside each other, in no order */
+            stand_write(stand, 0, i * 73 % 509 * 2, 1);
+        struct stand_flush flush;
+        begin(stand, NULL, &flush);
+        uint32_t rounds = backend_drain(&stand->backend);
+        CHECK_EQ(flush.told, 1);
+        CHECK_EQ(rounds, (k + 31) / 32 + 1);
+        CHECK_EQ(stand->backend.writes, k);
+        CHECK_EQ(stand->backend.flushes, 1);
+        CHECK_EQ(stand->backend.most_pending, ash_min_u64(k, 32));
+        CHECK_EQ(ash_cache_fini(&stand->cache), 0);
+    }
+}
+
+TEST_CASE(cache_flush, blocks_beside_each_other_are_written_together) {
+    struct stand *stand = stand_new(256);
+    stand->config.dirty_max = 256;
+    stand->config.lazy = true;
+    stand_start(stand, 1024);
+    for (uint64_t i = 0; i < 200; i++)
+        stand_write(stand, 0, i * 73 % 200, i + 1);
+    CHECK_EQ(stand_sync(stand, NULL), 0);
+    CHECK_EQ(stand->backend.writes, (200 + 15) / 16);
+    for (uint64_t i = 0; i < 200; i++)
+        CHECK(stand_disk_is(stand, i * 73 % 200, 0, i * 73 % 200, i + 1));
+    for (uint32_t i = 0; i + 2 < stand->backend.log_count; i++)
+        CHECK_EQ(stand->backend.log[i].segments, 16);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, in_a_callback_is_a_flush_of_its_own) {
+    struct stand *stand = stand_started(16);
+    stand->backend.synchronous = true;
+    for (uint64_t i = 0; i < 100; i++) {
+        stand_write(stand, 0, i, 1);
+        if (i % 3 == 0)
+            CHECK_EQ(stand_sync(stand, NULL), 0);
+    }
+    stand_end(stand);
+    for (uint64_t i = 0; i < 100; i++)
+        CHECK(stand_disk_is(stand, i, 0, i, 1));
+}
