@@ -83,7 +83,7 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
     bool hot = remembered || (nothing_known && room);
     cache->hot[frame].queue = hot ? HOT : COLD;
     /* Full already, so that hits in the cold queue have nothing to write. */
-    cache->hot[frame].touched = hot ? 0 : cache->policy->touch_cap;
+    ash_store_relaxed(&cache->hot[frame].touched, hot ? (uint8_t)0 : cache->policy->touch_cap);
     if (hot)
         make_hot(cache, frame);
     else

@@ -82,7 +82,7 @@ static inline void ash__cache_count_hit(struct ash_cache *cache) {
 
 static inline void ash__cache_count_touch(struct ash_cache *cache, uint32_t frame) {
     if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) != cache->touch_cap))
-        cache->touch(cache, frame);
+        ash_load_relaxed (&cache->touch)(cache, frame);
     ash__cache_count_hit(cache);
 }
 
