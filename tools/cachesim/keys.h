@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keys.h: where in the library's key space (2^24 spaces of 2^40 blocks) the blocks of a trace are
- * put, which are any 64-bit numbers. A file (block >> 24) is a space, in which its blocks follow
+ * keys.h: where in the library's key space (2^24 spaces of under 2^40 blocks) the blocks of a trace
+ * are put, which are any 64-bit numbers. A file (block >> 24) is a space in which its blocks follow
  * each other: so it is flushed as one, and read ahead. Files beyond KEYS_FILES share one more
  * space: objects of such traces are names, not places, and lie there without an order.
  */
@@ -18,7 +18,7 @@ enum {
     KEYS_FILES = 4095,
     KEYS_SPACES = KEYS_FILES + 1, /* the last one is shared */
     KEYS_FILE_BITS = 24,
-    KEYS_INDEX_BITS = 40,
+    KEYS_INDEX_BITS = 39,
 };
 
 struct keyed_record {

@@ -104,12 +104,24 @@ static void want_policy(uint32_t policy) {
         options.policies[options.policy_count++] = policy;
 }
 
+/* In any case of letters, with hyphens or without. */
+static bool is_name(const char *name, size_t len, const char *known) {
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] == '-')
+            continue;
+        known += *known == '-';
+        if (*known == '\0' || strncasecmp(&name[i], known, 1) != 0)
+            return false;
+        known++;
+    }
+    return len != 0 && *known == '\0';
+}
+
 static bool set_policy(const char *name, size_t len) {
     uint32_t count = simulation_policies(), found = count;
     bool all = len == 3 && strncasecmp(name, "all", len) == 0;
     for (uint32_t i = 0; i < count; i++) {
-        const char *known = simulation_policy_name(i);
-        if (strlen(known) == len && strncasecmp(name, known, len) == 0)
+        if (is_name(name, len, simulation_policy_name(i)))
             found = i;
         if (all)
             want_policy(i);

@@ -110,22 +110,26 @@ static bool looks_like_csv(const unsigned char *at, size_t len) {
     return false;
 }
 
+/* No other access comes: both ways are in use. Or it was not looked for, and the size is there. */
+static bool is_next_access(uint64_t next, uint64_t size, uint64_t number) {
+    if (next == UINT64_MAX || next == INT64_MAX)
+        return true;
+    return next == 0 ? size != 0 : next > number && next >> 32 == 0;
+}
+
 /*
  * Time does not go back, and each object's next access is a later record or none: 24 bytes of
  * words that are block numbers do not look so for long, all zeros apart.
  */
 static bool looks_like_oracle(const unsigned char *at, size_t len) {
     uint64_t time_before = 0, count = len / ORACLE_BYTES;
-    if (count == 0)
-        return false;
     for (uint64_t i = 0; i < count; i++, at += ORACLE_BYTES) {
-        uint64_t time = little_endian(at, 4), next = little_endian(at + 16, 8);
-        bool never = next == UINT64_MAX || next == INT64_MAX;
-        if (time < time_before || (!never && (next <= i || next >> 40 != 0)))
+        uint64_t time = little_endian(at, 4), size = little_endian(at + 12, 4);
+        if (time < time_before || !is_next_access(little_endian(at + 16, 8), size, i))
             return false;
         time_before = time;
     }
-    return true;
+    return count != 0;
 }
 
 static bool name_has(const char *path, const char *word) {
