@@ -134,8 +134,9 @@ static inline void ash_cache_put(struct ash_cache *cache, uint32_t frame) {
         left = (uint16_t)(ash_fetch_add(hold, (uint16_t)-1) - 1);
     ASH_REQUIRE(left != UINT16_MAX && left != ASH__CACHE_ABSENT - 1,
                 "cache: put of frame %u, which nobody has pinned", frame);
-    /* Who waits for a frame sets starving and then looks at the pins. */
-    if (ASH_UNLIKELY(left == 0 && ash_load_relaxed(&cache->starving) != 0))
+    /* Who waits for a frame sets starving and then looks at the pins. The load is an acquiring one
+     * to stay behind the addition, a release (Arm ARM B2.3.7; x86's additions are fences). */
+    if (ASH_UNLIKELY(left == 0 && ash_load_acquire(&cache->starving) != 0))
         ash__cache_unpinned(cache);
 }
 
