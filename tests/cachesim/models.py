@@ -170,7 +170,93 @@ class S3Fifo:
         return victim
 
 
-POLICIES = {'lru': Lru, 'clock': Clock, '2q-clock': TwoQClock, 'sieve': Sieve, 's3-fifo': S3Fifo}
+class TwoQClockPro:
+    """The rule is that of lib/cache/2q_clock_pro.c; how it is kept is not."""
+
+    def __init__(self, blocks):
+        self.blocks = blocks
+        self.least = max(1, blocks // 100)
+        self.most = max(1, blocks - 1)
+        self.target = max(1, blocks // 20)
+        self.cold = deque()          # oldest left
+        self.hot = OrderedDict()     # oldest first: key -> [touches, stamp]
+        self.in_cold = set()
+        self.ghosts = OrderedDict()  # key -> number, in the order of the numbers
+        self.numbers = 0             # given so far
+        self.known_from = 0          # numbers below are forgotten
+
+    def __contains__(self, key):
+        return key in self.in_cold or key in self.hot
+
+    def hit(self, key):
+        if key in self.hot:
+            self.hot[key][0] = min(2, self.hot[key][0] + 1)
+
+    def stale(self, number):
+        return bool(self.hot) and number < next(iter(self.hot.values()))[1]
+
+    def shrink(self):
+        self.target = max(self.least, self.target - 1)
+
+    def forget_oldest_number(self):
+        for key, number in self.ghosts.items():
+            if number == self.known_from:
+                del self.ghosts[key]
+                self.shrink()
+            break
+        self.known_from += 1
+
+    def victim(self):
+        if len(self.cold) >= self.target or not self.hot:
+            return self.cold[0]
+        while True:
+            key, (touches, _) = next(iter(self.hot.items()))
+            if touches == 0:
+                return key
+            self.hot[key] = [touches - 1, self.numbers + len(self.cold)]
+            self.hot.move_to_end(key)
+
+    def remembers(self, key):
+        number = self.ghosts.pop(key, None)
+        if number is None:
+            return False
+        if self.stale(number):
+            self.shrink()
+            return False
+        self.target = min(self.most, self.target + 3)
+        return True
+
+    def evict(self, key):
+        if key in self.hot:
+            del self.hot[key]
+        else:
+            self.cold.popleft()
+            self.in_cold.remove(key)
+            if self.numbers - self.known_from == self.blocks:
+                self.forget_oldest_number()
+            self.ghosts[key] = self.numbers
+            self.numbers += 1
+        for _ in range(4):
+            if self.known_from == self.numbers or not self.stale(self.known_from):
+                break
+            self.forget_oldest_number()
+
+    def insert(self, key):
+        full = len(self.cold) + len(self.hot) == self.blocks
+        victim = self.victim() if full else None
+        remembered = self.remembers(key)
+        if full:
+            self.evict(victim)
+        if remembered or (self.numbers == 0 and len(self.hot) < self.blocks - self.target):
+            self.hot[key] = [0, self.numbers + len(self.cold)]
+        else:
+            self.cold.append(key)
+            self.in_cold.add(key)
+        return victim
+
+
+POLICIES = {'lru': Lru, 'clock': Clock, '2q-clock': TwoQClock, 'sieve': Sieve, 's3-fifo': S3Fifo,
+            '2q-clock-pro': TwoQClockPro}
 # As the oracles name them.
 ORACLE_NAMES = {'LRU': 'lru', 'CLOCK0': 'clock', '2QCLOCK': '2q-clock', 'SIEVE': 'sieve',
                 'S3FIFO': 's3-fifo'}
