@@ -42,7 +42,8 @@ enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) 
         (flags & (WRITER | FAILED | UNORDERED)) != 0)
         return PASS;
     if ((flags & (DIRTY | WRITING)) != 0) {
-        if ((flags & WRITING) == 0)
+        /* It would have gone: it is written next. Not all of them, where all are dirty. */
+        if ((flags & WRITING) == 0 && cache->urgent < cache->config.depth)
             ash__cache_hurry(cache, frame);
         return cache->config.strict ? STOP : PASS;
     }
