@@ -18,6 +18,7 @@
 #define BOTTOM    64.0
 #define LABEL_GAP 17.0
 #define TICK_GAP  54.0
+#define CROSS     "m-1.3 -4.5h2.6v3.2h3.2v2.6h-3.2v3.2h-2.6v-3.2h-3.2v-2.6h3.2z"
 
 enum { POLICIES_MAX = 16, SIZES_MAX = 256, LOOKS = 8, TITLE_MAX = 60, LABEL_ROUNDS = 100 };
 
@@ -188,7 +189,7 @@ static void draw_mark(FILE *to, size_t look, double x, double y) {
     default: {
         static const char *const shapes[] = {"m0 -4.8 4.8 4.8 -4.8 4.8 -4.8 -4.8z",
                                              "m0 -4.6 4.8 8 -9.6 0z", "m0 4.6 4.8 -8 -9.6 0z",
-                                             "m-4 -1.4h8v2.8h-8z"};
+                                             CROSS};
         fprintf(to, "<path class=\"mark\" d=\"M%.1f %.1f%s\">", x, y, shapes[look % 6 - 2]);
     }
     }

@@ -165,7 +165,7 @@ static struct ash_cache_space *space_at(struct simulation *simulation, uint32_t 
     if (simulation->opened[number])
         return space;
     *space = (struct ash_cache_space){.id = number,
-                                      .blocks = (UINT64_C(1) << KEYS_INDEX_BITS) - 1,
+                                      .blocks = UINT64_C(1) << KEYS_INDEX_BITS,
                                       .write_through = simulation->config.write_through};
     int error = ash_cache_space_open(&simulation->cache, space);
     if (error != 0)
