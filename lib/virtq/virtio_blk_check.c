@@ -15,16 +15,15 @@ static uint64_t requests_of(const struct ash_virtio_blk_queue *queue) {
 
 static void add_counters(const struct ash_virtio_blk_queue *queue,
                          struct ash_virtio_blk_counters *counters) {
-    const struct ash_virtio_blk_counters *submitted = &queue->submitted, *reaped = &queue->reaped;
     for (uint32_t op = 0; op < ASH_VIRTIO_BLK_OPS; op++)
-        counters->requests[op] += load(&submitted->requests[op]);
-    counters->bytes += load(&submitted->bytes);
-    counters->scattered += load(&submitted->scattered);
-    counters->kicks += load(&submitted->kicks);
-    counters->resubmitted += load(&submitted->resubmitted);
-    counters->completions += load(&reaped->completions);
-    counters->errors += load(&reaped->errors);
-    counters->aborted += load(&reaped->aborted);
+        counters->requests[op] += load(&queue->submitted.requests[op]);
+    counters->bytes += load(&queue->submitted.bytes);
+    counters->scattered += load(&queue->submitted.scattered);
+    counters->kicks += load(&queue->submitted.kicks);
+    counters->resubmitted += load(&queue->submitted.resubmitted);
+    counters->completions += load(&queue->reaped.completions);
+    counters->errors += load(&queue->reaped.errors);
+    counters->aborted += load(&queue->reaped.aborted);
 }
 
 void ash_virtio_blk_get_counters(const struct ash_virtio_blk *blk,
@@ -56,7 +55,7 @@ const char *ash_virtio_blk_reason(const struct ash_virtio_blk *blk) {
 static bool describes_line(const struct ash_virtio_blk_queue *queue, uint32_t slot) {
     const struct ash_virtq_desc *chain = &queue->ring.chains[slot << queue->ring.shape.shift];
     ash_paddr_t line = line_address(queue, slot);
-    return chain[HEADER].address == ASH_VIRTQ_LE64(line) &&
+    return chain[HEADER].address == ASH_VIRTQ_LE64(line + HEADER_AT) &&
            chain[HEADER].len == ASH_VIRTQ_LE32((uint32_t)HEADER_BYTES) &&
            chain[STATUS].address == ASH_VIRTQ_LE64(line + STATUS_AT) &&
            chain[STATUS].len == ASH_VIRTQ_LE32((uint32_t)STATUS_BYTES);
@@ -69,7 +68,7 @@ static const char *check_queue(const struct ash_virtio_blk_queue *queue) {
     for (uint32_t slot = 0; slot < queue->ring.slot_count; slot++) {
         if (!describes_line(queue, slot) && ash_load_relaxed(&queue->ring.fault) == ASH_VIRTQ_OK)
             return "I6: a header or status descriptor was overwritten";
-        if (queue->slots[slot].segment_count > queue->blk->slot_segments)
+        if (count_of(&queue->ring.slots[slot]) > queue->blk->slot_segments)
             return "I8: a request has more segments than its slot";
     }
     if (requests_of(queue) !=

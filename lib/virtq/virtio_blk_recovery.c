@@ -34,7 +34,7 @@ static bool is_late(const struct ash_virtio_blk_queue *queue, ash_ns_t now_ns) {
     for (uint32_t slot = 0; slot < queue->ring.slot_count; slot++) {
         if (!ash__virtq_is_due(&queue->ring, slot))
             continue;
-        ash_ns_t deadline_ns = ash_load_relaxed(&queue->slots[slot].deadline_ns);
+        ash_ns_t deadline_ns = ash_load_relaxed(&queue->ring.slots[slot].owner[DEADLINE]);
         if (deadline_ns != 0 && (int64_t)(now_ns - deadline_ns) >= 0)
             return true;
     }
@@ -91,7 +91,7 @@ static void resubmit_all(struct ash_virtio_blk_queue *queue, ash_ns_t deadline_n
         if ((queue->ring.aborted[slot / 64] >> (slot & 63) & 1) == 0 ||
             !ash__virtio_blk_resubmit(queue, slot))
             continue;
-        queue->slots[slot].deadline_ns = deadline_ns;
+        queue->ring.slots[slot].owner[DEADLINE] = deadline_ns;
         queue->submitted.resubmitted++;
     }
     ash_virtio_blk_kick(queue);

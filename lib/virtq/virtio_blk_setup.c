@@ -57,21 +57,20 @@ static size_t align_line(size_t bytes) {
 
 /* A queue's share of both kinds of memory: no overflow, 64 queues of 256 slots of 1022 segments. */
 struct share {
-    size_t ring, slots, segments, storage; /* own; storage is the sum */
-    size_t ring_dma, lines, dma;           /* the device's too; dma is the sum */
+    size_t ring, segments, storage; /* own; storage is the sum */
+    size_t ring_dma, lines, dma;    /* the device's too; dma is the sum */
 };
 
 static struct share share_of(uint32_t queue_size, uint32_t slots, uint32_t segments) {
     struct ash_virtq_config ring = ring_config(queue_size, slots, segments);
     struct share share = {
         .ring = align_line(ash_virtq_storage_size(&ring)),
-        .slots = align_line(sizeof(struct ash__virtio_blk_slot) * slots),
         .segments =
             segments > 1 ? align_line(sizeof(struct ash_dma_segment) * segments * slots) : 0,
         .ring_dma = align_line(ash_virtq_dma_size(&ring)),
         .lines = sizeof(struct ash__virtio_blk_line) * slots,
     };
-    share.storage = share.ring + share.slots + share.segments;
+    share.storage = share.ring + share.segments;
     share.dma = share.ring_dma + share.lines;
     return share;
 }
@@ -186,6 +185,7 @@ static int read_config(struct ash_virtio_blk *blk, uint32_t segments, uint32_t *
     blk->discard_align_sectors = (uint32_t)value[DISCARD_ALIGN];
     blk->write_zeroes_sectors_max = sectors_max(blk, value[ZEROES_SECTORS], value[ZEROES_SEG]);
     blk->read_only = (blk->features & ASH_VIRTIO_BLK_F_RO) != 0;
+    blk->plain_op_max = blk->read_only ? ASH_VIRTIO_BLK_READ : ASH_VIRTIO_BLK_WRITE;
     *queue_count = (uint32_t)value[NUM_QUEUES];
     return 0;
 }
@@ -229,10 +229,11 @@ static uint32_t ring_features(const struct ash_virtio_blk *blk) {
 static void describe_lines(struct ash_virtio_blk_queue *queue) {
     for (uint32_t slot = 0; slot < queue->ring.slot_count; slot++) {
         ash_paddr_t line = line_address(queue, slot);
-        ash_virtq_describe(&queue->ring, slot, HEADER, line, HEADER_BYTES, false);
+        ash_virtq_describe(&queue->ring, slot, HEADER, line + HEADER_AT, HEADER_BYTES, false);
         ash_virtq_describe(&queue->ring, slot, STATUS, line + STATUS_AT, STATUS_BYTES, true);
         if (queue->ring.table != 0)
-            ash_virtq_describe_table(&queue->ring, slot, HEADER, CHAIN, line, HEADER_BYTES, false);
+            ash_virtq_describe_table(&queue->ring, slot, HEADER, CHAIN, line + HEADER_AT,
+                                     HEADER_BYTES, false);
     }
 }
 
@@ -270,8 +271,7 @@ static int place_queue(struct ash_virtio_blk *blk, uint32_t index) {
         .blk = blk,
         .index = index,
         .policy = ASH_VIRTIO_BLK_INTERRUPT,
-        .slots = (struct ash__virtio_blk_slot *)(void *)(own + share.ring),
-        .segments = (struct ash_dma_segment *)(void *)(own + share.ring + share.slots),
+        .segments = (struct ash_dma_segment *)(void *)(own + share.ring),
         .lines = (struct ash__virtio_blk_line *)(void *)(shared + share.ring_dma),
         .lines_address = memory->dma.address + share.dma * index + share.ring_dma,
     };

@@ -15,6 +15,7 @@ _Static_assert(offsetof(struct ash_virtq_desc, u.split.next) == 14, "virtq_desc,
 _Static_assert(offsetof(struct ash_virtq_desc, u.packed.id) == 12, "pvirtq_desc, 2.8.13");
 _Static_assert(offsetof(struct ash_virtq_desc, u.packed.flags) == 14, "pvirtq_desc, 2.8.13");
 _Static_assert(sizeof(struct ash_virtq_used_entry) == 8, "virtq_used_elem, 2.7.8");
+_Static_assert(sizeof(struct ash_virtq_slot) == ASH_VIRTQ_STORAGE_ALIGN, "a line per slot");
 
 enum {
     AVAIL_NO_INTERRUPT = 1, /* 2.7.7 */
@@ -71,6 +72,11 @@ size_t ash_virtq_storage_size(const struct ash_virtq_config *config) {
            align_line(sizeof(struct ash_virtq_desc) * (config->slots << shift_of(config)));
 }
 
+/* The used ring of a split queue. */
+static size_t used_bytes(uint32_t size) {
+    return 2u * (ASH__VIRTQ_RING + 1u) + sizeof(struct ash_virtq_used_entry) * size;
+}
+
 /* Offsets; the ring begins at 0. The areas of the split format are the larger ones. */
 struct layout {
     size_t driver, device, tables, total;
@@ -81,8 +87,7 @@ static struct layout layout_of(const struct ash_virtq_config *config) {
     layout.driver = align_line(sizeof(struct ash_virtq_desc) * config->size);
     /* Lines apart: what only the driver writes shares none with what the device writes. */
     layout.device = layout.driver + align_line(2u * (ASH__VIRTQ_RING + config->size + 1u));
-    layout.tables = layout.device + align_line(2u * (ASH__VIRTQ_RING + 1u) +
-                                               sizeof(struct ash_virtq_used_entry) * config->size);
+    layout.tables = align_line(layout.device + used_bytes(config->size));
     layout.total =
         layout.tables + align_line(sizeof(struct ash_virtq_desc) * config->table * config->slots);
     return layout;
@@ -118,8 +123,10 @@ int ash_virtq_init(struct ash_virtq *queue, const struct ash_virtq_config *confi
         .shape = {.chain = config->chain, .shift = shift_of(config)},
         .dma = *dma,
     };
+    queue->avail_ring = queue->driver_area + ASH__VIRTQ_RING;
     queue->used_ring =
         (struct ash_virtq_used_entry *)(void *)(queue->device_area + ASH__VIRTQ_RING);
+    queue->avail_event = (uint16_t *)(void *)(queue->used_ring + config->size);
     __builtin_memset(storage, 0, ash_virtq_storage_size(config));
     for (uint32_t slot = 0; slot < config->slots; slot++)
         queue->slots[slot].token = slot;
@@ -145,9 +152,7 @@ struct ash_virtq_area ash_virtq_driver_area(const struct ash_virtq *queue) {
 
 struct ash_virtq_area ash_virtq_device_area(const struct ash_virtq *queue) {
     return area(queue, queue->device_area,
-                queue->shape.packed ? EVENT_BYTES
-                                    : 2u * (ASH__VIRTQ_RING + 1u) +
-                                          sizeof(struct ash_virtq_used_entry) * queue->size);
+                queue->shape.packed ? EVENT_BYTES : used_bytes(queue->size));
 }
 
 /* Breaking and restarting */
@@ -161,6 +166,19 @@ void ash_virtq_break(struct ash_virtq *queue, enum ash_virtq_fault fault) {
 int ash__virtq_broken(struct ash_virtq *queue, enum ash_virtq_fault fault) {
     ash_virtq_break(queue, fault);
     return -ASH_EIO;
+}
+
+int ash__virtq_judge(struct ash_virtq *queue, uint32_t id, uint32_t len) {
+    uint32_t slot = queue->shape.packed ? id : id >> queue->shape.shift;
+    if (slot >= queue->slot_count)
+        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_ID_RANGE);
+    if (!ash__virtq_is_due(queue, slot))
+        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_NOT_PENDING);
+    if (id != (queue->slots[slot].id & ~ASH__VIRTQ_ODD))
+        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
+    if (len > queue->slots[slot].writable_bytes)
+        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_LENGTH);
+    return (int)slot;
 }
 
 void ash_virtq_stop(struct ash_virtq *queue) {
@@ -245,23 +263,23 @@ void ash_virtq_retire_aborted(struct ash_virtq *queue, uint32_t slot) {
     forget_aborted(queue, slot);
 }
 
-/* A slot that was not found free. */
-static void mark_submitted(struct ash_virtq *queue, uint32_t slot) {
+/* An aborted slot once more, under its token; the id may be another one. */
+static void offer_again(struct ash_virtq *queue, uint32_t slot, uint32_t head, uint32_t entries) {
+    uint32_t *id = &queue->slots[slot].id;
+    forget_aborted(queue, slot);
+    *id =
+        ash__virtq_offer(queue, queue->shape.packed, slot, head, entries) | (*id & ASH__VIRTQ_ODD);
+    queue->queued++;
     queue->submitted[slot / 64] |= UINT64_C(1) << (slot & 63);
     queue->is_settled = false;
 }
 
 void ash_virtq_resubmit(struct ash_virtq *queue, uint32_t slot, uint32_t first) {
-    forget_aborted(queue, slot);
-    mark_submitted(queue, slot);
-    ash__virtq_offer(queue, queue->shape.packed, slot, (slot << queue->shape.shift) + first,
-                     queue->shape.chain - first);
+    offer_again(queue, slot, (slot << queue->shape.shift) + first, queue->shape.chain - first);
 }
 
 void ash_virtq_resubmit_table(struct ash_virtq *queue, uint32_t slot, uint32_t count) {
-    forget_aborted(queue, slot);
-    mark_submitted(queue, slot);
-    ash__virtq_offer_table(queue, slot, count);
+    offer_again(queue, slot, ash__virtq_table_head(queue, slot, count), 1);
 }
 
 /* Interrupts wanted or not */
@@ -319,7 +337,7 @@ static bool arm_packed(struct ash_virtq *queue, uint32_t completions, uint32_t i
 bool ash_virtq_arm(struct ash_virtq *queue, uint32_t completions) {
     if (ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK || queue->aborted_count != 0)
         return false;
-    uint32_t in_flight = (uint16_t)(ash_load_relaxed(&queue->published) - queue->used_next);
+    uint32_t in_flight = ash__virtq_shown(queue);
     completions = completions < in_flight ? completions : in_flight;
     completions = completions == 0 ? 1 : completions;
     return queue->shape.packed ? arm_packed(queue, completions, in_flight)
@@ -352,7 +370,7 @@ static uint64_t busy(const struct ash_virtq *queue, uint32_t word) {
 }
 
 bool ash_virtq_pending(const struct ash_virtq *queue, uint32_t token) {
-    uint32_t slot = token & 0xffffu;
+    uint32_t slot = ash__virtq_slot_of(token);
     return slot < queue->slot_count && ash_virtq_token(queue, slot) == token &&
            (busy(queue, slot / 64) >> (slot & 63) & 1) != 0;
 }

@@ -29,6 +29,11 @@ static bool is_beyond(const struct ash_virtq *queue, uint32_t word) {
     return (used & ~existing) != 0;
 }
 
+/* Split: the descriptor that its request begins with. */
+static uint32_t head_of(const struct ash_virtq *queue, uint32_t slot) {
+    return queue->slots[slot].id & ~ASH__VIRTQ_ODD;
+}
+
 /* I2, per slot; counts it. */
 static const char *check_slot(const struct ash_virtq *queue, uint32_t slot, struct tally *tally) {
     bool is_busy = bit(queue->started, slot) != bit(queue->finished, slot);
@@ -39,13 +44,13 @@ static const char *check_slot(const struct ash_virtq *queue, uint32_t slot, stru
         return "I2: a slot is more than one of submitted, in flight and aborted";
     if (is_known_free && (is_busy || is_aborted || is_submitted))
         return "I2: a slot that is remembered as free is not";
-    if ((queue->slots[slot].token & 0xffffu) != slot)
+    if (ash__virtq_slot_of(queue->slots[slot].token) != slot)
         return "I2: a token names another slot than its own";
     uint32_t entries = queue->slots[slot].entries;
     if (entries > queue->shape.chain)
         return "I2: a slot takes more descriptors than it has";
     if (!queue->shape.packed && (is_busy || is_submitted)) {
-        uint32_t first = slot << queue->shape.shift, head = queue->slots[slot].head;
+        uint32_t first = slot << queue->shape.shift, head = head_of(queue, slot);
         bool is_table = queue->table != 0 && head == first + queue->shape.chain;
         if (!is_table && (head < first || head >= first + queue->shape.chain))
             return "I2: a request begins outside of its slot";
@@ -77,7 +82,7 @@ static const char *check_unpublished(const struct ash_virtq *queue) {
         uint32_t id = ASH_VIRTQ_LE16(queue->driver_area[ASH__VIRTQ_RING + (i & (queue->size - 1))]);
         uint32_t slot = id >> queue->shape.shift;
         if (slot >= queue->slot_count || bit(seen, slot) || !is_out(queue, slot) ||
-            queue->slots[slot].head != id)
+            head_of(queue, slot) != id)
             return "I3: the avail ring does not name the submitted slots, each once";
         seen[slot / 64] |= UINT64_C(1) << (slot & 63);
     }

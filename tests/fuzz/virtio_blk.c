@@ -14,7 +14,7 @@
 #include <ashlar/error.h>
 #include <ashlar/virtio_blk.h>
 
-enum { QUEUES = 3, JOBS = 64, SEGMENTS = 18, CONFIG_BYTES = 60, STATUS_AT = 32, TRIES_MAX = 3 };
+enum { QUEUES = 3, JOBS = 64, SEGMENTS = 18, CONFIG_BYTES = 60, STATUS_AT = 0, TRIES_MAX = 3 };
 enum { OWN_BYTES = 96 << 10, SHARED_BYTES = 96 << 10 };
 
 #define DMA_BASE  (UINT64_C(1) << 40)
@@ -130,7 +130,7 @@ static void post(struct world *world, const struct ash_virtio_blk_queue *queue, 
         device->wrap = device->wrap != (position >= ring->size);
         device->position = (uint16_t)(position % ring->size);
     } else {
-        put_used(world, ring, device->used, ring->slots[slot].head, len);
+        put_used(world, ring, device->used, ring->slots[slot].id & ~ASH__VIRTQ_ODD, len);
         put_used_index(world, ring, (uint16_t)(device->used + 1));
     }
     device->used++;
@@ -144,7 +144,7 @@ static void complete(struct world *world, const struct ash_virtio_blk_queue *que
     uint64_t status = queue->lines_address - DMA_BASE + 64 * (uint32_t)slot + STATUS_AT;
     uint32_t result = world->calm || pick(world, 8) != 0 ? 0 : pick(world, 3);
     put(world, status, 1, lies(world) ? pick(world, 256) : result);
-    uint32_t len = queue->ring.slots[slot].writable_bytes;
+    uint32_t len = ash__virtq_writable(&queue->ring, (uint32_t)slot);
     post(world, queue, (uint32_t)slot, lies(world) ? pick_u32(world) : len);
 }
 

@@ -60,6 +60,7 @@ static inline void ash_port_event(struct ash_event *event, uint64_t a, uint64_t 
 #define ash_virtq_device_area    late_virtq_device_area
 #define ash_virtq_break          late_virtq_break
 #define ash__virtq_broken        late__virtq_broken
+#define ash__virtq_judge         late__virtq_judge
 #define ash_virtq_stop           late_virtq_stop
 #define ash_virtq_restart        late_virtq_restart
 #define ash_virtq_next_aborted   late_virtq_next_aborted

@@ -245,7 +245,7 @@ static void break_free_none(struct ash_virtq *queue) {
     queue->free_slots |= 1 << 12;
 }
 static void break_head(struct ash_virtq *queue) {
-    queue->slots[1].head = 8;
+    queue->slots[1].id = 8;
 }
 static void break_entries(struct ash_virtq *queue) {
     queue->slots[0].entries = 4;

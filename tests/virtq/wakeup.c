@@ -402,7 +402,7 @@ TEST_CASE(virtq_wakeup, each_full_barrier_is_needed_even_where_stores_stay_in_or
 static const struct missing pairs[] = {
     {{{WMB, "ash__virtq_publish_split"}, {RELEASE, "ash__virtq_publish_split"}}, false},
     {{{WMB, "ash__virtq_publish_packed"}, {RELEASE, "ash__virtq_publish_packed"}}, true},
-    {{{ACQUIRE, "ash__virtq_next_split"}, {RMB, "ash__virtq_next_split"}}, false},
+    {{{ACQUIRE, "ash__virtq_look"}, {RMB, "ash__virtq_look"}}, false},
     {{{ACQUIRE, "ash__virtq_is_used"}, {RMB, "ash__virtq_next_packed"}}, true},
 };
 

@@ -24,8 +24,7 @@
 extern "C" {
 #endif
 
-#define ASH_DMA_POOL_COUNT_DEFAULT 64u
-#define ASH_DMA_POOL_COUNT_MAX     65536u
+#define ASH_DMA_POOL_COUNT_MAX 65536u
 
 /* A piece of memory as the device sees it. */
 struct ash_dma_segment {

@@ -102,6 +102,15 @@ int ash_virtio_blk_submit(struct ash_virtio_blk_queue *queue,
                           const struct ash_virtio_blk_request *request,
                           uint32_t *token) ASH_MUST_CHECK;
 
+/*
+ * The same for requests[0..count), in this order, each of them at a lower cost. Returns how many
+ * were queued, tokens[i] those of the first; fewer than `count` if one was refused, which then
+ * stands for itself: its error if it is the first.
+ */
+int ash_virtio_blk_submit_many(struct ash_virtio_blk_queue *queue,
+                               const struct ash_virtio_blk_request *const *requests, uint32_t count,
+                               uint32_t *tokens) ASH_MUST_CHECK;
+
 /* Shows all queued requests to the device and notifies it, if it asks for that. */
 void ash_virtio_blk_kick(struct ash_virtio_blk_queue *queue);
 

@@ -83,10 +83,10 @@ struct ash_virtio_blk_request {
     const struct ash_dma_segment *segments;
     /* Or one buffer, all of it, segment_count 0: given to the device here, taken back by reap. */
     struct ash_dma_buffer *buffer;
-    uint32_t sector_count; /* DISCARD, WRITE_ZEROES */
-    bool may_unmap;        /* WRITE_ZEROES: the device may give the space back */
     ash_ns_t deadline_ns;  /* for ash_virtio_blk_watch; 0: none */
     void *cookie;          /* comes back with the completion */
+    uint32_t sector_count; /* DISCARD, WRITE_ZEROES */
+    bool may_unmap;        /* WRITE_ZEROES: the device may give the space back */
 };
 
 /* What came back, in the order in which the device finished. */
@@ -119,7 +119,6 @@ struct ash_virtio_blk_counters {
 };
 
 struct ash__virtio_blk_line;
-struct ash__virtio_blk_slot;
 
 /* Private. */
 struct ash_virtio_blk_queue {
@@ -127,14 +126,16 @@ struct ash_virtio_blk_queue {
     struct ash_virtio_blk *blk;
     struct ash__virtio_blk_line *lines; /* the device's too: header and status of each slot */
     ash_paddr_t lines_address;
-    struct ash__virtio_blk_slot *slots; /* each request as it was asked for */
-    struct ash_dma_segment *segments;   /* of scattered ones, segments_max a slot */
+    struct ash_dma_segment *segments; /* of scattered ones, segments_max a slot */
     uint32_t index;
     uint32_t policy, policy_amount, empty_reaps;
-    bool is_armed;
-    struct ash_virtio_blk_counters submitted; /* the producer's */
-    struct ash_virtio_blk_counters reaped     /* the reaper's */
-        __attribute__((aligned(ASH_VIRTIO_BLK_MEMORY_ALIGN)));
+    bool is_armed; /* by a flag, which stays until it is taken back */
+    struct {
+        uint64_t requests[ASH_VIRTIO_BLK_OPS], bytes, scattered, kicks, resubmitted;
+    } submitted; /* the producer's counters */
+    struct {
+        uint64_t completions, errors, aborted;
+    } reaped /* the reaper's */ __attribute__((aligned(ASH_VIRTIO_BLK_MEMORY_ALIGN)));
 };
 
 /* Public for sizeof; fields private but the first block, constant between init and reset but for
@@ -157,6 +158,7 @@ struct ash_virtio_blk {
     struct ash_virtio_blk_queue *queues;
     const char *reason;
     uint32_t align_mask, block_mask; /* align_bytes, block_size_bytes less 1 */
+    uint32_t plain_op_max;           /* READ, or WRITE where that is allowed */
     uint32_t slot_segments;          /* that each slot has place for; 1: in the slot itself */
     uint32_t config_changed;
     uint64_t interrupts, resets;

@@ -3,51 +3,11 @@
 #ifndef ASHLAR_VIRTQ_PRODUCER_H
 #define ASHLAR_VIRTQ_PRODUCER_H
 
-#include <ashlar/virtq_types.h>
+#include <ashlar/virtq_describe.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Describing */
-
-static inline void ash__virtq_describe(struct ash_virtq *queue, struct ash_virtq_shape shape,
-                                       uint32_t slot, uint32_t index, ash_paddr_t address,
-                                       uint32_t len, bool device_writes) {
-    struct ash_virtq_desc *desc = &queue->chains[(slot << shape.shift) + index];
-    uint32_t flags = (index + 1 < shape.chain ? ASH_VIRTQ_DESC_NEXT : 0u) |
-                     (device_writes ? ASH_VIRTQ_DESC_WRITE : 0u);
-    desc->address = ASH_VIRTQ_LE64(address);
-    desc->len = ASH_VIRTQ_LE32(len);
-    desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)flags);
-}
-
-static inline void ash_virtq_describe(struct ash_virtq *queue, uint32_t slot, uint32_t index,
-                                      ash_paddr_t address, uint32_t len, bool device_writes) {
-    ash__virtq_describe(queue, queue->shape, slot, index, address, len, device_writes);
-}
-
-static inline void ash__virtq_fill(struct ash_virtq_desc *desc, ash_paddr_t address, uint32_t len,
-                                   uint32_t flags, uint32_t index, uint32_t count, bool packed) {
-    desc->address = ASH_VIRTQ_LE64(address);
-    desc->len = ASH_VIRTQ_LE32(len);
-    if (packed) {
-        desc->u.packed.id = 0; /* reserved, 2.8.7; and the order is that of the table */
-        desc->u.packed.flags = ASH_VIRTQ_LE16((uint16_t)flags);
-        return;
-    }
-    flags |= index + 1 < count ? ASH_VIRTQ_DESC_NEXT : 0u;
-    desc->u.split.flags = ASH_VIRTQ_LE16((uint16_t)flags);
-    desc->u.split.next = ASH_VIRTQ_LE16((uint16_t)(index + 1));
-}
-
-static inline void ash_virtq_describe_table(struct ash_virtq *queue, uint32_t slot, uint32_t index,
-                                            uint32_t count, ash_paddr_t address, uint32_t len,
-                                            bool device_writes) {
-    struct ash_virtq_desc *desc = &queue->tables[slot * queue->table + index];
-    ash__virtq_fill(desc, address, len, device_writes ? ASH_VIRTQ_DESC_WRITE : 0u, index, count,
-                    queue->shape.packed);
-}
 
 /* Submitting */
 
@@ -86,7 +46,7 @@ static inline bool ash__virtq_has_free(struct ash_virtq *queue) {
 
 /* If it has one. */
 static inline uint32_t ash__virtq_first_free(const struct ash_virtq *queue) {
-    return queue->free_base + ash_ctz64(queue->free_slots);
+    return queue->free_base + (uint32_t)__builtin_ctzll(queue->free_slots);
 }
 
 static inline int ash_virtq_free_slot(struct ash_virtq *queue) {
@@ -128,57 +88,85 @@ static inline void ash__virtq_put(struct ash_virtq *queue, uint32_t slot,
     queue->entries_queued = (uint16_t)(queued + count);
 }
 
-/* Hands `entries` descriptors from `head` on to the device, once published. */
-static inline void ash__virtq_offer(struct ash_virtq *queue, bool packed, uint32_t slot,
-                                    uint32_t head, uint32_t entries) {
-    uint16_t queued = queue->queued;
-    queue->queued = (uint16_t)(queued + 1u);
-    if (packed) {
-        queue->slots[slot].entries = (uint16_t)entries;
-        ash__virtq_put(queue, slot, &queue->chains[head], entries);
-    } else {
-        queue->slots[slot].head = (uint16_t)head;
-        queue->driver_area[ASH__VIRTQ_RING + (queued & queue->mask)] =
-            ASH_VIRTQ_LE16((uint16_t)head);
-    }
+/* The producer's words, which a batch keeps in registers. */
+struct ash__virtq_batch {
+    uint64_t free_slots;
+    uint32_t free_base, queued;
+};
+
+static inline struct ash__virtq_batch ash__virtq_batch_begin(const struct ash_virtq *queue) {
+    struct ash__virtq_batch batch = {queue->free_slots, queue->free_base, queue->queued};
+    return batch;
 }
 
-static inline void ash__virtq_offer_table(struct ash_virtq *queue, uint32_t slot, uint32_t count) {
-    uint32_t head = (slot << queue->shape.shift) + queue->shape.chain;
-    queue->chains[head].len = ASH_VIRTQ_LE32(count * (uint32_t)sizeof(struct ash_virtq_desc));
-    ash__virtq_offer(queue, queue->shape.packed, slot, head, 1);
+static inline void ash__virtq_batch_end(struct ash_virtq *queue,
+                                        const struct ash__virtq_batch *batch) {
+    queue->free_slots = batch->free_slots;
+    queue->queued = (uint16_t)batch->queued;
 }
 
-/* A new request in the slot: its token. */
-static inline uint32_t ash__virtq_begin(struct ash_virtq *queue, uint32_t slot,
-                                        uint32_t writable_bytes, void *cookie) {
-    struct ash_virtq_slot *entry = &queue->slots[slot];
-    uint32_t token = entry->token + 0x10000u;
-    uint64_t free_slots = queue->free_slots;
-    queue->free_slots = free_slots & (free_slots - 1); /* the slot was the lowest of them */
-    entry->cookie = cookie;
-    entry->writable_bytes = writable_bytes;
-    entry->token = token;
+/* A new request in the slot, which is the lowest free one; `id` will be in its used entry. */
+static inline uint32_t ash__virtq_batch_add(struct ash__virtq_batch *batch,
+                                            struct ash_virtq_slot *own, uint32_t id,
+                                            uint32_t writable_bytes, void *cookie) {
+    uint32_t token = own->token + 0x10000u;
+    batch->free_slots &= batch->free_slots - 1;
+    batch->queued++;
+    own->id = id;
+    own->writable_bytes = writable_bytes;
+    own->token = token;
+    own->cookie = cookie;
     return token;
 }
 
-static inline uint32_t ash__virtq_submit(struct ash_virtq *queue, struct ash_virtq_shape shape,
-                                         uint32_t slot, uint32_t first, uint32_t writable_bytes,
+/* Hands `entries` descriptors from `head` on to the device, once published: the id that the used
+ * entry will have. */
+static inline uint32_t ash__virtq_offer(struct ash_virtq *queue, bool packed, uint32_t slot,
+                                        uint32_t head, uint32_t entries) {
+    if (!packed) {
+        queue->avail_ring[queue->queued & queue->mask] = ASH_VIRTQ_LE16((uint16_t)head);
+        return head;
+    }
+    queue->slots[slot].entries = (uint16_t)entries;
+    ash__virtq_put(queue, slot, &queue->chains[head], entries);
+    return slot;
+}
+
+/* Has the completion of the request that was submitted as `token` judged. Before its publish. */
+static inline void ash__virtq_mark_odd(struct ash_virtq *queue, uint32_t token) {
+    queue->slots[ash__virtq_slot_of(token)].id |= ASH__VIRTQ_ODD;
+}
+
+/* The way to a table of `count` entries: its descriptor. */
+static inline uint32_t ash__virtq_table_head(struct ash_virtq *queue, uint32_t slot,
+                                             uint32_t count) {
+    uint32_t head = (slot << queue->shape.shift) + queue->shape.chain;
+    queue->chains[head].len = ASH_VIRTQ_LE32(count * (uint32_t)sizeof(struct ash_virtq_desc));
+    return head;
+}
+
+static inline uint32_t ash__virtq_submit(struct ash_virtq *queue, bool packed, uint32_t slot,
+                                         uint32_t head, uint32_t entries, uint32_t writable_bytes,
                                          void *cookie) {
-    ash__virtq_offer(queue, shape.packed, slot, (slot << shape.shift) + first, shape.chain - first);
-    return ash__virtq_begin(queue, slot, writable_bytes, cookie);
+    uint32_t id = ash__virtq_offer(queue, packed, slot, head, entries);
+    struct ash__virtq_batch batch = ash__virtq_batch_begin(queue);
+    uint32_t token = ash__virtq_batch_add(&batch, &queue->slots[slot], id, writable_bytes, cookie);
+    ash__virtq_batch_end(queue, &batch);
+    return token;
 }
 
 static inline uint32_t ash_virtq_submit(struct ash_virtq *queue, uint32_t slot, uint32_t first,
                                         uint32_t writable_bytes, void *cookie) {
-    return ash__virtq_submit(queue, queue->shape, slot, first, writable_bytes, cookie);
+    struct ash_virtq_shape shape = queue->shape;
+    return ash__virtq_submit(queue, shape.packed, slot, (slot << shape.shift) + first,
+                             shape.chain - first, writable_bytes, cookie);
 }
 
 static inline uint32_t ash_virtq_submit_table(struct ash_virtq *queue, uint32_t slot,
                                               uint32_t count, uint32_t writable_bytes,
                                               void *cookie) {
-    ash__virtq_offer_table(queue, slot, count);
-    return ash__virtq_begin(queue, slot, writable_bytes, cookie);
+    return ash__virtq_submit(queue, queue->shape.packed, slot,
+                             ash__virtq_table_head(queue, slot, count), 1, writable_bytes, cookie);
 }
 
 /* Publishing */
@@ -195,7 +183,7 @@ static inline bool ash__virtq_publish_split(struct ash_virtq *queue, uint16_t fr
     ash_port_dma_mb();
     if (!queue->event_idx)
         return (ASH_VIRTQ_LE16(ash_load_relaxed(&device[ASH__VIRTQ_FLAGS])) & 1u) == 0;
-    uint16_t event = ash_load_relaxed(&device[ASH__VIRTQ_RING + queue->size * 4]);
+    uint16_t event = ash_load_relaxed(queue->avail_event);
     return ash__virtq_passed(ASH_VIRTQ_LE16(event), from, to);
 }
 

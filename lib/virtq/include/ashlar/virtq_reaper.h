@@ -16,29 +16,51 @@ static inline bool ash__virtq_is_due(const struct ash_virtq *queue, uint32_t slo
     return (due >> (slot & 63) & 1) != 0;
 }
 
+/* Requests that were published and are not retired. */
+static inline uint32_t ash__virtq_shown(const struct ash_virtq *queue) {
+    return (uint16_t)(ash_load_relaxed(&queue->published) - queue->used_next);
+}
+
+/* What the device may write for the slot's request. */
+static inline uint32_t ash__virtq_writable(const struct ash_virtq *queue, uint32_t slot) {
+    return queue->slots[slot].writable_bytes;
+}
+
+/* The slot that a used entry names, if it is due and the entry is as it has to be. */
+static inline int ash__virtq_match(struct ash_virtq *queue, uint32_t slot, uint32_t id,
+                                   uint32_t len) {
+    if (ASH_UNLIKELY(slot >= queue->slot_count || !ash__virtq_is_due(queue, slot) ||
+                     id != queue->slots[slot].id || len != queue->slots[slot].writable_bytes))
+        return ash__virtq_judge(queue, id, len);
+    return (int)slot;
+}
+
+/* Reads used.idx. 0: there is something behind used_next; -ASH_EAGAIN: nothing; -ASH_EIO: it says
+ * more than can be. */
+static inline int ash__virtq_look(struct ash_virtq *queue) {
+    uint16_t next = queue->used_next;
+    uint16_t index = ASH_VIRTQ_LE16(ash_load_acquire(&queue->device_area[ASH__VIRTQ_INDEX]));
+    if (index == next)
+        return -ASH_EAGAIN;
+    if (ASH_UNLIKELY((uint16_t)(index - next) > ash__virtq_shown(queue)))
+        return -ASH_EIO;
+    queue->used_seen = index;
+    ash_port_dma_rmb(); /* the entries after the index, 2.7.14 */
+    return 0;
+}
+
 static inline int ash__virtq_next_split(struct ash_virtq *queue, uint32_t shift, uint32_t *len) {
     uint16_t next = queue->used_next;
     if (queue->used_seen == next) {
-        uint16_t index = ASH_VIRTQ_LE16(ash_load_acquire(&queue->device_area[ASH__VIRTQ_INDEX]));
-        uint16_t published = ash_load_relaxed(&queue->published);
-        if (index == next)
-            return -ASH_EAGAIN;
-        if (ASH_UNLIKELY((uint16_t)(index - next) > (uint16_t)(published - next)))
-            return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_USED_INDEX);
-        queue->used_seen = index;
-        ash_port_dma_rmb(); /* the entries after the index, 2.7.14 */
+        int error = ash__virtq_look(queue);
+        if (error != 0)
+            return error == -ASH_EAGAIN ? error
+                                        : ash__virtq_broken(queue, ASH_VIRTQ_FAULT_USED_INDEX);
     }
     const struct ash_virtq_used_entry *entry = &queue->used_ring[next & queue->mask];
     uint32_t id = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->id));
-    uint32_t slot = id >> shift;
     *len = ASH_VIRTQ_LE32(ash_load_relaxed(&entry->len));
-    if (ASH_UNLIKELY(slot >= queue->slot_count))
-        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_ID_RANGE);
-    if (ASH_UNLIKELY(!ash__virtq_is_due(queue, slot)))
-        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_NOT_PENDING);
-    if (ASH_UNLIKELY(id != queue->slots[slot].head))
-        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_ID_NOT_HEAD);
-    return (int)slot;
+    return ash__virtq_match(queue, id >> shift, id, *len);
 }
 
 static inline bool ash__virtq_is_used(const struct ash_virtq *queue) {
@@ -54,24 +76,15 @@ static inline int ash__virtq_next_packed(struct ash_virtq *queue, uint32_t *len)
     const struct ash_virtq_desc *desc = &queue->ring[queue->used_position];
     uint32_t slot = ASH_VIRTQ_LE16(ash_load_relaxed(&desc->u.packed.id));
     *len = ASH_VIRTQ_LE32(ash_load_relaxed(&desc->len));
-    if (ASH_UNLIKELY(slot >= queue->slot_count))
-        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_ID_RANGE);
-    if (ASH_UNLIKELY(!ash__virtq_is_due(queue, slot)))
-        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_NOT_PENDING);
-    return (int)slot;
+    return ash__virtq_match(queue, slot, slot, *len);
 }
 
 static inline int ash__virtq_next(struct ash_virtq *queue, struct ash_virtq_shape shape,
                                   uint32_t *len) {
     if (ASH_UNLIKELY(ash_load_relaxed(&queue->fault) != ASH_VIRTQ_OK))
         return -ASH_EIO;
-    int slot = shape.packed ? ash__virtq_next_packed(queue, len)
-                            : ash__virtq_next_split(queue, shape.shift, len);
-    if (ASH_UNLIKELY(slot < 0))
-        return slot;
-    if (ASH_UNLIKELY(*len > queue->slots[slot].writable_bytes))
-        return ash__virtq_broken(queue, ASH_VIRTQ_FAULT_LENGTH);
-    return slot;
+    return shape.packed ? ash__virtq_next_packed(queue, len)
+                        : ash__virtq_next_split(queue, shape.shift, len);
 }
 
 static inline int ash_virtq_next(struct ash_virtq *queue, uint32_t *len) {

@@ -101,18 +101,33 @@ struct ash_virtq_desc {
         } packed;
     } u;
 };
+
+/* A bit that no id has: for a slot whose entry is to be looked at twice. */
+#define ASH__VIRTQ_ODD (UINT32_C(1) << 31)
+
 struct ash_virtq_used_entry {
     uint32_t id;
     uint32_t len;
 };
 
+#define ASH_VIRTQ_OWNER_WORDS 4u
+
+/* All that is remembered of a slot's request: a line. */
 struct ash_virtq_slot {
+    /* The used entry of a device that did all: its id (split: the descriptor that the request
+     * begins with; packed: the slot), and every writable byte, the most that it may say. */
+    uint32_t id, writable_bytes;
+    uint32_t token;   /* 16 bits that count the slot's uses, and the slot */
+    uint16_t entries; /* packed: of the ring, that it takes */
+    uint16_t pad;
     void *cookie;
-    uint32_t writable_bytes; /* of its chain: the most that used len may say */
-    uint32_t token;          /* 16 bits that count the slot's uses, and the slot */
-    uint16_t head;           /* split: the descriptor that the request begins with */
-    uint16_t entries;        /* packed: of the ring, that it takes */
+    uint64_t pad_to_line;
+    uint64_t owner[ASH_VIRTQ_OWNER_WORDS]; /* for the queue's owner; not looked at here */
 };
+
+static inline uint32_t ash__virtq_slot_of(uint32_t token) {
+    return token & 0xffffu;
+}
 
 /* What a queue's owner may know when it is compiled: loads and branches fall away. */
 struct ash_virtq_shape {
@@ -123,11 +138,12 @@ struct ash_virtq_shape {
 /* Public for inline functions; fields private. */
 struct ash_virtq {
     /* Constant between restarts. */
-    struct ash_virtq_desc *ring;   /* split: the descriptor table */
-    struct ash_virtq_desc *chains; /* slot s: from s << shift on; split: that table */
-    struct ash_virtq_desc *tables; /* slot s: from s * table on */
-    uint16_t *driver_area;         /* split: flags, idx, ring, used_event; packed: event */
-    uint16_t *device_area;         /* split: flags, idx, entries, avail_event; packed: event */
+    struct ash_virtq_desc *ring;        /* split: the descriptor table */
+    struct ash_virtq_desc *chains;      /* slot s: from s << shift on; split: that table */
+    struct ash_virtq_desc *tables;      /* slot s: from s * table on */
+    uint16_t *driver_area;              /* split: flags, idx, ring, used_event; packed: event */
+    uint16_t *device_area;              /* split: flags, idx, entries, avail_event; packed: event */
+    uint16_t *avail_ring, *avail_event; /* split: of the avail and of the used ring */
     struct ash_virtq_used_entry *used_ring; /* split */
     struct ash_virtq_slot *slots;
     uint32_t size, mask; /* size - 1 */
@@ -176,6 +192,9 @@ enum {
 
 /* Latches the fault; -ASH_EIO. */
 int ash__virtq_broken(struct ash_virtq *queue, enum ash_virtq_fault fault);
+
+/* What to make of a used entry that is not the one expected: its slot, or -ASH_EIO. */
+int ash__virtq_judge(struct ash_virtq *queue, uint32_t id, uint32_t len);
 
 #ifdef __cplusplus
 }
