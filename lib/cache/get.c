@@ -93,13 +93,17 @@ static int try_there(struct ash_cache *cache, struct ash_cache_waiter *want, boo
         result = try_writing(cache, want);
     else
         result = ash__cache_pin(cache, frame, want->pinner) ? 0 : -ASH_EAGAIN;
-    if (!first)
+    bool fresh = ash_load_relaxed(&cache->hot[frame].touched) == FRESH;
+    if (!first) {
+        if (fresh && result == 0)
+            ash__cache_touched(cache, frame);
         return result;
+    }
     cache->stats.misses += coming;
     cache->stats.joined += coming;
     cache->stats.hits += !coming;
     /* Behind the pin: reading ahead may take any frame that is nobody's. */
-    if (coming ? ash_load_relaxed(&cache->hot[frame].touched) == FRESH : result != WAIT_DIRTY)
+    if (coming ? fresh : result != WAIT_DIRTY)
         ash__cache_touched(cache, want->frame);
     return result;
 }
@@ -233,6 +237,12 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame) {
     ash__cache_run(cache);
 }
 
+/* What is in the block already waits for another flush, which is on its way. */
+static bool has_other_order(const struct ash_cache *cache, uint32_t frame, uint32_t number) {
+    uint32_t order = cache->frames[frame].order;
+    return order != 0 && order != number && ash__cache_flush_runs(cache, order);
+}
+
 /* Flushes wait for blocks, and blocks for flushes with lower numbers alone: so no circle. */
 int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
     int error = 0;
@@ -241,7 +251,9 @@ int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
                 "cache: order of frame %u, which was not got for writing", frame);
     if ((int32_t)(number - cache->epoch) >= 0)
         error = -ASH_EINVAL;
-    else if (ash__cache_flush_covers(cache, frame, number))
+    else if (!ash__cache_flush_runs(cache, number))
+        error = 0; /* it has ended: nothing to wait for */
+    else if (ash__cache_flush_covers(cache, frame, number) || has_other_order(cache, frame, number))
         error = -ASH_EBUSY;
     else
         cache->frames[frame].order = number;

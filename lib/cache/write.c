@@ -264,8 +264,11 @@ void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) 
     o->flags = DIRTY | EMPTY | BEHIND;
     o->order = 0;
     o->parts = o->retries = 0;
+    uint8_t fresh = ash_load_relaxed(&cache->hot[frame].touched) & FRESH;
     ash_store_relaxed(&cache->hot[other].touched, (uint8_t)0);
     cache->policy->insert(cache, other, in_main);
+    if (fresh != 0)
+        ash_store_relaxed(&cache->hot[other].touched, fresh);
     ash__cache_push(cache, &space->dirty, WORK, other);
     if (urgent)
         ash__cache_hurry(cache, other);

@@ -75,8 +75,23 @@ static void kick(void *context) {
     of(context)->kicks++;
 }
 
+/* The first `count` of what is not flushed is safe from now on. */
+static void make_durable(struct backend *backend, uint64_t count) {
+    if (backend->durable == NULL)
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        memcpy(backend->durable + backend->unflushed[i].sector * ASH_CACHE_SECTOR_BYTES,
+               backend->unflushed[i].bytes, ASH_CACHE_SECTOR_BYTES);
+    backend->unflushed_count -= (uint32_t)count;
+    memmove(backend->unflushed, backend->unflushed + count,
+            backend->unflushed_count * sizeof(*backend->unflushed));
+    for (uint32_t i = 0; i < backend->pending_count; i++)
+        backend->ended_before[i] -= ash_min_u64(backend->ended_before[i], count);
+}
+
 static void keep(struct backend *backend, uint64_t sector, const uint8_t *bytes) {
-    CHECK(backend->unflushed_count < backend->unflushed_max);
+    if (backend->unflushed_count == backend->unflushed_max) /* a disk may do so at any time */
+        make_durable(backend, 1);
     struct backend_write *write = &backend->unflushed[backend->unflushed_count++];
     write->sector = sector;
     memcpy(write->bytes, bytes, ASH_CACHE_SECTOR_BYTES);
@@ -97,20 +112,6 @@ static void move(struct backend *backend, const struct ash_cache_io *io) {
             keep(backend, io->sector + done / ASH_CACHE_SECTOR_BYTES,
                  backend->bytes + io->sector * ASH_CACHE_SECTOR_BYTES + done);
     }
-}
-
-/* The first `count` of what is not flushed is safe from now on. */
-static void make_durable(struct backend *backend, uint64_t count) {
-    if (backend->durable == NULL)
-        return;
-    for (uint64_t i = 0; i < count; i++)
-        memcpy(backend->durable + backend->unflushed[i].sector * ASH_CACHE_SECTOR_BYTES,
-               backend->unflushed[i].bytes, ASH_CACHE_SECTOR_BYTES);
-    backend->unflushed_count -= (uint32_t)count;
-    memmove(backend->unflushed, backend->unflushed + count,
-            backend->unflushed_count * sizeof(*backend->unflushed));
-    for (uint32_t i = 0; i < backend->pending_count; i++)
-        backend->ended_before[i] -= ash_min_u64(backend->ended_before[i], count);
 }
 
 static int status_of(const struct backend *backend, const struct ash_cache_io *io) {

@@ -308,6 +308,22 @@ TEST_CASE(cache_order, block_that_the_flush_itself_waits_for_is_refused) {
     stand_end(stand);
 }
 
+TEST_CASE(cache_order, block_waits_for_one_flush_at_a_time) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush first, second;
+    stand_write(stand, 0, 3, 1);
+    begin(stand, NULL, &first);
+    stand_write(stand, 0, 4, 1);
+    begin(stand, NULL, &second);
+    uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, second.flush.number), 0);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, first.flush.number), -ASH_EBUSY);
+    CHECK_EQ(ash_cache_order(&stand->cache, frame, second.flush.number), 0);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+    backend_drain(&stand->backend);
+    stand_end(stand);
+}
+
 TEST_CASE(cache_order, two_flushes_cannot_wait_for_each_others_blocks) {
     struct stand *stand = stand_started(16);
     for (uint32_t id = 1; id < 3; id++) {

@@ -53,6 +53,7 @@ void fuzz_heap(struct choices *choices);
 void fuzz_device(struct choices *choices); /* the host's */
 void fuzz_virtio_blk(struct choices *choices);
 void fuzz_virtq(struct choices *choices);
+void fuzz_cache(struct choices *choices);
 
 /* The one of virtio_blk; how often the device did something. */
 uint64_t fuzz_virtio_blk_acts(struct choices *choices);

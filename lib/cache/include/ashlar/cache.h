@@ -121,10 +121,10 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame);
 /*
  * To be called before put_dirty: the block is not written before flush `number` succeeded. If that
  * fails, the block stays dirty, later flushes return -ASH_EIO, and it is written once it was
- * dirtied anew. A flush that has ended is waited for no more.
+ * dirtied anew. A flush that has ended, well or not, is waited for no more.
  *   -ASH_EINVAL  no flush has that number yet
- *   -ASH_EBUSY   that flush, or one before it, waits for this very block, which was dirty already:
- *                put_unchanged, and try again when it is done
+ *   -ASH_EBUSY   that flush, or one before it, waits for this very block, which was dirty already,
+ *                or the block waits for another: put_unchanged, and try again when it is done
  */
 int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) ASH_MUST_CHECK;
 
