@@ -88,7 +88,7 @@ static inline void ash__cache_leave(struct ash_cache *cache, ash_irq_t irq) {
 
 static inline uint64_t ash__cache_frame_key(const struct ash_cache *cache, uint32_t frame) {
     uint32_t slot = cache->frames[frame].slot;
-    return cache->table[slot / ASH__CACHE_WAYS].keys[slot % ASH__CACHE_WAYS];
+    return cache->table[slot].key;
 }
 
 static inline struct ash_cache_space *ash__cache_space(const struct ash_cache *cache,

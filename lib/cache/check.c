@@ -5,18 +5,19 @@
 /* I1: the table and the frames name each other, and every search finds its block. */
 static const char *check_table(const struct ash_cache *cache) {
     uint32_t named = 0, held = 0;
-    for (uint32_t i = 0; i < cache->bucket_count * ASH__CACHE_WAYS; i++) {
-        const struct ash_cache_bucket *bucket = &cache->table[i / ASH__CACHE_WAYS];
-        uint32_t way = i % ASH__CACHE_WAYS, frame = bucket->frames[way];
-        if ((frame == NONE) != (bucket->keys[way] == ASH__CACHE_NO_KEY))
-            return "I1: an empty place has a key or a frame";
-        if (frame == NONE)
+    for (uint32_t i = 0; i < 2 * cache->pair_count; i++) {
+        const struct ash_cache_slot *slot = &cache->table[i];
+        uint32_t frame = slot->frame;
+        if (frame >= cache->config.blocks)
+            return "I1: a slot names no frame";
+        if (slot->key == ASH__CACHE_NO_KEY && slot->stamp != 0)
+            return "I1: an empty slot is to be seen";
+        if (slot->key == ASH__CACHE_NO_KEY)
             continue;
         named++;
-        if (frame >= cache->config.blocks || cache->frames[frame].slot != i ||
-            ash__cache_find(cache, bucket->keys[way]) != frame)
-            return "I1: a place and its frame do not name each other";
-        if ((bucket->stamps[way] == 0) != ash__cache_has(cache, frame, FILLING | EMPTY | WRITER))
+        if (cache->frames[frame].slot != i || ash__cache_find(cache, slot->key) != frame)
+            return "I1: a slot and its frame do not name each other";
+        if ((slot->stamp == 0) != ash__cache_has(cache, frame, FILLING | EMPTY | WRITER))
             return "I1: a block is to be seen that is not whole, or the other way round";
     }
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++)

@@ -30,9 +30,9 @@ static bool complete(const struct ash_cache_config *config, struct ash_cache_con
            config->backend.submit != NULL && ash__cache_policy_find(config->policy) != NULL;
 }
 
-/* Half as many places again as blocks, and always an empty one: it ends a search. */
-static uint32_t bucket_count(uint32_t blocks) {
-    return (blocks + blocks / 2) / ASH__CACHE_WAYS + 1;
+/* Half as many slots again as blocks, and always an empty one: it ends a search. */
+static uint32_t pair_count(uint32_t blocks) {
+    return (blocks + blocks / 2) / 2 + 1;
 }
 
 static uint32_t cpu_count(const struct ash_cache_config *full) {
@@ -51,8 +51,8 @@ static struct layout layout_of(const struct ash_cache_config *full) {
     uint32_t ghosts = ash__cache_policy_find(full->policy)->ghosts(full->blocks);
     size_t end = 0;
     at.cpus = place(&end, cpu_count(full), sizeof(struct ash_cache_cpu));
-    end = (size_t)ash_align_up(end, sizeof(struct ash_cache_bucket));
-    at.table = place(&end, bucket_count(full->blocks), sizeof(struct ash_cache_bucket));
+    end = (size_t)ash_align_up(end, 2 * sizeof(struct ash_cache_slot));
+    at.table = place(&end, pair_count(full->blocks), 2 * sizeof(struct ash_cache_slot));
     at.frames = place(&end, full->blocks, sizeof(struct ash_cache_frame));
     at.hot = place(&end, full->blocks, sizeof(struct ash_cache_hot));
     for (int i = 0; i < 2; i++)
@@ -93,16 +93,12 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->ios = (void *)(storage + at.ios);
     cache->segments = (void *)(storage + at.segments);
     cache->pinners = config->trace_pins ? (void *)(storage + at.pinners) : NULL;
-    cache->bucket_count = bucket_count(config->blocks);
+    cache->pair_count = pair_count(config->blocks);
     cache->ghosts.room = cache->ghosts.bucket_count =
         ash__cache_policy_find(config->policy)->ghosts(config->blocks);
     __builtin_memset(storage, 0, at.size);
-    for (uint32_t i = 0; i < cache->bucket_count; i++) {
-        for (uint32_t way = 0; way < ASH__CACHE_WAYS; way++) {
-            cache->table[i].keys[way] = ASH__CACHE_NO_KEY;
-            cache->table[i].frames[way] = NONE;
-        }
-    }
+    for (uint64_t slot = 0; slot < 2 * cache->pair_count; slot++)
+        cache->table[slot].key = ASH__CACHE_NO_KEY;
 }
 
 static void init_frames(struct ash_cache *cache) {

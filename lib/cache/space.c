@@ -12,6 +12,7 @@ int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space)
         ash__cache_queue_init(&space->dirty);
         ash_list_init(&space->link);
         space->frames = 0;
+        space->first_key = (uint64_t)space->id << ASH_CACHE_INDEX_BITS;
         cache->spaces[space->id] = space;
     }
     ash__cache_leave(cache, irq);

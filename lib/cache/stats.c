@@ -28,8 +28,7 @@ void ash_cache_get_stats(struct ash_cache *cache, struct ash_cache_stats *stats)
     *stats = cache->stats;
     stats->blocks = cache->config.blocks;
     ash__cache_leave(cache, irq);
-    uint32_t cpus = cache->shared ? ASH_PORT_CPUS_MAX : 1;
-    for (uint32_t cpu = 0; cpu < cpus; cpu++)
+    for (uint32_t cpu = 0; cache->shared && cpu < ASH_PORT_CPUS_MAX; cpu++)
         stats->hits += ash_load_relaxed(&cache->cpus[cpu].hits);
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         irq = ash__cache_enter(cache);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.c: which frame holds a block. Open addressing by lines of four: a block is in its home
- * line, or, all lines from there on being full, in the first behind that has room. Taking one out
- * of a full line moves one of those behind that passed it back into it, so no search ever passes a
- * dead place (Knuth, TAOCP 3, 6.4, algorithm R, by lines).
+ * table.c: which frame holds a block. Open addressing by pairs: a block is in its home pair, or,
+ * all pairs from there on being full, in the first behind that has room. Taking one out of a full
+ * pair moves one of those behind that passed it back into it, so no search ever passes a dead
+ * place (Knuth, TAOCP 3, 6.4, algorithm R, by pairs).
  *
  * Others read the table while it is changed (cache_fast.h). A place's stamp is 0 whenever its key
  * and its frame may not belong together, and a block that moves is in its new place before it
@@ -12,68 +12,84 @@
 #include "cache_internal.h"
 
 uint32_t ash__cache_find(const struct ash_cache *cache, uint64_t key) {
-    return ash__cache_probe(cache, key).frame;
-}
-
-static struct ash_cache_bucket *bucket_of(const struct ash_cache *cache, uint32_t slot) {
-    return &cache->table[slot / ASH__CACHE_WAYS];
+    const struct ash_cache_slot *slot;
+    return ash__cache_probe(cache, key, &slot) ? slot->frame : NONE;
 }
 
 static void set(struct ash_cache *cache, uint32_t slot, uint64_t key, uint32_t frame,
                 uint32_t stamp) {
-    struct ash_cache_bucket *to = bucket_of(cache, slot);
-    uint32_t way = slot % ASH__CACHE_WAYS;
-    ash_store_relaxed(&to->stamps[way], 0u);
+    struct ash_cache_slot *to = &cache->table[slot];
+    ash_store_relaxed(&to->stamp, 0u);
     ash_fence_release();
-    ash_store_relaxed(&to->keys[way], key);
-    ash_store_relaxed(&to->frames[way], frame);
-    ash_store_release(&to->stamps[way], stamp);
-    if (frame != NONE)
-        cache->frames[frame].slot = slot;
+    ash_store_relaxed(&to->key, key);
+    ash_store_relaxed(&to->frame, frame);
+    ash_store_release(&to->stamp, stamp);
+    cache->frames[frame].slot = slot;
 }
 
-static uint32_t next_bucket(const struct ash_cache *cache, uint32_t bucket) {
-    return bucket + 1 == cache->bucket_count ? 0 : bucket + 1;
+/* Keeps its frame, for those who look at it just now. */
+static void set_empty(struct ash_cache *cache, uint32_t slot) {
+    struct ash_cache_slot *to = &cache->table[slot];
+    ash_store_relaxed(&to->stamp, 0u);
+    ash_fence_release();
+    ash_store_relaxed(&to->key, ASH__CACHE_NO_KEY);
+}
+
+static uint32_t home_of(const struct ash_cache *cache, uint64_t key) {
+    return 2 * (uint32_t)ash__cache_home(cache, key);
+}
+
+static uint32_t next_pair(const struct ash_cache *cache, uint32_t pair) {
+    return pair + 2 == 2 * cache->pair_count ? 0 : pair + 2;
+}
+
+/* How many slots `pair` is behind `from`. */
+static uint32_t distance(const struct ash_cache *cache, uint32_t from, uint32_t pair) {
+    return pair >= from ? pair - from : pair + 2 * (uint32_t)cache->pair_count - from;
+}
+
+/* An empty slot of the pair; NONE: it is full. */
+static uint32_t room_in(const struct ash_cache *cache, uint32_t pair) {
+    for (uint32_t slot = pair; slot < pair + 2; slot++) {
+        if (cache->table[slot].key == ASH__CACHE_NO_KEY)
+            return slot;
+    }
+    return NONE;
 }
 
 /* The block is there, and not to be seen yet. */
 void ash__cache_table_insert(struct ash_cache *cache, uint64_t key, uint32_t frame) {
-    uint32_t bucket = ash__cache_home(cache, key), room;
-    while ((room = ash__cache_match(&cache->table[bucket], ASH__CACHE_NO_KEY)) == 0)
-        bucket = next_bucket(cache, bucket);
-    set(cache, bucket * ASH__CACHE_WAYS + ash_ctz64(room), key, frame, 0);
+    uint32_t pair = home_of(cache, key), slot;
+    while ((slot = room_in(cache, pair)) == NONE)
+        pair = next_pair(cache, pair);
+    set(cache, slot, key, frame, 0);
 }
 
-/* A way of bucket `from` whose block may as well be in the bucket `hole` before it; WAYS: none. */
-static uint32_t way_that_passed(const struct ash_cache *cache, uint32_t hole, uint32_t from) {
-    const struct ash_cache_bucket *bucket = &cache->table[from];
-    uint32_t n = cache->bucket_count, way = 0;
-    uint32_t from_hole = from >= hole ? from - hole : from + n - hole;
-    for (; way < ASH__CACHE_WAYS; way++) {
-        if (bucket->keys[way] == ASH__CACHE_NO_KEY)
-            continue;
-        uint32_t home = ash__cache_home(cache, bucket->keys[way]);
-        uint32_t from_home = from >= home ? from - home : from + n - home;
-        if (from_home >= from_hole)
-            break;
+/* A slot of the pair whose block may as well be in the pair `hole` before it; NONE. */
+static uint32_t slot_that_passed(const struct ash_cache *cache, uint32_t hole, uint32_t pair) {
+    for (uint32_t slot = pair; slot < pair + 2; slot++) {
+        uint64_t key = cache->table[slot].key;
+        if (key != ASH__CACHE_NO_KEY &&
+            distance(cache, home_of(cache, key), pair) >= distance(cache, hole, pair))
+            return slot;
     }
-    return way;
+    return NONE;
 }
 
 void ash__cache_table_remove(struct ash_cache *cache, uint32_t frame) {
     uint32_t hole = cache->frames[frame].slot;
-    uint32_t bucket = hole / ASH__CACHE_WAYS;
+    uint32_t pair = hole & ~1u;
     cache->frames[frame].slot = NONE;
-    while (ash__cache_match(&cache->table[bucket], ASH__CACHE_NO_KEY) == 0) {
-        bucket = next_bucket(cache, bucket);
-        uint32_t way = way_that_passed(cache, hole / ASH__CACHE_WAYS, bucket);
-        if (way == ASH__CACHE_WAYS)
+    while (room_in(cache, pair) == NONE) {
+        pair = next_pair(cache, pair);
+        uint32_t slot = slot_that_passed(cache, hole & ~1u, pair);
+        if (slot == NONE)
             continue;
-        const struct ash_cache_bucket *from = &cache->table[bucket];
-        set(cache, hole, from->keys[way], from->frames[way], from->stamps[way]);
-        hole = bucket * ASH__CACHE_WAYS + way;
+        const struct ash_cache_slot *from = &cache->table[slot];
+        set(cache, hole, from->key, from->frame, from->stamp);
+        hole = slot;
     }
-    set(cache, hole, ASH__CACHE_NO_KEY, NONE, 0);
+    set_empty(cache, hole);
 }
 
 /* The block of `frame` is in `other` from now on. */
@@ -82,18 +98,13 @@ void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t 
     cache->frames[frame].slot = NONE;
 }
 
-static uint32_t *stamp_of(const struct ash_cache *cache, uint32_t frame) {
-    uint32_t slot = cache->frames[frame].slot;
-    return &bucket_of(cache, slot)->stamps[slot % ASH__CACHE_WAYS];
-}
-
 /* To those who read without a pin: not there. */
 void ash__cache_hide(struct ash_cache *cache, uint32_t frame) {
-    ash_store_relaxed(stamp_of(cache, frame), 0u);
+    ash_store_relaxed(&cache->table[cache->frames[frame].slot].stamp, 0u);
     ash_fence_release();
 }
 
 void ash__cache_show(struct ash_cache *cache, uint32_t frame) {
     cache->stamp += cache->stamp == UINT32_MAX ? 2 : 1;
-    ash_store_release(stamp_of(cache, frame), cache->stamp);
+    ash_store_release(&cache->table[cache->frames[frame].slot].stamp, cache->stamp);
 }

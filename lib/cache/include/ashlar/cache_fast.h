@@ -11,7 +11,6 @@
 #ifndef ASHLAR_CACHE_FAST_H
 #define ASHLAR_CACHE_FAST_H
 
-#include <ashlar/bits.h>
 #include <ashlar/cache.h>
 #include <ashlar/check.h>
 
@@ -25,94 +24,109 @@ int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint6
 void ash__cache_unpinned(struct ash_cache *cache);
 
 static inline uint64_t ash__cache_key(const struct ash_cache_space *space, uint64_t index) {
-    return (uint64_t)space->id << ASH_CACHE_INDEX_BITS | index;
+    return space->first_key + index;
 }
 
 /* Fibonacci hashing (Knuth, TAOCP 3, 6.4), scaled to the table by a multiplication. */
-static inline uint32_t ash__cache_home(const struct ash_cache *cache, uint64_t key) {
-    return (uint32_t)(((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) * cache->bucket_count >> 32);
+static inline uint64_t ash__cache_home(const struct ash_cache *cache, uint64_t key) {
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)((wide)(key * UINT64_C(0x9e3779b97f4a7c15)) * cache->pair_count >> 64);
 }
 
-/* A bit for each way that holds the key: at most one, but for ASH__CACHE_NO_KEY. No branch: where
- * in its line a key is cannot be foretold. */
-static inline uint32_t ash__cache_match(const struct ash_cache_bucket *bucket, uint64_t key) {
-    return (uint32_t)(ash_load_relaxed(&bucket->keys[0]) == key) |
-           (uint32_t)(ash_load_relaxed(&bucket->keys[1]) == key) << 1 |
-           (uint32_t)(ash_load_relaxed(&bucket->keys[2]) == key) << 2 |
-           (uint32_t)(ash_load_relaxed(&bucket->keys[3]) == key) << 3;
+/* A pair of slots without the key: does the search go on behind it? Then this becomes the next. */
+static inline bool ash__cache_next_pair(const struct ash_cache *cache,
+                                        const struct ash_cache_slot **pair) {
+    if (ash_load_relaxed(&(*pair)[0].key) == ASH__CACHE_NO_KEY ||
+        ash_load_relaxed(&(*pair)[1].key) == ASH__CACHE_NO_KEY)
+        return false;
+    *pair += 2;
+    if (ASH_UNLIKELY(*pair == cache->table + 2 * cache->pair_count))
+        *pair = cache->table;
+    return true;
 }
 
-/* Where a key was found, or its frame is ASH_CACHE_NONE. */
-struct ash__cache_place {
-    const uint32_t *stamped;
-    uint32_t frame, stamp;
-};
-
-static inline struct ash__cache_place ash__cache_probe(const struct ash_cache *cache,
-                                                       uint64_t key) {
-    struct ash__cache_place place = {NULL, ASH_CACHE_NONE, 0};
-    uint32_t home = ash__cache_home(cache, key);
-    const struct ash_cache_bucket *bucket = &cache->table[home];
-    uint32_t match = ash__cache_match(bucket, key);
-    while (ASH_UNLIKELY(match == 0)) {
-        if (ash__cache_match(bucket, ASH__CACHE_NO_KEY) != 0)
-            return place;
-        home = home + 1 == cache->bucket_count ? 0 : home + 1;
-        bucket = &cache->table[home];
-        match = ash__cache_match(bucket, key);
-    }
-    uint32_t way = ash_ctz64(match);
-    place.stamped = &bucket->stamps[way];
-    place.stamp = ash_load_acquire(place.stamped);
-    if (!cache->shared || ash_load_relaxed(&bucket->keys[way]) == key)
-        place.frame = ash_load_relaxed(&bucket->frames[way]);
-    return place;
+/* The slot of a key, for one owner or under the lock; false: there is none. Which slot of its pair
+ * cannot be foretold, and is no branch; whether it is there can. */
+static inline bool ash__cache_probe(const struct ash_cache *cache, uint64_t key,
+                                    const struct ash_cache_slot **slot) {
+    const struct ash_cache_slot *pair = &cache->table[2 * ash__cache_home(cache, key)];
+    do {
+        *slot = pair + (pair[1].key == key);
+        if (ASH_LIKELY((*slot)->key == key))
+            return true;
+    } while (ash__cache_next_pair(cache, &pair));
+    return false;
 }
 
-static inline void ash__cache_count_hit(struct ash_cache *cache) {
-    if (!cache->shared) {
-        cache->cpus[0].hits++;
-    } else {
-        uint32_t cpu;
-        ash_port_pin(&cpu);
-        ash_count_relaxed(&cache->cpus[cpu].hits);
-        ash_port_unpin();
-    }
+/* The same while others change the table; *stamp is the slot's before its key was looked at. */
+static inline bool ash__cache_probe_shared(const struct ash_cache *cache, uint64_t key,
+                                           const struct ash_cache_slot **slot, uint32_t *stamp) {
+    const struct ash_cache_slot *pair = &cache->table[2 * ash__cache_home(cache, key)];
+    do {
+        *slot = pair + (ash_load_relaxed(&pair[1].key) == key);
+        *stamp = ash_load_acquire(&(*slot)->stamp);
+        if (ASH_LIKELY(ash_load_relaxed(&(*slot)->key) == key))
+            return *stamp != 0;
+    } while (ash__cache_next_pair(cache, &pair));
+    return false;
 }
 
-static inline void ash__cache_count_touch(struct ash_cache *cache, uint32_t frame) {
+static inline void ash__cache_count_shared_hit(struct ash_cache *cache) {
+    uint32_t cpu;
+    ash_port_pin(&cpu);
+    ash_count_relaxed(&cache->cpus[cpu].hits);
+    ash_port_unpin();
+}
+
+static inline void ash__cache_note_hit(struct ash_cache *cache, uint32_t frame) {
     if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) != cache->touch_cap))
         ash_load_relaxed (&cache->touch)(cache, frame);
-    ash__cache_count_hit(cache);
+}
+
+/* A pin of what a hit found; false: it is no plain hit. */
+static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_t *frame) {
+    const struct ash_cache_slot *slot;
+    if (ASH_UNLIKELY(!ash__cache_probe(cache, key, &slot)))
+        return false;
+    uint32_t found = slot->frame;
+    uint16_t *hold = &cache->hot[found].hold;
+    if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
+        return false;
+    *hold = (uint16_t)(*hold + 1);
+    ash__cache_note_hit(cache, found);
+    cache->stats.hits++;
+    *frame = found;
+    return true;
+}
+
+static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, uint32_t *frame) {
+    const struct ash_cache_slot *slot;
+    uint32_t stamp;
+    if (ASH_UNLIKELY(!ash__cache_probe_shared(cache, key, &slot, &stamp)))
+        return false;
+    uint32_t found = ash_load_relaxed(&slot->frame);
+    uint16_t before = ash_fetch_add(&cache->hot[found].hold, (uint16_t)1);
+    if (ASH_UNLIKELY(before >= ASH_CACHE_PINS_MAX || ash_load_relaxed(&slot->stamp) != stamp)) {
+        ash_cache_put(cache, found);
+        return false;
+    }
+    ash__cache_note_hit(cache, found);
+    ash__cache_count_shared_hit(cache);
+    *frame = found;
+    return true;
 }
 
 static inline int ash_cache_get(struct ash_cache *cache, struct ash_cache_space *space,
                                 uint64_t index, uint32_t flags, struct ash_cache_waiter *waiter,
                                 uint32_t *frame) {
-    if (ASH_UNLIKELY((flags & ~ASH_CACHE_MORE) != 0 || index >= space->blocks))
-        return ash__cache_get(cache, space, index, flags, waiter, frame);
-    struct ash__cache_place place = ash__cache_probe(cache, ash__cache_key(space, index));
-    uint32_t found = place.frame;
-    if (ASH_UNLIKELY(found == ASH_CACHE_NONE))
-        return ash__cache_get(cache, space, index, flags, waiter, frame);
-    uint16_t *hold = &cache->hot[found].hold;
-    if (!cache->shared) {
-        if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
-            return ash__cache_get(cache, space, index, flags, waiter, frame);
-        *hold = (uint16_t)(*hold + 1);
-    } else {
-        if (ASH_UNLIKELY(place.stamp == 0))
-            return ash__cache_get(cache, space, index, flags, waiter, frame);
-        uint16_t before = ash_fetch_add(hold, (uint16_t)1);
-        if (ASH_UNLIKELY(before >= ASH_CACHE_PINS_MAX ||
-                         ash_load_relaxed(place.stamped) != place.stamp)) {
-            ash_cache_put(cache, found);
-            return ash__cache_get(cache, space, index, flags, waiter, frame);
-        }
+    const uint32_t no_matter = ASH_CACHE_MORE | ASH_CACHE_CACHED; /* to a hit */
+    if (ASH_LIKELY((flags & ~no_matter) == 0 && index < space->blocks)) {
+        uint64_t key = ash__cache_key(space, index);
+        if (ASH_LIKELY(!cache->shared ? ash__cache_hit(cache, key, frame)
+                                      : ash__cache_hit_shared(cache, key, frame)))
+            return 0;
     }
-    ash__cache_count_touch(cache, found);
-    *frame = found;
-    return 0;
+    return ash__cache_get(cache, space, index, flags, waiter, frame);
 }
 
 static inline int ash_cache_page_get(struct ash_cache *cache, struct ash_cache_space *space,
@@ -127,16 +141,18 @@ static inline void *ash_cache_data(const struct ash_cache *cache, uint32_t frame
 
 static inline void ash_cache_put(struct ash_cache *cache, uint32_t frame) {
     uint16_t *hold = &cache->hot[frame].hold;
-    uint16_t left;
-    if (!cache->shared)
-        left = *hold = (uint16_t)(*hold - 1);
-    else
-        left = (uint16_t)(ash_fetch_add(hold, (uint16_t)-1) - 1);
-    ASH_REQUIRE(left != UINT16_MAX && left != ASH__CACHE_ABSENT - 1,
+    uint16_t before;
+    if (!cache->shared) {
+        before = *hold;
+        *hold = (uint16_t)(before - 1);
+    } else {
+        before = ash_fetch_add(hold, (uint16_t)-1);
+    }
+    ASH_REQUIRE((before & (ASH__CACHE_ABSENT - 1)) != 0,
                 "cache: put of frame %u, which nobody has pinned", frame);
     /* Who waits for a frame sets starving and then looks at the pins. The load is an acquiring one
      * to stay behind the addition, a release (Arm ARM B2.3.7; x86's additions are fences). */
-    if (ASH_UNLIKELY(left == 0 && ash_load_acquire(&cache->starving) != 0))
+    if (ASH_UNLIKELY(ash_load_acquire(&cache->starving) != 0) && before == 1)
         ash__cache_unpinned(cache);
 }
 
@@ -145,13 +161,22 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
                                          struct ash_cache_view *view) {
     if (ASH_UNLIKELY(index >= space->blocks))
         return NULL;
-    struct ash__cache_place place = ash__cache_probe(cache, ash__cache_key(space, index));
-    if (ASH_UNLIKELY(place.frame == ASH_CACHE_NONE || place.stamp == 0))
-        return NULL;
-    view->place = place.stamped;
-    view->stamp = place.stamp;
-    ash__cache_count_touch(cache, place.frame);
-    return ash_cache_data(cache, place.frame);
+    const struct ash_cache_slot *slot;
+    uint64_t key = ash__cache_key(space, index);
+    if (!cache->shared) {
+        if (ASH_UNLIKELY(!ash__cache_probe(cache, key, &slot) || slot->stamp == 0))
+            return NULL;
+        view->stamp = slot->stamp;
+        cache->stats.hits++;
+    } else {
+        if (ASH_UNLIKELY(!ash__cache_probe_shared(cache, key, &slot, &view->stamp)))
+            return NULL;
+        ash__cache_count_shared_hit(cache);
+    }
+    view->place = &slot->stamp;
+    uint32_t frame = ash_load_relaxed(&slot->frame);
+    ash__cache_note_hit(cache, frame);
+    return ash_cache_data(cache, frame);
 }
 
 static inline bool ash_cache_peek_valid(const struct ash_cache_view *view) {

@@ -6,7 +6,7 @@
  *      key (space, index)
  *       │ hash                         one line a hit
  *       v
- *   table   [ 4 x key, frame, stamp ] open addressing by lines, 3 places for 2 blocks
+ *   table   [ 2 x key, frame, stamp ] open addressing by pairs, 3 slots for 2 blocks
  *                    │
  *       ┌────────────┼──────────────┐
  *       v            v              v
@@ -24,15 +24,15 @@
 
 struct ash__cache_policy;
 
-#define ASH__CACHE_WAYS 4u
-
-/* A line of the table. A key that no block can have: an empty place. A stamp belongs to this block
- * in this place and is never used again; 0: it is being changed, or not to be seen. */
-struct ash_cache_bucket {
-    uint64_t keys[ASH__CACHE_WAYS];
-    uint32_t frames[ASH__CACHE_WAYS];
-    uint32_t stamps[ASH__CACHE_WAYS];
-} __attribute__((aligned(64)));
+/*
+ * Of the table; two of them are a pair, half a line. A key that no block can have: it is empty. The
+ * stamp belongs to this block in this slot and is never used again; 0: it is being changed, or not
+ * to be seen. The frame is one of the cache's, whatever else is being changed.
+ */
+struct ash_cache_slot {
+    uint64_t key;
+    uint32_t frame, stamp;
+};
 
 #define ASH__CACHE_NO_KEY UINT64_MAX
 
@@ -51,7 +51,7 @@ struct ash_cache_links {
 };
 
 struct ash_cache_frame {
-    uint32_t slot;  /* bucket * ASH__CACHE_WAYS + way; ASH_CACHE_NONE: holds no block */
+    uint32_t slot;  /* ASH_CACHE_NONE: holds no block */
     uint32_t epoch; /* dirty since this flush or after it, before the next */
     union {
         uint32_t redirtied; /* while written: the epoch of what was changed meanwhile */
@@ -92,10 +92,10 @@ struct ash_cache_cpu {
 
 struct ash_cache {
     /* Read by hits. */
-    struct ash_cache_bucket *table;
+    struct ash_cache_slot *table;
     struct ash_cache_hot *hot;
     char *data;
-    uint32_t bucket_count;
+    uint64_t pair_count;
     uint32_t block_shift;
     uint32_t touch_cap;
     uint32_t starving; /* bool: a put that leaves a block unpinned is waited for */

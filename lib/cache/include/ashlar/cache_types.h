@@ -60,6 +60,7 @@ struct ash_cache_space {
     uint64_t blocks;    /* a block at or beyond gets -ASH_ERANGE */
     bool write_through; /* a block is written as soon as ash_cache_put_dirty leaves it */
 
+    uint64_t first_key;           /* of block 0 */
     struct ash_cache_queue dirty; /* last: to be written first */
     uint32_t frames;              /* blocks that are in the cache */
     struct ash_list link;         /* the spaces with dirty blocks */
