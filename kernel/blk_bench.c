@@ -113,16 +113,20 @@ static void copy(struct bench_lane *lane, const struct bench_request *request) {
     }
 }
 
-static inline bool queue_one(struct bench_lane *lane, struct bench_request *request,
-                             bool is_sequential) {
-    uint32_t token;
-    request->request.sector = next_sector(lane, is_sequential);
-    int error = ash_virtio_blk_submit(lane->queue, &request->request, &token);
-    if (ASH_UNLIKELY(error != 0)) {
-        lane->left = 0;
-        stop(lane->bench, error);
+/* Queues these; after an error no more. */
+static inline void queue_all(struct bench_lane *lane,
+                             const struct ash_virtio_blk_request *const *requests, uint32_t count) {
+    uint32_t tokens[DISK_IN_FLIGHT_MAX];
+    while (count != 0) {
+        int taken = ash_virtio_blk_submit_many(lane->queue, requests, count, tokens);
+        if (ASH_UNLIKELY(taken < 0)) {
+            lane->left = 0;
+            stop(lane->bench, taken);
+            return;
+        }
+        requests += taken;
+        count -= (uint32_t)taken;
     }
-    return error == 0;
 }
 
 /* What is not wanted costs nothing: it is compiled once for each. */
@@ -130,6 +134,7 @@ static inline __attribute__((always_inline)) void run_loop(struct bench_lane *la
                                                            bool is_sequential, bool beside) {
     struct ash_virtio_blk_queue *queue = lane->queue;
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
+    const struct ash_virtio_blk_request *next[DISK_IN_FLIGHT_MAX];
     bool timed = beside && lane->options->has_latencies;
     bool copies = beside && lane->options->copies;
     for (;;) {
@@ -157,9 +162,12 @@ static inline __attribute__((always_inline)) void run_loop(struct bench_lane *la
             }
             if (copies)
                 copy(lane, request);
-            if (i < again && !queue_one(lane, request, is_sequential))
-                again = 0;
+            if (i < again) {
+                request->request.sector = next_sector(lane, is_sequential);
+                next[i] = &request->request;
+            }
         }
+        queue_all(lane, next, (uint32_t)again);
         ash_virtio_blk_kick(queue);
         if (--lane->until_look == 0 && !look(lane))
             return;
@@ -174,9 +182,12 @@ static void begin(struct bench_lane *lane) {
     lane->cost = lane->cpu == 0 ? platform_cost() : 0;
     (void)look(lane);
     for (uint32_t i = 0; i < lane->options->depth && lane->left != 0; i++) {
+        struct bench_request *request = &lane->requests[i];
+        const struct ash_virtio_blk_request *next = &request->request;
         lane->left--;
-        lane->requests[i].start_ns = lane->start_ns;
-        (void)queue_one(lane, &lane->requests[i], lane->options->is_sequential);
+        request->start_ns = lane->start_ns;
+        request->request.sector = next_sector(lane, lane->options->is_sequential);
+        queue_all(lane, &next, 1);
     }
     ash_virtio_blk_kick(lane->queue);
 }

@@ -118,25 +118,6 @@ __attribute__((noinline)) static uint32_t submit_plain_packed(
     return submit_plain(queue, requests, count, tokens, true);
 }
 
-int ash_virtio_blk_submit_many(struct ash_virtio_blk_queue *queue,
-                               const struct ash_virtio_blk_request *const *requests, uint32_t count,
-                               uint32_t *tokens) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&queue->ring.fault) != ASH_VIRTQ_OK))
-        return -ASH_EIO;
-    for (uint32_t done = 0; done != count;) {
-        done += queue->ring.shape.packed
-                    ? submit_plain_packed(queue, requests + done, count - done, tokens + done)
-                    : submit_plain_split(queue, requests + done, count - done, tokens + done);
-        if (ASH_LIKELY(done == count))
-            break;
-        int error = ash__virtio_blk_submit_any(queue, requests[done], &tokens[done]);
-        if (error != 0)
-            return done != 0 ? (int)done : error;
-        done++;
-    }
-    return (int)count;
-}
-
 __attribute__((noinline)) static int submit_packed(struct ash_virtio_blk_queue *queue,
                                                    const struct ash_virtio_blk_request *request,
                                                    uint32_t *token) {
@@ -154,6 +135,29 @@ int ash_virtio_blk_submit(struct ash_virtio_blk_queue *queue,
     if (ASH_LIKELY(submit_plain(queue, &request, 1, token, false) != 0))
         return 0;
     return ash__virtio_blk_submit_any(queue, request, token);
+}
+
+int ash_virtio_blk_submit_many(struct ash_virtio_blk_queue *queue,
+                               const struct ash_virtio_blk_request *const *requests, uint32_t count,
+                               uint32_t *tokens) {
+    if (count == 1) { /* nothing is worth keeping in registers */
+        int error = ash_virtio_blk_submit(queue, *requests, tokens);
+        return error != 0 ? error : 1;
+    }
+    if (ASH_UNLIKELY(ash_load_relaxed(&queue->ring.fault) != ASH_VIRTQ_OK))
+        return -ASH_EIO;
+    for (uint32_t done = 0; done != count;) {
+        done += queue->ring.shape.packed
+                    ? submit_plain_packed(queue, requests + done, count - done, tokens + done)
+                    : submit_plain_split(queue, requests + done, count - done, tokens + done);
+        if (ASH_LIKELY(done == count))
+            break;
+        int error = ash__virtio_blk_submit_any(queue, requests[done], &tokens[done]);
+        if (error != 0)
+            return done != 0 ? (int)done : error;
+        done++;
+    }
+    return (int)count;
 }
 
 void ash_virtio_blk_kick(struct ash_virtio_blk_queue *queue) {
