@@ -257,6 +257,7 @@ int blk_bench_run(struct disk *disk, const struct blk_bench_options *options,
                   struct blk_bench_result *result) {
     memset(result, 0, sizeof(*result));
     int error = disk_begin(disk, 0, 0);
+    while (error == 0 && disk_async_wait(disk)) {} /* what comes out of its queues is ours now */
     if (error != 0)
         return error;
     struct blk_bench *bench = blk_bench_new(disk, options);

@@ -242,11 +242,18 @@ static int told(struct shell *shell, const struct disk *disk, int error) {
     return error == 0 ? 0 : shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
 }
 
+/* What goes past the cache is coherent with it. */
+static int released(struct shell *shell, struct disk *disk, uint64_t offset, uint64_t len) {
+    return block_cache_release(&shell->kernel->cache, disk, offset, len);
+}
+
 static int write_text(struct shell *shell, struct disk *disk, int count, char **words) {
     uint64_t offset;
     if (count != 2 || !number_parse(words[0], &offset))
         return shell_usage(shell, "blk", "write takes an offset in bytes and a text");
-    int error = disk_write(disk, offset, words[1], strlen(words[1]));
+    int error = released(shell, disk, offset, strlen(words[1]));
+    if (error == 0)
+        error = disk_write(disk, offset, words[1], strlen(words[1]));
     return told(shell, disk, error != 0 ? error : disk_flush(disk));
 }
 
@@ -254,7 +261,8 @@ static int discard(struct shell *shell, struct disk *disk, int count, char **wor
     uint64_t offset, len;
     if (count != 2 || !number_parse(words[0], &offset) || !number_parse(words[1], &len))
         return shell_usage(shell, "blk", "discard takes an offset and a length in bytes");
-    return told(shell, disk, disk_discard(disk, offset, len));
+    int error = released(shell, disk, offset, len);
+    return told(shell, disk, error != 0 ? error : disk_discard(disk, offset, len));
 }
 
 static int write_zeroes(struct shell *shell, struct disk *disk, int count, char **words) {
@@ -262,7 +270,9 @@ static int write_zeroes(struct shell *shell, struct disk *disk, int count, char 
     char why[64];
     if (count != 2 || !number_parse(words[0], &offset) || !number_parse(words[1], &len))
         return shell_usage(shell, "blk", "write-zeroes takes an offset and a length in bytes");
-    int error = disk_write_zeroes(disk, offset, len);
+    int error = released(shell, disk, offset, len);
+    if (error == 0)
+        error = disk_write_zeroes(disk, offset, len);
     if (error != -ASH_EINVAL)
         return told(shell, disk, error != 0 ? error : disk_flush(disk));
     snprintf(why, sizeof(why), "it has blocks of %" PRIu32 " bytes: give whole ones",

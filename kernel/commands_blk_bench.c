@@ -317,7 +317,11 @@ int shell_blk_bench(struct shell *shell, int argc, char **argv) {
                                                                 : NS_PER_S;
     enum ash_virtio_blk_policy policy = disk->policy;
     uint32_t amount = disk->policy_amount;
-    int error = words.has_policy ? disk_set_policy(disk, words.policy, words.amount) : 0;
+    int error =
+        words.bench.is_write ? block_cache_release(&shell->kernel->cache, disk, 0, UINT64_MAX) : 0;
+    if (error != 0)
+        return shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
+    error = words.has_policy ? disk_set_policy(disk, words.policy, words.amount) : 0;
     int status = error != 0 ? shell_error(shell, "blk", NULL, ash_strerror(error))
                             : run(shell, &words, disk);
     error = disk_set_policy(disk, policy, amount);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* commands_files.c: ls, cat, cksum. Files of any size: they pass through the shell's chunk. */
+/* commands_files.c: ls, cat, cksum. Files of any size: page by page, where the file system keeps
+ * pages, else through the shell's chunk. */
 #include "cksum.h"
 #include "shell_files.h"
 
@@ -40,19 +41,44 @@ bool shell_file_open(struct shell *shell, const char *command, const char *path,
     return false;
 }
 
+/* The next piece, from where it lies in memory, or by way of the chunk; *got: how much. */
+static int take_piece(struct shell *shell, const struct shell_file_range *range, uint64_t offset,
+                      void (*take)(void *context, const uint8_t *bytes, size_t len), void *context,
+                      size_t *got) {
+    struct file_system *fs = shell->fs;
+    struct file_page page;
+    uint64_t left = range->end - offset;
+    int error = fs->page_get == NULL ? -ASH_ENOTSUP : fs->page_get(fs, range->node, offset, &page);
+    if (error == 0) {
+        *got = (size_t)ash_min_u64(page.len, left);
+        take(context, page.bytes, *got);
+        fs->page_put(fs, &page);
+        return 0;
+    }
+    if (error != -ASH_ENOTSUP && error != -ASH_EAGAIN)
+        return error;
+    size_t want = (size_t)ash_min_u64(shell->chunk_bytes, left);
+    error = fs->read(fs, range->node, offset, shell->chunk, want, got);
+    if (error == 0 && *got != want)
+        error = -ASH_EIO;
+    if (error == 0)
+        take(context, shell->chunk, *got);
+    return error;
+}
+
 int shell_file_each(struct shell *shell, const char *command, const char *path,
                     const struct shell_file_range *range,
                     void (*take)(void *context, const uint8_t *bytes, size_t len), void *context) {
-    uint64_t offset = range->start;
+    uint64_t offset = range->start, asked = offset;
     while (offset < range->end) {
-        size_t want = (size_t)ash_min_u64(shell->chunk_bytes, range->end - offset), got;
-        int error = shell->fs->read(shell->fs, range->node, offset, shell->chunk, want, &got);
-        if (error == 0 && got != want)
-            error = -ASH_EIO;
+        size_t got;
+        int error = take_piece(shell, range, offset, take, context, &got);
         if (error != 0)
             return file_error(shell, command, path, error);
-        take(context, shell->chunk, got);
         offset += got;
+        if (offset - asked < shell->chunk_bytes && offset < range->end)
+            continue;
+        asked = offset;
         if (shell_interrupted(shell))
             return SHELL_STATUS_STOPPED;
     }

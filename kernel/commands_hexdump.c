@@ -168,7 +168,7 @@ static int disk_each(struct shell *shell, struct disk *disk, uint64_t offset, ui
                      struct dump *dump) {
     while (offset < end_offset) {
         size_t part = (size_t)ash_min_u64(shell->chunk_bytes, end_offset - offset);
-        int error = disk_read(disk, offset, shell->chunk, part);
+        int error = block_cache_read(&shell->kernel->cache, disk, offset, shell->chunk, part);
         if (error != 0)
             return shell_error(shell, "hexdump", NULL, disk_explain(disk, error));
         dump_take(dump, shell->chunk, part);

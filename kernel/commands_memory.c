@@ -57,6 +57,8 @@ SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant do
     broken += print_check(shell, "heap", memory_caches_check(&kernel->memory));
     for (uint32_t i = 0; i < kernel->disk_count; i++)
         broken += print_check(shell, "virtq", disk_check(kernel->disks[i]));
+    if (kernel->cache.is_on)
+        broken += print_check(shell, "cache", block_cache_check(&kernel->cache));
     if (shell->fs != NULL)
         broken += print_check(shell, "tarfs", shell->fs->check(shell->fs));
     return broken != 0;

@@ -52,6 +52,13 @@ struct disk_bounce {
     size_t skip, len;
 };
 
+/* A request whose end is a call: `done`, from within any call of this disk that waits. It may
+ * submit and kick, and must not wait. The caller's memory until then; a member of something larger.
+ */
+struct disk_async {
+    void (*done)(struct disk_async *async, int status);
+};
+
 /* Fields to be read by everybody up to timeouts; the rest is private. */
 struct disk {
     struct ash_virtio_mmio mmio;
@@ -157,6 +164,25 @@ void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]);
 
 /* The disk as the bytes below a file system. */
 struct byte_source disk_source(struct disk *disk);
+
+/* Requests that nobody waits for yet: they go through the same queue, and whichever call waits for
+ * that takes their completions too. */
+
+/*
+ * Queues one, whose cookie is not the caller's. Waits for nothing, but for the reset of a device
+ * that has broken its queue. *async hears of its end where 0 is returned. -ASH_EAGAIN: the queue is
+ * full; else the errors of ash_virtio_blk_submit, and -ASH_EIO of a disk that was given up.
+ */
+int disk_async_submit(struct disk *disk, struct ash_virtio_blk_request *request,
+                      struct disk_async *async) ASH_MUST_CHECK;
+void disk_async_kick(struct disk *disk);
+
+/* A wait for some of them begins: a device may be reset and given them again once in it. */
+void disk_async_begin(struct disk *disk);
+
+/* Waits until something has ended; false: there is nothing to wait for, or the disk was given up.
+ */
+bool disk_async_wait(struct disk *disk);
 
 /* Failures */
 

@@ -79,17 +79,28 @@ static struct disk_bounce *try_bounce(struct disk *disk, size_t bytes) {
 
 /* Completions */
 
-/* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. */
-static void finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
+static bool is_bounce(const struct disk *disk, const void *cookie) {
+    return (uintptr_t)cookie - (uintptr_t)disk->bounces < sizeof(disk->bounces);
+}
+
+/* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. Its error, if
+ * that is of the call in progress. */
+static int finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
     struct disk_bounce *bounce = done->cookie;
     if (bounce == NULL)
-        return;
+        return done->status;
+    if (!is_bounce(disk, bounce)) {
+        struct disk_async *async = done->cookie;
+        async->done(async, done->status);
+        return 0;
+    }
     for (uint32_t i = 0; i < bounce->count; i++)
         ash_dma_buffer_take(bounce->buffers[i]);
     if (done->status == 0 && bounce->to != NULL)
         copy_out(bounce);
     if (!bounce->stays)
         disk_bounce_drop(disk, bounce);
+    return done->status;
 }
 
 /* Also true when the policy does not let it sleep: it is called with interrupts masked, and may
@@ -157,8 +168,8 @@ static int complete(struct disk *disk) {
     if (error != 0)
         return recover(disk, error);
     for (int i = 0; i < disk->done_count; i++) {
-        finish(disk, &disk->done[i]);
-        error = error != 0 ? error : disk->done[i].status;
+        int one = finish(disk, &disk->done[i]);
+        error = error != 0 ? error : one;
     }
     return error;
 }
@@ -215,4 +226,37 @@ int disk_bounce_submit(struct disk *disk, struct disk_bounce *bounce, enum ash_v
     for (uint32_t i = 0; error == 0 && i < bounce->count; i++)
         ash_dma_buffer_give(bounce->buffers[i]);
     return error;
+}
+
+/* Requests that end by a call */
+
+int disk_async_submit(struct disk *disk, struct ash_virtio_blk_request *request,
+                      struct disk_async *async) {
+    uint32_t token;
+    if (disk->dead)
+        return -ASH_EIO;
+    request->cookie = async;
+    request->deadline_ns = platform_now_ns() + DISK_TIMEOUT_NS;
+    int error = ash_virtio_blk_submit(disk->queue, request, &token);
+    if (error != -ASH_EIO)
+        return error;
+    (void)recover(disk, error);
+    return disk->dead ? -ASH_EIO : ash_virtio_blk_submit(disk->queue, request, &token);
+}
+
+void disk_async_kick(struct disk *disk) {
+    ash_virtio_blk_kick(disk->queue);
+}
+
+void disk_async_begin(struct disk *disk) {
+    disk->was_resubmitted = false;
+    disk->reason[0] = '\0';
+}
+
+bool disk_async_wait(struct disk *disk) {
+    if (disk->dead || ash_virtio_blk_in_flight(disk->queue) == 0)
+        return false;
+    ash_virtio_blk_kick(disk->queue);
+    (void)!complete(disk); /* each request hears of its own error */
+    return true;
 }

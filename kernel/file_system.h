@@ -21,6 +21,25 @@ struct byte_source {
     uint64_t size_bytes;
 };
 
+/* Bytes of a file where they lie in memory, and stay until they are given back. */
+struct file_page {
+    const uint8_t *bytes;
+    size_t len;     /* at least 1 */
+    uint32_t frame; /* the source's own */
+};
+
+/* Pages of files below a file system, kept in memory. */
+struct page_source {
+    /*
+     * Of the file of size_bytes at `start` of the bytes below: those from `offset`, inside it, to
+     * the end of their page or of the file. -ASH_ENOTSUP, -ASH_EAGAIN: not this way now, read them.
+     */
+    int (*get)(void *context, uint64_t start, uint64_t size_bytes, uint64_t offset,
+               struct file_page *page);
+    void (*put)(void *context, const struct file_page *page);
+    void *context;
+};
+
 enum file_type { FILE_REGULAR, FILE_DIRECTORY, FILE_SYMLINK, FILE_UNREADABLE };
 
 struct file_node; /* the file system's own */
@@ -53,6 +72,15 @@ struct file_system {
      */
     int (*read)(struct file_system *fs, struct file_node *node, uint64_t offset, void *buffer,
                 size_t len, size_t *got);
+
+    /*
+     * The bytes of a regular file from `offset`, inside of it, without a copy: some of them, at
+     * least one, until page_put. Both NULL: it has no such thing. -ASH_ENOTSUP, -ASH_EAGAIN: read
+     * them instead; and the errors of read.
+     */
+    int (*page_get)(struct file_system *fs, struct file_node *node, uint64_t offset,
+                    struct file_page *page);
+    void (*page_put)(struct file_system *fs, const struct file_page *page);
 
     /* Says what is wrong with the whole ("ends inside of an entry"), NULL when nothing is. */
     const char *(*damage)(struct file_system *fs);

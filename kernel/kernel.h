@@ -6,6 +6,7 @@
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
 
+#include "block_cache.h"
 #include "disk.h"
 #include "memory.h"
 #include "tarfs.h"
@@ -15,6 +16,7 @@ struct kernel {
     struct disk *disks[DISKS_MAX]; /* in the order in which the machine was given them */
     uint32_t disk_count;
     const char *disk_reason; /* of none: why, a sentence */
+    struct block_cache cache;
     struct memory_cache file_nodes;
     struct tarfs *files;   /* NULL: nothing is mounted */
     struct disk *files_on; /* the disk that it is on */

@@ -96,6 +96,27 @@ static void find_disks(const struct shell *shell) {
     }
 }
 
+/* The shell works without it. */
+static void start_cache(void) {
+    const struct block_cache_config config = {.blocks = 0};
+    if (kernel.disk_count == 0)
+        kernel.cache.reason = kernel.disk_reason;
+    else if (block_cache_init(&kernel.cache, &kernel.memory, kernel.disks, kernel.disk_count,
+                              &config) != 0)
+        kernel_print("ashlar: no block cache: %s; disks are read and written directly\n",
+                     kernel.cache.reason);
+}
+
+/* What was written must not depend on a `sync` before an orderly end. */
+static int stop_cache(void) {
+    uint32_t blocks;
+    int error = block_cache_sync(&kernel.cache, &blocks);
+    if (error != 0)
+        kernel_print("ashlar: of the block cache, dirty blocks were not written and are lost: %s\n",
+                     ash_strerror(error));
+    return error;
+}
+
 /* Files */
 
 static void report_mount(void *context, const char *message) {
@@ -108,10 +129,12 @@ static void report_mount(void *context, const char *message) {
 
 /* False: this disk has no archive. */
 static bool mount_disk(struct tarfs *files, struct disk *disk) {
-    struct byte_source source = disk_source(disk);
+    struct byte_source source = block_cache_source(&kernel.cache, disk);
     int error = tarfs_mount(files, &source, &kernel.memory.allocator, &kernel.file_nodes.allocator,
                             report_mount, disk);
     if (error == 0) {
+        const struct page_source pages = block_cache_pages(&kernel.cache, disk);
+        tarfs_set_pages(files, &pages);
         kernel.files = files;
         kernel.files_on = disk;
     } else if (error != -ASH_EBADMSG) {
@@ -141,6 +164,7 @@ static void print_event(void *context, const char *line) {
 }
 
 static void after_command(struct shell *shell) {
+    block_cache_settle(&kernel.cache);
     memory_relieve(&kernel.memory);
     if (events_enabled())
         events_print(print_event, shell);
@@ -189,7 +213,8 @@ static int run_shell(struct shell *shell) {
     shell->after_command = after_command;
     shell_init(shell);
     greet(shell);
-    return shell_run(shell);
+    int status = shell_run(shell);
+    return stop_cache() != 0 && status == 0 ? 1 : status;
 }
 
 /* Tests, without a shell: the arena is the machine's memory itself. */
@@ -261,6 +286,7 @@ int kernel_main(void) {
     if (shell == NULL)
         return 1;
     find_disks(shell);
+    start_cache();
     mount_files();
     return run_shell(shell);
 }

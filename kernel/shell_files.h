@@ -17,7 +17,8 @@ bool shell_has_files(struct shell *shell, const char *command);
 bool shell_file_open(struct shell *shell, const char *command, const char *path,
                      struct file_node **node, struct file_info *info);
 
-/* Hands the range over in order, in pieces of chunk_bytes but for the last. A command's status. */
+/* Hands the range over in order, in pieces, without a copy where the file system keeps pages. A
+ * command's status. */
 int shell_file_each(struct shell *shell, const char *command, const char *path,
                     const struct shell_file_range *range,
                     void (*take)(void *context, const uint8_t *bytes, size_t len), void *context);

@@ -84,20 +84,55 @@ static struct file_node *next(struct file_system *interface, struct file_node *d
     return previous == NULL ? tarfs_first(directory) : tarfs_after(previous);
 }
 
+static int refuse(const struct file_node *node) {
+    if (node->type == FILE_DIRECTORY)
+        return -ASH_EISDIR;
+    return node->type == FILE_REGULAR ? 0 : -ASH_ENOTSUP;
+}
+
+static int page_get(struct file_system *interface, struct file_node *node, uint64_t offset,
+                    struct file_page *page) {
+    struct tarfs *fs = tarfs_of(interface);
+    int error = refuse(node);
+    if (error != 0 || fs->pages.get == NULL)
+        return error != 0 ? error : -ASH_ENOTSUP;
+    return fs->pages.get(fs->pages.context, node->offset, node->size_bytes, offset, page);
+}
+
+static void page_put(struct file_system *interface, const struct file_page *page) {
+    struct tarfs *fs = tarfs_of(interface);
+    fs->pages.put(fs->pages.context, page);
+}
+
+/* Page by page; *got: how much of it. -ASH_ENOTSUP, -ASH_EAGAIN: the rest is to be read. */
+static int read_pages(struct tarfs *fs, struct file_node *node, uint64_t offset, uint8_t *to,
+                      size_t len, size_t *got) {
+    while (*got < len) {
+        struct file_page page;
+        int error = page_get(&fs->interface, node, offset + *got, &page);
+        if (error != 0)
+            return error;
+        size_t part = (size_t)ash_min_u64(page.len, len - *got);
+        memcpy(to + *got, page.bytes, part);
+        page_put(&fs->interface, &page);
+        *got += part;
+    }
+    return 0;
+}
+
 static int read(struct file_system *interface, struct file_node *node, uint64_t offset,
                 void *buffer, size_t len, size_t *got) {
     struct tarfs *fs = tarfs_of(interface);
     *got = 0;
-    if (node->type == FILE_DIRECTORY)
-        return -ASH_EISDIR;
-    if (node->type != FILE_REGULAR)
-        return -ASH_ENOTSUP;
-    if (offset >= node->size_bytes || len == 0)
-        return 0;
+    int error = refuse(node);
+    if (error != 0 || offset >= node->size_bytes || len == 0)
+        return error;
     len = (size_t)ash_min_u64(len, node->size_bytes - offset);
-    int error = fs->source.read(fs->source.context, node->offset + offset, buffer, len);
-    if (error == 0)
-        *got = len;
+    error = read_pages(fs, node, offset, buffer, len, got);
+    if (error == -ASH_ENOTSUP || error == -ASH_EAGAIN)
+        error = fs->source.read(fs->source.context, node->offset + offset + *got,
+                                (uint8_t *)buffer + *got, len - *got);
+    *got = error == 0 ? len : 0;
     return error;
 }
 
@@ -113,8 +148,19 @@ static const char *check(struct file_system *interface) {
 void tarfs_init(struct tarfs *fs, const struct byte_source *source,
                 const struct allocator *allocator, const struct allocator *nodes) {
     memset(fs, 0, sizeof(*fs));
-    fs->interface = (struct file_system){look_up, describe, next, read, damage, check};
+    fs->interface = (struct file_system){.look_up = look_up,
+                                         .describe = describe,
+                                         .next = next,
+                                         .read = read,
+                                         .page_get = page_get,
+                                         .page_put = page_put,
+                                         .damage = damage,
+                                         .check = check};
     fs->source = *source;
     fs->allocator = *allocator;
     fs->node_allocator = *nodes;
+}
+
+void tarfs_set_pages(struct tarfs *fs, const struct page_source *pages) {
+    fs->pages = *pages;
 }

@@ -40,6 +40,7 @@ struct tarfs {
 
     /* private, but for reading the counts */
     struct byte_source source;
+    struct page_source pages; /* get is NULL: files are read through the source */
     struct allocator allocator, node_allocator;
     struct file_node *root;
     struct file_node *last_node; /* all nodes, the last made first */
@@ -60,6 +61,9 @@ struct tarfs {
 int tarfs_mount(struct tarfs *fs, const struct byte_source *source,
                 const struct allocator *allocator, const struct allocator *nodes,
                 void (*report)(void *context, const char *message), void *context) ASH_MUST_CHECK;
+
+/* Files are read by pages of this from now on; it has the bytes that the source has. */
+void tarfs_set_pages(struct tarfs *fs, const struct page_source *pages);
 
 /* Gives all memory back. Not needed after a mount that failed. */
 void tarfs_unmount(struct tarfs *fs);

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* block_cache.c: see block_cache.h. Taking memory, and the raw disks. */
+#include "block_cache_internal.h"
+
+#include <ashlar/checked.h>
+#include <ashlar/error.h>
+#include <ashlar/port.h>
+#include <string.h>
+
+/* Memory */
+
+/* By the policy that wants the most of it, so that each can be switched to. */
+static size_t storage_size(struct ash_cache_config *config) {
+    size_t most = 0;
+    const char *greediest = NULL;
+    for (uint32_t i = 0; ash_cache_policy_name(i) != NULL; i++) {
+        config->policy = ash_cache_policy_name(i);
+        size_t size = ash_cache_storage_size(config);
+        if (size > most) {
+            most = size;
+            greediest = config->policy;
+        }
+    }
+    config->policy = greediest;
+    return most;
+}
+
+static uint32_t files_of(uint32_t blocks) {
+    return (uint32_t)ash_min_u64(blocks / 4, BLOCK_CACHE_FILES_MAX);
+}
+
+/* What an I/O may join, so that each disk takes it as one request. */
+static uint32_t segments_max(const struct block_cache *cache) {
+    uint32_t most = ASH_VIRTIO_BLK_SEGMENTS_MAX_DEFAULT;
+    for (uint32_t i = 0; i < cache->disk_count; i++) {
+        const struct ash_virtio_blk *blk = &cache->disks[i].disk->blk;
+        if (!cache->disks[i].is_covered)
+            continue;
+        most = (uint32_t)ash_min_u64(most, blk->segments_max);
+        most = (uint32_t)ash_min_u64(most, blk->request_bytes_max / BLOCK_CACHE_BYTES);
+    }
+    return most;
+}
+
+static struct ash_cache_config config_of(struct block_cache *cache, uint32_t blocks,
+                                         bool is_not_ahead) {
+    return (struct ash_cache_config){.blocks = blocks,
+                                     .block_bytes = BLOCK_CACHE_BYTES,
+                                     .spaces_max = block_cache_file_space(files_of(blocks)),
+                                     .depth = BLOCK_CACHE_DEPTH,
+                                     .segments_max = segments_max(cache),
+                                     .window_max = is_not_ahead ? 0 : BLOCK_CACHE_WINDOW,
+                                     .retries_max = BLOCK_CACHE_RETRIES,
+                                     .backend = block_cache_backend(cache)};
+}
+
+static void give_memory_back(struct block_cache *cache) {
+    struct ash_heap *heap = &cache->memory->heap;
+    if (cache->data.pages != NULL)
+        memory_pages_free(cache->memory, cache->data.pages, cache->data.order);
+    if (cache->storage.pages != NULL)
+        memory_pages_free(cache->memory, cache->storage.pages, cache->storage.order);
+    ash_kfree(heap, cache->files);
+    ash_kfree(heap, cache->chains);
+    ash_kfree(heap, cache->wait);
+    cache->data.pages = cache->storage.pages = NULL;
+    cache->files = NULL;
+    cache->chains = NULL;
+    cache->wait = NULL;
+}
+
+/* For so many blocks, a power of two; false: there is not enough, and nothing was taken. */
+static bool take_memory(struct block_cache *cache, uint32_t blocks, size_t storage_bytes) {
+    struct kernel_memory *memory = cache->memory;
+    uint32_t files = files_of(blocks);
+    uint64_t free_bytes = ash_buddy_free_pages(&memory->buddy) << ASH_PAGE_SHIFT;
+    cache->data.order = memory_order_of((uint64_t)blocks * BLOCK_CACHE_BYTES);
+    cache->storage.order = memory_order_of(storage_bytes);
+    cache->memory_bytes = ((uint64_t)ASH_PAGE_SIZE << cache->data.order) +
+                          ((uint64_t)ASH_PAGE_SIZE << cache->storage.order) +
+                          files * sizeof(struct cached_file);
+    if (cache->memory_bytes > free_bytes / BLOCK_CACHE_SHARE_MAX)
+        return false;
+    cache->data.pages = memory_pages_alloc(memory, cache->data.order);
+    cache->storage.pages = memory_pages_alloc(memory, cache->storage.order);
+    cache->files = ash_kzalloc(&memory->heap, files * sizeof(*cache->files));
+    cache->chains = ash_kzalloc(&memory->heap, files * sizeof(*cache->chains));
+    cache->wait = ash_kzalloc(&memory->heap, sizeof(*cache->wait));
+    if (cache->data.pages != NULL && cache->storage.pages != NULL && cache->files != NULL &&
+        cache->chains != NULL && cache->wait != NULL)
+        return true;
+    give_memory_back(cache);
+    return false;
+}
+
+/* Start */
+
+static int map_disk(void *context, uint64_t index, struct ash_cache_map *map) {
+    const struct cached_disk *disk = context;
+    uint64_t at = index * BLOCK_CACHE_BYTES;
+    if (at >= disk->size_bytes)
+        return -ASH_ERANGE;
+    uint32_t len = (uint32_t)ash_min_u64(disk->size_bytes - at, BLOCK_CACHE_BYTES);
+    uint64_t number = disk->disk->number;
+    map->extents[0] = (struct ash_cache_extent){.sector = number << DISK_SECTOR_SHIFT |
+                                                          at / ASH_CACHE_SECTOR_BYTES,
+                                                .sectors = len / ASH_CACHE_SECTOR_BYTES};
+    map->extent_count = 1;
+    map->valid_bytes = len;
+    return 0;
+}
+
+static void note_disks(struct block_cache *cache, struct disk *const *disks, uint32_t count) {
+    cache->disk_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct cached_disk *one = &cache->disks[i];
+        const struct ash_virtio_blk *blk = &disks[i]->blk;
+        one->owner = cache;
+        one->disk = disks[i];
+        one->size_bytes = disks[i]->size_bytes;
+        one->is_covered = blk->block_size_bytes == ASH_CACHE_SECTOR_BYTES &&
+                          blk->segment_bytes_max >= BLOCK_CACHE_BYTES &&
+                          blk->request_bytes_max >= BLOCK_CACHE_BYTES;
+        one->space.id = i;
+        one->space.map = map_disk;
+        one->space.context = one;
+        /* Its end is looked at in every call: it may move. */
+        one->space.blocks = (UINT64_C(1) << ASH_CACHE_INDEX_BITS) - 1;
+    }
+}
+
+static int start(struct block_cache *cache, struct ash_cache_config *config) {
+    int error = ash_cache_init(&cache->cache, config, cache->storage.pages,
+                               (size_t)ASH_PAGE_SIZE << cache->storage.order, cache->data.pages);
+    if (error == 0)
+        error = ash_cache_set_policy(&cache->cache, "2q-clock");
+    for (uint32_t i = 0; i < cache->disk_count && error == 0; i++)
+        error = ash_cache_space_open(&cache->cache, &cache->disks[i].space);
+    return error;
+}
+
+static uint32_t blocks_of(const struct kernel_memory *memory) {
+    uint64_t most = ash_buddy_free_pages(&memory->buddy) / BLOCK_CACHE_SHARE;
+    uint32_t order = most == 0 ? 0 : 63 - ash_clz64(most);
+    return (uint32_t)ash_max_u64(BLOCK_CACHE_BLOCKS_MIN,
+                                 UINT64_C(1) << ash_min_u64(order, ASH_BUDDY_ORDER_MAX));
+}
+
+int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
+                     struct disk *const *disks, uint32_t count,
+                     const struct block_cache_config *config) {
+    memset(cache, 0, sizeof(*cache));
+    cache->memory = memory;
+    cache->reason = "there is no memory for 16 blocks; start the machine with more";
+    note_disks(cache, disks, count);
+    block_cache_start_requests(cache);
+    for (uint32_t blocks = config->blocks != 0 ? config->blocks : blocks_of(memory);
+         blocks >= BLOCK_CACHE_BLOCKS_MIN; blocks /= 2) {
+        struct ash_cache_config full = config_of(cache, blocks, config->is_not_ahead);
+        size_t storage_bytes = storage_size(&full);
+        if (storage_bytes == 0)
+            return -ASH_EINVAL;
+        if (!take_memory(cache, blocks, storage_bytes))
+            continue;
+        size_t bytes = (size_t)blocks * BLOCK_CACHE_BYTES;
+        cache->data_address = memory_dma_address(memory, cache->data.pages, bytes);
+        cache->blocks = blocks;
+        cache->file_count = files_of(blocks);
+        int error = start(cache, &full);
+        cache->is_on = error == 0;
+        return error;
+    }
+    return -ASH_ENOMEM;
+}
+
+int block_cache_fini(struct block_cache *cache) {
+    block_cache_settle(cache);
+    if (cache->wait == NULL) /* it has never been on */
+        return 0;
+    if (!cache->is_on || ash_cache_fini(&cache->cache) != 0)
+        return -ASH_EBUSY;
+    cache->is_on = false;
+    cache->reason = "it was ended";
+    give_memory_back(cache);
+    return 0;
+}
+
+/* Calls */
+
+bool block_cache_covers(const struct block_cache *cache, const struct disk *disk) {
+    return cache->is_on && disk->number < cache->disk_count &&
+           cache->disks[disk->number].disk == disk && cache->disks[disk->number].is_covered;
+}
+
+struct cached_disk *block_cache_disk(struct block_cache *cache, const struct disk *disk) {
+    return block_cache_covers(cache, disk) ? &cache->disks[disk->number] : NULL;
+}
+
+static void woken(struct ash_cache_waiter *waiter) {
+    ASH_CONTAINER_OF(waiter, struct block_wait, waiter)->is_over = true;
+}
+
+int block_cache_pin(struct block_cache *cache, struct ash_cache_space *space, uint64_t index,
+                    uint32_t flags, uint32_t *frame) {
+    struct ash_cache_waiter *waiter = &cache->wait->waiter;
+    waiter->wake = woken;
+    cache->wait->is_over = false;
+    int error = ash_cache_get(&cache->cache, space, index, flags, waiter, frame);
+    if (error != ASH_CACHE_PENDING)
+        return error;
+    bool was_over = cache->wait->is_over;
+    if (!was_over)
+        block_cache_wait_begin(cache);
+    if (!was_over && !block_cache_wait(cache))
+        return -ASH_EIO;
+    *frame = waiter->frame;
+    return waiter->status;
+}
+
+/* A disk whose size has changed: what was its last block may have more of it now, or less. */
+static int begin(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
+                 uint64_t len) {
+    disk_refresh(disk->disk);
+    if (disk->disk->size_bytes != disk->size_bytes) {
+        block_cache_settle(cache);
+        (void)!ash_cache_discard(&cache->cache, &disk->space, 0, UINT64_MAX, false);
+        disk->size_bytes = disk->disk->size_bytes;
+    }
+    return ash_range_fits(offset, len, disk->size_bytes) ? 0 : -ASH_ERANGE;
+}
+
+int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index, uint32_t *frame) {
+    struct cached_disk *one = &cache->disks[disk->number];
+    if (index >= (one->size_bytes + BLOCK_CACHE_BYTES - 1) / BLOCK_CACHE_BYTES)
+        return -ASH_ERANGE;
+    return block_cache_pin(cache, &one->space, index, 0, frame);
+}
+
+int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,
+                     size_t len) {
+    struct cached_disk *one = block_cache_disk(cache, disk);
+    uint8_t *to = buffer;
+    if (one == NULL)
+        return disk_read(disk, offset, buffer, len);
+    int error = begin(cache, one, offset, len);
+    if (error != 0 || len == 0)
+        return error;
+    uint64_t first = offset / BLOCK_CACHE_BYTES, last = (offset + len - 1) / BLOCK_CACHE_BYTES;
+    if (first != last)
+        (void)ash_cache_prefetch(&cache->cache, &one->space, first,
+                                 (uint32_t)ash_min_u64(last - first + 1, BLOCK_CACHE_WINDOW));
+    while (len != 0) {
+        size_t skip = (size_t)(offset % BLOCK_CACHE_BYTES);
+        size_t part = (size_t)ash_min_u64(len, BLOCK_CACHE_BYTES - skip);
+        uint32_t frame;
+        error = block_cache_pin(cache, &one->space, offset / BLOCK_CACHE_BYTES, 0, &frame);
+        if (error != 0)
+            return error == -ASH_EAGAIN ? disk_read(disk, offset, to, len) : error;
+        memcpy(to, (const uint8_t *)ash_cache_data(&cache->cache, frame) + skip, part);
+        ash_cache_put(&cache->cache, frame);
+        to += part;
+        offset += part;
+        len -= part;
+    }
+    return 0;
+}
+
+static void is_flushed(struct ash_cache_flush_request *request) {
+    ASH_CONTAINER_OF(request, struct block_wait, flush)->is_over = true;
+}
+
+/* space: NULL for all. */
+static int flush(struct block_cache *cache, struct ash_cache_space *space) {
+    struct ash_cache_flush_request *request = &cache->wait->flush;
+    block_cache_wait_begin(cache);
+    request->done = is_flushed;
+    ash_cache_flush(&cache->cache, space, request);
+    return block_cache_wait(cache) ? request->status : -ASH_EIO;
+}
+
+static int write_blocks(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
+                        const uint8_t *from, size_t len) {
+    while (len != 0) {
+        size_t skip = (size_t)(offset % BLOCK_CACHE_BYTES);
+        size_t part = (size_t)ash_min_u64(len, BLOCK_CACHE_BYTES - skip);
+        uint32_t frame, flags = ASH_CACHE_WRITE;
+        if (part == BLOCK_CACHE_BYTES)
+            flags |= ASH_CACHE_OVERWRITE;
+        int error = block_cache_pin(cache, &disk->space, offset / BLOCK_CACHE_BYTES, flags, &frame);
+        if (error != 0)
+            return error;
+        memcpy((uint8_t *)ash_cache_data(&cache->cache, frame) + skip, from, part);
+        (void)ash_cache_put_dirty(&cache->cache, frame, NULL);
+        from += part;
+        offset += part;
+        len -= part;
+    }
+    return 0;
+}
+
+int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t offset,
+                      const void *buffer, size_t len) {
+    struct cached_disk *one = block_cache_disk(cache, disk);
+    if (one == NULL) {
+        int error = disk_write(disk, offset, buffer, len);
+        return error != 0 ? error : disk_flush(disk);
+    }
+    int error = begin(cache, one, offset, len);
+    if (error == 0 && disk->blk.read_only)
+        error = -ASH_EROFS;
+    if (error == 0)
+        error = write_blocks(cache, one, offset, buffer, len);
+    if (error == 0 && one->has_files) {
+        error = flush(cache, &one->space);
+        block_cache_close_files(cache, one);
+    }
+    return error;
+}
+
+/* Coherence */
+
+int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t offset,
+                        uint64_t len) {
+    struct cached_disk *one = block_cache_disk(cache, disk);
+    if (one == NULL || len == 0)
+        return 0;
+    int error = one->space.dirty.length != 0 ? flush(cache, &one->space) : 0;
+    block_cache_settle(cache);
+    uint64_t first = offset / BLOCK_CACHE_BYTES, end;
+    if (!ash_add_u64(offset, len - 1, &end))
+        end = UINT64_MAX;
+    (void)!ash_cache_discard(&cache->cache, &one->space, first, end / BLOCK_CACHE_BYTES - first + 1,
+                             false);
+    block_cache_close_files(cache, one);
+    return error;
+}
+
+int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
+    *blocks = 0;
+    if (!cache->is_on)
+        return 0;
+    for (uint32_t i = 0; i < cache->disk_count; i++)
+        *blocks += cache->disks[i].space.dirty.length;
+    return flush(cache, NULL);
+}
+
+void block_cache_drop(struct block_cache *cache) {
+    if (!cache->is_on)
+        return;
+    block_cache_settle(cache);
+    for (uint32_t i = 0; i < cache->disk_count; i++) {
+        (void)!ash_cache_discard(&cache->cache, &cache->disks[i].space, 0, UINT64_MAX, false);
+        block_cache_close_files(cache, &cache->disks[i]);
+    }
+}
+
+const char *block_cache_check(struct block_cache *cache) {
+    return cache->is_on ? ash_cache_check(&cache->cache) : NULL;
+}
+
+/* A file system's bytes */
+
+static int source_read(void *context, uint64_t offset, void *buffer, size_t len) {
+    struct cached_disk *disk = context;
+    struct block_cache *cache = disk->owner;
+    return block_cache_read(cache, disk->disk, offset, buffer, len);
+}
+
+struct byte_source block_cache_source(struct block_cache *cache, struct disk *disk) {
+    struct cached_disk *one = block_cache_disk(cache, disk);
+    if (one == NULL)
+        return disk_source(disk);
+    return (struct byte_source){source_read, one, disk->size_bytes};
+}

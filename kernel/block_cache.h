@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block_cache.h: the machine's cache of disk blocks and file pages: one <ashlar/cache.h> over all
+ * disks, its frames out of the page allocator, its I/Os many at a time in the disks' own queues.
+ *
+ *     space 0..7      the raw disks: blocks of 4 KiB by their number
+ *     space 8..       a file each, while pages of it are wanted: its data, by its place on a disk
+ *
+ * Rules
+ *  - One caller at a time, on CPU 0. A call waits until what it wants is there; what it started
+ *    besides (reading ahead, writing back) goes on, and block_cache_settle waits for that too.
+ *    Nothing here is called by interrupts: completions are taken by whoever waits for the disk.
+ *  - A byte has one home: a file's data its file, everything else the raw disk. A raw write to a
+ *    disk with files forgets their pages, and is on the disk before anything else is read. Who
+ *    writes past the cache calls block_cache_release first.
+ *  - Written blocks stay in memory until block_cache_sync, or until there are too many: a quarter
+ *    of the cache may be dirty, and from half of that on they are written besides.
+ *  - Without a cache (no memory; a disk whose blocks are not of 512 bytes; a cache that was given
+ *    up) reads go to the disk, with a copy, and writes go to it at once.
+ *  - A device that was given up may write to frames for ever: they stay its own, and once somebody
+ *    has to wait for one of them the whole cache is given up.
+ */
+#ifndef KERNEL_BLOCK_CACHE_H
+#define KERNEL_BLOCK_CACHE_H
+
+#include <ashlar/cache.h>
+
+#include "disk.h"
+
+enum {
+    BLOCK_CACHE_BYTES = 4096,     /* of a block */
+    BLOCK_CACHE_SHARE = 16,       /* of the free memory, a part in so many is for blocks, */
+    BLOCK_CACHE_BLOCKS_MIN = 16,  /* and no cache is smaller than this, */
+    BLOCK_CACHE_SHARE_MAX = 8,    /* or takes more than a part in so many */
+    BLOCK_CACHE_FILES_MAX = 4096, /* that have pages at a time; a quarter of the blocks */
+    BLOCK_CACHE_DEPTH = DISK_IN_FLIGHT_MAX,
+    BLOCK_CACHE_WINDOW = 32, /* blocks that are read ahead */
+    BLOCK_CACHE_RETRIES = 2, /* of a failed write */
+};
+
+struct block_cache;
+
+/* A disk as a space. */
+struct cached_disk {
+    struct ash_cache_space space;
+    struct block_cache *owner;
+    struct disk *disk;
+    uint64_t size_bytes;
+    bool is_covered; /* its blocks are cached */
+    bool has_files;  /* some have been opened since the last raw write */
+    bool wants_kick;
+    bool wants_flush; /* a write has completed since the last flush */
+};
+
+/* A file's data as a space; disk is NULL: a free one. */
+struct cached_file {
+    struct ash_cache_space space;
+    const struct cached_disk *disk;
+    uint64_t start, size_bytes; /* its bytes on the disk */
+    uint32_t next;              /* in its chain; the number of a file and 1, 0: the last */
+};
+
+/* A request of the cache on its way. */
+struct block_request {
+    struct disk_async async;
+    struct block_cache *owner;
+    struct cached_disk *disk;
+    struct ash_cache_io *io;
+    struct block_request *next; /* free ones */
+};
+
+struct block_wait;
+
+struct block_cache {
+    struct ash_cache cache;
+    bool is_on;         /* else reason says why not */
+    const char *reason; /* a sentence */
+    uint32_t blocks;
+    uint64_t memory_bytes; /* that it takes, all told */
+
+    /* private */
+    struct kernel_memory *memory;
+    struct cached_disk disks[DISKS_MAX];
+    uint32_t disk_count;
+    struct cached_file *files;
+    uint32_t *chains;
+    uint32_t file_count, file_hand; /* of files, and of chains; a power of two */
+    struct {
+        void *pages;
+        uint32_t order;
+    } data, storage;
+    ash_paddr_t data_address;
+    struct block_wait *wait;
+    struct block_request requests[BLOCK_CACHE_DEPTH + DISKS_MAX];
+    struct block_request *free_requests;
+    struct ash_cache_io *flush; /* on its way, in so many parts */
+    uint32_t flush_parts;
+    int flush_status;
+};
+
+struct block_cache_config {
+    uint32_t blocks;   /* 0: by the free memory */
+    bool is_not_ahead; /* does not read ahead */
+};
+
+/*
+ * Over disks[0 .. count), each having the number of its place. -ASH_ENOMEM: cache->reason says what
+ * there was; every other call works without a cache then.
+ */
+int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
+                     struct disk *const *disks, uint32_t count,
+                     const struct block_cache_config *config) ASH_MUST_CHECK;
+
+/* Gives the memory back. -ASH_EBUSY: dirty blocks are left, or a device has some for ever. */
+int block_cache_fini(struct block_cache *cache) ASH_MUST_CHECK;
+
+/* Are this disk's blocks cached? */
+bool block_cache_covers(const struct block_cache *cache, const struct disk *disk);
+
+/* Bytes of a raw disk. Errors as of disk_read and disk_write; disk_explain has a sentence. */
+int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,
+                     size_t len) ASH_MUST_CHECK;
+int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t offset,
+                      const void *buffer, size_t len) ASH_MUST_CHECK;
+
+/* Pins block `index` of a raw disk: 0, and ash_cache_put(&cache->cache, *frame) ends it. The disk
+ * is covered. -ASH_EAGAIN: all frames are pinned. */
+int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index,
+                    uint32_t *frame) ASH_MUST_CHECK;
+
+/* The disk as the bytes below a file system, and the pages of files on it. */
+struct cached_disk *block_cache_disk(struct block_cache *cache, const struct disk *disk);
+struct byte_source block_cache_source(struct block_cache *cache, struct disk *disk);
+struct page_source block_cache_pages(struct block_cache *cache, struct disk *disk);
+
+/* Before [offset, offset + len) of a disk is written past the cache: what is dirty there is
+ * written, and nothing of it is remembered. */
+int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t offset,
+                        uint64_t len) ASH_MUST_CHECK;
+
+/* Writes all dirty blocks, and has the devices flush: 0, and they are safe. *blocks: how many there
+ * were. */
+int block_cache_sync(struct block_cache *cache, uint32_t *blocks) ASH_MUST_CHECK;
+
+/* Forgets every block that is clean and not pinned. */
+void block_cache_drop(struct block_cache *cache);
+
+/* Until nothing is on its way. */
+void block_cache_settle(struct block_cache *cache);
+
+/* The first broken invariant, or NULL. */
+const char *block_cache_check(struct block_cache *cache);
+
+#endif
