@@ -83,8 +83,8 @@ static bool is_bounce(const struct disk *disk, const void *cookie) {
     return (uintptr_t)cookie - (uintptr_t)disk->bounces < sizeof(disk->bounces);
 }
 
-/* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. Its error, if
- * that is of the call in progress. */
+/* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. Its error,
+ * if that is of the call in progress. */
 static int finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
     struct disk_bounce *bounce = done->cookie;
     if (bounce == NULL)
