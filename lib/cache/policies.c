@@ -64,10 +64,10 @@ int ash_cache_set_policy(struct ash_cache *cache, const char *name) {
 
 /* Was it touched? Then once less from now on. */
 bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame) {
-    cache->stats.scanned++;
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
     if ((touched & ~FRESH) == 0)
         return false;
+    cache->stats.scanned++;
     ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched - 1));
     return true;
 }

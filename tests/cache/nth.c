@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nth.c: a fixed workload of reads, writes and flushes in which the n-th I/O fails, for every n, once
- * or from there on for good: nothing is lost, nothing hangs, nothing leaks; and a flush that said 0
- * was right.
+ * nth.c: a fixed workload of reads, writes and flushes in which the n-th I/O fails, for every n,
+ * once or from there on for good: nothing is lost, nothing hangs, nothing leaks; and a flush that
+ * said 0 was right.
  */
 #include "cache/stand.h"
 
