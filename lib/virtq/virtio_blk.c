@@ -147,9 +147,10 @@ int ash_virtio_blk_submit_many(struct ash_virtio_blk_queue *queue,
     if (ASH_UNLIKELY(ash_load_relaxed(&queue->ring.fault) != ASH_VIRTQ_OK))
         return -ASH_EIO;
     for (uint32_t done = 0; done != count;) {
-        done += queue->ring.shape.packed
-                    ? submit_plain_packed(queue, requests + done, count - done, tokens + done)
-                    : submit_plain_split(queue, requests + done, count - done, tokens + done);
+        if (requests[done]->segment_count == 1)
+            done += queue->ring.shape.packed
+                        ? submit_plain_packed(queue, requests + done, count - done, tokens + done)
+                        : submit_plain_split(queue, requests + done, count - done, tokens + done);
         if (ASH_LIKELY(done == count))
             break;
         int error = ash__virtio_blk_submit_any(queue, requests[done], &tokens[done]);

@@ -129,12 +129,18 @@ static uint32_t describe_scattered(struct ash_virtio_blk_queue *queue, uint32_t 
                                    bool device_writes) {
     const struct ash_dma_segment *segments = segments_of(queue, slot);
     uint32_t count = count_of(&queue->ring.slots[slot]), entries = count + 2;
-    struct ash_virtq_desc *table = &queue->ring.tables[slot * queue->ring.table];
-    bool is_packed = queue->ring.shape.packed;
+    struct ash_virtq_desc *desc = &queue->ring.tables[slot * queue->ring.table + DATA];
     uint32_t flags = device_writes ? ASH_VIRTQ_DESC_WRITE : 0u;
-    for (uint32_t i = 0; i < count; i++)
-        ash__virtq_fill(&table[1 + i], segments[i].address, segments[i].len_bytes, flags, 1 + i,
-                        entries, is_packed);
+    /* The format is looked at once, not for each. */
+    if (queue->ring.shape.packed) {
+        for (uint32_t i = 0; i < count; i++)
+            ash__virtq_fill(&desc[i], segments[i].address, segments[i].len_bytes, flags, 0, 0,
+                            true);
+    } else {
+        for (uint32_t i = 0; i < count; i++)
+            ash__virtq_fill(&desc[i], segments[i].address, segments[i].len_bytes, flags, DATA + i,
+                            UINT32_MAX, false);
+    }
     ash_virtq_describe_table(&queue->ring, slot, entries - 1, entries,
                              line_address(queue, slot) + STATUS_AT, STATUS_BYTES, true);
     return entries;
