@@ -203,8 +203,21 @@ def blocks(b):
         b.add(f'  {label}', block(name, peer, 'gain'), unit='x')
 
 
+def disk(b):
+    def us(name, figure='us'):
+        return b.one(name, 'cache', figure, 'disk')
+    b.add('disk: sequential blocks a second / what it can do', b.ratio(us('disk'),
+                                                                       us('sequential')), 0.95,
+          'x', True)
+    b.add('  without read-ahead', b.ratio(us('disk'), us('sequential', 'bare')), unit='x')
+    b.add('disk: time of random blocks / without read-ahead', b.ratio(us('random'),
+                                                                      us('random', 'bare')), 1.02,
+          'x')
+
+
 def evaluate(results):
     b = Bars(results)
-    for part in (objects, threads, memory, forms, frames, against_buddy, blocks):
+    for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
+                 disk):
         part(b)
     return b.bars

@@ -3,14 +3,16 @@
  * ahead.c: reading ahead of sequential readers. A stream is met where a block is asked for that was
  * not there, or that was read ahead and not asked for yet (the bit FRESH), next to or a little
  * behind the last one. From the second in a row on, `window` blocks are kept ahead of it, asked for
- * again when half of them are used up; the window doubles each time, up to cache->window, which is
- * halved where less than half of what was read ahead lately came to be used, and doubled again
- * where nearly all was.
+ * again when half of them are used up, of a large window a quarter: at half of that, the one I/O
+ * that they are joined to leaves the disk idle until the next one's first byte. The window doubles
+ * each time, up to cache->window, which is halved where less than half of what was read ahead
+ * lately came to be used, and doubled again where nearly all was.
  */
 #include "cache_internal.h"
 
 enum {
     WINDOW_FIRST = 4,
+    BATCHES_OF_TWO = 16, /* the largest window that is asked for by halves */
     JUDGED = 64 /* blocks read ahead, used or evicted unused, between two looks at the window */
 };
 
@@ -57,7 +59,8 @@ static void go_ahead(struct ash_cache *cache, const struct ash_cache_space *spac
     stream->next = index + 1;
     if (stream->issued < stream->next)
         stream->issued = stream->next;
-    if (stream->issued - stream->next > stream->window / 2)
+    uint32_t batch = stream->window / (stream->window > BATCHES_OF_TWO ? 4 : 2);
+    if (stream->issued - stream->next > stream->window - batch)
         return;
     uint32_t window = stream->window < cache->window ? stream->window : cache->window;
     uint64_t end = stream->next + window;
