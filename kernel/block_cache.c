@@ -49,6 +49,7 @@ static struct ash_cache_config config_of(struct block_cache *cache, uint32_t blo
                                      .spaces_max = block_cache_file_space(files_of(blocks)),
                                      .depth = BLOCK_CACHE_DEPTH,
                                      .segments_max = segments_max(cache),
+                                     .dirty_max = blocks / 4,
                                      .window_max = is_not_ahead ? 0 : BLOCK_CACHE_WINDOW,
                                      .retries_max = BLOCK_CACHE_RETRIES,
                                      .backend = block_cache_backend(cache)};
@@ -110,6 +111,10 @@ static int map_disk(void *context, uint64_t index, struct ash_cache_map *map) {
     return 0;
 }
 
+static uint64_t blocks_in(uint64_t bytes) {
+    return bytes / BLOCK_CACHE_BYTES + (bytes % BLOCK_CACHE_BYTES != 0);
+}
+
 static void note_disks(struct block_cache *cache, struct disk *const *disks, uint32_t count) {
     cache->disk_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -124,16 +129,24 @@ static void note_disks(struct block_cache *cache, struct disk *const *disks, uin
         one->space.id = i;
         one->space.map = map_disk;
         one->space.context = one;
-        /* Its end is looked at in every call: it may move. */
-        one->space.blocks = (UINT64_C(1) << ASH_CACHE_INDEX_BITS) - 1;
+        one->space.blocks = blocks_in(one->size_bytes);
     }
+}
+
+int block_cache_set_policy(struct block_cache *cache, const char *name) {
+    int error = ash_cache_set_policy(&cache->cache, name);
+    for (uint32_t i = 0; error == 0 && ash_cache_policy_name(i) != NULL; i++) {
+        if (strcmp(ash_cache_policy_name(i), name) == 0)
+            cache->policy = ash_cache_policy_name(i); /* the caller's may go */
+    }
+    return error;
 }
 
 static int start(struct block_cache *cache, struct ash_cache_config *config) {
     int error = ash_cache_init(&cache->cache, config, cache->storage.pages,
                                (size_t)ASH_PAGE_SIZE << cache->storage.order, cache->data.pages);
     if (error == 0)
-        error = ash_cache_set_policy(&cache->cache, "2q-clock");
+        error = block_cache_set_policy(cache, "2q-clock");
     for (uint32_t i = 0; i < cache->disk_count && error == 0; i++)
         error = ash_cache_space_open(&cache->cache, &cache->disks[i].space);
     return error;
@@ -165,6 +178,7 @@ int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
         size_t bytes = (size_t)blocks * BLOCK_CACHE_BYTES;
         cache->data_address = memory_dma_address(memory, cache->data.pages, bytes);
         cache->blocks = blocks;
+        cache->dirty_max = full.dirty_max;
         cache->file_count = files_of(blocks);
         int error = start(cache, &full);
         cache->is_on = error == 0;
@@ -217,23 +231,23 @@ int block_cache_pin(struct block_cache *cache, struct ash_cache_space *space, ui
     return waiter->status;
 }
 
-/* A disk whose size has changed: what was its last block may have more of it now, or less. */
+/* A disk whose size has changed: what was its last block may have more of it now, or less, and what
+ * is dirty behind its end has no place any more. */
 static int begin(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
                  uint64_t len) {
     disk_refresh(disk->disk);
     if (disk->disk->size_bytes != disk->size_bytes) {
         block_cache_settle(cache);
-        (void)!ash_cache_discard(&cache->cache, &disk->space, 0, UINT64_MAX, false);
         disk->size_bytes = disk->disk->size_bytes;
+        disk->space.blocks = blocks_in(disk->size_bytes);
+        (void)!ash_cache_discard(&cache->cache, &disk->space, 0, UINT64_MAX, false);
+        (void)!ash_cache_discard(&cache->cache, &disk->space, disk->space.blocks, UINT64_MAX, true);
     }
     return ash_range_fits(offset, len, disk->size_bytes) ? 0 : -ASH_ERANGE;
 }
 
 int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index, uint32_t *frame) {
-    struct cached_disk *one = &cache->disks[disk->number];
-    if (index >= (one->size_bytes + BLOCK_CACHE_BYTES - 1) / BLOCK_CACHE_BYTES)
-        return -ASH_ERANGE;
-    return block_cache_pin(cache, &one->space, index, 0, frame);
+    return block_cache_pin(cache, &cache->disks[disk->number].space, index, 0, frame);
 }
 
 int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,

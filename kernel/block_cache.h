@@ -75,7 +75,8 @@ struct block_cache {
     struct ash_cache cache;
     bool is_on;         /* else reason says why not */
     const char *reason; /* a sentence */
-    uint32_t blocks;
+    uint32_t blocks, dirty_max;
+    const char *policy;
     uint64_t memory_bytes; /* that it takes, all told */
 
     /* private */
@@ -113,6 +114,9 @@ int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
 
 /* Gives the memory back. -ASH_EBUSY: dirty blocks are left, or a device has some for ever. */
 int block_cache_fini(struct block_cache *cache) ASH_MUST_CHECK;
+
+/* Another policy, now; the blocks stay. -ASH_EINVAL: there is none of this name. */
+int block_cache_set_policy(struct block_cache *cache, const char *name) ASH_MUST_CHECK;
 
 /* Are this disk's blocks cached? */
 bool block_cache_covers(const struct block_cache *cache, const struct disk *disk);

@@ -215,23 +215,18 @@ static int show(struct shell *shell) {
 
 /* Writing by hand */
 
-struct hand_options {
-    uint64_t disk;
-    bool force;
-};
-
-/* The index of the first operand; 0: a message was printed. */
-static int parse_hand(struct shell *shell, int argc, char **argv, struct hand_options *options) {
-    int at = 2;
+int shell_disk_options(struct shell *shell, int argc, char **argv, int first,
+                       struct shell_disk_options *options) {
+    int at = first;
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp(argv[at], "--force") == 0) {
             options->force = true;
         } else if (strcmp(argv[at], "--disk") != 0) {
-            shell_usage(shell, "blk", "unknown option; there are --disk N and --force");
+            shell_usage(shell, argv[0], "unknown option; there are --disk N and --force");
             return 0;
         } else if (++at >= argc ||
                    !number_parse_within(argv[at], 0, DISKS_MAX - 1, &options->disk)) {
-            shell_usage(shell, "blk", "--disk takes the number of a disk, such as 1");
+            shell_usage(shell, argv[0], "--disk takes the number of a disk, such as 1");
             return 0;
         }
     }
@@ -282,8 +277,8 @@ static int write_zeroes(struct shell *shell, struct disk *disk, int count, char 
 
 static int by_hand(struct shell *shell, int argc, char **argv,
                    int (*run)(struct shell *shell, struct disk *disk, int count, char **words)) {
-    struct hand_options options = {.disk = shell_disk_to_write(shell)};
-    int first = parse_hand(shell, argc, argv, &options);
+    struct shell_disk_options options = {.disk = shell_disk_to_write(shell)};
+    int first = shell_disk_options(shell, argc, argv, 2, &options);
     if (first == 0)
         return SHELL_STATUS_USAGE;
     struct disk *disk = shell_disk(shell, "blk", options.disk);

@@ -20,6 +20,17 @@ bool shell_disk_may_write(struct shell *shell, const char *command, const struct
 /* The disk that is written to when none is named: the second one, if there is one. */
 uint64_t shell_disk_to_write(const struct shell *shell);
 
+/* "--disk N" and "--force". */
+struct shell_disk_options {
+    uint64_t disk;
+    bool force;
+};
+
+/* Reads them off argv, from argv[first] on: the index of the first operand, or 0, and a message was
+ * printed in the name of argv[0]. */
+int shell_disk_options(struct shell *shell, int argc, char **argv, int first,
+                       struct shell_disk_options *options);
+
 /* "delayed:8" and its like to a policy; false: it is none. */
 bool shell_disk_policy(const char *word, enum ash_virtio_blk_policy *policy, uint32_t *amount);
 const char *shell_disk_policy_text(enum ash_virtio_blk_policy policy, uint32_t amount,

@@ -131,6 +131,12 @@ TEST_CASE(block_cache, the_end_of_a_disk_is_no_whole_block) {
     disk_interrupt(rig->disks[1]);
     CHECK_EQ(block_cache_read(&rig->cache, rig->disks[1], 15 * 512, got, 512), 0);
     CHECK_EQ(got[511], 'y');
+    CHECK_EQ(block_cache_write(&rig->cache, rig->disks[1], 15 * 512, "lost", 4), 0);
+    rig->benches[1]->device.capacity_sectors = 8; /* and shrinks */
+    mini_device_interrupt(&rig->benches[1]->device, 2);
+    disk_interrupt(rig->disks[1]);
+    CHECK_EQ(block_cache_read(&rig->cache, rig->disks[1], 15 * 512, got, 1), -ASH_ERANGE);
+    CHECK_EQ(sync(rig), 0);
     rig_check(rig);
 }
 

@@ -383,6 +383,111 @@ TEST_CASE(shell_machine, blk_bench_ends_at_an_error_and_the_disk_works_on) {
     CHECK_EQ(script_run(script, "blk bench --disk 1 --count 1000 --depth 8\n"), 1);
 }
 
+/* The same with a cache. */
+static struct script *machine_with_cache(struct disk_bench **second) {
+    const struct block_cache_config config = {.blocks = 64};
+    struct script *script = machine_with_disks(second);
+    struct kernel *kernel = script->shell->kernel;
+    CHECK_EQ(block_cache_init(&kernel->cache, &kernel->memory, kernel->disks, 2, &config), 0);
+    return script;
+}
+
+TEST_CASE(shell_machine, write_stays_in_the_cache_until_sync) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    CHECK_EQ(script_run(script, "write 510 hello  world; hexdump -d 1 -s 510 -n 16; cache\n"), 0);
+    check_contains(script->output, "|hello world.....|\n");
+    check_contains(script->output, "\ndisk 1     1 blocks, 1 of them dirty\n");
+    CHECK_EQ(second->device.image[510], 0);
+    check_says(script, "sync\n", 0, "1 block is safe, after ");
+    CHECK_EQ(memcmp(second->device.image + 510, "hello world", 12), 0);
+    CHECK_EQ(second->device.flushes, 1);
+    check_says(script, "sync; check\n", 0, "0 blocks are safe, after ");
+    check_contains(script->output, "cache    ok\n");
+}
+
+TEST_CASE(shell_machine, sync_tells_an_error_and_keeps_the_blocks) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    CHECK_EQ(script_run(script, "write 0 x\n"), 0);
+    second->device.status_byte = 1;
+    check_says(script, "sync\n", 1,
+               "sync: not all blocks were written; they stay dirty: the device reported an error");
+    check_says(script, "cache\n", 0, "1 failed,");
+    second->device.status_byte = 0;
+    check_says(script, "sync\n", 0, "1 block is safe");
+    CHECK_EQ(second->device.image[0], 'x');
+}
+
+TEST_CASE(shell_machine, cache_drop_says_what_stays) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    CHECK_EQ(script_run(script, "hexdump -d 0 -n 16; write 0 x; cache drop\n"), 0);
+    check_contains(script->output, " blocks forgotten, 1 stay: 1 dirty, 0 pinned\n");
+    CHECK_EQ(script_run(script, "sync; cache drop\n"), 0);
+    check_contains(script->output, "1 blocks forgotten, 0 stay\n");
+}
+
+TEST_CASE(shell_machine, what_goes_past_the_cache_is_coherent_with_it) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    CHECK_EQ(script_run(script, "write 0 abcdef; blk write 2 XY; hexdump -d 1 -n 16\n"), 0);
+    check_contains(script->output, "|abXYef..........|\n");
+    CHECK_EQ(memcmp(second->device.image, "abXYef", 6), 0);
+    CHECK_EQ(script_run(script, "write 1000 z; blk write-zeroes 0 1k; sync\n"), 0);
+    CHECK_EQ(second->device.image[1000], 0);
+    CHECK_EQ(script_run(script, "write 0 old; blk bench --write --seq --count 1024 --depth 8\n"),
+             0);
+    CHECK_EQ(script_run(script, "hexdump -d 1 -n 16\n"), 0);
+    check_contains(script->output, "|ashlar blk bench|\n");
+}
+
+TEST_CASE(shell_machine, a_benchmark_begins_with_an_empty_queue) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    second->fetches = true;
+    CHECK_EQ(ash_cache_prefetch(&script->shell->kernel->cache.cache,
+                                &script->shell->kernel->cache.disks[1].space, 0, 4),
+             4);
+    CHECK_EQ(ash_virtio_blk_in_flight(second->disk.queue), 1);
+    second->fetches = false; /* done with the next notification */
+    CHECK_EQ(script_run(script, "blk bench --disk 1 --count 100 --depth 4\n"), 0);
+    CHECK_EQ(script_run(script, "cache; check\n"), 0);
+    check_contains(script->output, "4 clean, 0 dirty, 0 being read");
+}
+
+TEST_CASE(shell_machine, cache_takes_every_policy) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    for (uint32_t i = 0; ash_cache_policy_name(i) != NULL; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "cache policy %s; cache\n", ash_cache_policy_name(i));
+        CHECK_EQ(script_run(script, line), 0);
+        snprintf(line, sizeof(line), "\npolicy     %s; there are ", ash_cache_policy_name(i));
+        check_contains(script->output, line);
+    }
+    check_says(script, "cache policy magic\n", 1, "cache: magic: no such policy\npolicy     ");
+    check_fits(script, "cache; help cache; help sync; help write\n");
+}
+
+TEST_CASE(shell_machine, cache_says_what_it_does_not_take) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    check_says(script, "cache nosuch\n", 2, "there are policy and drop");
+    check_says(script, "cache policy\n", 2, "policy takes a name");
+    check_says(script, "cache drop it\n", 2, "drop takes no argument");
+    check_says(script, "sync now\n", 2, "takes no argument");
+    check_says(script, "write 0\n", 2, "takes an offset in bytes and a text");
+    check_says(script, "write x y\n", 2, "takes an offset in bytes and a text");
+    check_says(script, "write --disk 0 0 x\n", 1, "disk 0: not written to: it is the first disk");
+    check_says(script, "write 4m x\n", 1, "write: disk 1: past the end of the disk\n");
+    struct kernel *kernel = script->shell->kernel;
+    kernel->cache.is_on = false;
+    kernel->cache.reason = "of a reason";
+    check_says(script, "cache\n", 1, "cache: no cache: of a reason\n");
+    check_says(script, "sync\n", 1, "sync: no cache: of a reason\n");
+}
+
 static int type_ctrl_c(void *context) {
     (void)context;
     return 3;
