@@ -55,16 +55,18 @@ static void kick(struct ash_cache *cache, ash_irq_t *irq) {
 void ash__cache_run(struct ash_cache *cache) {
     ash_irq_t irq = ash__cache_enter(cache);
     cache->backend_full = false;
+    cache->again = true; /* whoever pumps may be past what this caller changed */
     if (!cache->pumping) {
         cache->pumping = true;
-        bool more;
-        do {
-            more = ash__cache_retry(cache);
+        while (cache->again) {
+            cache->again = false;
+            bool more = ash__cache_retry(cache);
             more |= start(cache, &irq);
             kick(cache, &irq);
             for (uint32_t told = 0; told < TOLD_BEFORE_KICK && tell_one(cache, &irq); told++)
                 more = true;
-        } while (more);
+            cache->again |= more;
+        }
         cache->pumping = false;
     }
     ash__cache_leave(cache, irq);

@@ -39,7 +39,8 @@ static struct {
     struct context contexts[EXPLORE_CONTEXTS_MAX];
     struct context home; /* who called explore */
     uint32_t count, current;
-    bool interrupt_is_due, in_interrupt;
+    bool interrupt_is_due;
+    uint32_t interrupted, pins_below; /* the context under the interrupt, and its pins; NOBODY */
     uint32_t preemptions, steps;
     struct {
         uint8_t taken, ways;
@@ -48,7 +49,7 @@ static struct {
     uint64_t runs;
     struct test_random random;
     char broken[300];
-} explorer = {.current = NOBODY};
+} explorer = {.current = NOBODY, .interrupted = NOBODY};
 
 uint32_t explore_more;
 
@@ -236,11 +237,12 @@ static void count_step(void) {
 
 static void run_interrupt(void) {
     explorer.interrupt_is_due = false;
-    explorer.in_interrupt = true;
+    explorer.interrupted = explorer.current;
+    explorer.pins_below = self()->pins;
     self()->irqs++;
     explorer.scenario->interrupt();
     self()->irqs--;
-    explorer.in_interrupt = false;
+    explorer.interrupted = NOBODY;
 }
 
 void interleave_point(void) {
@@ -344,8 +346,9 @@ void interleave_unlock(uint32_t *holder) {
 }
 
 bool explore_is_free(void) {
-    return !is_running() || (self()->pins == 0 && self()->locks == 0 &&
-                             (self()->irqs == 0 || explorer.in_interrupt));
+    bool in_interrupt = explorer.interrupted == explorer.current;
+    return !is_running() || (self()->pins == (in_interrupt ? explorer.pins_below : 0) &&
+                             self()->locks == 0 && self()->irqs == (in_interrupt ? 1 : 0));
 }
 
 /* Runs */
@@ -394,6 +397,7 @@ static void reset_context(uint32_t which) {
 static void run(void) {
     explorer.decision = explorer.preemptions = explorer.steps = 0;
     explorer.interrupt_is_due = explorer.scenario->interrupt != NULL;
+    explorer.interrupted = NOBODY;
     explorer.broken[0] = '\0';
     for (uint32_t i = 0; i < explorer.count; i++)
         reset_context(i);

@@ -142,6 +142,7 @@ struct ash_cache {
     uint32_t news;     /* completions and pumps: the backend may have room again */
     bool device_flushes;
     bool pumping; /* somebody starts what waits, and will see what comes up meanwhile */
+    bool again;   /* something has come up since he last looked */
     bool backend_full;
     bool submitted; /* since the last kick */
 
