@@ -79,7 +79,8 @@ static inline void ash__cache_count_shared_hit(struct ash_cache *cache) {
 }
 
 static inline void ash__cache_note_hit(struct ash_cache *cache, uint32_t frame) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) != cache->touch_cap))
+    if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) !=
+                     ash_load_relaxed(&cache->touch_cap)))
         ash_load_relaxed (&cache->touch)(cache, frame);
 }
 
