@@ -82,6 +82,8 @@ class Blocks : public BlocksDefaults {
 
   private:
     static constexpr size_t line = ASH_PORT_CACHE_LINE;
+    static constexpr size_t read_max = 1
+                                       << 26; /* nobody reads in larger ones: no page is touched */
 
     /* Where the word is that is read. Not always in front: then all that are would fall upon a few
      * sets of the CPU's caches. */
@@ -91,10 +93,11 @@ class Blocks : public BlocksDefaults {
     }
     /* The disk: that word is the block's number. */
     static int submit(void *context, struct ash_cache_io *io) {
+        auto *blocks = static_cast<Blocks *>(context);
         uint64_t index = io->sector / (ASH_CACHE_BLOCK_MIN / ASH_CACHE_SECTOR_BYTES);
-        for (uint32_t i = 0; i < io->segment_count; i++)
+        for (uint32_t i = 0; blocks->data_bytes_ <= read_max && i < io->segment_count; i++)
             *word_of(io->segments[i].data, index + i) = index + i;
-        ash_cache_complete(&static_cast<Blocks *>(context)->cache_, io, 0);
+        ash_cache_complete(&blocks->cache_, io, 0);
         return 0;
     }
     static void wake(struct ash_cache_waiter *waiter) {

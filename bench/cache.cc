@@ -156,7 +156,7 @@ Numbers requests_of(const std::string &path) {
 template <typename B> void replay(benchmark::State &state, const std::string &path) {
     Numbers requests = requests_of(path);
     auto count = static_cast<double>(requests.size());
-    bench::Samples samples;
+    bench::Samples samples(bench::samples_few);
     uint64_t misses = 0;
     for (auto _ : state) {
         while (!samples.enough()) {
@@ -336,8 +336,7 @@ template <typename B> void add_all() {
         if constexpr (B::pins)
             add("pin", pin<B>)->Arg(count);
     }
-    for (auto count : {few, many})
-        add("scattered", hit<false, true>)->Arg(count);
+    add("scattered", hit<false, true>)->Arg(few);
     if constexpr (B::policy) {
         add("miss", miss<B>)->Arg(few);
         for (const auto &[name, path, size] :

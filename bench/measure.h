@@ -58,8 +58,12 @@ struct Lap {
 
 class Samples {
   public:
+    /* Fewer of those that take long. */
+    explicit Samples(size_t wanted = samples_wanted) : wanted_(wanted) {
+    }
     bool enough() const {
-        return clean_.size() == samples_wanted || clean_.size() + dirty_.size() == samples_max;
+        return clean_.size() == wanted_ ||
+               clean_.size() + dirty_.size() == samples_max / samples_wanted * wanted_;
     }
     void add(double ns_per_op, bool disturbed) {
         (disturbed ? dirty_ : clean_).push_back(ns_per_op);
@@ -80,6 +84,7 @@ class Samples {
         std::nth_element(values.begin(), middle, values.end());
         return *middle;
     }
+    size_t wanted_;
     std::vector<double> clean_, dirty_;
 };
 
