@@ -16,17 +16,19 @@ enum {
     JUDGED = 64 /* blocks read ahead, used or evicted unused, between two looks at the window */
 };
 
-static bool prefetch_one(struct ash_cache *cache, const struct ash_cache_space *space,
-                         uint64_t index) {
+enum outcome { BEGUN, NOT_NEEDED, NO_ROOM };
+
+static enum outcome prefetch_one(struct ash_cache *cache, const struct ash_cache_space *space,
+                                 uint64_t index) {
     uint64_t key = ash__cache_key(space, index);
     uint32_t fresh_max = cache->config.blocks / 4 + 1;
-    if (index >= space->blocks || ash__cache_find(cache, key) != NONE || cache->fresh >= fresh_max)
-        return false;
-    uint32_t frame = ash__cache_take_frame(cache, key);
+    if (index >= space->blocks || ash__cache_find(cache, key) != NONE)
+        return NOT_NEEDED;
+    uint32_t frame = cache->fresh < fresh_max ? ash__cache_take_frame(cache, key) : NONE;
     if (frame == NONE)
-        return false;
+        return NO_ROOM;
     ash__cache_fill(cache, frame, true);
-    return true;
+    return BEGUN;
 }
 
 static struct ash_cache_stream *find_stream(struct ash_cache *cache, uint32_t space,
@@ -64,8 +66,10 @@ static void go_ahead(struct ash_cache *cache, const struct ash_cache_space *spac
         return;
     uint32_t window = stream->window < cache->window ? stream->window : cache->window;
     uint64_t end = stream->next + window;
-    for (; stream->issued < end; stream->issued++)
-        (void)prefetch_one(cache, space, stream->issued);
+    while (stream->issued < end) {
+        if (prefetch_one(cache, space, stream->issued++) == NO_ROOM) /* the others would look too */
+            stream->issued = end;
+    }
     if (stream->window < cache->window)
         stream->window *= 2;
 }
@@ -124,10 +128,19 @@ void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame) {
 
 uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                             uint32_t count) {
+    enum { AT_A_TIME = 64 }; /* then the lock is let go */
     uint32_t begun = 0;
+    enum outcome outcome = NOT_NEEDED;
     ash_irq_t irq = ash__cache_enter(cache);
-    for (uint32_t i = 0; i < count && index < space->blocks; i++, index++)
-        begun += prefetch_one(cache, space, index);
+    ash__cache_require_open(cache, space);
+    for (uint32_t i = 0; i < count && index < space->blocks && outcome != NO_ROOM; i++, index++) {
+        outcome = prefetch_one(cache, space, index);
+        begun += outcome == BEGUN;
+        if (i % AT_A_TIME == AT_A_TIME - 1) {
+            ash__cache_leave(cache, irq);
+            irq = ash__cache_enter(cache);
+        }
+    }
     ash__cache_leave(cache, irq);
     ash__cache_run(cache);
     return begun;

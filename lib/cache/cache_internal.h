@@ -191,6 +191,9 @@ void ash__cache_ahead_used(struct ash_cache *cache, uint32_t frame);
 void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame);
 void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame);
 
+/* space.c */
+void ash__cache_require_open(const struct ash_cache *cache, const struct ash_cache_space *space);
+
 /* get.c */
 int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
 void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want);

@@ -8,6 +8,7 @@
 #include "cache_internal.h"
 
 enum { WAITING, FLUSHING };
+enum { CATCH_UP = 1 << 28 }; /* flushes */
 
 static struct ash_cache_flush_request *flush_of(struct ash_list *link) {
     return ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link);
@@ -75,6 +76,25 @@ static void begin_space(struct ash_cache *cache, struct ash_cache_space *space,
     }
 }
 
+/*
+ * Epochs are compared by their difference, so none may fall 2^31 behind: a dirty block that nobody
+ * flushes catches up with the oldest flush on its way now and then, which no flush can tell.
+ */
+static void catch_up(struct ash_cache *cache) {
+    struct ash_list *first = ash_list_first(&cache->flushes);
+    uint32_t oldest = first != NULL ? flush_of(first)->number : cache->epoch;
+    for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
+         link = link->next) {
+        struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
+        for (uint32_t frame = space->dirty.first; frame != NONE;
+             frame = cache->links[WORK][frame].next) {
+            struct ash_cache_frame *f = &cache->frames[frame];
+            if ((int32_t)(f->epoch - oldest) < 0)
+                f->epoch = oldest;
+        }
+    }
+}
+
 void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
                      struct ash_cache_flush_request *flush) {
     flush->space = space;
@@ -82,6 +102,10 @@ void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
     flush->remaining = 0;
     flush->state = WAITING;
     ash_irq_t irq = ash__cache_enter(cache);
+    if (space != NULL)
+        ash__cache_require_open(cache, space);
+    if (cache->epoch % CATCH_UP == 0)
+        catch_up(cache);
     flush->number = cache->epoch;
     cache->epoch += cache->epoch == UINT32_MAX ? 2 : 1;
     if (space != NULL) {

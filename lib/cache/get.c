@@ -115,6 +115,7 @@ static int try_absent(struct ash_cache *cache, struct ash_cache_waiter *want, bo
     int room = (want->flags & ASH_CACHE_WRITE) != 0 ? dirty_room(cache) : 0;
     if (room != 0)
         return room;
+    ash__cache_require_open(cache, want->space);
     want->frame = ash__cache_take_frame(cache, ash__cache_key(want->space, want->index));
     if (want->frame == NONE)
         return ash__cache_may_free(cache) ? WAIT_FRAME : -ASH_EAGAIN;
@@ -211,7 +212,9 @@ void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame) {
     bool empty = (f->flags & (EMPTY | DIRTY)) == EMPTY;
     cache->reserved -= (f->flags & DIRTY) == 0;
     f->flags &= (uint16_t)~WRITER;
-    if (empty) { /* others who ask for it are waiting: it is read for them */
+    if ((f->flags & DIRTY) == 0)
+        f->order = 0; /* nothing is to be written */
+    if (empty) {      /* others who ask for it are waiting: it is read for them */
         f->flags = 0;
         (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-1);
         ash__cache_fill(cache, frame, false);

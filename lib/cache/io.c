@@ -14,6 +14,12 @@ struct work {
     struct ash_cache_map map;
 };
 
+/* What backends and maps say, as one of the numbers of <ashlar/error.h>. */
+static int as_error(int status) {
+    enum { LAST = 4095 };
+    return status > 0 || status < -LAST ? -ASH_EIO : status;
+}
+
 static bool is_sane(const struct ash_cache_map *map, uint32_t block_bytes) {
     uint64_t bytes = 0;
     if (map->extent_count > ASH_CACHE_EXTENTS_MAX)
@@ -55,7 +61,7 @@ static int map_block(struct ash_cache *cache, const struct ash_cache_space *spac
     *map = (struct ash_cache_map){.extent_count = 0};
     int error = space->map(space->context, index, map);
     if (error != 0)
-        return error > 0 ? -ASH_EIO : error;
+        return as_error(error);
     return is_sane(map, block_bytes) ? 0 : -ASH_EINVAL;
 }
 
@@ -194,6 +200,7 @@ bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
 
 /* An I/O is over. */
 static void end_io(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+    io->submitted = false;
     cache->io_free_count++;
     ash_list_push_front(&cache->io_free, &io->link);
     if (io->op == ASH_CACHE_OP_FLUSH) {
@@ -221,25 +228,33 @@ bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq) {
                                                      : &cache->stats.flushes;
     (*count)++;
     uint32_t news = cache->news;
+    io->submitted = true;
     ash__cache_leave(cache, *irq);
     int error = cache->config.backend.submit(cache->config.backend.context, io);
     *irq = ash__cache_enter(cache);
+    ASH_REQUIRE(error == 0 || io->submitted,
+                "cache: an I/O that submit refused with %d is not the backend's: it has ended",
+                error);
     if (error == -ASH_EAGAIN) {
         (*count)--;
+        io->submitted = false;
         ash_list_push_front(&cache->io_ready, &io->link);
         cache->backend_full = cache->news == news; /* else what it said is old already */
         return !cache->backend_full;
     }
     cache->submitted = true;
     if (error != 0)
-        end_io(cache, io, error > 0 ? -ASH_EIO : error);
+        end_io(cache, io, as_error(error));
     return true;
 }
 
 void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status) {
     ash_irq_t irq = ash__cache_enter(cache);
+    ASH_REQUIRE(io >= cache->ios && io < cache->ios + cache->config.depth && io->submitted,
+                "cache: I/O %p is not the backend's: it has ended before, or was never submitted",
+                (void *)io);
     cache->news++;
-    end_io(cache, io, status > 0 ? -ASH_EIO : status);
+    end_io(cache, io, as_error(status));
     ash__cache_leave(cache, irq);
     ash__cache_run(cache);
 }

@@ -19,6 +19,11 @@ int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space)
     return free ? 0 : -ASH_EEXIST;
 }
 
+void ash__cache_require_open(const struct ash_cache *cache, const struct ash_cache_space *space) {
+    ASH_REQUIRE(space->id < cache->config.spaces_max && cache->spaces[space->id] == space,
+                "cache: space %u is used, which is not open", space->id);
+}
+
 /* Forgets a block, dirty or not; false: somebody needs it. */
 static bool drop(struct ash_cache *cache, uint32_t frame, bool dirty) {
     struct ash_cache_frame *f = &cache->frames[frame];
@@ -75,8 +80,7 @@ int ash_cache_discard(struct ash_cache *cache, struct ash_cache_space *space, ui
 }
 
 int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space) {
-    ASH_REQUIRE(space->id < cache->config.spaces_max && cache->spaces[space->id] == space,
-                "cache: close of space %u, which is not open", space->id);
+    ash__cache_require_open(cache, space);
     if (!drop_range(cache, space, 0, UINT64_MAX, false))
         return -ASH_EBUSY;
     ash_irq_t irq = ash__cache_enter(cache);

@@ -164,7 +164,8 @@ void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
 int ash_cache_discard(struct ash_cache *cache, struct ash_cache_space *space, uint64_t first,
                       uint64_t count, bool dirty) ASH_MUST_CHECK;
 
-/* The backend: an I/O ended, with 0 or an error. Any context. */
+/* The backend: an I/O ended, with 0 or an error (any other number: -ASH_EIO). Any context. Panics
+ * where the I/O is not the backend's, having ended before. */
 void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status);
 
 /* Starts what waits to be started. Needed after ASH_CACHE_MORE, and when the backend, having said

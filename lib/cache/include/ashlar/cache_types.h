@@ -84,9 +84,9 @@ struct ash_cache_io {
     uint64_t sector;
     uint32_t len_bytes;
     uint32_t segment_count;
-    uint8_t op; /* enum ash_cache_op */
-    uint8_t state;
-    bool prefetch; /* nobody waits for it */
+    uint8_t op;     /* enum ash_cache_op */
+    bool submitted; /* it is the backend's */
+    bool prefetch;  /* nobody waits for it */
     struct ash_cache_segment *segments;
     void *backend; /* the backend's, for what it likes */
 };
