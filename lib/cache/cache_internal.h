@@ -152,6 +152,7 @@ uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t queue, bool *
 uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame);
 bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner);
 bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame);
+void ash__cache_make_there(struct ash_cache *cache, uint32_t frame);
 enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame);
 uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key);
 uint32_t ash__cache_spare_frame(struct ash_cache *cache);
@@ -196,6 +197,7 @@ void ash__cache_require_open(const struct ash_cache *cache, const struct ash_cac
 
 /* get.c */
 int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
+int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
 void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want);
 
 /* wait.c */

@@ -37,8 +37,9 @@ void ash__cache_filled(struct ash_cache *cache, uint32_t frame, int error) {
     }
     /* The disk's last sector may hold what is no longer, or not yet, the file's. */
     uint32_t sector_end = (f->valid + ASH_CACHE_SECTOR_BYTES - 1) & ~(ASH_CACHE_SECTOR_BYTES - 1);
-    __builtin_memset((char *)ash_cache_data(cache, frame) + f->valid, 0, sector_end - f->valid);
-    (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-ABSENT);
+    if (sector_end != f->valid)
+        __builtin_memset((char *)ash_cache_data(cache, frame) + f->valid, 0, sector_end - f->valid);
+    ash__cache_make_there(cache, frame);
     ash__cache_show(cache, frame);
     ash__cache_wait_over(cache, frame, 0);
 }

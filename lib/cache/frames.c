@@ -30,8 +30,22 @@ bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner)
 
 /* Nobody has it pinned, and from now on nobody can. */
 bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame) {
-    uint16_t none = 0;
-    return ash_compare_exchange(&cache->hot[frame].hold, &none, (uint16_t)ABSENT);
+    uint16_t *hold = &cache->hot[frame].hold, none = 0;
+    if (cache->shared)
+        return ash_compare_exchange(hold, &none, (uint16_t)ABSENT);
+    if (*hold != 0)
+        return false;
+    *hold = ABSENT;
+    return true;
+}
+
+/* It can be pinned from now on; others may be in the middle of trying to. */
+void ash__cache_make_there(struct ash_cache *cache, uint32_t frame) {
+    uint16_t *hold = &cache->hot[frame].hold;
+    if (cache->shared)
+        (void)ash_fetch_add(hold, (uint16_t)-ABSENT);
+    else
+        *hold = (uint16_t)(*hold - ABSENT);
 }
 
 /* May the policy have this frame? */

@@ -38,7 +38,7 @@ static void fill_in(struct ash_cache *cache, uint32_t frame) {
     if (!ash__cache_has(cache, frame, EMPTY))
         return;
     cache->frames[frame].flags &= (uint16_t)~EMPTY;
-    (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-ABSENT);
+    ash__cache_make_there(cache, frame);
 }
 
 /* The bytes of a block that was replaced, or that is new; with nothing locked. */
@@ -80,7 +80,8 @@ static int try_writing(struct ash_cache *cache, struct ash_cache_waiter *want) {
     return pin_for_writing(cache, want);
 }
 
-static int try_there(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
+/* The same where want->frame holds the block. */
+int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
     uint32_t frame = want->frame;
     bool coming = ash__cache_has(cache, frame, FILLING | EMPTY);
     int result = WAIT_BLOCK;
@@ -134,7 +135,7 @@ int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool 
     want->copy_of = NONE;
     want->frame = ash__cache_find(cache, ash__cache_key(want->space, want->index));
     if (want->frame != NONE)
-        return try_there(cache, want, first);
+        return ash__cache_try_there(cache, want, first);
     int result = try_absent(cache, want, first);
     if (first && result >= 0)
         ash__cache_ahead(cache, want->space, want->index);

@@ -134,8 +134,9 @@ static void trim(struct ash_cache *cache, struct work *work) {
 }
 
 static bool next_work(struct ash_cache *cache, struct work *work) {
-    *work = (struct work){.frame = ash__cache_pop_last(cache, &cache->fill, WORK),
-                          .op = ASH_CACHE_OP_READ};
+    work->frame = ash__cache_pop_last(cache, &cache->fill, WORK);
+    work->op = ASH_CACHE_OP_READ;
+    work->prefetch = false;
     if (work->frame != NONE)
         return true;
     work->op =
@@ -148,6 +149,7 @@ static bool next_work(struct ash_cache *cache, struct work *work) {
         return true;
     work->op = ASH_CACHE_OP_READ;
     work->prefetch = true;
+    work->frame = NONE;
     if (cache->io_free_count > cache->config.depth / 8)
         work->frame = ash__cache_pop_last(cache, &cache->prefetch, WORK);
     if (work->frame != NONE)

@@ -52,6 +52,25 @@ static void kick(struct ash_cache *cache, ash_irq_t *irq) {
     *irq = ash__cache_enter(cache);
 }
 
+/* Is there nothing to be started, tried again, or told? Most calls end here, at a glance. */
+static bool is_idle(const struct ash_cache *cache) {
+    return cache->fill.length == 0 && cache->prefetch.length == 0 &&
+           cache->dirty == cache->failed && ash_list_is_empty(&cache->ready) &&
+           ash_list_is_empty(&cache->io_ready) && ash_list_is_empty(&cache->flushes) &&
+           ash_list_is_empty(&cache->flushed) && ash_list_is_empty(&cache->waiting_frame) &&
+           ash_list_is_empty(&cache->waiting_dirty);
+}
+
+/* One round; false: nothing came of it. */
+static bool run_once(struct ash_cache *cache, ash_irq_t *irq) {
+    bool any = ash__cache_retry(cache);
+    any |= start(cache, irq);
+    kick(cache, irq);
+    for (uint32_t told = 0; told < TOLD_BEFORE_KICK && tell_one(cache, irq); told++)
+        any = true;
+    return any;
+}
+
 void ash__cache_run(struct ash_cache *cache) {
     ash_irq_t irq = ash__cache_enter(cache);
     cache->backend_full = false;
@@ -60,11 +79,7 @@ void ash__cache_run(struct ash_cache *cache) {
         cache->pumping = true;
         while (cache->again) {
             cache->again = false;
-            bool more = ash__cache_retry(cache);
-            more |= start(cache, &irq);
-            kick(cache, &irq);
-            for (uint32_t told = 0; told < TOLD_BEFORE_KICK && tell_one(cache, &irq); told++)
-                more = true;
+            bool more = !is_idle(cache) && run_once(cache, &irq);
             cache->again |= more;
         }
         cache->pumping = false;

@@ -38,8 +38,11 @@ static void tell(struct ash_cache *cache, struct ash_cache_waiter *waiter, int s
     ash_list_push_back(&cache->ready, &waiter->link);
 }
 
+/* The waiter's frame still has its block, or, an orphan, another one has. */
 static void try_again(struct ash_cache *cache, struct ash_cache_waiter *waiter) {
-    int result = ash__cache_try(cache, waiter, false);
+    bool moved = ash__cache_has(cache, waiter->frame, ORPHAN);
+    int result =
+        moved ? ash__cache_try(cache, waiter, false) : ash__cache_try_there(cache, waiter, false);
     if (result > 0)
         ash__cache_wait(cache, waiter, result);
     else
@@ -65,6 +68,8 @@ static void take_waiters(struct ash_cache *cache, uint32_t frame, bool written,
 /* Something happened to the block: it came (error 0), did not, or is free for a writer. */
 void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error) {
     struct ash_list waiters;
+    if (ash_list_is_empty(list_of(cache, frame)))
+        return;
     take_waiters(cache, frame, false, &waiters);
     for (struct ash_list *link; (link = ash_list_pop_front(&waiters)) != NULL;) {
         if (error != 0)
@@ -77,6 +82,8 @@ void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error) {
 /* Those who wait for it to be written are told. */
 void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error) {
     struct ash_list waiters;
+    if (ash_list_is_empty(list_of(cache, frame)))
+        return;
     take_waiters(cache, frame, true, &waiters);
     for (struct ash_list *link; (link = ash_list_pop_front(&waiters)) != NULL;)
         tell(cache, waiter_of(link), error);
