@@ -149,6 +149,18 @@ TEST_CASE(cache_ahead, prefetch_evicts_nothing_that_is_dirty_or_pinned) {
     stand_end(stand);
 }
 
+TEST_CASE(cache_ahead, what_nobody_asked_for_yet_takes_a_quarter_of_the_frames) {
+    struct stand *stand = stand_started(64);
+    CHECK_EQ(ash_cache_prefetch(&stand->cache, &stand->spaces[0], 0, 60), 17);
+    backend_drain(&stand->backend);
+    CHECK_EQ(ash_cache_prefetch(&stand->cache, &stand->spaces[0], 100, 60), 0);
+    for (uint64_t i = 0; i < 5; i++)
+        stand_read(stand, 0, i);
+    CHECK_EQ(ash_cache_prefetch(&stand->cache, &stand->spaces[0], 100, 60), 5);
+    backend_drain(&stand->backend);
+    stand_end(stand);
+}
+
 TEST_CASE(cache_ahead, demand_goes_before_what_is_read_ahead) {
     struct stand *stand = stand_new(64);
     stand->config.depth = 8;

@@ -236,6 +236,22 @@ TEST_CASE(cache_map, error_of_one_piece_is_the_blocks) {
     }
 }
 
+TEST_CASE(cache_map, first_error_of_the_pieces_is_the_one_told) {
+    struct file file = {.map.valid_bytes = BLOCK};
+    struct stand *stand = with_file(&file, 4);
+    for (uint32_t i = 0; i < 4; i++)
+        extent(&file, 80 + 10 * i, 2);
+    struct stand_waiter waiter;
+    CHECK_EQ(stand_ask(stand, 1, 0, 0, &waiter), ASH_CACHE_PENDING);
+    backend_complete(&stand->backend, 1, 0);
+    backend_complete(&stand->backend, 2, -ASH_ENODEV);
+    backend_complete(&stand->backend, 0, -ASH_ENXIO);
+    backend_complete(&stand->backend, 0, 0);
+    CHECK_EQ(waiter.told, 1);
+    CHECK_EQ(waiter.waiter.status, -ASH_ENODEV);
+    stand_end(stand);
+}
+
 TEST_CASE(cache_map, blocks_of_four_pieces_share_four_ios) {
     struct file file = {.map.valid_bytes = BLOCK};
     struct stand *stand = with_file(&file, 4);

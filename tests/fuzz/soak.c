@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* soak.c: bodies for long. ASHLAR_SOAK is how many million steps; without it a tenth of one for the
- * slab, with an audit of everything every hundred or so, and one for the block device. */
+ * slab, a twentieth for the cache, with an audit of everything every hundred or so or always, and
+ * one for the block device. */
 #include <stdlib.h>
 
 #include "choices.h"
@@ -13,6 +14,11 @@ static uint64_t steps_of(uint64_t steps_default) {
 TEST_CASE(slab_fuzz, soak) {
     struct choices choices = choices_of_seed(test_seed() + 1000, (uint32_t)steps_of(100000));
     fuzz_slab(&choices);
+}
+
+TEST_CASE(cache_fuzz, soak) {
+    struct choices choices = choices_of_seed(test_seed() + 1000, (uint32_t)steps_of(50000));
+    fuzz_cache(&choices);
 }
 
 /* Here a step is one of the device's. */

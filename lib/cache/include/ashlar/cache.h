@@ -50,7 +50,7 @@ extern "C" {
 #define ASH_CACHE_WRITE 1u /* to be changed; excludes other writers, ends by put_dirty */
 #define ASH_CACHE_OVERWRITE \
     2u /* with WRITE: all of it; it is not read, and zeros if it was not there */
-#define ASH_CACHE_COPY   4u  /* with WRITE: rather get a copy than wait while it is being written */
+#define ASH_CACHE_COPY   4u  /* with WRITE: a copy of a block being written, if nobody pinned it */
 #define ASH_CACHE_CACHED 8u  /* only if it is there: else -ASH_ENOENT */
 #define ASH_CACHE_MORE   16u /* more gets follow: ash_cache_pump starts what this one wants */
 
