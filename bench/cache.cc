@@ -137,7 +137,7 @@ template <typename B> void miss(benchmark::State &state) {
 
 /* Little-endian words, as tests/oracles/cache says: the operation in bits 31..30, where 2 is a
  * flush, which is no access; the block's number below. */
-Numbers requests_of(const std::string &path) {
+[[maybe_unused]] Numbers requests_of(const std::string &path) {
     FILE *file = popen(("gzip -dc " + path).c_str(), "r");
     Numbers requests;
     uint8_t bytes[4];
