@@ -478,6 +478,10 @@ static void make_world(struct world *world) {
     config->trace_pins = pick(world, 4) == 0;
     stand_start(stand, (uint64_t)DISK_SECTORS * SECTOR / config->block_bytes);
     backend_keep_durable(&stand->backend, 64);
+    if (pick(world, 4) == 0) { /* numbers that are about to begin anew */
+        stand->cache.epoch = UINT32_MAX - pick(world, 4);
+        stand->cache.stamp = UINT32_MAX - pick(world, 16);
+    }
     CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[0]), 0);
     stand->spaces[0] = (struct ash_cache_space){.id = 0, .blocks = BLOCKS};
     stand->spaces[1] =
