@@ -91,6 +91,8 @@ struct disk {
     /* of the call in progress, and of the last one that failed */
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
     int done_count;
+    uint32_t aborted; /* requests that a reset has failed and that are not reaped yet: */
+    int abort_error;  /* why */
     bool was_resubmitted;
     char reason[96];
 };

@@ -91,7 +91,9 @@ static int finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
         return done->status;
     if (!is_bounce(disk, bounce)) {
         struct disk_async *async = done->cookie;
-        async->done(async, done->status);
+        bool is_aborted = done->status != 0 && disk->aborted != 0;
+        disk->aborted -= is_aborted;
+        async->done(async, is_aborted ? disk->abort_error : done->status);
         return 0;
     }
     for (uint32_t i = 0; i < bounce->count; i++)
@@ -152,7 +154,10 @@ int disk_recover(struct disk *disk, int error, bool may_resubmit) {
 static int recover(struct disk *disk, int error) {
     bool first = !disk->was_resubmitted;
     disk->was_resubmitted = true;
-    return disk_recover(disk, error, first);
+    error = disk_recover(disk, error, first);
+    disk->aborted = error != 0 && !disk->dead ? ash_virtio_blk_in_flight(disk->queue) : 0;
+    disk->abort_error = error;
+    return error;
 }
 
 /* Takes what has completed, one at least: 0, or the first error. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "hosted/vhost_user_back.h"
+#include "hosted/virtio_blk_cache.h"
 #include "hosted/virtio_blk_device.h"
 #include "sim/script.h"
 
@@ -37,6 +38,8 @@ static const char usage[] =
     "1 if there was one, or if the front end broke the protocol.\n"
     "  --socket PATH         where to listen; what is there is not replaced\n"
     "  --writable            writes, discard and write-zeroes; kept in memory until the end\n"
+    "  --volatile            the same with a write cache; when the front end is gone the power\n"
+    "                        fails: FILE gets what was flushed, and of the rest some sectors\n"
     "  --packed              offers packed rings (QEMU wants packed=on, too)\n"
     "  --order fifo|lifo|random  in which requests are executed (fifo)\n"
     "  --shuffle             any possible ring action next, not the most urgent one\n"
@@ -54,7 +57,7 @@ static const char usage[] =
 
 static struct {
     const char *socket_path, *file_path;
-    bool writable, packed, keep;
+    bool writable, is_volatile, packed, keep;
     uint64_t queues;
     struct fake_virtio_policy policy;
     struct fake_virtio_fault faults[SIM_SCRIPT_ENTRIES_MAX];
@@ -63,6 +66,8 @@ static struct {
 static struct fake_virtio_blk blk;
 static struct fake_virtio_blk_file file;
 static struct fake_virtio_blk_memory copy;
+static struct fake_virtio_blk_cache write_cache;
+static uint64_t chance;
 static struct guest_memory memory;
 
 static void tell(void *context, const char *sentence) {
@@ -144,6 +149,8 @@ static bool set_number(const char *name, const char *value) {
 static bool set_switch(const char *name) {
     if (strcmp(name, "--writable") == 0)
         options.writable = true;
+    else if (strcmp(name, "--volatile") == 0)
+        options.writable = options.is_volatile = true;
     else if (strcmp(name, "--packed") == 0)
         options.packed = true;
     else if (strcmp(name, "--keep") == 0)
@@ -203,6 +210,46 @@ static int read_copy(struct fake_virtio_blk_backing *backing) {
     return error;
 }
 
+/* Steele, Lea, Flood: SplitMix64, OOPSLA 2014. */
+static uint64_t choose(void *context, uint64_t limit) {
+    uint64_t *state = context, z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ (z >> 31)) % limit;
+}
+
+/* Puts the write cache before the copy. */
+static int start_write_cache(struct fake_virtio_blk_backing *backing) {
+    struct fake_virtio_blk_cache_config config = {.cached = copy.bytes,
+                                                  .durable = malloc(copy.size_bytes + 1),
+                                                  .dirty = calloc(copy.size_bytes / 512 + 1, 1),
+                                                  .size_bytes = copy.size_bytes,
+                                                  .destage_percent = 10,
+                                                  .choose = choose,
+                                                  .choose_context = &chance};
+    if (config.durable == NULL || config.dirty == NULL)
+        return -ASH_ENOMEM;
+    chance = options.policy.seed;
+    memcpy(config.durable, config.cached, config.size_bytes);
+    fake_virtio_blk_cache_init(&write_cache, &config, backing);
+    return 0;
+}
+
+/* False: the file cannot be written. */
+static bool lose_power(void) {
+    uint64_t size = copy.size_bytes;
+    fprintf(stderr, "ashlar-fake-disk: the power fails with %llu dirty sectors\n",
+            (unsigned long long)fake_virtio_blk_cache_dirty(&write_cache));
+    fake_virtio_blk_cache_lose_power(&write_cache, FAKE_VIRTIO_BLK_LOSE_SOME);
+    FILE *out = fopen(options.file_path, "r+b");
+    bool good = out != NULL && fwrite(copy.bytes, 1, size, out) == size;
+    if (out != NULL)
+        good &= fclose(out) == 0;
+    if (!good)
+        fprintf(stderr, "ashlar-fake-disk: %s: %s\n", options.file_path, strerror(errno));
+    return good;
+}
+
 static bool open_disk(void) {
     struct fake_virtio_blk_config config = {.queue_count = (uint32_t)options.queues,
                                             .queue_size_max = FAKE_VIRTIO_QUEUE_SIZE_MAX,
@@ -215,6 +262,8 @@ static bool open_disk(void) {
     int error = fake_virtio_blk_file_open(&file, options.file_path, false, &config.backing);
     if (error == 0 && options.writable)
         error = read_copy(&config.backing);
+    if (error == 0 && options.is_volatile)
+        error = start_write_cache(&config.backing);
     if (error != 0) {
         fprintf(stderr, "ashlar-fake-disk: %s: %s\n", options.file_path, strerror(-error));
         return false;
@@ -336,5 +385,7 @@ int main(int argc, char **argv) {
         &back, &(struct vhost_back_config){.device = &blk.device, .memory = &memory, .say = tell});
     while (serve_one(&back, listener, stop_fd, &good)) {}
     unlink(options.socket_path);
+    if (options.is_volatile)
+        good &= lose_power();
     return report(&back) && good ? 0 : EXIT_BROKEN_RULE;
 }

@@ -14,6 +14,7 @@ import itertools
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -184,8 +185,9 @@ def _():
 
 
 # Most lies are told while the kernel mounts the archive. One may be seen at the next read only.
+SEEN = re.compile(r'^failures   (?!0 errors, 0 time-outs, 0 resets)', re.MULTILINE)
 BROKE = 'the device reported an error, or broke its protocol'
-AGAIN = 'cksum small\ncksum small\nls\npoweroff 7\n'
+AGAIN = 'cksum small\ncache drop\ncksum small\nls\nblk\npoweroff 7\n'
 
 
 def check_told(fault, message, *sums, rings=()):
@@ -193,6 +195,8 @@ def check_told(fault, message, *sums, rings=()):
     done = run('--fault', fault, *rings, script=AGAIN)
     check_alive(done, fault)
     text = '\n'.join(done.lines)
+    if message == BROKE and SEEN.search(text):  # a block that was read ahead: nobody asked for it
+        message = ''
     for expected in (message, *sums):
         tap.contains(text, expected, f'{fault}: the output')
     if 'panic' in text.lower():
@@ -240,7 +244,8 @@ def check_killed():
         qemu.stdin.flush()
         tap.equal(qemu.stdout.readline(), SUMS['small'], 'the sum before')
         fake.kill()
-        out = qemu.communicate(b'cksum small\nls\npoweroff 7\n', timeout=LIMIT_S + 5)[0].decode()
+        script = b'cache drop\ncksum small\nls\npoweroff 7\n'
+        out = qemu.communicate(script, timeout=LIMIT_S + 5)[0].decode()
     finally:
         for process in (fake, qemu):
             process.kill()
