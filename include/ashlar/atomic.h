@@ -10,8 +10,11 @@
 #ifndef ASHLAR_ATOMIC_H
 #define ASHLAR_ATOMIC_H
 
-#define ash_load_relaxed(p)         __atomic_load_n((p), __ATOMIC_RELAXED)
-#define ash_load_acquire(p)         __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define ash_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define ash_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+/* An acquiring load that stays behind every ash_fetch_add, ash_exchange and ash_compare_exchange
+ * before it, which an acquiring one need not (Arm's LDAPR). */
+#define ash_load_sequential(p)      __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define ash_store_relaxed(p, value) __atomic_store_n((p), (value), __ATOMIC_RELAXED)
 #define ash_store_release(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)
 #define ash_fetch_add(p, value)     __atomic_fetch_add((p), (value), __ATOMIC_ACQ_REL)

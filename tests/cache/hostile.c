@@ -115,3 +115,134 @@ TEST_CASE(cache_hostile, prefetch_looks_for_a_frame_no_more_than_once_in_vain) {
         stand_put(stand, frames[i]);
     stand_end(stand);
 }
+
+/* Callbacks that go on where they were called. */
+struct chain {
+    struct stand_waiter waiter;
+    struct stand *stand;
+    uint32_t left, deep, deepest;
+};
+
+static void ask_again(struct ash_cache_waiter *waiter) {
+    struct chain *chain = ASH_LIST_ENTRY(waiter, struct chain, waiter.waiter);
+    uint32_t frame = waiter->frame;
+    CHECK_EQ(waiter->status, 0);
+    if (++chain->deep > chain->deepest)
+        chain->deepest = chain->deep;
+    memset(waiter, 0x5a, sizeof(*waiter)); /* the caller's own again */
+    stand_put(chain->stand, frame);
+    if (chain->left-- != 0) {
+        *waiter = (struct ash_cache_waiter){.wake = ask_again};
+        CHECK_EQ(ash_cache_get(&chain->stand->cache, &chain->stand->spaces[0], chain->left, 0,
+                               waiter, &frame),
+                 ASH_CACHE_PENDING);
+    }
+    chain->deep--;
+}
+
+TEST_CASE(cache_hostile, wake_that_queues_its_waiter_again_is_no_recursion) {
+    enum { TIMES = 200 };
+    for (uint32_t i = 0; i < 2; i++) {
+        struct stand *stand = stand_started(1);
+        struct chain chain = {.stand = stand, .left = TIMES};
+        uint32_t frame;
+        stand->backend.synchronous = i != 0;
+        chain.waiter.waiter.wake = ask_again;
+        CHECK_EQ(
+            ash_cache_get(&stand->cache, &stand->spaces[0], 255, 0, &chain.waiter.waiter, &frame),
+            ASH_CACHE_PENDING);
+        backend_drain(&stand->backend);
+        CHECK_EQ(chain.left, UINT32_MAX);
+        CHECK_EQ(chain.deepest, 1);
+        CHECK_EQ(stand->backend.reads, TIMES + 1);
+        stand_end(stand);
+    }
+}
+
+struct flush_chain {
+    struct ash_cache_flush_request flush;
+    struct stand *stand;
+    uint32_t left, deep, deepest;
+};
+
+static void flush_again(struct ash_cache_flush_request *flush) {
+    struct flush_chain *chain = ASH_LIST_ENTRY(flush, struct flush_chain, flush);
+    CHECK_EQ(flush->status, 0);
+    if (++chain->deep > chain->deepest)
+        chain->deepest = chain->deep;
+    memset(flush, 0x5a, sizeof(*flush));
+    if (chain->left-- != 0) {
+        flush->done = flush_again;
+        ash_cache_flush(&chain->stand->cache, NULL, flush);
+    }
+    chain->deep--;
+}
+
+TEST_CASE(cache_hostile, done_that_starts_the_next_flush_is_no_recursion) {
+    enum { TIMES = 200 };
+    for (uint32_t i = 0; i < 2; i++) {
+        struct stand *stand = stand_started(4);
+        struct flush_chain chain = {.flush.done = flush_again, .stand = stand, .left = TIMES};
+        stand->backend.synchronous = i != 0;
+        stand_write(stand, 0, 3, 1);
+        ash_cache_flush(&stand->cache, NULL, &chain.flush);
+        backend_drain(&stand->backend);
+        CHECK_EQ(chain.left, UINT32_MAX);
+        CHECK_EQ(chain.deepest, 1);
+        stand_end(stand);
+    }
+}
+
+/* Whatever a map says, no I/O leaves the disk's blocks or its block's memory: the backend looks. */
+static struct test_random map_random;
+
+static uint32_t odd(struct test_random *random, uint32_t sane) {
+    static const uint32_t numbers[] = {0, 1, 2, 3, 4, 5, 511, 512, 513, 1024, 2049, 1u << 31};
+    if (test_random_chance(random, 80))
+        return sane;
+    return test_random_chance(random, 20) ? UINT32_MAX : numbers[test_random_below(random, 12)];
+}
+
+static int map_garbage(void *context, uint64_t index, struct ash_cache_map *map) {
+    struct test_random *random = context;
+    (void)index;
+    uint32_t count = 1 + (uint32_t)test_random_below(random, ASH_CACHE_EXTENTS_MAX);
+    map->extent_count = odd(random, count);
+    map->valid_bytes = odd(random, count * ASH_CACHE_SECTOR_BYTES);
+    for (uint32_t i = 0; i < ASH_CACHE_EXTENTS_MAX; i++) {
+        bool beyond = test_random_chance(random, 3);
+        map->extents[i].sectors = odd(random, 1);
+        map->extents[i].sector = beyond ? UINT64_MAX : 64 * i;
+    }
+    return test_random_chance(random, 10) ? 7 - (int)test_random_below(random, 20) : 0;
+}
+
+TEST_CASE(cache_hostile, map_that_says_anything_is_an_error_or_a_block) {
+    struct stand *stand = stand_new(4);
+    stand->config.block_bytes = 2048;
+    stand_start(stand, 256);
+    map_random = test_random_from(test_seed());
+    stand->spaces[1] = (struct ash_cache_space){
+        .id = 1, .blocks = 1000, .map = map_garbage, .context = &map_random};
+    CHECK_EQ(ash_cache_space_open(&stand->cache, &stand->spaces[1]), 0);
+    for (uint32_t i = 0; i < 3000; i++) {
+        struct stand_waiter waiter;
+        bool writes = test_random_chance(&map_random, 30);
+        int result = stand_ask(stand, 1, test_random_below(&map_random, 1000),
+                               writes ? ALL_OF_IT : 0, &waiter);
+        backend_drain(&stand->backend);
+        stand_check(stand);
+        if (waiter.told == 0 || waiter.waiter.status != 0) {
+            CHECK(result < 0 || waiter.told == 1);
+        } else if (writes) {
+            CHECK_EQ(ash_cache_put_dirty(&stand->cache, waiter.waiter.frame, NULL), 0);
+        } else {
+            stand_put(stand, waiter.waiter.frame);
+        }
+        backend_drain(&stand->backend);
+        if (stand_stats(stand).failed != 0)
+            CHECK_EQ(ash_cache_discard(&stand->cache, &stand->spaces[1], 0, 1000, true), 0);
+    }
+    (void)!ash_cache_discard(&stand->cache, &stand->spaces[1], 0, 1000, true);
+    stand_end(stand);
+}

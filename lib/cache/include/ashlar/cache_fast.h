@@ -151,9 +151,9 @@ static inline void ash_cache_put(struct ash_cache *cache, uint32_t frame) {
     }
     ASH_REQUIRE((before & (ASH__CACHE_ABSENT - 1)) != 0,
                 "cache: put of frame %u, which nobody has pinned", frame);
-    /* Who waits for a frame sets starving and then looks at the pins. The load is an acquiring one
-     * to stay behind the addition, a release (Arm ARM B2.3.7; x86's additions are fences). */
-    if (ASH_UNLIKELY(ash_load_acquire(&cache->starving) != 0) && before == 1)
+    /* Who waits for a frame sets starving and then looks at the pins. The load stays behind the
+     * addition, a release: LDAR, not LDAPR (Arm ARM B2.3.7); x86's additions are fences. */
+    if (ASH_UNLIKELY(ash_load_sequential(&cache->starving) != 0) && before == 1)
         ash__cache_unpinned(cache);
 }
 

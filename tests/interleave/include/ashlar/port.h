@@ -37,6 +37,7 @@ void interleave_relax(void);
     })
 #define ash_load_relaxed(p)         INTERLEAVED(__atomic_load_n((p), __ATOMIC_SEQ_CST))
 #define ash_load_acquire(p)         ash_load_relaxed(p)
+#define ash_load_sequential(p)      ash_load_relaxed(p)
 #define ash_store_relaxed(p, value) INTERLEAVED(__atomic_store_n((p), (value), __ATOMIC_SEQ_CST))
 #define ash_store_release(p, value) ash_store_relaxed(p, value)
 #define ash_count_relaxed(p)        ash_store_relaxed((p), ash_load_relaxed(p) + 1)
