@@ -18,6 +18,8 @@
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 
+#include "queue.h"
+
 #define NONE   ASH_CACHE_NONE
 #define ABSENT ASH__CACHE_ABSENT
 #define FRESH  ASH__CACHE_FRESH
@@ -103,16 +105,6 @@ static inline uint64_t ash__cache_index(uint64_t key) {
 static inline bool ash__cache_has(const struct ash_cache *cache, uint32_t frame, uint32_t flags) {
     return (cache->frames[frame].flags & flags) != 0;
 }
-
-/* queue.c */
-void ash__cache_queue_init(struct ash_cache_queue *queue);
-void ash__cache_push(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
-                     uint32_t frame);
-void ash__cache_push_last(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
-                          uint32_t frame);
-void ash__cache_unlink(struct ash_cache *cache, struct ash_cache_queue *queue, int link,
-                       uint32_t frame);
-uint32_t ash__cache_pop_last(struct ash_cache *cache, struct ash_cache_queue *queue, int link);
 
 /* table.c */
 uint32_t ash__cache_find(const struct ash_cache *cache, uint64_t key);

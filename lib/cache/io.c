@@ -47,22 +47,14 @@ static void shorten(struct ash_cache_map *map) {
     }
 }
 
-/* Where the block lies, asked with nothing locked. */
+/* Where the map says that the block lies; with nothing locked. */
 static int map_block(struct ash_cache *cache, const struct ash_cache_space *space, uint64_t index,
                      struct ash_cache_map *map) {
-    uint32_t block_bytes = 1u << cache->block_shift;
-    uint32_t sectors = block_bytes / ASH_CACHE_SECTOR_BYTES;
-    if (space->map == NULL) {
-        map->extents[0] = (struct ash_cache_extent){.sector = index * sectors, .sectors = sectors};
-        map->extent_count = 1;
-        map->valid_bytes = block_bytes;
-        return 0;
-    }
     *map = (struct ash_cache_map){.extent_count = 0};
     int error = space->map(space->context, index, map);
     if (error != 0)
         return as_error(error);
-    return is_sane(map, block_bytes) ? 0 : -ASH_EINVAL;
+    return is_sane(map, 1u << cache->block_shift) ? 0 : -ASH_EINVAL;
 }
 
 /* An I/O that the part can be joined to, or a new one, or NULL. */
@@ -133,6 +125,30 @@ static void trim(struct ash_cache *cache, struct work *work) {
         __builtin_memset((char *)ash_cache_data(cache, work->frame) + keep, 0, block_bytes - keep);
 }
 
+/* Where the block of the work lies. Without a map nothing is asked, and the lock is kept. */
+static int place(struct ash_cache *cache, ash_irq_t *irq, struct work *work) {
+    uint64_t index = ash__cache_index(ash__cache_frame_key(cache, work->frame));
+    const struct ash_cache_space *space = ash__cache_space(cache, work->frame);
+    struct ash_cache_map *map = &work->map;
+    if (space->map == NULL) {
+        uint32_t sectors = (1u << cache->block_shift) / ASH_CACHE_SECTOR_BYTES;
+        map->extents[0] = (struct ash_cache_extent){.sector = index * sectors, .sectors = sectors};
+        map->extent_count = 1;
+        map->valid_bytes = 1u << cache->block_shift;
+        return 0;
+    }
+    ash__cache_leave(cache, *irq);
+    int error = map_block(cache, space, index, map);
+    if (error == 0 && map->extent_count == 0 && work->op == ASH_CACHE_OP_WRITE)
+        error = -ASH_ENOSPC;
+    if (error == 0) {
+        shorten(map);
+        trim(cache, work);
+    }
+    *irq = ash__cache_enter(cache);
+    return error;
+}
+
 static bool next_work(struct ash_cache *cache, struct work *work) {
     work->frame = ash__cache_pop_last(cache, &cache->fill, WORK);
     work->op = ASH_CACHE_OP_READ;
@@ -141,7 +157,7 @@ static bool next_work(struct ash_cache *cache, struct work *work) {
         return true;
     work->op =
         ASH_CACHE_OP_FLUSH; /* before writes: those who dirty more could put it off for ever */
-    if (ash__cache_flush_begin(cache))
+    if (!ash_list_is_empty(&cache->flushes) && ash__cache_flush_begin(cache))
         return true;
     work->op = ASH_CACHE_OP_WRITE;
     work->frame = ash__cache_next_write(cache);
@@ -175,17 +191,7 @@ bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
             (void)io_for(cache, &work, UINT64_MAX);
             continue;
         }
-        uint64_t key = ash__cache_frame_key(cache, work.frame);
-        const struct ash_cache_space *space = ash__cache_space(cache, work.frame);
-        ash__cache_leave(cache, *irq);
-        int error = map_block(cache, space, ash__cache_index(key), &work.map);
-        if (error == 0 && work.map.extent_count == 0 && work.op == ASH_CACHE_OP_WRITE)
-            error = -ASH_ENOSPC;
-        if (error == 0) {
-            shorten(&work.map);
-            trim(cache, &work);
-        }
-        *irq = ash__cache_enter(cache);
+        int error = place(cache, irq, &work);
         if (error != 0 || work.map.extent_count == 0) {
             if (work.op == ASH_CACHE_OP_READ)
                 cache->frames[work.frame].valid = 0;

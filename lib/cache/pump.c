@@ -36,7 +36,7 @@ static bool start(struct ash_cache *cache, ash_irq_t *irq) {
         return false;
     bool built = ash__cache_build(cache, irq);
     bool submitted = false;
-    while (ash__cache_submit(cache, irq))
+    while (!ash_list_is_empty(&cache->io_ready) && ash__cache_submit(cache, irq))
         submitted = true;
     return built || submitted;
 }

@@ -122,6 +122,8 @@ static bool retry_first(struct ash_cache *cache, struct ash_list *line) {
 /* Tries those in line again, for as long as that helps; false: nobody was helped. */
 bool ash__cache_retry(struct ash_cache *cache) {
     bool helped = false;
+    if (ash_list_is_empty(&cache->waiting_dirty) && ash_list_is_empty(&cache->waiting_frame))
+        return false;
     while (retry_first(cache, &cache->waiting_dirty))
         helped = true;
     while (retry_first(cache, &cache->waiting_frame))
