@@ -148,6 +148,10 @@ static void read_on(struct world *world, uint32_t cpu) {
         const uint64_t *words = ash_cache_peek(&stand->cache, &stand->spaces[0], block, &view);
         if (words != NULL && test_random_chance(&random, 80)) {
             bool good = is_block(words, block, true);
+            if (i % 8 == 0) { /* long enough for it to go, and another to come */
+                sched_yield();
+                good = good && is_block(words, block, true);
+            }
             peeks++;
             if (ash_cache_peek_valid(&view)) {
                 valid++;
