@@ -116,6 +116,7 @@ void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
             begin_space(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), flush);
     }
     ash_list_push_back(&cache->flushes, &flush->link);
+    cache->flush_may_start = true;
     ash__cache_leave(cache, irq);
     ash__cache_run(cache);
 }
@@ -154,6 +155,7 @@ static void break_order(struct ash_cache *cache, uint32_t number) {
 /* The device has flushed, or could not. */
 void ash__cache_flush_ended(struct ash_cache *cache, int error) {
     cache->device_flushes = false;
+    cache->flush_may_start = true; /* those that were ordered behind it */
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes;) {
         struct ash_cache_flush_request *flush = flush_of(link);
         link = link->next;

@@ -188,6 +188,7 @@ int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cach
     cache->reserved -= (f->flags & DIRTY) == 0;
     f->flags &= (uint16_t)~WRITER;
     fill_in(cache, frame);
+    cache->flush_may_start |= (f->flags & DIRTY) != 0;
     ash__cache_dirty(cache, frame);
     ash__cache_show(cache, frame);
     if (waiter != NULL) {
@@ -215,7 +216,9 @@ void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame) {
     f->flags &= (uint16_t)~WRITER;
     if ((f->flags & DIRTY) == 0)
         f->order = 0; /* nothing is to be written */
-    if (empty) {      /* others who ask for it are waiting: it is read for them */
+    else
+        cache->flush_may_start = true;
+    if (empty) { /* others who ask for it are waiting: it is read for them */
         f->flags = 0;
         (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-1);
         ash__cache_fill(cache, frame, false);

@@ -104,6 +104,7 @@ void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
     struct ash_cache_frame *f = &cache->frames[frame];
     bool again = (f->flags & REDIRTIED) != 0;
     f->flags &= (uint16_t) ~(WRITING | REDIRTIED);
+    cache->flush_may_start |= again || error != 0 || (f->flags & ORPHAN) != 0;
     f->order = 0;
     if ((f->flags & ORPHAN) != 0) {
         orphan_written(cache, frame, error);
@@ -201,10 +202,12 @@ static void sort_round(struct ash_cache *cache) {
     }
 }
 
-static bool begin_round(struct ash_cache *cache) {
-    cache->round_next = cache->round_count = 0;
-    if (cache->urgent != 0)
-        pick_all(cache, NULL, true, cache->epoch);
+/* What flushes wait for, the first one's first. Where none finds a block nobody looks again before
+ * one may have become ready: with all on their way, each end of a write would pass over all that
+ * was dirtied since. */
+static void pick_for_flushes(struct ash_cache *cache) {
+    if (!cache->flush_may_start && cache->writing != 0)
+        return;
     for (struct ash_list *link = cache->flushes.next;
          link != &cache->flushes && cache->round_count == 0; link = link->next) {
         struct ash_cache_flush_request *flush =
@@ -212,6 +215,15 @@ static bool begin_round(struct ash_cache *cache) {
         if (flush->remaining != 0)
             pick_all(cache, flush->space, false, flush->number);
     }
+    cache->flush_may_start = cache->round_count != 0;
+}
+
+static bool begin_round(struct ash_cache *cache) {
+    cache->round_next = cache->round_count = 0;
+    if (cache->urgent != 0)
+        pick_all(cache, NULL, true, cache->epoch);
+    if (cache->round_count == 0)
+        pick_for_flushes(cache);
     if (cache->round_count == 0)
         pick_background(cache);
     sort_round(cache);

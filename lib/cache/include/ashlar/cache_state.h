@@ -141,8 +141,9 @@ struct ash_cache {
     uint32_t fresh;    /* blocks read ahead and not asked for yet */
     uint32_t news;     /* completions and pumps: the backend may have room again */
     bool device_flushes;
-    bool pumping; /* somebody starts what waits, and will see what comes up meanwhile */
-    bool again;   /* something has come up since he last looked */
+    bool flush_may_start; /* blocks that a flush waits for; else all of them are started, or held */
+    bool pumping;         /* somebody starts what waits, and will see what comes up meanwhile */
+    bool again;           /* something has come up since he last looked */
     bool backend_full;
     bool submitted; /* since the last kick */
 
