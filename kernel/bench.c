@@ -12,9 +12,7 @@
 
 enum { BATCH = 64, ROUNDS = 64 };
 
-static void say(const struct bench_report *report, const char *format, ...) ASH_PRINTF(2, 3);
-
-static void say(const struct bench_report *report, const char *format, ...) {
+void bench_say(const struct bench_report *report, const char *format, ...) {
     char text[160];
     va_list args;
     va_start(args, format);
@@ -25,7 +23,7 @@ static void say(const struct bench_report *report, const char *format, ...) {
 
 void bench_unit(const struct bench_report *report) {
     if (platform_counts_instructions()) {
-        say(report, "unit: instructions");
+        bench_say(report, "unit: instructions");
         return;
     }
     ash_ns_t start_ns = platform_now_ns(), now_ns = start_ns, limit_ns = start_ns + 2000000;
@@ -34,10 +32,10 @@ void bench_unit(const struct bench_report *report) {
         now_ns = platform_now_ns();
     uint64_t steps = ash_port_cycles() - start;
     uint64_t picoseconds = steps == 0 ? 0 : (now_ns - start_ns) * 1000 / steps;
-    say(report, "unit: steps of the CPU's counter, one is %" PRIu64 ".%03" PRIu64 " ns",
-        picoseconds / 1000, picoseconds % 1000);
-    say(report, "In an emulator steps mean nothing; QEMU with -icount shift=0,sleep=off");
-    say(report, "counts instructions.");
+    bench_say(report, "unit: steps of the CPU's counter, one is %" PRIu64 ".%03" PRIu64 " ns",
+              picoseconds / 1000, picoseconds % 1000);
+    bench_say(report, "In an emulator steps mean nothing; QEMU with -icount shift=0,sleep=off");
+    bench_say(report, "counts instructions.");
 }
 
 /* One piece of work: BATCH allocations and frees. */
@@ -167,8 +165,9 @@ static int slab_row(struct work *work, const struct bench_report *report, uint64
         (void)column(text[i], cost[i]);
     }
     bool known = !failed && cost[CACHE_BATCH] != 0;
-    say(report, "%6zu %s %s %s %s %s %s %s", work->size_bytes, text[0], text[1], text[2], text[3],
-        text[4], text[5], column(ratio, known ? frame * 100 / cost[CACHE_BATCH] : UINT64_MAX));
+    bench_say(report, "%6zu %s %s %s %s %s %s %s", work->size_bytes, text[0], text[1], text[2],
+              text[3], text[4], text[5],
+              column(ratio, known ? frame * 100 / cost[CACHE_BATCH] : UINT64_MAX));
     error = ash_slab_cache_fini(&work->cache);
     return error != 0 ? error : failed ? -ASH_ENOMEM : 0;
 }
@@ -182,11 +181,12 @@ int bench_slab(struct kernel_memory *memory, const struct bench_report *report) 
         return -ASH_ENOMEM;
     work->memory = memory;
     uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
-    say(report, "An allocation and its free: one after the other (pair), or 64 of each in a row.");
-    say(report, "%6s %9s %9s %9s %9s %9s %9s %9s", "", "cache", "cache", "cache", "cache", "heap",
-        "heap", "buddy /");
-    say(report, "%6s %9s %9s %9s %9s %9s %9s %9s", "bytes", "pair", "inline", "of 64", "bulk",
-        "pair", "of 64", "cache");
+    bench_say(report,
+              "An allocation and its free: one after the other (pair), or 64 of each in a row.");
+    bench_say(report, "%6s %9s %9s %9s %9s %9s %9s %9s", "", "cache", "cache", "cache", "cache",
+              "heap", "heap", "buddy /");
+    bench_say(report, "%6s %9s %9s %9s %9s %9s %9s %9s", "bytes", "pair", "inline", "of 64", "bulk",
+              "pair", "of 64", "cache");
     for (uint32_t i = 0; (cache = ash_heap_cache(&memory->heap, i)) != NULL; i++) {
         struct ash_slab_stats stats;
         ash_slab_cache_get_stats(cache, &stats);
@@ -194,8 +194,8 @@ int bench_slab(struct kernel_memory *memory, const struct bench_report *report) 
         int error = slab_row(work, report, batch);
         result = result != 0 ? result : error;
     }
-    say(report, "buddy, one frame: pair %s, of 64 %s", column(text[0], pair) + 2,
-        column(text[1], batch) + 2);
+    bench_say(report, "buddy, one frame: pair %s, of 64 %s", column(text[0], pair) + 2,
+              column(text[1], batch) + 2);
     ash_kfree(&memory->heap, work);
     return result;
 }
@@ -208,13 +208,13 @@ int bench_buddy(struct kernel_memory *memory, const struct bench_report *report)
     if (work == NULL)
         return -ASH_ENOMEM;
     work->memory = memory;
-    say(report, "A block and its free: one after the other (pair), and 64 of each in a row.");
-    say(report, "%6s %9s %9s %9s", "order", "KiB", "pair", "of 64");
+    bench_say(report, "A block and its free: one after the other (pair), and 64 of each in a row.");
+    bench_say(report, "%6s %9s %9s %9s", "order", "KiB", "pair", "of 64");
     for (size_t i = 0; i < ASH_ARRAY_LEN(orders); i++) {
         work->order = orders[i];
         uint64_t pair = cost_of(work, buddy_pairs), batch = cost_of(work, buddy_batch);
-        say(report, "%6" PRIu32 " %9u %s %s", orders[i], 4u << orders[i], column(text[0], pair),
-            column(text[1], batch));
+        bench_say(report, "%6" PRIu32 " %9u %s %s", orders[i], 4u << orders[i],
+                  column(text[0], pair), column(text[1], batch));
         if (orders[i] == 0 && (pair == UINT64_MAX || batch == UINT64_MAX))
             result = -ASH_ENOMEM;
     }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.h: what the allocators' operations cost, in the kernel, by platform_cost: instructions
- * where the CPU counts them (QEMU under -icount with a fixed shift does), else counter steps.
+ * bench.h: what operations of the allocators and of the block cache cost, in the kernel, by
+ * platform_cost: instructions where the CPU counts them (QEMU under -icount with a fixed shift
+ * does), else counter steps.
  */
 #ifndef KERNEL_BENCH_H
 #define KERNEL_BENCH_H
 
+#include "block_cache.h"
 #include "memory.h"
 
 /* Where lines of a report go; a line has no newline. */
@@ -13,6 +15,9 @@ struct bench_report {
     void (*line)(void *context, const char *text);
     void *context;
 };
+
+/* printf of one line, cut at 159 bytes. */
+void bench_say(const struct bench_report *report, const char *format, ...) ASH_PRINTF(2, 3);
 
 /* "instructions", or steps and what one is worth by the clock here. Takes some milliseconds. */
 void bench_unit(const struct bench_report *report);
@@ -24,6 +29,14 @@ void bench_unit(const struct bench_report *report);
  */
 int bench_slab(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
 int bench_buddy(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
+
+/*
+ * Reads a disk through a block cache: cold, warm, a mix of hot and rare blocks, and in order with
+ * and without reading ahead. -ASH_ENOTSUP: the disk has fewer than 16 blocks, or such as are not
+ * cached; -ASH_ENOMEM; the disk's errors.
+ */
+int bench_cache(struct kernel_memory *memory, struct disk *disk,
+                const struct bench_report *report) ASH_MUST_CHECK;
 
 /*
  * Counts a fixed sequence of operations on allocators of its own, over an arena of 8 MiB aligned

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* commands_bench.c: bench: what the allocators' operations cost here. */
+/* commands_bench.c: bench: what operations of the allocators and the cache cost here. */
 #include "bench.h"
 #include "kernel.h"
 #include "shell.h"
 
+#include <ashlar/error.h>
 #include <string.h>
 
 static void print_line(void *context, const char *text) {
@@ -18,11 +19,30 @@ static int run(struct shell *shell, const char *what,
     return 0;
 }
 
-SHELL_COMMAND(bench, "[slab|buddy|golden]",
+/* Of the first disk. */
+static int run_cache(struct shell *shell) {
+    struct kernel *kernel = shell->kernel;
+    const struct bench_report report = {print_line, shell};
+    if (kernel->disk_count == 0)
+        return shell_error(shell, "bench", "cache", kernel->disk_reason);
+    int error = bench_cache(&kernel->memory, kernel->disks[0], &report);
+    if (error == -ASH_ENOMEM)
+        return shell_error(shell, "bench", "cache", "there is no memory for 16 blocks");
+    if (error == -ASH_ENOTSUP)
+        return shell_error(shell, "bench", "cache",
+                           "the first disk has fewer than 16 blocks, or they are not cached");
+    if (error != 0)
+        return shell_error(shell, "bench", "cache", disk_explain(kernel->disks[0], error));
+    return 0;
+}
+
+SHELL_COMMAND(bench, "[slab|buddy|cache|golden]",
               "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
               "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
               "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
               "buddy / cache: how many objects cost as much as a frame. -: not enough memory.\n"
+              "cache: reads of the first disk through a block cache of their own: cold, warm, a\n"
+              "mix, in order; a unit is what the first line says. Not without the word.\n"
               "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;
@@ -33,8 +53,9 @@ SHELL_COMMAND(bench, "[slab|buddy|golden]",
     if (strcmp(what, "golden") == 0)
         return run(shell, what, bench_golden);
     bool all = argc == 1, slab = strcmp(what, "slab") == 0, buddy = strcmp(what, "buddy") == 0;
-    if (!all && !slab && !buddy) {
-        shell_error(shell, "bench", what, "there are slab, buddy and golden");
+    bool cache = strcmp(what, "cache") == 0;
+    if (!all && !slab && !buddy && !cache) {
+        shell_error(shell, "bench", what, "there are slab, buddy, cache and golden");
         return SHELL_STATUS_USAGE;
     }
     const struct bench_report report = {print_line, shell};
@@ -43,5 +64,7 @@ SHELL_COMMAND(bench, "[slab|buddy|golden]",
         status |= run(shell, "slab", bench_slab);
     if (all || buddy)
         status |= run(shell, "buddy", bench_buddy);
+    if (cache)
+        status |= run_cache(shell);
     return status;
 }

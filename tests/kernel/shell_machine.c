@@ -550,10 +550,29 @@ TEST_CASE(shell_machine, bench_says_what_there_is) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "bench nosuch\n"), SHELL_STATUS_USAGE);
-    check_contains(script->output, "bench: nosuch: there are slab, buddy and golden\n");
+    check_contains(script->output, "bench: nosuch: there are slab, buddy, cache and golden\n");
     CHECK_EQ(script_run(script, "bench slab buddy\n"), SHELL_STATUS_USAGE);
     CHECK_EQ(script_run(script, "bench golden\n"), 1);
     check_contains(script->output, "bench: golden: something found no memory\n");
+}
+
+TEST_CASE(shell_machine, bench_cache_reads_cold_and_warm) {
+    struct disk_bench *second;
+    struct script *script = machine_with_disks(&second);
+    struct kernel *kernel = script->shell->kernel;
+    struct ash_buddy_stats before, after;
+    ash_buddy_get_stats(&kernel->memory.buddy, &before);
+    check_fits(script, "bench cache\n");
+    check_contains(script->output, " blocks, through a cache of ");
+    check_contains(script->output, "\ncold, each from the disk ");
+    check_contains(script->output, " 0.0%\nwarm, each a hit             100000 ");
+    check_contains(script->output, " 100.0%\nmixed, 9 of 10 to a tenth    100000 ");
+    check_contains(script->output, "\nin order, with read-ahead ");
+    ash_buddy_get_stats(&kernel->memory.buddy, &after);
+    CHECK_EQ(ash_heap_fini(&kernel->memory.heap), 0);
+    ash_buddy_get_stats(&kernel->memory.buddy, &after);
+    CHECK_EQ(after.free_pages, before.free_pages);
+    CHECK_EQ(kernel->disks[0]->number, 0);
 }
 
 TEST_CASE(shell_machine, bench_golden_leaves_nothing_allocated) {

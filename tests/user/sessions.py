@@ -197,6 +197,41 @@ def _():
     tap.equal(disk.read_bytes() == bytes(expected), True, 'the file has just what was written')
 
 
+@tap.case('session.what_is_written_is_safe_after_sync')
+def _():
+    before = some_bytes(40000 // BLOCK * BLOCK, 6)
+    disk = raw_disk('writable', before)
+    out = answer('write 4090 across two pages\nhexdump -d 1 -s 4090 -n 16\nsync\n'
+                 'write 20000 later\npoweroff\n', [DISK, disk]).decode()
+    tap.contains(out, '|across two pages|')
+    tap.contains(out, '\n2 blocks are safe, after ')
+    expected = bytearray(before)
+    expected[4090:4106] = b'across two pages'
+    expected[20000:20005] = b'later'
+    tap.equal(disk.read_bytes() == bytes(expected), True, 'the file has just what was written')
+
+
+@tap.case('session.a_file_is_read_from_the_disk_once')
+def _():
+    out = answer('cksum gpl\ncache\ncksum gpl\ncache\ncache drop\ncksum gpl\ncheck\n')
+    sums = [line for line in out.splitlines(True) if line.endswith(b' gpl\n')]
+    tap.equal(sums, [host_answer(['cksum'], 'gpl')] * 3)
+    reads = re.findall(rb'^I/Os +(\d+) reads of (\d+) blocks', out, re.MULTILINE)
+    tap.equal(reads[1], reads[0], 'I/Os before and after the second time')
+    tap.contains(out, b' blocks forgotten, 0 stay\n')
+    tap.contains(out, b'cache    ok\n')
+
+
+@tap.case('session.a_cache_that_finds_no_memory_is_said_and_files_are_read')
+def _():
+    if WORLD != 'hosted':
+        tap.skip('the image alone is larger')
+    out = answer('cat one\nsync\npoweroff 1\n', status=1, mem='1M').decode()
+    tap.contains(out, 'no block cache: there is no memory for 16 blocks; start the machine with ')
+    tap.contains(out, '\nx')
+    tap.contains(out, 'sync: no cache: there is no memory for 16 blocks')
+
+
 @tap.case('session.hexdump_of_a_disk_says_what_this_machine_says')
 def _():
     FILES['disk'] = DISK.read_bytes()
