@@ -32,7 +32,7 @@ enum {
     WRITER = 8,       /* somebody has it for writing */
     REDIRTIED = 16,   /* changed while in flight */
     FAILED = 32,      /* its write was given up until the next flush */
-    ORPHAN = 64,      /* in flight or pinned, but a copy of it has taken its place */
+    ORPHAN = 64,      /* in flight, but a copy of it has taken its place */
     ROUNDED = 128,    /* in the round of writing */
     URGENT = 256,     /* to be written next */
     EMPTY = 512,      /* a writer promised to write all of it: nothing to be seen yet */

@@ -48,7 +48,8 @@ struct ash_cache_map {
 /*
  * What blocks belong to: space 0 is the raw device, a file is a space. The caller's memory, from
  * ash_cache_space_open until ash_cache_space_close; the first four fields are the caller's, set
- * before open.
+ * before open. One owner may change `blocks` later, between two calls: what lies beyond is to be
+ * discarded.
  */
 struct ash_cache_space {
     uint32_t id; /* below config.spaces_max */
