@@ -142,6 +142,10 @@ def check_after(disk, session, syncs, what):
     tap.equal(as_booted(disk), versions, f'{what}: what the second boot reads')
 
 
+# When it is pulled is up to the machine's mood: again, until it was a moment worth looking at.
+PULLS, PULLS_MAX = 3, 20
+
+
 def empty_disk():
     disk = ROOT / 'disk'
     disk.write_bytes(bytes(1 << 20))
@@ -152,21 +156,24 @@ def empty_disk():
 def _():
     chance = random.Random(1)
     reached = []
-    for seed in range(3):
+    for seed in range(PULLS_MAX):
+        if seed >= PULLS and max(reached) >= 2 and min(reached) < max(reached):
+            return
         disk, session = empty_disk(), Session(seed)
         syncs = pull_the_plug(session, chance.randrange(1, 20), chance.random() * 0.3,
                               '--mem', MEM, '--disk', disk)
         check_after(disk, session, syncs, f'seed {seed}')
         reached.append(syncs)
-    if max(reached) < 2 or min(reached) == max(reached):
-        tap.fail(f'the plug was pulled after {reached} syncs: not in the middle')
+    tap.fail(f'the plug was pulled after {reached} syncs: never in the middle')
 
 
 @tap.case('plug.what_was_flushed_is_there_after_the_disk_forgot_the_rest')
 def _():
     chance = random.Random(2)
     forgot = 0
-    for seed in range(100, 103):
+    for seed in range(100, 100 + PULLS_MAX):
+        if seed >= 100 + PULLS and forgot != 0:
+            return
         disk, session, path = empty_disk(), Session(seed), str(ROOT / f'socket{seed}')
         fake = subprocess.Popen([FAKE_DISK, '--socket', path, '--volatile', '--seed', str(seed),
                                  disk], stderr=subprocess.PIPE)
@@ -183,8 +190,7 @@ def _():
         tap.equal(fake.returncode, 0, f'status of the fake disk, which says {said}')
         forgot += int(re.search('power fails with ([0-9]+) dirty sectors', said)[1])
         check_after(disk, session, syncs, f'seed {seed}')
-    if forgot == 0:
-        tap.fail('the disk had nothing to forget')
+    tap.fail('the disk never had anything to forget')
 
 
 @tap.case('plug.an_orderly_end_writes_what_is_dirty')
