@@ -10,7 +10,7 @@
  */
 #include "cache_internal.h"
 
-enum { A1IN, AM };
+enum { A1IN = ASH__CACHE_NEWCOMERS, AM };
 
 static uint32_t ghosts(uint32_t blocks) {
     return blocks;
@@ -27,13 +27,6 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
     /* Set already, so that hits in A1in have nothing to write. */
     ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)!remembered);
     ash__cache_push(cache, &cache->queues[queue], POLICY, frame);
-}
-
-static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
-    uint8_t queue = cache->hot[frame].queue;
-    if (evicted && queue == A1IN)
-        ash__cache_ghost_push(cache, ash__cache_frame_key(cache, frame));
-    ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);
 }
 
 static uint32_t victim(struct ash_cache *cache) {
@@ -55,5 +48,5 @@ const struct ash__cache_policy ash__cache_2q_clock = {
     .recall = ash__cache_ghost_take,
     .insert = insert,
     .victim = victim,
-    .remove = remove,
+    .remove = ash__cache_remove_newcomer,
 };

@@ -17,8 +17,7 @@
  * The share of the cold queue follows what its ghosts do. One that comes back in time says that
  * such blocks are worth waiting for: 3 frames more. One that never does, or too late, says that
  * they pass through: a frame less. It rests where a quarter of them come back, begins at a 20th
- * of the cache, and stays between a 100th and all but one frame. Half or twice any of these
- * constants moves the mean miss ratio of the traces (.501; 2Q-CLOCK .548) by less than .004.
+ * of the cache, and stays between a 100th and all but one frame.
  *
  * The first blocks of all are taken for hot, as nothing better is known: a cache that began with
  * all of them cold would learn nothing from a loop that its ghosts do not span.

@@ -36,8 +36,8 @@ enum {
     ROUNDED = 128,    /* in the round of writing */
     URGENT = 256,     /* to be written next */
     EMPTY = 512,      /* a writer promised to write all of it: nothing to be seen yet */
-    IDLE = 2048,      /* to be read when there is nothing better to do: on the list `prefetch` */
     UNORDERED = 1024, /* what it had to wait for failed: not to be written until dirtied anew */
+    IDLE = 2048,      /* to be read when there is nothing better to do: on the list `prefetch` */
     COPIED = 4096,    /* an orphan whose bytes are being copied */
     BEHIND = 8192     /* the copy of an orphan in flight: not to be written before that has ended */
 };
@@ -67,7 +67,6 @@ struct ash__cache_policy {
     void (*remove)(struct ash_cache *cache, uint32_t frame, bool evicted);
     void (*touch)(struct ash_cache *cache, uint32_t frame); /* NULL: what is counted is enough */
     void (*touch_owned)(struct ash_cache *cache, uint32_t frame); /* for a hit with one owner */
-    const char *(*check)(const struct ash_cache *cache);
 };
 
 enum ash__cache_claim { CLAIMED, PASS, STOP };
@@ -89,8 +88,7 @@ static inline void ash__cache_leave(struct ash_cache *cache, ash_irq_t irq) {
 }
 
 static inline uint64_t ash__cache_frame_key(const struct ash_cache *cache, uint32_t frame) {
-    uint32_t slot = cache->frames[frame].slot;
-    return cache->table[slot].key;
+    return cache->table[cache->frames[frame].slot].key;
 }
 
 static inline struct ash_cache_space *ash__cache_space(const struct ash_cache *cache,
@@ -114,12 +112,10 @@ void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t 
 void ash__cache_hide(struct ash_cache *cache, uint32_t frame);
 void ash__cache_show(struct ash_cache *cache, uint32_t frame);
 
-static inline uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key) {
-    uint64_t hash = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
-    return &ghosts->buckets[hash * ghosts->bucket_count >> 32];
-}
-
 /* ghosts.c */
+uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key);
+uint32_t *ash__cache_ghost_find(struct ash_cache_ghosts *ghosts, uint64_t key);
+uint32_t *ash__cache_ghost_pointer(struct ash_cache_ghosts *ghosts, uint32_t e);
 void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity);
 bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key);
 void ash__cache_ghost_push(struct ash_cache *cache, uint64_t key);
@@ -134,8 +130,9 @@ const struct ash__cache_policy *ash__cache_policy_find(const char *name);
 void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy);
 extern const struct ash__cache_policy ash__cache_lru, ash__cache_clock, ash__cache_2q_clock,
     ash__cache_2q_clock_pro, ash__cache_sieve, ash__cache_s3_fifo;
-
-/* policies.c */
+enum { ASH__CACHE_NEWCOMERS }; /* the first queue of two */
+uint32_t ash__cache_no_ghosts(uint32_t blocks);
+void ash__cache_remove_newcomer(struct ash_cache *cache, uint32_t frame, bool evicted);
 bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame);
 uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);
 uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);

@@ -156,7 +156,7 @@ static const char *check_ghosts(const struct ash_cache *cache) {
     uint32_t length = 0;
     if (ghosts->capacity == 0)
         return NULL;
-    for (uint32_t bucket = 0; bucket < ghosts->bucket_count; bucket++) {
+    for (uint32_t bucket = 0; bucket < ghosts->room; bucket++) {
         for (uint32_t e = ghosts->buckets[bucket]; e != NONE; e = ghosts->chain[e]) {
             if (e > ghosts->capacity || length++ == ghosts->capacity)
                 return "I6: a chain of ghosts is broken";

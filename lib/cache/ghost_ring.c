@@ -25,10 +25,7 @@ bool ash__cache_ring_forget(struct ash_cache *cache) {
     uint32_t place = place_of(ghosts, ghosts->first++);
     if (ghosts->chain[place] == HOLE)
         return false;
-    uint32_t *at = ash__cache_ghost_bucket(ghosts, ghosts->keys[place]);
-    while (*at != place)
-        at = &ghosts->chain[*at];
-    *at = ghosts->chain[place];
+    *ash__cache_ghost_pointer(ghosts, place) = ghosts->chain[place];
     ghosts->chain[place] = HOLE;
     ghosts->length--;
     return true;
@@ -51,9 +48,7 @@ bool ash__cache_ring_take(struct ash_cache *cache, uint64_t key, uint32_t *numbe
     struct ash_cache_ghosts *ghosts = &cache->ghosts;
     if (ghosts->length == 0)
         return false;
-    uint32_t *at = ash__cache_ghost_bucket(ghosts, key);
-    while (*at != NONE && ghosts->keys[*at] != key)
-        at = &ghosts->chain[*at];
+    uint32_t *at = ash__cache_ghost_find(ghosts, key);
     if (*at == NONE)
         return false;
     uint32_t place = *at;

@@ -11,8 +11,21 @@
  */
 #include "cache_internal.h"
 
+uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key) {
+    uint64_t hash = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    return &ghosts->buckets[hash * ghosts->room >> 32];
+}
+
+/* What points to the entry of a key, or to the end of the chain that it is not in. */
+uint32_t *ash__cache_ghost_find(struct ash_cache_ghosts *ghosts, uint64_t key) {
+    uint32_t *at = ash__cache_ghost_bucket(ghosts, key);
+    while (*at != NONE && ghosts->keys[*at] != key)
+        at = &ghosts->chain[*at];
+    return at;
+}
+
 /* What points to entry `e`, in the chain of its key. */
-static uint32_t *pointer_to(struct ash_cache_ghosts *ghosts, uint32_t e) {
+uint32_t *ash__cache_ghost_pointer(struct ash_cache_ghosts *ghosts, uint32_t e) {
     uint32_t *at = ash__cache_ghost_bucket(ghosts, ghosts->keys[e]);
     while (*at != e)
         at = &ghosts->chain[*at];
@@ -38,7 +51,7 @@ void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity) {
     ghosts->head = ghosts->pushed = ghosts->first = 0;
     if (capacity == 0)
         return;
-    for (uint32_t i = 0; i < ghosts->bucket_count; i++)
+    for (uint32_t i = 0; i < ghosts->room; i++)
         ghosts->buckets[i] = NONE;
     for (uint32_t i = 0; i <= capacity; i++)
         ghosts->next[i] = i + 1;
@@ -51,9 +64,7 @@ bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key) {
     struct ash_cache_ghosts *ghosts = &cache->ghosts;
     if (ghosts->length == 0)
         return false;
-    uint32_t *at = ash__cache_ghost_bucket(ghosts, key);
-    while (*at != NONE && ghosts->keys[*at] != key)
-        at = &ghosts->chain[*at];
+    uint32_t *at = ash__cache_ghost_find(ghosts, key);
     if (*at == NONE)
         return false;
     uint32_t e = *at, successor = ghosts->next[e];
@@ -61,7 +72,7 @@ bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key) {
     if (successor == ghosts->blank) {
         ghosts->blank = e;
     } else {
-        *pointer_to(ghosts, successor) = e;
+        *ash__cache_ghost_pointer(ghosts, successor) = e;
         ghosts->keys[e] = ghosts->keys[successor];
         ghosts->chain[e] = ghosts->chain[successor];
         ghosts->next[e] = ghosts->next[successor];
@@ -73,7 +84,7 @@ bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key) {
 
 static void forget_oldest(struct ash_cache_ghosts *ghosts) {
     uint32_t e = ghosts->oldest;
-    *pointer_to(ghosts, e) = ghosts->chain[e];
+    *ash__cache_ghost_pointer(ghosts, e) = ghosts->chain[e];
     ghosts->oldest = ghosts->next[e];
     free_entry(ghosts, e);
     ghosts->length--;

@@ -94,8 +94,7 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->segments = (void *)(storage + at.segments);
     cache->pinners = config->trace_pins ? (void *)(storage + at.pinners) : NULL;
     cache->pair_count = pair_count(config->blocks);
-    cache->ghosts.room = cache->ghosts.bucket_count =
-        ash__cache_policy_find(config->policy)->ghosts(config->blocks);
+    cache->ghosts.room = ash__cache_policy_find(config->policy)->ghosts(config->blocks);
     __builtin_memset(storage, 0, at.size);
     for (uint64_t slot = 0; slot < 2 * cache->pair_count; slot++)
         cache->table[slot].key = ASH__CACHE_NO_KEY;

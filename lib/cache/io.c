@@ -180,8 +180,7 @@ static void back(struct ash_cache *cache, const struct work *work) {
         ash__cache_push_last(cache, &cache->fill, WORK, work->frame);
 }
 
-/* Makes I/Os out of all that is to be done and that there are I/Os for; false: there was nothing.
- * */
+/* Makes I/Os out of all that is to be done and that there are I/Os for; false: nothing was. */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
     struct work work;
     bool any = false;

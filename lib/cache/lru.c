@@ -6,11 +6,6 @@
  */
 #include "cache_internal.h"
 
-static uint32_t no_ghosts(uint32_t blocks) {
-    (void)blocks;
-    return 0;
-}
-
 static void init(struct ash_cache *cache) {
     (void)cache;
 }
@@ -63,7 +58,7 @@ static uint32_t victim(struct ash_cache *cache) {
 const struct ash__cache_policy ash__cache_lru = {
     .name = "lru",
     .touch_cap = UINT8_MAX,
-    .ghosts = no_ghosts,
+    .ghosts = ash__cache_no_ghosts,
     .init = init,
     .insert = insert,
     .victim = victim,

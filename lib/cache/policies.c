@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* policies.c: which policies there are, and the two ways of finding a victim that several share. */
+/* policies.c: which policies there are, and what several of them share. */
 #include "cache_internal.h"
 
 static const struct ash__cache_policy *const policies[] = {
@@ -70,6 +70,19 @@ bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame) {
     cache->stats.scanned++;
     ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched - 1));
     return true;
+}
+
+uint32_t ash__cache_no_ghosts(uint32_t blocks) {
+    (void)blocks;
+    return 0;
+}
+
+/* Of two queues: who is evicted from the newcomers' leaves its number. */
+void ash__cache_remove_newcomer(struct ash_cache *cache, uint32_t frame, bool evicted) {
+    uint8_t queue = cache->hot[frame].queue;
+    if (evicted && queue == ASH__CACHE_NEWCOMERS)
+        ash__cache_ghost_push(cache, ash__cache_frame_key(cache, frame));
+    ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);
 }
 
 /* The oldest of a queue that may go. */

@@ -7,7 +7,7 @@
  */
 #include "cache_internal.h"
 
-enum { SMALL, MAIN };
+enum { SMALL = ASH__CACHE_NEWCOMERS, MAIN };
 enum { PROMOTION_HITS = 2 };
 
 static uint32_t small_max(uint32_t blocks) {
@@ -31,13 +31,6 @@ static void enqueue(struct ash_cache *cache, uint32_t frame, int queue) {
 
 static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
     enqueue(cache, frame, remembered ? MAIN : SMALL);
-}
-
-static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
-    uint8_t queue = cache->hot[frame].queue;
-    if (evicted && queue == SMALL)
-        ash__cache_ghost_push(cache, ash__cache_frame_key(cache, frame));
-    ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);
 }
 
 /* The oldest of the small FIFO that may go; those hit often enough move on. */
@@ -87,5 +80,5 @@ const struct ash__cache_policy ash__cache_s3_fifo = {
     .recall = ash__cache_ghost_take,
     .insert = insert,
     .victim = victim,
-    .remove = remove,
+    .remove = ash__cache_remove_newcomer,
 };

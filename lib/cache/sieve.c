@@ -6,11 +6,6 @@
  */
 #include "cache_internal.h"
 
-static uint32_t no_ghosts(uint32_t blocks) {
-    (void)blocks;
-    return 0;
-}
-
 static void init(struct ash_cache *cache) {
     cache->hand = NONE;
 }
@@ -46,7 +41,7 @@ static uint32_t victim(struct ash_cache *cache) {
 const struct ash__cache_policy ash__cache_sieve = {
     .name = "sieve",
     .touch_cap = 1,
-    .ghosts = no_ghosts,
+    .ghosts = ash__cache_no_ghosts,
     .init = init,
     .insert = insert,
     .victim = victim,

@@ -47,12 +47,11 @@ extern "C" {
 #define ASH_CACHE_PENDING 1 /* not an error: it will be told by a call */
 
 /* Flags of get. */
-#define ASH_CACHE_WRITE 1u /* to be changed; excludes other writers, ends by put_dirty */
-#define ASH_CACHE_OVERWRITE \
-    2u /* with WRITE: all of it; it is not read, and zeros if it was not there */
-#define ASH_CACHE_COPY   4u  /* with WRITE: a copy of a block being written, if nobody pinned it */
-#define ASH_CACHE_CACHED 8u  /* only if it is there: else -ASH_ENOENT */
-#define ASH_CACHE_MORE   16u /* more gets follow: ash_cache_pump starts what this one wants */
+#define ASH_CACHE_WRITE     1u  /* to be changed; excludes other writers, ends by put_dirty */
+#define ASH_CACHE_OVERWRITE 2u  /* with WRITE: all of it; not read, zeros if it was not there */
+#define ASH_CACHE_COPY      4u  /* with WRITE: a copy of a block in flight, if nobody pinned it */
+#define ASH_CACHE_CACHED    8u  /* only if it is there: else -ASH_ENOENT */
+#define ASH_CACHE_MORE      16u /* more gets follow: ash_cache_pump starts what this one wants */
 
 /* Bytes of storage for a cache, without its blocks; 0 if the configuration is invalid. */
 size_t ash_cache_storage_size(const struct ash_cache_config *config) ASH_MUST_CHECK;
@@ -151,7 +150,8 @@ uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *spa
 /*
  * Writes all blocks of the space (NULL: of all) that are dirty now, waits, flushes the device, and
  * then calls flush->done, its status being 0 or the first error; perhaps before it returns.
- * flush->number is set at once. O(1), O(dirty blocks) if some were given up.
+ * flush->number is set at once. O(1), for all spaces O(those with dirty blocks); O(dirty blocks)
+ * where some were given up, and once in 2^28 flushes.
  */
 void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
                      struct ash_cache_flush_request *flush);

@@ -72,7 +72,7 @@ struct ash_cache_frame {
 struct ash_cache_ghosts {
     uint64_t *keys;
     uint32_t *next, *chain, *buckets;
-    uint32_t room, bucket_count; /* as many as there is memory for */
+    uint32_t room; /* as many as there is memory for; also the number of buckets */
     uint32_t capacity, length;
     uint32_t oldest, blank, unused; /* of the FIFO: entries; blank: behind the newest */
     uint32_t head, pushed, first;   /* of the ring: the next place; its number; the oldest one */
@@ -107,9 +107,9 @@ struct ash_cache {
     struct ash_cache_config config;
     const struct ash__cache_policy *policy;
     struct ash_cache_frame *frames;
-    struct ash_cache_links *links[2]; /* of frames. 0: the policy's queue, or the free ones. 1: what
-                                       * is to be done: dirty blocks of a space, blocks to be read
-                                       * */
+    /* Of frames. 0: the policy's queue, or the free ones. 1: what is to be done: dirty blocks of a
+     * space, blocks to be read. */
+    struct ash_cache_links *links[2];
     struct ash_cache_space **spaces;
     const void **pinners;
     uint32_t stamp;
