@@ -39,7 +39,8 @@ enum {
     UNORDERED = 1024, /* what it had to wait for failed: not to be written until dirtied anew */
     IDLE = 2048,      /* to be read when there is nothing better to do: on the list `prefetch` */
     COPIED = 4096,    /* an orphan whose bytes are being copied */
-    BEHIND = 8192     /* the copy of an orphan in flight: not to be written before that has ended */
+    BEHIND = 8192,    /* the copy of an orphan in flight: not to be written before that has ended */
+    LOST = 16384      /* in an I/O that was abandoned: never free again */
 };
 
 enum { POLICY, WORK }; /* a frame's links */

@@ -59,7 +59,7 @@ static const char *check_frames(const struct ash_cache *cache) {
             return "I2: an orphan has a name";
     }
     if (free == UINT32_MAX || orphans == UINT32_MAX ||
-        free + orphans + held != cache->config.blocks)
+        free + orphans + held + cache->lost != cache->config.blocks)
         return "I2: a frame is lost";
     uint32_t queued = 0;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->queues); i++) {

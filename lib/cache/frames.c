@@ -53,7 +53,7 @@ enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) 
     uint16_t flags = cache->frames[frame].flags;
     cache->stats.scanned++;
     if (ash_load_relaxed(&cache->hot[frame].hold) != 0 ||
-        (flags & (WRITER | FAILED | UNORDERED)) != 0)
+        (flags & (WRITER | FAILED | UNORDERED | LOST)) != 0)
         return PASS;
     if ((flags & (DIRTY | WRITING)) != 0) {
         /* It would have gone: it is written next. Not all of them, where all are dirty. */
@@ -106,6 +106,11 @@ uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key) {
 void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame) {
     if (cache->frames[frame].slot != NONE)
         unbind(cache, frame, false);
+    if (ash__cache_has(cache, frame, LOST)) { /* the device may still write to it */
+        cache->frames[frame].flags = LOST;
+        cache->lost++;
+        return;
+    }
     cache->frames[frame].flags = 0;
     ash__cache_push_last(cache, &cache->free_frames, POLICY, frame);
 }

@@ -156,7 +156,7 @@ static bool is_quiet(const struct ash_cache *cache) {
         cache->prefetch.length != 0)
         return false;
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
-        if (ash__cache_pins(cache, frame) != 0)
+        if (ash__cache_pins(cache, frame) != 0 || ash__cache_has(cache, frame, LOST))
             return false;
     }
     return true;

@@ -255,13 +255,23 @@ bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq) {
     return true;
 }
 
-void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+static void complete(struct ash_cache *cache, struct ash_cache_io *io, int status, bool stopped) {
     ash_irq_t irq = ash__cache_enter(cache);
     ASH_REQUIRE(io >= cache->ios && io < cache->ios + cache->config.depth && io->submitted,
                 "cache: I/O %p is not the backend's: it has ended before, or was never submitted",
                 (void *)io);
     cache->news++;
+    for (uint32_t i = 0; !stopped && i < io->segment_count; i++)
+        cache->frames[io->segments[i].frame].flags |= LOST;
     end_io(cache, io, as_error(status));
     ash__cache_leave(cache, irq);
     ash__cache_run(cache);
+}
+
+void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+    complete(cache, io, status, true);
+}
+
+void ash_cache_abandon(struct ash_cache *cache, struct ash_cache_io *io) {
+    complete(cache, io, -ASH_EIO, false);
 }

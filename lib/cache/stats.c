@@ -7,7 +7,7 @@ static void count_frame(const struct ash_cache *cache, uint32_t frame,
     uint16_t flags = cache->frames[frame].flags;
     bool orphan = (flags & ORPHAN) != 0;
     if (cache->frames[frame].slot == NONE && !orphan) {
-        stats->free++;
+        stats->free += (flags & LOST) == 0;
         return;
     }
     stats->pinned += ash__cache_pins(cache, frame) != 0;
@@ -27,6 +27,7 @@ void ash_cache_get_stats(struct ash_cache *cache, struct ash_cache_stats *stats)
     ash_irq_t irq = ash__cache_enter(cache);
     *stats = cache->stats;
     stats->blocks = cache->config.blocks;
+    stats->lost = cache->lost;
     ash__cache_leave(cache, irq);
     for (uint32_t cpu = 0; cache->shared && cpu < ASH_PORT_CPUS_MAX; cpu++)
         stats->hits += ash_load_relaxed(&cache->cpus[cpu].hits);

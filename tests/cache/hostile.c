@@ -49,6 +49,80 @@ TEST_CASE(cache_hostile, any_status_that_is_no_error_number_is_eio) {
     }
 }
 
+/* The device keeps the oldest I/O for ever. The frame of its first block. */
+static uint32_t abandon(struct stand *stand) {
+    struct ash_cache_io *io = stand->backend.pending[0];
+    uint32_t frame = io->segments[0].frame;
+    stand->backend.pending_count--;
+    memmove(&stand->backend.pending[0], &stand->backend.pending[1],
+            stand->backend.pending_count * sizeof(io));
+    ash_cache_abandon(&stand->cache, io);
+    stand_check(stand);
+    return frame;
+}
+
+TEST_CASE(cache_hostile, abandoned_read_is_an_error_and_its_frame_is_not_used_again) {
+    for (uint32_t policy = 0; ash_cache_policy_name(policy) != NULL; policy++) {
+        struct stand *stand = stand_new(4);
+        struct stand_waiter waiter;
+        stand->config.policy = ash_cache_policy_name(policy);
+        stand_start(stand, 256);
+        CHECK_EQ(stand_ask(stand, 0, 3, 0, &waiter), ASH_CACHE_PENDING);
+        uint8_t *bytes = ash_cache_data(&stand->cache, abandon(stand));
+        CHECK_EQ(waiter.told, 1);
+        CHECK_EQ(waiter.waiter.status, -ASH_EIO);
+        memset(bytes, 0x5a, 512); /* the device may do so at any time */
+        for (uint64_t i = 0; i < 100; i++)
+            stand_write(stand, 0, i % 50, i);
+        stand_expect(stand, 0, 3, 53);
+        CHECK_EQ(stand_sync(stand, NULL), 0);
+        for (uint32_t i = 0; i < 512; i++)
+            CHECK_EQ(bytes[i], 0x5a);
+        CHECK_EQ(stand_stats(stand).lost, 1);
+        CHECK_EQ(ash_cache_fini(&stand->cache), -ASH_EBUSY);
+        stand_check(stand);
+    }
+}
+
+TEST_CASE(cache_hostile, abandoned_write_stays_dirty_and_its_frame_is_its_own) {
+    struct stand *stand = stand_started(4);
+    struct stand_flush flush;
+    stand_write(stand, 0, 5, 1);
+    ash_cache_flush(&stand->cache, NULL, stand_flush(&flush));
+    uint8_t *bytes = ash_cache_data(&stand->cache, abandon(stand));
+    backend_drain(&stand->backend); /* the device's flush */
+    CHECK_EQ(flush.told, 1);
+    CHECK_EQ(flush.flush.status, -ASH_EIO);
+    CHECK_EQ(stand_stats(stand).failed, 1);
+    stand_expect(stand, 0, 5, 1);
+    CHECK_EQ(stand_sync(stand, NULL), 0); /* by another way */
+    for (uint64_t i = 10; i < 50; i++)
+        stand_read(stand, 0, i);
+    CHECK(stand_is(stand, bytes, stand_key(0, 5), 1));
+    CHECK_EQ(ash_cache_discard(&stand->cache, &stand->spaces[0], 5, 1, true), 0);
+    stand_check(stand);
+    CHECK_EQ(stand_stats(stand).lost, 1);
+    for (uint64_t i = 10; i < 50; i++)
+        stand_read(stand, 0, i);
+    CHECK(stand_is(stand, bytes, stand_key(0, 5), 1));
+    CHECK_EQ(ash_cache_fini(&stand->cache), -ASH_EBUSY);
+}
+
+TEST_CASE(cache_hostile, nobody_waits_for_frames_that_are_lost) {
+    struct stand *stand = stand_started(2);
+    struct stand_waiter waiters[3];
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK_EQ(stand_ask(stand, 0, 10 * i, 0, &waiters[i]), ASH_CACHE_PENDING);
+    (void)abandon(stand);
+    CHECK_EQ(waiters[2].told, 0);
+    (void)abandon(stand);
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK_EQ(waiters[i].told, 1);
+    CHECK_EQ(waiters[2].waiter.status, -ASH_EAGAIN);
+    CHECK_EQ(stand_stats(stand).free, 0);
+    CHECK_EQ(stand_ask(stand, 0, 7, 0, &waiters[0]), -ASH_EAGAIN);
+}
+
 TEST_CASE(cache_hostile, block_of_a_space_that_is_not_open_panics) {
     struct stand *stand = stand_started(4);
     struct ash_cache_space closed = {.id = 2, .blocks = 10}, other = {.id = 0, .blocks = 10},

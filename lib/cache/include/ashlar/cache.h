@@ -65,7 +65,8 @@ size_t ash_cache_storage_size(const struct ash_cache_config *config) ASH_MUST_CH
 int ash_cache_init(struct ash_cache *cache, const struct ash_cache_config *config, void *storage,
                    size_t storage_bytes, void *data) ASH_MUST_CHECK;
 
-/* 0: the memory is the caller's again. -ASH_EBUSY: something is pinned, dirty or in flight. */
+/* 0: the memory is the caller's again. -ASH_EBUSY: something is pinned, dirty or in flight, or a
+ * device given up has some of it. */
 int ash_cache_fini(struct ash_cache *cache) ASH_MUST_CHECK;
 
 /* -ASH_EINVAL: id not below spaces_max, or blocks not below 2^40. -ASH_EEXIST: the id is in use. */
@@ -167,6 +168,11 @@ int ash_cache_discard(struct ash_cache *cache, struct ash_cache_space *space, ui
 /* The backend: an I/O ended, with 0 or an error (any other number: -ASH_EIO). Any context. Panics
  * where the I/O is not the backend's, having ended before. */
 void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status);
+
+/* The same with -ASH_EIO, of an I/O that will never end: the device was given up, and may go on to
+ * use the memory. What was to be written stays dirty, with its data; no frame of it is used for
+ * another block again. fini refuses from then on. */
+void ash_cache_abandon(struct ash_cache *cache, struct ash_cache_io *io);
 
 /* Starts what waits to be started. Needed after ASH_CACHE_MORE, and when the backend, having said
  * -ASH_EAGAIN with nothing of this cache in flight, has room again. */

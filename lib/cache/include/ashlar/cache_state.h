@@ -136,6 +136,7 @@ struct ash_cache {
     uint32_t dirty;    /* blocks */
     uint32_t reserved; /* clean blocks that somebody has for writing */
     uint32_t failed;   /* dirty blocks given up */
+    uint32_t lost;     /* frames without a block, of I/Os that were abandoned */
     uint32_t writing;  /* dirty blocks in flight */
     uint32_t urgent;   /* of these, those to be written before all others */
     uint32_t fresh;    /* blocks read ahead and not asked for yet */

@@ -143,6 +143,7 @@ struct ash_cache_stats {
     uint64_t waits_frame, waits_dirty, waits_flight; /* calls that had to wait, and for what */
     uint64_t copies; /* blocks in flight that a writer got a copy of */
     uint32_t blocks, free, filling, clean, dirty, writing, failed, pinned; /* frames now */
+    uint32_t lost; /* frames that a device given up may write to: never used again */
 };
 
 struct ash_cache_config {
