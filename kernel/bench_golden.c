@@ -5,13 +5,13 @@
  * instructions from the call on, for a given compiler.
  */
 #include "bench.h"
+#include "bench_golden_cache.h"
 #include "bench_golden_disk.h"
 
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 #include <ashlar/port.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "platform.h"
 
@@ -23,11 +23,25 @@ enum {
     RUNS = 64,
 };
 
+/* Caches of blocks: one a policy, for one owner; then what the kernel's is. */
+enum cache_kind { LRU, CLOCK, TWO_Q, TWO_Q_PRO, SIEVE, S3, SHARED, AHEAD, CACHES };
+
+static const struct {
+    const char *policy;
+    bool shared, ahead;
+} cache_kinds[CACHES] = {
+    [LRU] = {"lru", false, false},        [CLOCK] = {"clock", false, false},
+    [TWO_Q] = {"2q-clock", false, false}, [TWO_Q_PRO] = {"2q-clock-pro", false, false},
+    [SIEVE] = {"sieve", false, false},    [S3] = {"s3-fifo", false, false},
+    [SHARED] = {"2q-clock", true, false}, [AHEAD] = {"2q-clock", false, true},
+};
+
 /* Allocators of the sequence's own: nobody else has used them. */
 struct rig {
     struct kernel_memory memory;                              /* over the arena alone */
     struct ash_slab_cache cache, interrupts, hardened, debug; /* of 64 bytes */
     struct golden_disk *split, *packed;                       /* by the format of their rings */
+    struct golden_cache *caches[CACHES];                      /* by enum cache_kind */
     uint32_t overhead;                                        /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
     void *objects[OBJECTS], *many[MANY];
@@ -315,12 +329,40 @@ static const struct operation {
     {"blk.packed_depth_32", blk_packed_32, 32},
 };
 
+static const struct cache_operation {
+    const char *name;
+    golden_cache_fn *run;
+    uint32_t each;
+    enum cache_kind cache;
+} cache_operations[] = {
+    {"cache.hit_lru", golden_cache_hit, 1, LRU},
+    {"cache.hit_clock", golden_cache_hit, 1, CLOCK},
+    {"cache.hit_2q_clock", golden_cache_hit, 1, TWO_Q},
+    {"cache.hit_2q_clock_pro", golden_cache_hit, 1, TWO_Q_PRO},
+    {"cache.hit_sieve", golden_cache_hit, 1, SIEVE},
+    {"cache.hit_s3_fifo", golden_cache_hit, 1, S3},
+    {"cache.hit_shared", golden_cache_hit, 1, SHARED},
+    {"cache.peek", golden_cache_peek, 1, TWO_Q},
+    {"cache.peek_shared", golden_cache_peek, 1, SHARED},
+    {"cache.miss_lru", golden_cache_miss, 1, LRU},
+    {"cache.miss_clock", golden_cache_miss, 1, CLOCK},
+    {"cache.miss_2q_clock", golden_cache_miss, 1, TWO_Q},
+    {"cache.miss_2q_clock_pro", golden_cache_miss, 1, TWO_Q_PRO},
+    {"cache.miss_sieve", golden_cache_miss, 1, SIEVE},
+    {"cache.miss_s3_fifo", golden_cache_miss, 1, S3},
+    {"cache.miss_shared", golden_cache_miss, 1, SHARED},
+    {"cache.miss_batch_32", golden_cache_miss_batch, GOLDEN_CACHE_BATCH, TWO_Q},
+    {"cache.sequential", golden_cache_sequential, GOLDEN_CACHE_BATCH, AHEAD},
+    {"cache.put_dirty", golden_cache_write, 1, TWO_Q},
+    {"cache.flush_32", golden_cache_flush, GOLDEN_CACHE_BATCH, TWO_Q},
+    {"cache.flush_32_scattered", golden_cache_flush_scattered, GOLDEN_CACHE_BATCH, TWO_Q},
+};
+
 /* A counter of time may say less for something than for nothing. */
 static uint32_t net(const struct rig *rig, uint32_t cost) {
     return cost > rig->overhead ? cost - rig->overhead : 0;
 }
 
-/* Masked: a handler's instructions are not the operation's. */
 static uint64_t total_of(struct rig *rig, operation_fn *run) {
     uint64_t total = 0;
     ash_irq_t state = ash_port_irq_save();
@@ -332,8 +374,26 @@ static uint64_t total_of(struct rig *rig, operation_fn *run) {
     return total;
 }
 
+static uint64_t total_of_cache(struct rig *rig, const struct cache_operation *operation) {
+    struct golden_cache *cache = rig->caches[operation->cache];
+    uint64_t total = 0;
+    ash_irq_t state = ash_port_irq_save();
+    for (uint32_t i = 0; i < WARM_RUNS; i++)
+        (void)operation->run(cache, rig->overhead);
+    for (uint32_t i = 0; i < RUNS; i++)
+        total += net(rig, operation->run(cache, rig->overhead));
+    ash_port_irq_restore(state);
+    return total;
+}
+
+static void report_one(const struct bench_report *report, const char *name, uint32_t each,
+                       uint64_t total) {
+    uint64_t runs = (uint64_t)RUNS * each;
+    bench_say(report, "%-24s %7" PRIu64 ".%02" PRIu64 " %10" PRIu64 " %6" PRIu64, name,
+              total / runs, total % runs * 100 / runs, total, runs);
+}
+
 static void report_all(struct rig *rig, const struct bench_report *report) {
-    char text[120];
 #if defined(__clang__)
     report->line(report->context, "# compiled by clang " __clang_version__);
 #else
@@ -344,19 +404,30 @@ static void report_all(struct rig *rig, const struct bench_report *report) {
                                       : "# unit: counter steps, of no use as golden numbers");
     report->line(report->context, "# operation                   each      total   runs");
     rig->overhead = nothing(rig);
-    for (size_t i = 0; i < ASH_ARRAY_LEN(operations); i++) {
-        const struct operation *operation = &operations[i];
-        uint64_t total = total_of(rig, operation->run), runs = (uint64_t)RUNS * operation->each;
-        snprintf(text, sizeof(text), "%-24s %7" PRIu64 ".%02" PRIu64 " %10" PRIu64 " %6" PRIu64,
-                 operation->name, total / runs, total % runs * 100 / runs, total, runs);
-        report->line(report->context, text);
-    }
+    for (size_t i = 0; i < ASH_ARRAY_LEN(operations); i++)
+        report_one(report, operations[i].name, operations[i].each,
+                   total_of(rig, operations[i].run));
+    for (size_t i = 0; i < ASH_ARRAY_LEN(cache_operations); i++)
+        report_one(report, cache_operations[i].name, cache_operations[i].each,
+                   total_of_cache(rig, &cache_operations[i]));
 }
 
 static int start_cache(struct rig *rig, struct ash_slab_cache *cache, uint32_t flags) {
     const struct ash_slab_config config = {
         .name = "golden", .size_bytes = 64, .flags = flags, .source = &rig->memory.source};
     return ash_slab_cache_init(cache, &config);
+}
+
+static bool start_devices(struct rig *rig, struct kernel_memory *memory) {
+    rig->split = golden_disk_new(memory, false);
+    rig->packed = golden_disk_new(memory, true);
+    bool all = rig->split != NULL && rig->packed != NULL;
+    for (uint32_t i = 0; all && i < CACHES; i++) {
+        rig->caches[i] = golden_cache_new(memory, cache_kinds[i].policy, cache_kinds[i].shared,
+                                          cache_kinds[i].ahead);
+        all = rig->caches[i] != NULL;
+    }
+    return all;
 }
 
 static int start(struct rig *rig, const struct kernel_memory *memory, const void *arena) {
@@ -375,13 +446,8 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
     struct rig *rig = ash_kzalloc(&memory->heap, sizeof(*rig));
     void *arena = memory_pages_alloc(memory, ARENA_ORDER);
     int error = -ASH_ENOMEM;
-    if (rig != NULL && arena != NULL) {
-        rig->split = golden_disk_new(memory, false);
-        rig->packed = golden_disk_new(memory, true);
+    if (rig != NULL && arena != NULL && start_devices(rig, memory))
         error = start(rig, memory, arena);
-    }
-    if (error == 0 && (rig->split == NULL || rig->packed == NULL))
-        error = -ASH_ENOMEM;
     if (error == 0)
         report_all(rig, report);
     if (arena != NULL)
@@ -389,6 +455,8 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
     if (rig != NULL) {
         golden_disk_free(rig->split);
         golden_disk_free(rig->packed);
+        for (uint32_t i = 0; i < CACHES; i++)
+            golden_cache_free(rig->caches[i]);
     }
     ash_kfree(&memory->heap, rig);
     return error;

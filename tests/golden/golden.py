@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""golden: the instructions of each allocator operation, against those recorded beside this file.
+"""golden: the instructions of each operation of a part, against those recorded beside this file.
 
     golden.py BUILD
 """
