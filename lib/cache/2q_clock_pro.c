@@ -22,7 +22,7 @@
  * The first blocks of all are taken for hot, as nothing better is known: a cache that began with
  * all of them cold would learn nothing from a loop that its ghosts do not span.
  */
-#include "cache_internal.h"
+#include "search.h"
 
 enum { COLD, HOT };
 enum { GAIN = 3, STALE_BATCH = 4 };
@@ -118,32 +118,31 @@ static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
     forget_stale(cache);
 }
 
-/* The oldest hot block that was not touched and may go; all before it become the newest. */
+static uint32_t oldest_hot(struct ash_cache *cache) {
+    return cache->queues[HOT].last;
+}
+
+/* The hand found it wanted: it is the newest, as of now. */
+static void requeue(struct ash_cache *cache, uint32_t frame) {
+    ash__cache_unlink(cache, &cache->queues[HOT], POLICY, frame);
+    make_hot(cache, frame);
+}
+
 static uint32_t hot_victim(struct ash_cache *cache, bool *stopped) {
-    struct ash_cache_queue *hot = &cache->queues[HOT];
-    uint64_t limit = ((uint64_t)cache->policy->touch_cap + 1) * hot->length;
-    for (uint64_t steps = 0; steps < limit; steps++) {
-        uint32_t frame = hot->last;
-        if (!ash__cache_second_chance(cache, frame)) {
-            enum ash__cache_claim claim = ash__cache_claim(cache, frame);
-            *stopped = claim == STOP;
-            if (claim != PASS)
-                return claim == CLAIMED ? frame : NONE;
-        }
-        ash__cache_unlink(cache, hot, POLICY, frame);
-        make_hot(cache, frame);
-    }
-    return NONE;
+    static const struct ash__cache_walk walk = {oldest_hot, ash__cache_newer, requeue};
+    uint32_t length = cache->queues[HOT].length;
+    return ash__cache_search(cache, &walk, length, length, stopped);
 }
 
 static uint32_t victim(struct ash_cache *cache) {
     bool in_cold = cache->queues[COLD].length >= cache->queue_max || cache->queues[HOT].length == 0;
     bool stopped = false;
-    uint32_t frame =
-        in_cold ? ash__cache_fifo_victim(cache, COLD, &stopped) : hot_victim(cache, &stopped);
+    uint32_t frame = in_cold ? ash__cache_fifo_victim(cache, cache->queues[COLD].last, &stopped)
+                             : hot_victim(cache, &stopped);
     if (frame != NONE || stopped)
         return frame;
-    return in_cold ? hot_victim(cache, &stopped) : ash__cache_fifo_victim(cache, COLD, &stopped);
+    return in_cold ? hot_victim(cache, &stopped)
+                   : ash__cache_fifo_victim(cache, cache->queues[COLD].last, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_2q_clock_pro = {

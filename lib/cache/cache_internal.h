@@ -4,7 +4,7 @@
  * lock held.
  *
  *   get.c      a block is asked for             table.c    key -> frame
- *   frames.c   a block's life in a frame        policies.c, lru.c, clock.c ...   which one goes
+ *   frames.c   a block's life in a frame        policies.c, search.h, lru.c ...   which one goes
  *   fill.c     blocks to be read                ghosts.c   numbers of those that went
  *   write.c    dirty blocks, rounds of writing  ahead.c    reading ahead
  *   flush.c    what is safe                     wait.c     who waits for what
@@ -61,8 +61,8 @@ struct ash__cache_policy {
     bool (*recall)(struct ash_cache *cache, uint64_t key);
     /* A block comes in; remembered: what recall said. */
     void (*insert)(struct ash_cache *cache, uint32_t frame, bool remembered);
-    /* The frame to be reused, out of those that ash__cache_claim grants; NONE: none. At most
-     * 2 * blocks claims. */
+    /* The frame to be reused, out of those that ash__cache_claim grants; NONE: none. Looks
+     * at 2 * blocks frames at most. */
     uint32_t (*victim)(struct ash_cache *cache);
     /* A block goes; evicted: chosen by victim, and not forgotten for other reasons. */
     void (*remove)(struct ash_cache *cache, uint32_t frame, bool evicted);
@@ -131,18 +131,19 @@ const struct ash__cache_policy *ash__cache_policy_find(const char *name);
 void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy);
 extern const struct ash__cache_policy ash__cache_lru, ash__cache_clock, ash__cache_2q_clock,
     ash__cache_2q_clock_pro, ash__cache_sieve, ash__cache_s3_fifo;
-enum { ASH__CACHE_NEWCOMERS }; /* the first queue of two */
+enum { ASH__CACHE_NEWCOMERS, ASH__CACHE_SETTLED }; /* where there are two queues */
 uint32_t ash__cache_no_ghosts(uint32_t blocks);
 void ash__cache_remove_newcomer(struct ash_cache *cache, uint32_t frame, bool evicted);
-bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame);
-uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);
-uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);
+uint32_t ash__cache_newer(const struct ash_cache *cache, uint32_t frame);
+uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t oldest, bool *stopped);
+uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t newcomers, bool *stopped);
 
 /* frames.c */
 uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame);
 bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner);
 bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame);
 void ash__cache_make_there(struct ash_cache *cache, uint32_t frame);
+bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame);
 enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame);
 uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key);
 uint32_t ash__cache_spare_frame(struct ash_cache *cache);

@@ -5,7 +5,7 @@
  * clear when a block comes in (it was not asked for *again* yet), and the hand steps past the frame
  * that it took: a hand that stays there takes the newest block next, as if the order were reversed.
  */
-#include "cache_internal.h"
+#include "search.h"
 
 static void init(struct ash_cache *cache) {
     cache->hand = 0;
@@ -19,25 +19,26 @@ static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
     (void)cache, (void)frame, (void)evicted;
 }
 
-static void step(struct ash_cache *cache) {
-    cache->hand = cache->hand + 1 == cache->config.blocks ? 0 : cache->hand + 1;
+static uint32_t at_hand(struct ash_cache *cache) {
+    return cache->hand;
+}
+
+static uint32_t after(const struct ash_cache *cache, uint32_t frame) {
+    return frame + 1 == cache->config.blocks ? 0 : frame + 1;
+}
+
+static void pass(struct ash_cache *cache, uint32_t frame) {
+    cache->hand = after(cache, frame);
 }
 
 static uint32_t victim(struct ash_cache *cache) {
-    for (uint64_t steps = 0; steps < 2 * (uint64_t)cache->config.blocks; steps++) {
-        uint32_t frame = cache->hand;
-        if (!ash__cache_second_chance(cache, frame)) {
-            enum ash__cache_claim claim = ash__cache_claim(cache, frame);
-            if (claim == STOP)
-                return NONE;
-            if (claim == CLAIMED) {
-                step(cache);
-                return frame;
-            }
-        }
-        step(cache);
-    }
-    return NONE;
+    static const struct ash__cache_walk walk = {at_hand, after, pass};
+    bool stopped;
+    uint32_t blocks = cache->config.blocks;
+    uint32_t frame = ash__cache_search(cache, &walk, blocks, blocks, &stopped);
+    if (frame != NONE)
+        pass(cache, frame);
+    return frame;
 }
 
 const struct ash__cache_policy ash__cache_clock = {

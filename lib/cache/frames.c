@@ -48,6 +48,12 @@ void ash__cache_make_there(struct ash_cache *cache, uint32_t frame) {
         *hold = (uint16_t)(*hold - ABSENT);
 }
 
+/* Would claim say anything but PASS? */
+bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame) {
+    uint16_t no = WRITER | FAILED | UNORDERED | (cache->config.strict ? 0 : DIRTY | WRITING);
+    return ash_load_relaxed(&cache->hot[frame].hold) == 0 && (cache->frames[frame].flags & no) == 0;
+}
+
 /* May the policy have this frame? */
 enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) {
     uint16_t flags = cache->frames[frame].flags;

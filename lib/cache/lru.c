@@ -45,14 +45,8 @@ static void touch_owned(struct ash_cache *cache, uint32_t frame) {
 }
 
 static uint32_t victim(struct ash_cache *cache) {
-    uint32_t frame = cache->queues[0].last;
-    while (frame != NONE) {
-        enum ash__cache_claim claim = ash__cache_claim(cache, frame);
-        if (claim != PASS)
-            return claim == CLAIMED ? frame : NONE;
-        frame = cache->links[POLICY][frame].prev;
-    }
-    return NONE;
+    bool stopped;
+    return ash__cache_fifo_victim(cache, cache->queues[0].last, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_lru = {

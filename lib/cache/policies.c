@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* policies.c: which policies there are, and what several of them share. */
-#include "cache_internal.h"
+#include "search.h"
 
 static const struct ash__cache_policy *const policies[] = {
     &ash__cache_2q_clock, &ash__cache_clock,   &ash__cache_lru,
@@ -62,16 +62,6 @@ int ash_cache_set_policy(struct ash_cache *cache, const char *name) {
     return 0;
 }
 
-/* Was it touched? Then once less from now on. */
-bool ash__cache_second_chance(struct ash_cache *cache, uint32_t frame) {
-    uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-    if ((touched & ~FRESH) == 0)
-        return false;
-    cache->stats.scanned++;
-    ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched - 1));
-    return true;
-}
-
 uint32_t ash__cache_no_ghosts(uint32_t blocks) {
     (void)blocks;
     return 0;
@@ -85,33 +75,69 @@ void ash__cache_remove_newcomer(struct ash_cache *cache, uint32_t frame, bool ev
     ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);
 }
 
-/* The oldest of a queue that may go. */
-uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *stopped) {
-    uint32_t frame = cache->queues[queue].last;
-    while (frame != NONE) {
+uint32_t ash__cache_newer(const struct ash_cache *cache, uint32_t frame) {
+    return cache->links[POLICY][frame].prev;
+}
+
+/* The first that may go, of a queue's frames from `oldest` on. */
+uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t oldest, bool *stopped) {
+    for (uint32_t frame = oldest; frame != NONE; frame = ash__cache_newer(cache, frame)) {
         enum ash__cache_claim claim = ash__cache_claim(cache, frame);
         *stopped = claim == STOP;
         if (claim != PASS)
             return claim == CLAIMED ? frame : NONE;
-        frame = cache->links[POLICY][frame].prev;
     }
     return NONE;
 }
 
-/* The oldest that was not touched and may go; all before it become the newest. */
-uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t queue, bool *stopped) {
-    struct ash_cache_queue *clock = &cache->queues[queue];
-    uint64_t limit = ((uint64_t)cache->policy->touch_cap + 1) * clock->length;
-    for (uint64_t steps = 0; steps < limit; steps++) {
-        uint32_t frame = clock->last;
-        if (!ash__cache_second_chance(cache, frame)) {
+/* From all frames behind `frame`, `many` of them. */
+static void take_of_others(struct ash_cache *cache, const struct ash__cache_walk *walk,
+                           uint32_t frame, uint32_t many, uint32_t lives) {
+    for (; many != 0; many--) {
+        frame = walk->after(cache, frame);
+        (void)ash__cache_take_lives(cache, frame, lives);
+        cache->stats.scanned++;
+    }
+}
+
+/* The second round. Should the choice have been pinned meanwhile, any behind it will do. */
+uint32_t ash__cache_search_again(struct ash_cache *cache, const struct ash__cache_walk *walk,
+                                 uint32_t length, const struct ash__cache_choice *choice,
+                                 bool *stopped) {
+    bool due = false;
+    for (uint32_t i = 1; i <= length; i++) {
+        uint32_t frame = walk->at(cache);
+        due |= frame == choice->frame;
+        if (ash__cache_take_lives(cache, frame, choice->lives) == 0 || due) {
             enum ash__cache_claim claim = ash__cache_claim(cache, frame);
             *stopped = claim == STOP;
+            if (claim != PASS && choice->lives != 0)
+                take_of_others(cache, walk, frame, length - i, choice->lives);
             if (claim != PASS)
                 return claim == CLAIMED ? frame : NONE;
+        } else {
+            (void)ash__cache_take_lives(cache, frame, 1);
+            cache->stats.scanned++;
         }
-        ash__cache_unlink(cache, clock, POLICY, frame);
-        ash__cache_push(cache, clock, POLICY, frame);
+        walk->pass(cache, frame);
     }
     return NONE;
+}
+
+/* The hand of a CLOCK in a queue is at its end: what it passes goes to the front. */
+static uint32_t at_oldest(struct ash_cache *cache) {
+    return cache->queues[ASH__CACHE_SETTLED].last;
+}
+
+static void requeue(struct ash_cache *cache, uint32_t frame) {
+    ash__cache_unlink(cache, &cache->queues[ASH__CACHE_SETTLED], POLICY, frame);
+    ash__cache_push(cache, &cache->queues[ASH__CACHE_SETTLED], POLICY, frame);
+}
+
+/* The oldest of the second queue that may go and has the fewest lives; `newcomers` of them have
+ * just come out of the first one, where they were looked at already. */
+uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t newcomers, bool *stopped) {
+    static const struct ash__cache_walk walk = {at_oldest, ash__cache_newer, requeue};
+    uint32_t length = cache->queues[ASH__CACHE_SETTLED].length;
+    return ash__cache_search(cache, &walk, length, length - newcomers, stopped);
 }

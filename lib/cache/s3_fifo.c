@@ -7,7 +7,7 @@
  */
 #include "cache_internal.h"
 
-enum { SMALL = ASH__CACHE_NEWCOMERS, MAIN };
+enum { SMALL = ASH__CACHE_NEWCOMERS, MAIN = ASH__CACHE_SETTLED };
 enum { PROMOTION_HITS = 2 };
 
 static uint32_t small_max(uint32_t blocks) {
@@ -37,9 +37,10 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
 static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
     uint32_t frame = cache->queues[SMALL].last;
     while (frame != NONE) {
-        uint32_t before = cache->links[POLICY][frame].prev;
+        uint32_t newer = ash__cache_newer(cache, frame);
         uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
         if ((touched & ~FRESH) >= PROMOTION_HITS) {
+            cache->stats.scanned++;
             ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
             ash__cache_unlink(cache, &cache->queues[SMALL], POLICY, frame);
             enqueue(cache, frame, MAIN);
@@ -49,27 +50,46 @@ static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
             if (claim != PASS)
                 return claim == CLAIMED ? frame : NONE;
         }
-        frame = before;
+        frame = newer;
     }
     return NONE;
 }
 
 /*
- * A search that stopped at a dirty block of the small FIFO goes on there: what it moved to the main
- * one may have filled that. So the hand, which this policy has no other use for, says where it was.
+ * First of the small FIFO. What moves on from there has no lives, so that the main one's second
+ * round need not come to it: it would have gone in the first. A search that stopped at a dirty
+ * block goes on there: what it moved to the main one may have filled that. So the hand, which this
+ * policy has no other use for, says where it was.
  */
+static uint32_t victim_small_first(struct ash_cache *cache, bool *stopped) {
+    uint32_t before = cache->queues[MAIN].length;
+    uint32_t frame = small_victim(cache, stopped);
+    cache->hand = *stopped ? SMALL : NONE;
+    if (frame != NONE || *stopped)
+        return frame;
+    return ash__cache_clock_victim(cache, cache->queues[MAIN].length - before, stopped);
+}
+
+/* First of the main FIFO, and then of the small one, or what moves on from there. */
+static uint32_t victim_main_first(struct ash_cache *cache, bool *stopped) {
+    uint32_t frame = ash__cache_clock_victim(cache, 0, stopped);
+    if (frame != NONE || *stopped)
+        return frame;
+    uint32_t newest = cache->queues[MAIN].first;
+    frame = small_victim(cache, stopped);
+    if (frame != NONE || *stopped || newest == cache->queues[MAIN].first)
+        return frame;
+    uint32_t moved = newest != NONE ? ash__cache_newer(cache, newest) : cache->queues[MAIN].last;
+    return ash__cache_fifo_victim(cache, moved, stopped);
+}
+
 static uint32_t victim(struct ash_cache *cache) {
     bool stopped = false;
     uint32_t main_max = cache->config.blocks - cache->queue_max;
-    bool from_main = cache->hand != SMALL &&
-                     (cache->queues[MAIN].length > main_max || cache->queues[SMALL].length == 0);
-    uint32_t frame =
-        from_main ? ash__cache_clock_victim(cache, MAIN, &stopped) : small_victim(cache, &stopped);
-    cache->hand = stopped && !from_main ? SMALL : NONE;
-    if (frame != NONE || stopped)
-        return frame;
-    return from_main ? small_victim(cache, &stopped)
-                     : ash__cache_clock_victim(cache, MAIN, &stopped);
+    if (cache->hand != SMALL &&
+        (cache->queues[MAIN].length > main_max || cache->queues[SMALL].length == 0))
+        return victim_main_first(cache, &stopped);
+    return victim_small_first(cache, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_s3_fifo = {

@@ -4,7 +4,7 @@
  * newest, clears the bit of touched ones and takes the first other. What survives stays where it
  * is, and so does the hand.
  */
-#include "cache_internal.h"
+#include "search.h"
 
 static void init(struct ash_cache *cache) {
     cache->hand = NONE;
@@ -22,20 +22,26 @@ static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
     ash__cache_unlink(cache, &cache->queues[0], POLICY, frame);
 }
 
+static uint32_t at_hand(struct ash_cache *cache) {
+    if (cache->hand == NONE)
+        cache->hand = cache->queues[0].last;
+    return cache->hand;
+}
+
+static uint32_t after(const struct ash_cache *cache, uint32_t frame) {
+    uint32_t newer = ash__cache_newer(cache, frame);
+    return newer != NONE ? newer : cache->queues[0].last;
+}
+
+static void pass(struct ash_cache *cache, uint32_t frame) {
+    cache->hand = after(cache, frame);
+}
+
 static uint32_t victim(struct ash_cache *cache) {
-    const struct ash_cache_queue *queue = &cache->queues[0];
-    for (uint64_t steps = 0; steps < 2 * (uint64_t)queue->length; steps++) {
-        if (cache->hand == NONE)
-            cache->hand = queue->last;
-        uint32_t frame = cache->hand;
-        if (!ash__cache_second_chance(cache, frame)) {
-            enum ash__cache_claim claim = ash__cache_claim(cache, frame);
-            if (claim != PASS)
-                return claim == CLAIMED ? frame : NONE;
-        }
-        cache->hand = cache->links[POLICY][frame].prev;
-    }
-    return NONE;
+    static const struct ash__cache_walk walk = {at_hand, after, pass};
+    bool stopped;
+    uint32_t length = cache->queues[0].length;
+    return ash__cache_search(cache, &walk, length, length, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_sieve = {

@@ -239,23 +239,3 @@ TEST_CASE(cache_policies, sieve_is_sieve_in_every_size) {
 TEST_CASE(cache_policies, s3_fifo_is_as_its_paper_says_in_every_size) {
     compare("s3-fifo", naive_s3_fifo);
 }
-
-TEST_CASE(cache_policies, search_for_a_victim_is_bounded) {
-    for (uint32_t p = 0; ash_cache_policy_name(p) != NULL; p++) {
-        struct stand *stand = stand_new(16);
-        stand->config.policy = ash_cache_policy_name(p);
-        stand_start(stand, 256);
-        uint32_t frames[16], frame;
-        for (uint32_t i = 0; i < 16; i++)
-            frames[i] = stand_get(stand, 0, i, 0);
-        for (uint32_t i = 0; i < 64; i++) /* all as hot as can be */
-            stand_read(stand, 0, i % 16);
-        uint64_t before = stand_stats(stand).scanned;
-        CHECK_EQ(stand_try(stand, 0, 99, 0, &frame), -ASH_EAGAIN);
-        bool counts = p > 3; /* up to two and three hits */
-        CHECK(stand_stats(stand).scanned - before <= (counts ? 4 : 2) * 16);
-        for (uint32_t i = 0; i < 16; i++)
-            stand_put(stand, frames[i]);
-        stand_end(stand);
-    }
-}

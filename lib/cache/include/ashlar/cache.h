@@ -78,7 +78,7 @@ int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space
 /*
  * Pins block `index` of the space. 0: *frame is its frame. ASH_CACHE_PENDING: the waiter is queued,
  * and woken with the frame or an error. Inline; O(1) for a hit, else O(1) and the policy's search,
- * at most 2 * blocks steps ("2q-clock-pro", "s3-fifo": 4).
+ * which looks at 2 * blocks frames at most.
  *   -ASH_EAGAIN  no frame can be had: all are pinned. Or it would be pending, and waiter is NULL:
  *                what has to be done for it is started
  *   -ASH_ERANGE  index is not below space->blocks       -ASH_ENOENT  ASH_CACHE_CACHED, and is not
