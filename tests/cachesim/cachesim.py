@@ -450,6 +450,17 @@ def _():
         tap.fail(f'names at {places}')
 
 
+@tap.case('plot.looks_closely_only_where_curves_differ')
+def _():
+    path = ROOT / 'axis.svg'
+    loop = b''.join(b'%d\n' % (i % 10) for i in range(1000))
+    for data, closely in ((b'1\n2\n1\n', False), (loop, True)):
+        good('--blocks', '2,3', '--plot', path, '-', data=data)
+        words = [text for element in drawing(path).iter() for text in element.itertext()]
+        tap.equal(any('does not begin at 0' in text for text in words), closely, 'a note')
+        tap.equal('0.0' in words, not closely, '0 on the axis')
+
+
 @tap.case('plot.of_any_trace_is_a_drawing')
 def _():
     path = ROOT / 'odd.svg'
@@ -519,7 +530,7 @@ def _():
             (('--blocks', '0x10', *lru), '"0x10" is not'),
             (('--blocks', str(10 ** 19), *lru), 'cannot have 10000000000000000000 blocks'),
             (('--blocks', '9' * 40, *lru), 'is not a number of blocks'),
-            (('--blocks', str(2 ** 32), *lru), 'cannot have 4294967296 blocks'),
+            (('--blocks', str(2 ** 32), *lru), 'cannot have 4294967296 blocks, at most 1073741824'),
             (('--blocks', ','.join(['1'] * 300), *lru), 'more than 256 sizes'),
             (('--blocks', '4', '--policy', 'lru,', '-'), 'there is no ""'),
             (('--blocks', '4', '--policy', 'best', '-'), 'there is no "best"; there are: '),

@@ -317,9 +317,10 @@ static bool fits_memory(void) {
     uint64_t total = 0,
              memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     for (size_t i = 0; i < row_count; i++) {
-        uint64_t bytes = simulation_bytes(&rows[i].config);
+        uint64_t most, bytes = simulation_bytes(&rows[i].config, &most);
         if (bytes == 0) {
-            say("--blocks: a cache cannot have %" PRIu64 " blocks", rows[i].config.blocks);
+            say("--blocks: a cache cannot have %" PRIu64 " blocks, at most %" PRIu64,
+                rows[i].config.blocks, most);
             return false;
         }
         total = total > UINT64_MAX - bytes ? UINT64_MAX : total + bytes;

@@ -18,7 +18,10 @@
 #define BOTTOM    64.0
 #define LABEL_GAP 17.0
 #define TICK_GAP  54.0
-#define CROSS     "m-1.3 -4.5h2.6v3.2h3.2v2.6h-3.2v3.2h-2.6v-3.2h-3.2v-2.6h3.2z"
+
+#define DIFFERENCE_SEEN 0.001 /* of miss ratios: what is less is no reason to look closely */
+
+#define CROSS "m-1.3 -4.5h2.6v3.2h3.2v2.6h-3.2v3.2h-2.6v-3.2h-3.2v-2.6h3.2z"
 
 enum { POLICIES_MAX = 16, SIZES_MAX = 256, LOOKS = 8, TITLE_MAX = 60, LABEL_ROUNDS = 100 };
 
@@ -117,7 +120,7 @@ static double step_for(double range, double steps_max) {
     return 1;
 }
 
-/* From 0, unless all the curves lie so high that they could not be told apart. */
+/* From 0, unless all the curves lie so high that they could not be told apart, and differ. */
 static void set_scales(struct drawing *drawing) {
     double low = 1, high = 0;
     const struct curve *first = &drawing->curves[0];
@@ -127,7 +130,7 @@ static void set_scales(struct drawing *drawing) {
             high = fmax(high, drawing->curves[i].points[j].ratio);
         }
     }
-    if (low < high * 0.4)
+    if (low < high * 0.4 || high - low < DIFFERENCE_SEEN)
         low = 0;
     drawing->step = step_for(fmax(high - low, 1e-4), 8);
     drawing->low = floor(low / drawing->step) * drawing->step;

@@ -92,8 +92,9 @@ static struct ash_cache_config library_config(const struct simulation_config *co
                                      .backend = {.submit = submit}};
 }
 
-uint64_t simulation_bytes(const struct simulation_config *config) {
+uint64_t simulation_bytes(const struct simulation_config *config, uint64_t *blocks_max) {
     struct ash_cache_config library = library_config(config);
+    *blocks_max = ASH_CACHE_BLOCKS_MAX;
     if (config->blocks > ASH_CACHE_BLOCKS_MAX)
         return 0;
     size_t storage = ash_cache_storage_size(&library);

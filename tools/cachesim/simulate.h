@@ -31,8 +31,8 @@ struct simulation;
 uint32_t simulation_policies(void);
 const char *simulation_policy_name(uint32_t policy);
 
-/* The memory that it takes; 0: more than can be counted. */
-uint64_t simulation_bytes(const struct simulation_config *config);
+/* The memory that it takes; 0: it would have more than *blocks_max. */
+uint64_t simulation_bytes(const struct simulation_config *config, uint64_t *blocks_max);
 
 /* NULL: there is no memory for it. */
 struct simulation *simulation_open(const struct simulation_config *config);
