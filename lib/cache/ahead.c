@@ -18,13 +18,13 @@ enum {
 
 enum outcome { BEGUN, NOT_NEEDED, NO_ROOM };
 
-static enum outcome prefetch_one(struct ash_cache *cache, const struct ash_cache_space *space,
+static enum outcome prefetch_one(struct ash_cache *cache, struct ash_cache_space *space,
                                  uint64_t index) {
     uint64_t key = ash__cache_key(space, index);
     uint32_t fresh_max = cache->config.blocks / 4 + 1;
     if (index >= space->blocks || ash__cache_find(cache, key) != NONE)
         return NOT_NEEDED;
-    uint32_t frame = cache->fresh < fresh_max ? ash__cache_take_frame(cache, key) : NONE;
+    uint32_t frame = cache->fresh < fresh_max ? ash__cache_take_frame(cache, space, index) : NONE;
     if (frame == NONE)
         return NO_ROOM;
     ash__cache_fill(cache, frame, true);
@@ -55,7 +55,7 @@ static void new_stream(struct ash_cache *cache, uint32_t space, uint64_t index) 
                                         .turn = ++cache->turn};
 }
 
-static void go_ahead(struct ash_cache *cache, const struct ash_cache_space *space,
+static void go_ahead(struct ash_cache *cache, struct ash_cache_space *space,
                      struct ash_cache_stream *stream, uint64_t index) {
     stream->turn = ++cache->turn;
     stream->next = index + 1;
@@ -75,8 +75,7 @@ static void go_ahead(struct ash_cache *cache, const struct ash_cache_space *spac
 }
 
 /* A block was asked for that was not there, or that had been read ahead. */
-void ash__cache_ahead(struct ash_cache *cache, const struct ash_cache_space *space,
-                      uint64_t index) {
+void ash__cache_ahead(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index) {
     if (cache->config.window_max == 0)
         return;
     struct ash_cache_stream *stream = find_stream(cache, space->id, index);
@@ -141,7 +140,6 @@ uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *spa
             irq = ash__cache_enter(cache);
         }
     }
-    ash__cache_leave(cache, irq);
-    ash__cache_run(cache);
+    ash__cache_run(cache, irq);
     return begun;
 }

@@ -18,6 +18,7 @@
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 
+#include "pins.h"
 #include "queue.h"
 
 #define NONE   ASH_CACHE_NONE
@@ -46,7 +47,7 @@ enum {
 enum { POLICY, WORK }; /* a frame's links */
 
 /* What a get waits for, beside its results 0 and -ASH_E*. */
-enum { WAIT_BLOCK = 1, WAIT_FRAME, WAIT_DIRTY };
+enum { WAIT_BLOCK = 1, WAIT_FRAME, WAIT_DIRTY, WAIT_READ };
 
 /* Of a waiter, beyond the flags of get: what it waits for is that the block is written. */
 #define WRITTEN 0x100u
@@ -139,13 +140,10 @@ uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t oldest, bool *
 uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t newcomers, bool *stopped);
 
 /* frames.c */
-uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame);
-bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner);
-bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame);
-void ash__cache_make_there(struct ash_cache *cache, uint32_t frame);
 bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame);
 enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame);
-uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key);
+uint32_t ash__cache_take_frame(struct ash_cache *cache, struct ash_cache_space *space,
+                               uint64_t index);
 uint32_t ash__cache_spare_frame(struct ash_cache *cache);
 bool ash__cache_may_free(const struct ash_cache *cache);
 void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame);
@@ -156,7 +154,8 @@ void ash__cache_touch(struct ash_cache *cache, uint32_t frame);
 /* fill.c */
 void ash__cache_fill(struct ash_cache *cache, uint32_t frame, bool prefetch);
 void ash__cache_fill_now(struct ash_cache *cache, uint32_t frame);
-void ash__cache_filled(struct ash_cache *cache, uint32_t frame, int error);
+void ash__cache_filled(struct ash_cache *cache, uint32_t frame, int error,
+                       struct ash_cache_waiter *waiter);
 
 /* write.c */
 bool ash__cache_may_dirty(const struct ash_cache *cache);
@@ -178,7 +177,7 @@ bool ash__cache_flush_begin(struct ash_cache *cache);
 void ash__cache_flush_ended(struct ash_cache *cache, int error);
 
 /* ahead.c */
-void ash__cache_ahead(struct ash_cache *cache, const struct ash_cache_space *space, uint64_t index);
+void ash__cache_ahead(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index);
 void ash__cache_ahead_used(struct ash_cache *cache, uint32_t frame);
 void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame);
 void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame);
@@ -189,10 +188,11 @@ void ash__cache_require_open(const struct ash_cache *cache, const struct ash_cac
 /* get.c */
 int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
 int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
-void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want);
+void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want, ash_irq_t *irq);
 
 /* wait.c */
 void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, int what);
+void ash__cache_arrived(struct ash_cache *cache, struct ash_cache_waiter *waiter, int error);
 void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error);
 void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error);
 bool ash__cache_wait_moved(struct ash_cache *cache, uint32_t frame, uint32_t other);
@@ -201,9 +201,13 @@ void ash__cache_look_starving(struct ash_cache *cache);
 
 /* io.c */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq);
-bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq);
+bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq);
+struct ash_cache_io *ash__cache_io_of_one(struct ash_cache *cache, uint32_t frame, uint64_t index);
 
 /* pump.c */
-void ash__cache_run(struct ash_cache *cache);
+bool ash__cache_is_first(const struct ash_cache *cache, const struct ash_cache_space *space);
+void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index,
+                         struct ash_cache_waiter *waiter, ash_irq_t irq);
+void ash__cache_run(struct ash_cache *cache, ash_irq_t irq);
 
 #endif

@@ -117,8 +117,7 @@ void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
     }
     ash_list_push_back(&cache->flushes, &flush->link);
     cache->flush_may_start = true;
-    ash__cache_leave(cache, irq);
-    ash__cache_run(cache);
+    ash__cache_run(cache, irq);
 }
 
 /* All that have no block left to wait for may go with the next flush of the device; false: nobody.

@@ -1,52 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * frames.c: a frame is free, or holds a block that is absent (to be read, and not to be pinned) or
- * there. It goes from one to the next under the lock; pins are taken and given back without it, so
- * taking a frame away is one exchange of "no pins" for "absent", and pinning one is an addition
- * that is taken back where the frame turns out to be absent.
+ * there. It goes from one to the next under the lock.
  */
 #include "cache_internal.h"
-
-uint32_t ash__cache_pins(const struct ash_cache *cache, uint32_t frame) {
-    return ash_load_relaxed(&cache->hot[frame].hold) & ~ABSENT;
-}
-
-/* One more pin; false: there are as many as can be counted. The block is there, or
- * its only writer asks. */
-bool ash__cache_pin(struct ash_cache *cache, uint32_t frame, const void *pinner) {
-    uint16_t *hold = &cache->hot[frame].hold;
-    if (!cache->shared) {
-        if ((*hold & ~ABSENT) >= ASH_CACHE_PINS_MAX)
-            return false;
-        *hold = (uint16_t)(*hold + 1);
-    } else if ((ash_fetch_add(hold, (uint16_t)1) & ~ABSENT) >= ASH_CACHE_PINS_MAX) {
-        (void)ash_fetch_add(hold, (uint16_t)-1);
-        return false;
-    }
-    if (cache->pinners != NULL)
-        ash_store_relaxed(&cache->pinners[frame], pinner);
-    return true;
-}
-
-/* Nobody has it pinned, and from now on nobody can. */
-bool ash__cache_make_absent(struct ash_cache *cache, uint32_t frame) {
-    uint16_t *hold = &cache->hot[frame].hold, none = 0;
-    if (cache->shared)
-        return ash_compare_exchange(hold, &none, (uint16_t)ABSENT);
-    if (*hold != 0)
-        return false;
-    *hold = ABSENT;
-    return true;
-}
-
-/* It can be pinned from now on; others may be in the middle of trying to. */
-void ash__cache_make_there(struct ash_cache *cache, uint32_t frame) {
-    uint16_t *hold = &cache->hot[frame].hold;
-    if (cache->shared)
-        (void)ash_fetch_add(hold, (uint16_t)-ABSENT);
-    else
-        *hold = (uint16_t)(*hold - ABSENT);
-}
 
 /* Would claim say anything but PASS? */
 bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame) {
@@ -74,18 +31,19 @@ enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) 
 static void unbind(struct ash_cache *cache, uint32_t frame, bool evicted) {
     if (ash_load_relaxed(&cache->hot[frame].touched) == FRESH)
         ash__cache_ahead_wasted(cache, frame);
-    ash__cache_hide(cache, frame);
     ash__cache_space(cache, frame)->frames--;
     cache->policy->remove(cache, frame, evicted);
     ash__cache_table_remove(cache, frame);
 }
 
 /*
- * An absent frame in which block `key` now is, out of those that are free or the policy's choice;
+ * An absent frame in which the block now is, out of those that are free or the policy's choice;
  * NONE: there is none. The victim is chosen first and the ghost taken then, so that nothing has
  * happened where there is none.
  */
-uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key) {
+uint32_t ash__cache_take_frame(struct ash_cache *cache, struct ash_cache_space *space,
+                               uint64_t index) {
+    uint64_t key = ash__cache_key(space, index);
     bool reused = cache->free_frames.length == 0;
     uint32_t frame = reused ? cache->policy->victim(cache) : cache->free_frames.last;
     if (frame == NONE)
@@ -103,7 +61,7 @@ uint32_t ash__cache_take_frame(struct ash_cache *cache, uint64_t key) {
     cache->frames[frame].parts = cache->frames[frame].retries = 0;
     ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
     ash__cache_table_insert(cache, key, frame);
-    ash__cache_space(cache, frame)->frames++;
+    space->frames++;
     cache->policy->insert(cache, frame, remembered);
     return frame;
 }
@@ -185,14 +143,15 @@ void ash__cache_touch(struct ash_cache *cache, uint32_t frame) {
     bool there = cache->frames[frame].slot != NONE && !ash__cache_has(cache, frame, FILLING);
     if (there)
         ash__cache_touched(cache, frame);
-    ash__cache_leave(cache, irq);
     if (touched == FRESH)
-        ash__cache_run(cache);
+        ash__cache_run(cache, irq);
+    else
+        ash__cache_leave(cache, irq);
 }
 
 /* Somebody waits for a frame, and a pin was given back. */
 void ash__cache_unpinned(struct ash_cache *cache) {
-    ash__cache_run(cache);
+    ash__cache_run(cache, ash__cache_enter(cache));
 }
 
 /* Is not wanted again soon: forgotten where that can be done now. */
@@ -201,6 +160,5 @@ void ash_cache_put_behind(struct ash_cache *cache, uint32_t frame) {
     ash_irq_t irq = ash__cache_enter(cache);
     if (cache->frames[frame].slot != NONE)
         (void)ash__cache_forget(cache, frame);
-    ash__cache_leave(cache, irq);
-    ash__cache_run(cache);
+    ash__cache_run(cache, irq);
 }

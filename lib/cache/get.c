@@ -41,24 +41,26 @@ static void fill_in(struct ash_cache *cache, uint32_t frame) {
     ash__cache_make_there(cache, frame);
 }
 
-/* The bytes of a block that was replaced, or that is new; with nothing locked. */
-void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want) {
+/* The bytes of a block that was replaced, or that is new; the lock is let go for them. */
+void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want, ash_irq_t *irq) {
     size_t bytes = (size_t)1 << cache->block_shift;
     uint32_t from = want->copy_of;
     if (from == NONE)
         return;
     want->copy_of = NONE;
-    if (from == want->frame) {
+    bool is_new = from == want->frame;
+    ash__cache_leave(cache, *irq);
+    if (is_new)
         __builtin_memset(ash_cache_data(cache, from), 0, bytes);
+    else
+        __builtin_memcpy(ash_cache_data(cache, want->frame), ash_cache_data(cache, from), bytes);
+    *irq = ash__cache_enter(cache);
+    if (is_new)
         return;
-    }
-    __builtin_memcpy(ash_cache_data(cache, want->frame), ash_cache_data(cache, from), bytes);
-    ash_irq_t irq = ash__cache_enter(cache);
     fill_in(cache, want->frame);
     cache->frames[from].flags &= (uint16_t)~COPIED;
     ash__cache_free_orphans(cache);
     ash__cache_wait_over(cache, want->frame, 0);
-    ash__cache_leave(cache, irq);
 }
 
 /* Is there room for one more dirty block? 0, or WAIT_DIRTY, or an error: never. */
@@ -117,21 +119,20 @@ static int try_absent(struct ash_cache *cache, struct ash_cache_waiter *want, bo
     if (room != 0)
         return room;
     ash__cache_require_open(cache, want->space);
-    want->frame = ash__cache_take_frame(cache, ash__cache_key(want->space, want->index));
+    want->frame = ash__cache_take_frame(cache, want->space, want->index);
     if (want->frame == NONE)
         return ash__cache_may_free(cache) ? WAIT_FRAME : -ASH_EAGAIN;
     if ((want->flags & ASH_CACHE_OVERWRITE) == 0) {
-        ash__cache_fill(cache, want->frame, false);
-        return WAIT_BLOCK;
+        cache->frames[want->frame].flags = FILLING;
+        return WAIT_READ;
     }
     cache->frames[want->frame].flags = EMPTY;
     want->copy_of = want->frame; /* of nothing: zeros */
     return pin_for_writing(cache, want);
 }
 
-/* 0: want->frame is pinned; an error; or what it has to wait for, want->frame where that is a
- * block. first: it is asked for the first time, and counts. */
-int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
+/* As ash__cache_try, or WAIT_READ: want->frame has to be read, and is not queued for it yet. */
+static int try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
     want->copy_of = NONE;
     want->frame = ash__cache_find(cache, ash__cache_key(want->space, want->index));
     if (want->frame != NONE)
@@ -140,6 +141,16 @@ int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool 
     if (first && result >= 0)
         ash__cache_ahead(cache, want->space, want->index);
     return result;
+}
+
+/* 0: want->frame is pinned; an error; or what it has to wait for, want->frame where that is a
+ * block. first: it is asked for the first time, and counts. */
+int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
+    int result = try(cache, want, first);
+    if (result != WAIT_READ)
+        return result;
+    ash__cache_fill(cache, want->frame, false);
+    return WAIT_BLOCK;
 }
 
 static void count_wait(struct ash_cache *cache, int what) {
@@ -163,18 +174,29 @@ int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint6
     want->flags = flags;
     want->pinner = __builtin_return_address(0);
     ash_irq_t irq = ash__cache_enter(cache);
-    int result = ash__cache_try(cache, want, true);
+    int result = try(cache, want, true);
+    if (result == WAIT_READ) {
+        if ((flags & (ASH_CACHE_WRITE | ASH_CACHE_MORE)) == 0 &&
+            ash__cache_is_first(cache, space)) {
+            cache->stats.waits_flight++;
+            ash__cache_read_now(cache, want->frame, index, waiter, irq);
+            return waiter != NULL ? ASH_CACHE_PENDING : -ASH_EAGAIN;
+        }
+        ash__cache_fill(cache, want->frame, false);
+        result = WAIT_BLOCK;
+    }
     if (result > 0)
         count_wait(cache, result);
     if (result > 0 && waiter != NULL)
         ash__cache_wait(cache, waiter, result);
-    ash__cache_leave(cache, irq);
     if (result == 0) {
         *frame = want->frame;
-        ash__cache_finish(cache, want);
+        ash__cache_finish(cache, want, &irq);
     }
     if ((flags & ASH_CACHE_MORE) == 0)
-        ash__cache_run(cache);
+        ash__cache_run(cache, irq);
+    else
+        ash__cache_leave(cache, irq);
     if (result > 0)
         return waiter != NULL ? ASH_CACHE_PENDING : -ASH_EAGAIN;
     return result;
@@ -202,7 +224,7 @@ int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cach
     ash__cache_wait_over(cache, frame, 0);
     ash__cache_leave(cache, irq);
     ash_cache_put(cache, frame);
-    ash__cache_run(cache);
+    ash__cache_run(cache, ash__cache_enter(cache));
     return waiter != NULL ? ASH_CACHE_PENDING : 0;
 }
 
@@ -230,7 +252,7 @@ void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame) {
     ash__cache_leave(cache, irq);
     if (!empty)
         ash_cache_put(cache, frame);
-    ash__cache_run(cache);
+    ash__cache_run(cache, ash__cache_enter(cache));
 }
 
 void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame) {
@@ -240,8 +262,7 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame) {
     ash__cache_dirty(cache, frame);
     if (ash__cache_space(cache, frame)->write_through)
         ash__cache_hurry(cache, frame);
-    ash__cache_leave(cache, irq);
-    ash__cache_run(cache);
+    ash__cache_run(cache, irq);
 }
 
 /* What is in the block already waits for another flush, which is on its way. */

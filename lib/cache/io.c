@@ -11,7 +11,6 @@ struct work {
     uint32_t frame;
     enum ash_cache_op op;
     bool prefetch;
-    struct ash_cache_map map;
 };
 
 /* What backends and maps say, as one of the numbers of <ashlar/error.h>. */
@@ -57,6 +56,16 @@ static int map_block(struct ash_cache *cache, const struct ash_cache_space *spac
     return is_sane(map, 1u << cache->block_shift) ? 0 : -ASH_EINVAL;
 }
 
+static struct ash_cache_io *new_io(struct ash_cache *cache) {
+    struct ash_list *free = ash_list_pop_front(&cache->io_free);
+    if (free == NULL)
+        return NULL;
+    cache->io_free_count--;
+    struct ash_cache_io *io = ASH_LIST_ENTRY(free, struct ash_cache_io, link);
+    io->waiter = NULL;
+    return io;
+}
+
 /* An I/O that the part can be joined to, or a new one, or NULL. */
 static struct ash_cache_io *io_for(struct ash_cache *cache, const struct work *work,
                                    uint64_t sector) {
@@ -68,11 +77,9 @@ static struct ash_cache_io *io_for(struct ash_cache *cache, const struct work *w
             io->segment_count < cache->config.segments_max)
             return io;
     }
-    struct ash_list *free = ash_list_pop_front(&cache->io_free);
-    if (free == NULL)
+    struct ash_cache_io *io = new_io(cache);
+    if (io == NULL)
         return NULL;
-    struct ash_cache_io *io = ASH_LIST_ENTRY(free, struct ash_cache_io, link);
-    cache->io_free_count--;
     io->op = (uint8_t)work->op;
     io->prefetch = work->prefetch;
     io->sector = sector;
@@ -81,22 +88,21 @@ static struct ash_cache_io *io_for(struct ash_cache *cache, const struct work *w
     return io;
 }
 
-static void add_parts(struct ash_cache *cache, const struct work *work) {
+static void add_part(struct ash_cache *cache, const struct work *work, uint64_t sector, char *data,
+                     uint32_t len) {
+    struct ash_cache_io *io = io_for(cache, work, sector);
+    ASH_ASSERT(io != NULL);
+    io->segments[io->segment_count++] =
+        (struct ash_cache_segment){.data = data, .len_bytes = len, .frame = work->frame};
+    io->len_bytes += len;
+}
+
+static void has_parts(struct ash_cache *cache, const struct work *work, uint32_t parts,
+                      uint32_t valid_bytes) {
     struct ash_cache_frame *f = &cache->frames[work->frame];
-    char *data = ash_cache_data(cache, work->frame);
-    f->parts = (uint8_t)work->map.extent_count;
-    for (uint32_t i = 0; i < work->map.extent_count; i++) {
-        const struct ash_cache_extent *extent = &work->map.extents[i];
-        uint32_t len = extent->sectors * ASH_CACHE_SECTOR_BYTES;
-        struct ash_cache_io *io = io_for(cache, work, extent->sector);
-        ASH_ASSERT(io != NULL);
-        io->segments[io->segment_count++] =
-            (struct ash_cache_segment){.data = data, .len_bytes = len, .frame = work->frame};
-        io->len_bytes += len;
-        data += len;
-    }
+    f->parts = (uint8_t)parts;
     if (work->op == ASH_CACHE_OP_READ) {
-        f->valid = work->map.valid_bytes;
+        f->valid = valid_bytes;
         cache->stats.blocks_read++;
         cache->stats.prefetched += work->prefetch;
     } else {
@@ -104,46 +110,58 @@ static void add_parts(struct ash_cache *cache, const struct work *work) {
     }
 }
 
-static void ended(struct ash_cache *cache, uint32_t frame, int error) {
+static void add_parts(struct ash_cache *cache, const struct work *work,
+                      const struct ash_cache_map *map) {
+    char *data = ash_cache_data(cache, work->frame);
+    for (uint32_t i = 0; i < map->extent_count; i++) {
+        uint32_t len = map->extents[i].sectors * ASH_CACHE_SECTOR_BYTES;
+        add_part(cache, work, map->extents[i].sector, data, len);
+        data += len;
+    }
+    has_parts(cache, work, map->extent_count, map->valid_bytes);
+}
+
+/* A block of a space without a map. */
+static void add_whole(struct ash_cache *cache, const struct work *work, uint64_t index) {
+    uint32_t bytes = 1u << cache->block_shift;
+    add_part(cache, work, index * (bytes / ASH_CACHE_SECTOR_BYTES),
+             ash_cache_data(cache, work->frame), bytes);
+    has_parts(cache, work, 1, bytes);
+}
+
+static void ended(struct ash_cache *cache, uint32_t frame, int error,
+                  struct ash_cache_waiter *waiter) {
     if (ash__cache_has(cache, frame, FILLING))
-        ash__cache_filled(cache, frame, error);
+        ash__cache_filled(cache, frame, error, waiter);
     else
         ash__cache_written(cache, frame, error);
 }
 
 /* What the disk does not have of the block: zeros in memory, and none of it written. */
-static void trim(struct ash_cache *cache, struct work *work) {
+static void trim(struct ash_cache *cache, const struct work *work,
+                 const struct ash_cache_map *map) {
     uint32_t block_bytes = 1u << cache->block_shift;
-    uint32_t keep = work->map.valid_bytes;
+    uint32_t keep = map->valid_bytes;
     if (work->op == ASH_CACHE_OP_READ) {
         uint32_t mapped = 0;
-        for (uint32_t i = 0; i < work->map.extent_count; i++)
-            mapped += work->map.extents[i].sectors * ASH_CACHE_SECTOR_BYTES;
+        for (uint32_t i = 0; i < map->extent_count; i++)
+            mapped += map->extents[i].sectors * ASH_CACHE_SECTOR_BYTES;
         keep = mapped;
     }
     if (keep < block_bytes)
         __builtin_memset((char *)ash_cache_data(cache, work->frame) + keep, 0, block_bytes - keep);
 }
 
-/* Where the block of the work lies. Without a map nothing is asked, and the lock is kept. */
-static int place(struct ash_cache *cache, ash_irq_t *irq, struct work *work) {
-    uint64_t index = ash__cache_index(ash__cache_frame_key(cache, work->frame));
-    const struct ash_cache_space *space = ash__cache_space(cache, work->frame);
-    struct ash_cache_map *map = &work->map;
-    if (space->map == NULL) {
-        uint32_t sectors = (1u << cache->block_shift) / ASH_CACHE_SECTOR_BYTES;
-        map->extents[0] = (struct ash_cache_extent){.sector = index * sectors, .sectors = sectors};
-        map->extent_count = 1;
-        map->valid_bytes = 1u << cache->block_shift;
-        return 0;
-    }
+/* Where the block of the work lies; the lock is let go to ask. */
+static int place(struct ash_cache *cache, ash_irq_t *irq, const struct work *work,
+                 const struct ash_cache_space *space, uint64_t index, struct ash_cache_map *map) {
     ash__cache_leave(cache, *irq);
     int error = map_block(cache, space, index, map);
     if (error == 0 && map->extent_count == 0 && work->op == ASH_CACHE_OP_WRITE)
         error = -ASH_ENOSPC;
     if (error == 0) {
         shorten(map);
-        trim(cache, work);
+        trim(cache, work, map);
     }
     *irq = ash__cache_enter(cache);
     return error;
@@ -180,27 +198,39 @@ static void back(struct ash_cache *cache, const struct work *work) {
         ash__cache_push_last(cache, &cache->fill, WORK, work->frame);
 }
 
+/* A block becomes parts of I/Os; false: there are too few I/Os for it. */
+static bool build_block(struct ash_cache *cache, ash_irq_t *irq, const struct work *work) {
+    uint64_t key = ash__cache_frame_key(cache, work->frame), index = ash__cache_index(key);
+    const struct ash_cache_space *space = cache->spaces[key >> ASH_CACHE_INDEX_BITS];
+    struct ash_cache_map map;
+    if (space->map == NULL) {
+        add_whole(cache, work, index);
+        return true;
+    }
+    int error = place(cache, irq, work, space, index, &map);
+    if (error != 0 || map.extent_count == 0) {
+        if (work->op == ASH_CACHE_OP_READ)
+            cache->frames[work->frame].valid = 0;
+        ended(cache, work->frame, error, NULL);
+    } else if (map.extent_count > cache->io_free_count) {
+        back(cache, work);
+        return false;
+    } else {
+        add_parts(cache, work, &map);
+    }
+    return true;
+}
+
 /* Makes I/Os out of all that is to be done and that there are I/Os for; false: nothing was. */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
     struct work work;
     bool any = false;
     while (cache->io_free_count != 0 && next_work(cache, &work)) {
         any = true;
-        if (work.op == ASH_CACHE_OP_FLUSH) {
+        if (work.op == ASH_CACHE_OP_FLUSH)
             (void)io_for(cache, &work, UINT64_MAX);
-            continue;
-        }
-        int error = place(cache, irq, &work);
-        if (error != 0 || work.map.extent_count == 0) {
-            if (work.op == ASH_CACHE_OP_READ)
-                cache->frames[work.frame].valid = 0;
-            ended(cache, work.frame, error);
-        } else if (work.map.extent_count > cache->io_free_count) {
-            back(cache, &work);
+        else if (!build_block(cache, irq, &work))
             return !ash_list_is_empty(&cache->io_ready);
-        } else {
-            add_parts(cache, &work);
-        }
     }
     return any;
 }
@@ -214,22 +244,38 @@ static void end_io(struct ash_cache *cache, struct ash_cache_io *io, int status)
         ash__cache_flush_ended(cache, status);
         return;
     }
-    for (uint32_t i = 0; i < io->segment_count; i++) {
+    struct ash_cache_waiter *waiter = io->waiter; /* for the first of them, a frame of one part */
+    for (uint32_t i = 0; i < io->segment_count; i++, waiter = NULL) {
         uint32_t frame = io->segments[i].frame;
         struct ash_cache_frame *f = &cache->frames[frame];
         if (status != 0 && f->error == 0)
             f->error = (uint32_t)-status;
         if (--f->parts == 0)
-            ended(cache, frame, -(int)f->error);
+            ended(cache, frame, -(int)f->error, waiter);
     }
 }
 
-/* Hands one I/O to the backend; false: there is none, or the backend is full. */
-bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq) {
-    struct ash_list *first = ash_list_pop_front(&cache->io_ready);
-    if (first == NULL)
-        return false;
-    struct ash_cache_io *io = ASH_LIST_ENTRY(first, struct ash_cache_io, link);
+/* The read of one block of a space without a map, of which an I/O is free. */
+struct ash_cache_io *ash__cache_io_of_one(struct ash_cache *cache, uint32_t frame, uint64_t index) {
+    struct ash_cache_io *io = new_io(cache);
+    struct ash_cache_frame *f = &cache->frames[frame];
+    uint32_t bytes = 1u << cache->block_shift;
+    io->op = ASH_CACHE_OP_READ;
+    io->prefetch = false;
+    io->sector = index * (bytes / ASH_CACHE_SECTOR_BYTES);
+    io->len_bytes = bytes;
+    io->segment_count = 1;
+    io->segments[0] = (struct ash_cache_segment){
+        .data = ash_cache_data(cache, frame), .len_bytes = bytes, .frame = frame};
+    f->error = 0;
+    f->parts = 1;
+    f->valid = bytes;
+    cache->stats.blocks_read++;
+    return io;
+}
+
+/* Hands an I/O to the backend, which is on no list; false: the backend is full. */
+bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq) {
     uint64_t *count = io->op == ASH_CACHE_OP_READ    ? &cache->stats.reads
                       : io->op == ASH_CACHE_OP_WRITE ? &cache->stats.writes
                                                      : &cache->stats.flushes;
@@ -249,7 +295,7 @@ bool ash__cache_submit(struct ash_cache *cache, ash_irq_t *irq) {
         cache->backend_full = cache->news == news; /* else what it said is old already */
         return !cache->backend_full;
     }
-    cache->submitted = true;
+    cache->submitted = cache->config.backend.kick != NULL;
     if (error != 0)
         end_io(cache, io, as_error(error));
     return true;
@@ -264,8 +310,7 @@ static void complete(struct ash_cache *cache, struct ash_cache_io *io, int statu
     for (uint32_t i = 0; !stopped && i < io->segment_count; i++)
         cache->frames[io->segments[i].frame].flags |= LOST;
     end_io(cache, io, as_error(status));
-    ash__cache_leave(cache, irq);
-    ash__cache_run(cache);
+    ash__cache_run(cache, irq);
 }
 
 void ash_cache_complete(struct ash_cache *cache, struct ash_cache_io *io, int status) {

@@ -13,8 +13,8 @@ static bool tell_one(struct ash_cache *cache, ash_irq_t *irq) {
     struct ash_list *ready = ash_list_pop_front(&cache->ready);
     if (ready != NULL) {
         struct ash_cache_waiter *waiter = ASH_LIST_ENTRY(ready, struct ash_cache_waiter, link);
+        ash__cache_finish(cache, waiter, irq);
         ash__cache_leave(cache, *irq);
-        ash__cache_finish(cache, waiter);
         waiter->wake(waiter);
         *irq = ash__cache_enter(cache);
         return true;
@@ -36,8 +36,11 @@ static bool start(struct ash_cache *cache, ash_irq_t *irq) {
         return false;
     bool built = ash__cache_build(cache, irq);
     bool submitted = false;
-    while (!ash_list_is_empty(&cache->io_ready) && ash__cache_submit(cache, irq))
+    for (struct ash_list *first; (first = ash_list_pop_front(&cache->io_ready)) != NULL;) {
+        if (!ash__cache_submit(cache, ASH_LIST_ENTRY(first, struct ash_cache_io, link), irq))
+            break;
         submitted = true;
+    }
     return built || submitted;
 }
 
@@ -45,8 +48,6 @@ static void kick(struct ash_cache *cache, ash_irq_t *irq) {
     if (!cache->submitted)
         return;
     cache->submitted = false;
-    if (cache->config.backend.kick == NULL)
-        return;
     ash__cache_leave(cache, *irq);
     cache->config.backend.kick(cache->config.backend.context);
     *irq = ash__cache_enter(cache);
@@ -54,7 +55,7 @@ static void kick(struct ash_cache *cache, ash_irq_t *irq) {
 
 /* Is there nothing to be started, tried again, or told? Most calls end here, at a glance. */
 static bool is_idle(const struct ash_cache *cache) {
-    return cache->fill.length == 0 && cache->prefetch.length == 0 &&
+    return cache->fill.length == 0 && cache->prefetch.length == 0 && !cache->submitted &&
            cache->dirty == cache->failed && ash_list_is_empty(&cache->ready) &&
            ash_list_is_empty(&cache->io_ready) && ash_list_is_empty(&cache->flushes) &&
            ash_list_is_empty(&cache->flushed) && ash_list_is_empty(&cache->waiting_frame) &&
@@ -71,25 +72,52 @@ static bool run_once(struct ash_cache *cache, ash_irq_t *irq) {
     return any;
 }
 
-void ash__cache_run(struct ash_cache *cache) {
-    ash_irq_t irq = ash__cache_enter(cache);
+static void run_until_idle(struct ash_cache *cache, ash_irq_t *irq) {
+    while (cache->again) {
+        cache->again = false;
+        bool more = !is_idle(cache) && run_once(cache, irq);
+        cache->again |= more;
+    }
+    cache->pumping = false;
+}
+
+/* Takes over the lock from its caller, and lets it go. */
+void ash__cache_run(struct ash_cache *cache, ash_irq_t irq) {
     cache->backend_full = false;
     cache->again = true; /* whoever pumps may be past what this caller changed */
     if (!cache->pumping) {
         cache->pumping = true;
-        while (cache->again) {
-            cache->again = false;
-            bool more = !is_idle(cache) && run_once(cache, &irq);
-            cache->again |= more;
-        }
-        cache->pumping = false;
+        run_until_idle(cache, &irq);
     }
+    ash__cache_leave(cache, irq);
+}
+
+/* Would a read of this space's be the next to be started, on its own? */
+bool ash__cache_is_first(const struct ash_cache *cache, const struct ash_cache_space *space) {
+    return !cache->pumping && cache->io_free_count != 0 && space->map == NULL &&
+           cache->fill.length == 0 && ash_list_is_empty(&cache->io_ready);
+}
+
+/*
+ * Most misses come alone, and what they would be queued for is done at once: the block is read
+ * without having been on a list, its waiter has not been either and, where the backend is as quick
+ * as that, is told at once. Takes over the lock, as run.
+ */
+void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index,
+                         struct ash_cache_waiter *waiter, ash_irq_t irq) {
+    struct ash_cache_io *io = ash__cache_io_of_one(cache, frame, index);
+    io->waiter = waiter;
+    cache->backend_full = false;
+    cache->again = cache->pumping = true;
+    (void)ash__cache_submit(cache, io, &irq);
+    if (!ash_list_is_empty(&cache->ready))
+        (void)tell_one(cache, &irq);
+    run_until_idle(cache, &irq);
     ash__cache_leave(cache, irq);
 }
 
 void ash_cache_pump(struct ash_cache *cache) {
     ash_irq_t irq = ash__cache_enter(cache);
     cache->news++;
-    ash__cache_leave(cache, irq);
-    ash__cache_run(cache);
+    ash__cache_run(cache, irq);
 }

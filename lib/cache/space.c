@@ -75,7 +75,7 @@ int ash_cache_discard(struct ash_cache *cache, struct ash_cache_space *space, ui
         return 0;
     uint64_t last = count - 1 > UINT64_MAX - first ? UINT64_MAX : first + count - 1;
     bool all = drop_range(cache, space, first, last, dirty);
-    ash__cache_run(cache);
+    ash__cache_run(cache, ash__cache_enter(cache));
     return all ? 0 : -ASH_EBUSY;
 }
 

@@ -62,7 +62,9 @@ void ash__cache_table_insert(struct ash_cache *cache, uint64_t key, uint32_t fra
     uint32_t pair = home_of(cache, key), slot;
     while ((slot = room_in(cache, pair)) == NONE)
         pair = next_pair(cache, pair);
-    set(cache, slot, key, frame, 0);
+    ash_store_relaxed(&cache->table[slot].key, key); /* the stamp of an empty slot is 0 */
+    ash_store_relaxed(&cache->table[slot].frame, frame);
+    cache->frames[frame].slot = slot;
 }
 
 /* A slot of the pair whose block may as well be in the pair `hole` before it; NONE. */

@@ -38,6 +38,13 @@ static void tell(struct ash_cache *cache, struct ash_cache_waiter *waiter, int s
     ash_list_push_back(&cache->ready, &waiter->link);
 }
 
+/* The block came, or did not, that a reader asked for before all others. */
+void ash__cache_arrived(struct ash_cache *cache, struct ash_cache_waiter *waiter, int error) {
+    if (error == 0 && !ash__cache_pin(cache, waiter->frame, waiter->pinner))
+        error = -ASH_EAGAIN;
+    tell(cache, waiter, error);
+}
+
 /* The waiter's frame still has its block, or, an orphan, another one has. */
 static void try_again(struct ash_cache *cache, struct ash_cache_waiter *waiter) {
     bool moved = ash__cache_has(cache, waiter->frame, ORPHAN);

@@ -21,6 +21,22 @@ TEST_CASE(cache_device, gets_with_more_to_come_start_nothing_until_pumped) {
     stand_end(stand);
 }
 
+TEST_CASE(cache_device, block_that_is_missed_and_those_read_ahead_are_one_kick) {
+    struct stand *stand = stand_new(32);
+    stand->config.window_max = 8;
+    stand_start(stand, 256);
+    stand_read(stand, 0, 7);
+    stand_read(stand, 0, 100);
+    uint64_t kicks = stand->backend.kicks, reads = stand->backend.reads;
+    struct stand_waiter waiter;
+    CHECK_EQ(stand_ask(stand, 0, 8, 0, &waiter), ASH_CACHE_PENDING);
+    CHECK_EQ(stand->backend.kicks, kicks + 1);
+    CHECK(stand->backend.reads > reads + 1);
+    backend_drain(&stand->backend);
+    stand_put(stand, waiter.waiter.frame);
+    stand_end(stand);
+}
+
 TEST_CASE(cache_device, one_io_joins_no_more_blocks_than_said) {
     struct stand *stand = stand_new(32);
     stand->config.segments_max = 3;

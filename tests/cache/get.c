@@ -58,6 +58,66 @@ TEST_CASE(cache_get, all_waiters_are_told_of_a_failed_read) {
     stand_end(stand);
 }
 
+struct in_line {
+    struct stand_waiter stand_waiter;
+    uint32_t *line, place;
+};
+
+static void take_place(struct ash_cache_waiter *waiter) {
+    struct in_line *who = ASH_LIST_ENTRY(ASH_LIST_ENTRY(waiter, struct stand_waiter, waiter),
+                                         struct in_line, stand_waiter);
+    CHECK_EQ(who->place, 0);
+    who->place = ++*who->line;
+}
+
+TEST_CASE(cache_get, waiters_are_told_in_the_order_of_their_coming) {
+    for (int failing = 0; failing < 2; failing++) {
+        int error = failing != 0 ? -ASH_EIO : 0;
+        struct stand *stand = stand_started(4);
+        struct in_line waiters[4];
+        uint32_t line = 0, frame;
+        for (uint32_t i = 0; i < 4; i++) {
+            waiters[i] = (struct in_line){.stand_waiter.waiter.wake = take_place, .line = &line};
+            CHECK_EQ(ash_cache_get(&stand->cache, &stand->spaces[0], 3, 0,
+                                   &waiters[i].stand_waiter.waiter, &frame),
+                     ASH_CACHE_PENDING);
+        }
+        backend_complete(&stand->backend, 0, error);
+        for (uint32_t i = 0; i < 4; i++) {
+            CHECK_EQ(waiters[i].place, i + 1);
+            CHECK_EQ(waiters[i].stand_waiter.waiter.status, error);
+            if (error == 0)
+                stand_put(stand, waiters[i].stand_waiter.waiter.frame);
+        }
+        stand_end(stand);
+    }
+}
+
+TEST_CASE(cache_get, read_that_had_to_wait_for_the_device_is_joined_by_the_next) {
+    for (int failing = 0; failing < 2; failing++) {
+        int error = failing != 0 ? -ASH_EIO : 0;
+        struct stand *stand = stand_started(4);
+        static const uint64_t blocks[] = {100, 3, 3, 4};
+        struct stand_waiter waiters[4];
+        stand->backend.room = 1;
+        for (uint32_t i = 0; i < 4; i++)
+            CHECK_EQ(stand_ask(stand, 0, blocks[i], 0, &waiters[i]), ASH_CACHE_PENDING);
+        stand_check(stand);
+        backend_complete(&stand->backend, 0, error);
+        backend_complete(&stand->backend, 0, error);
+        CHECK_EQ(stand->backend.log[1].segments, 2);
+        for (uint32_t i = 0; i < 4; i++) {
+            CHECK_EQ(waiters[i].told, 1);
+            CHECK_EQ(waiters[i].waiter.status, error);
+            if (error != 0)
+                continue;
+            CHECK(stand_frame_is(stand, waiters[i].waiter.frame, 0, blocks[i], 0));
+            stand_put(stand, waiters[i].waiter.frame);
+        }
+        stand_end(stand);
+    }
+}
+
 TEST_CASE(cache_get, positive_status_of_a_backend_is_an_io_error) {
     struct stand *stand = stand_started(4);
     struct stand_waiter waiter;

@@ -146,7 +146,7 @@ struct ash_cache {
     bool pumping;         /* somebody starts what waits, and will see what comes up meanwhile */
     bool again;           /* something has come up since he last looked */
     bool backend_full;
-    bool submitted; /* since the last kick */
+    bool submitted; /* since the last kick, where there are kicks */
 
     struct ash_cache_stream streams[ASH_CACHE_STREAMS];
     uint64_t turn;

@@ -85,9 +85,10 @@ struct ash_cache_io {
     uint64_t sector;
     uint32_t len_bytes;
     uint32_t segment_count;
-    uint8_t op;     /* enum ash_cache_op */
-    bool submitted; /* it is the backend's */
-    bool prefetch;  /* nobody waits for it */
+    uint8_t op;                      /* enum ash_cache_op */
+    bool submitted;                  /* it is the backend's */
+    bool prefetch;                   /* nobody waits for it */
+    struct ash_cache_waiter *waiter; /* NULL, or who waits for the first segment's block */
     struct ash_cache_segment *segments;
     void *backend; /* the backend's, for what it likes */
 };
