@@ -154,11 +154,16 @@ void ash__cache_unpinned(struct ash_cache *cache) {
     ash__cache_run(cache, ash__cache_enter(cache));
 }
 
-/* Is not wanted again soon: forgotten where that can be done now. */
+/* Unpinned under the lock, so that no other block has taken the frame when it is looked at. */
 void ash_cache_put_behind(struct ash_cache *cache, uint32_t frame) {
-    ash_cache_put(cache, frame);
+    uint16_t *hold = &cache->hot[frame].hold;
     ash_irq_t irq = ash__cache_enter(cache);
-    if (cache->frames[frame].slot != NONE)
-        (void)ash__cache_forget(cache, frame);
+    ASH_REQUIRE(ash__cache_pins(cache, frame) != 0,
+                "cache: put_behind of frame %u, which nobody has pinned", frame);
+    if (cache->shared)
+        (void)ash_fetch_add(hold, (uint16_t)-1);
+    else
+        *hold = (uint16_t)(*hold - 1);
+    (void)ash__cache_forget(cache, frame);
     ash__cache_run(cache, irq);
 }

@@ -185,3 +185,37 @@ TEST_CASE(cache_discard, put_behind_forgets_what_nobody_else_has) {
     stand_expect(stand, 0, 2, 1);
     stand_end(stand);
 }
+
+static void put_at_once(struct ash_cache_waiter *waiter) {
+    struct stand_waiter *late = ASH_LIST_ENTRY(waiter, struct stand_waiter, waiter);
+    late->told++;
+    ash_cache_put(&((struct stand *)waiter->space->context)->cache, waiter->frame);
+}
+
+/* Who waits for a frame gets this one, and has let it go again before put_behind returns. */
+TEST_CASE(cache_discard, put_behind_leaves_what_took_its_frame_alone) {
+    struct stand *stand = stand_started(2);
+    struct stand_waiter coming, late;
+    uint32_t frame = stand_get(stand, 0, 0, 0), found;
+    stand->spaces[0].context = stand;
+    CHECK_EQ(stand_ask(stand, 0, 1, 0, &coming), ASH_CACHE_PENDING);
+    stand_wait(&late)->wake = put_at_once;
+    CHECK_EQ(ash_cache_get(&stand->cache, &stand->spaces[0], 2, 0, &late.waiter, &found),
+             ASH_CACHE_PENDING);
+    stand->backend.synchronous = true;
+    ash_cache_put_behind(&stand->cache, frame);
+    CHECK_EQ(late.told, 1);
+    CHECK_EQ(stand_try(stand, 0, 2, ASH_CACHE_CACHED, &found), 0);
+    CHECK_EQ(found, frame);
+    stand_put(stand, frame);
+    backend_drain(&stand->backend);
+    stand_put(stand, coming.waiter.frame);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_discard, put_behind_of_what_is_not_pinned_panics) {
+    struct stand *stand = stand_started(4);
+    stand_read(stand, 0, 1);
+    for (uint32_t frame = 0; frame < 4; frame++)
+        CHECK_PANICS(ash_cache_put_behind(&stand->cache, frame), "which nobody has pinned");
+}
