@@ -41,7 +41,8 @@ enum {
     IDLE = 2048,      /* to be read when there is nothing better to do: on the list `prefetch` */
     COPIED = 4096,    /* an orphan whose bytes are being copied */
     BEHIND = 8192,    /* the copy of an orphan in flight: not to be written before that has ended */
-    LOST = 16384      /* in an I/O that was abandoned: never free again */
+    LOST = 16384,     /* in an I/O that was abandoned: never free again */
+    TAGGED = 32768    /* what its writer is about to put is to be ordered behind flush `tag` */
 };
 
 enum { POLICY, WORK }; /* a frame's links */
@@ -165,6 +166,7 @@ void ash__cache_hurry(struct ash_cache *cache, uint32_t frame);
 uint32_t ash__cache_next_write(struct ash_cache *cache);
 void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame);
 void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error);
+bool ash__cache_untag(struct ash_cache *cache, uint32_t frame);
 void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, int error);
 void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other);
 void ash__cache_free_orphans(struct ash_cache *cache);

@@ -75,7 +75,8 @@ static const char *check_frames(const struct ash_cache *cache) {
 
 /* I3: dirty blocks are on their space's list, and all counts are right. */
 static const char *check_dirty(const struct ash_cache *cache) {
-    uint32_t dirty = 0, failed = 0, urgent = 0, reserved = 0, fresh = 0, listed = 0, writing = 0;
+    uint32_t dirty = 0, failed = 0, urgent = 0, reserved = 0, fresh = 0, listed = 0, writing = 0,
+             tagged = 0;
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         uint16_t flags = cache->frames[frame].flags;
         dirty += (flags & DIRTY) != 0;
@@ -88,7 +89,12 @@ static const char *check_dirty(const struct ash_cache *cache) {
             return "I3: a clean block is to be written";
         if ((flags & (FILLING | DIRTY)) == (FILLING | DIRTY))
             return "I3: a block is dirty before it is there";
+        if ((flags & (TAGGED | WRITER)) == TAGGED)
+            return "I3: a block has the tag of a writer who is gone";
+        tagged += (flags & (TAGGED | DIRTY)) == TAGGED;
     }
+    if (walk(cache, &cache->tagged, WORK) != tagged)
+        return "I3: the list of tagged blocks is broken";
     for (uint32_t id = 0; id < cache->config.spaces_max; id++) {
         const struct ash_cache_space *space = cache->spaces[id];
         if (space == NULL)

@@ -137,14 +137,25 @@ bool ash__cache_flush_begin(struct ash_cache *cache) {
     return any;
 }
 
+/* What a writer is about to put is not to be written then, either: he gives it up. */
+static void break_tag(struct ash_cache *cache, uint32_t frame, uint32_t number) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    if ((f->flags & TAGGED) != 0 && f->tag == number)
+        f->tag = 0;
+}
+
 /* What was to be written after this flush must not be. */
 static void break_order(struct ash_cache *cache, uint32_t number) {
+    for (uint32_t frame = cache->tagged.first; frame != NONE;
+         frame = cache->links[WORK][frame].next)
+        break_tag(cache, frame, number);
     for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
          link = link->next) {
         struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
         for (uint32_t frame = space->dirty.first, next; frame != NONE; frame = next) {
             next = cache->links[WORK][frame].next; /* given up, it may change its place */
             bool in_flight = ash__cache_has(cache, frame, WRITING); /* then `order` is its error */
+            break_tag(cache, frame, number);
             if (!in_flight && cache->frames[frame].order == number)
                 ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);
         }

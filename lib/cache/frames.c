@@ -7,7 +7,7 @@
 
 /* Would claim say anything but PASS? */
 bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame) {
-    uint16_t no = WRITER | FAILED | UNORDERED | (cache->config.strict ? 0 : DIRTY | WRITING);
+    uint16_t no = WRITER | FAILED | UNORDERED | LOST | (cache->config.strict ? 0 : DIRTY | WRITING);
     return ash_load_relaxed(&cache->hot[frame].hold) == 0 && (cache->frames[frame].flags & no) == 0;
 }
 

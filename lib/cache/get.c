@@ -207,6 +207,9 @@ int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cach
     ash_irq_t irq = ash__cache_enter(cache);
     ASH_REQUIRE((f->flags & WRITER) != 0,
                 "cache: put_dirty of frame %u, which was not got for writing", frame);
+    bool tagged = ash__cache_untag(cache, frame), broken = tagged && f->tag == 0;
+    if (tagged && !broken)
+        f->order = f->tag;
     cache->reserved -= (f->flags & DIRTY) == 0;
     f->flags &= (uint16_t)~WRITER;
     fill_in(cache, frame);
@@ -221,6 +224,8 @@ int ash_cache_put_dirty(struct ash_cache *cache, uint32_t frame, struct ash_cach
     }
     if (waiter != NULL || ash__cache_space(cache, frame)->write_through)
         ash__cache_hurry(cache, frame);
+    if (broken)
+        ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);
     ash__cache_wait_over(cache, frame, 0);
     ash__cache_leave(cache, irq);
     ash_cache_put(cache, frame);
@@ -234,12 +239,10 @@ void ash_cache_put_unchanged(struct ash_cache *cache, uint32_t frame) {
     ASH_REQUIRE((f->flags & WRITER) != 0,
                 "cache: put_unchanged of frame %u, which was not got for writing", frame);
     bool empty = (f->flags & (EMPTY | DIRTY)) == EMPTY;
+    (void)ash__cache_untag(cache, frame);
     cache->reserved -= (f->flags & DIRTY) == 0;
     f->flags &= (uint16_t)~WRITER;
-    if ((f->flags & DIRTY) == 0)
-        f->order = 0; /* nothing is to be written */
-    else
-        cache->flush_may_start = true;
+    cache->flush_may_start |= (f->flags & DIRTY) != 0;
     if (empty) { /* others who ask for it are waiting: it is read for them */
         f->flags = 0;
         (void)ash_fetch_add(&cache->hot[frame].hold, (uint16_t)-1);
@@ -265,10 +268,25 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame) {
     ash__cache_run(cache, irq);
 }
 
-/* What is in the block already waits for another flush, which is on its way. */
+/* What is in the block already, or its writer, waits for another flush, which is on its way. */
 static bool has_other_order(const struct ash_cache *cache, uint32_t frame, uint32_t number) {
-    uint32_t order = cache->frames[frame].order;
-    return order != 0 && order != number && ash__cache_flush_runs(cache, order);
+    const struct ash_cache_frame *f = &cache->frames[frame];
+    uint32_t order = f->order, tag = (f->flags & TAGGED) != 0 ? f->tag : 0;
+    return (order != 0 && order != number && ash__cache_flush_runs(cache, order)) ||
+           (tag != 0 && tag != number && ash__cache_flush_runs(cache, tag));
+}
+
+static bool has_broken_tag(const struct ash_cache *cache, uint32_t frame) {
+    return ash__cache_has(cache, frame, TAGGED) && cache->frames[frame].tag == 0;
+}
+
+/* What its writer is about to put is not to be written before that flush succeeded. */
+static void tag(struct ash_cache *cache, uint32_t frame, uint32_t number) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    if ((f->flags & (TAGGED | DIRTY)) == 0)
+        ash__cache_push(cache, &cache->tagged, WORK, frame);
+    f->flags |= TAGGED;
+    f->tag = number;
 }
 
 /* Flushes wait for blocks, and blocks for flushes with lower numbers alone: so no circle. */
@@ -279,19 +297,21 @@ int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
                 "cache: order of frame %u, which was not got for writing", frame);
     if ((int32_t)(number - cache->epoch) >= 0)
         error = -ASH_EINVAL;
+    else if (has_broken_tag(cache, frame))
+        error = -ASH_EIO;
     else if (!ash__cache_flush_runs(cache, number))
         error = 0; /* it has ended: nothing to wait for */
     else if (ash__cache_flush_covers(cache, frame, number) || has_other_order(cache, frame, number))
         error = -ASH_EBUSY;
     else
-        cache->frames[frame].order = number;
+        tag(cache, frame, number);
     ash__cache_leave(cache, irq);
     return error;
 }
 
 int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) {
     ash_irq_t irq = ash__cache_enter(cache);
-    bool failed = ash__cache_has(cache, frame, FAILED | UNORDERED);
+    bool failed = ash__cache_has(cache, frame, FAILED | UNORDERED) || has_broken_tag(cache, frame);
     ash__cache_leave(cache, irq);
     return failed ? -ASH_EIO : 0;
 }

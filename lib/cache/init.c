@@ -103,6 +103,7 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
 static void init_frames(struct ash_cache *cache) {
     ash__cache_queue_init(&cache->free_frames);
     ash__cache_queue_init(&cache->orphans);
+    ash__cache_queue_init(&cache->tagged);
     ash__cache_queue_init(&cache->fill);
     ash__cache_queue_init(&cache->prefetch);
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {

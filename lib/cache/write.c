@@ -14,6 +14,17 @@ bool ash__cache_may_dirty(const struct ash_cache *cache) {
            cache->config.dirty_max == cache->config.blocks;
 }
 
+/* Its writer ends; true: he had a tag. A block that is clean is on the list of those. */
+bool ash__cache_untag(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    if ((f->flags & TAGGED) == 0)
+        return false;
+    if ((f->flags & DIRTY) == 0)
+        ash__cache_unlink(cache, &cache->tagged, WORK, frame);
+    f->flags &= (uint16_t)~TAGGED;
+    return true;
+}
+
 /* The block differs from the disk from now on. */
 void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
     struct ash_cache_frame *f = &cache->frames[frame];
@@ -29,6 +40,8 @@ void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
     if ((f->flags & DIRTY) != 0)
         return;
     struct ash_cache_space *space = ash__cache_space(cache, frame);
+    if ((f->flags & TAGGED) != 0) /* changed behind its writer's back */
+        ash__cache_unlink(cache, &cache->tagged, WORK, frame);
     cache->reserved -= (f->flags & WRITER) != 0;
     f->flags |= DIRTY;
     f->epoch = cache->epoch;

@@ -134,29 +134,6 @@ TEST_CASE(cache_hostile, block_of_a_space_that_is_not_open_panics) {
     CHECK_PANICS((void)ash_cache_prefetch(&stand->cache, &closed, 1, 1), "not open");
 }
 
-/* What put_unchanged ends left no trace: whoever writes the block next waits for nobody. */
-TEST_CASE(cache_hostile, order_of_what_was_not_changed_is_forgotten) {
-    struct stand *stand = stand_new(8);
-    stand->config.dirty_max = 8;
-    stand_start(stand, 256);
-    struct stand_flush journal;
-    uint32_t flush;
-    stand_read(stand, 0, 9);
-    stand_write(stand, 0, 3, 1);
-    ash_cache_flush(&stand->cache, NULL, stand_flush(&journal));
-    uint32_t frame = stand_get(stand, 0, 9, ASH_CACHE_WRITE);
-    CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
-    ash_cache_put_unchanged(&stand->cache, frame);
-    stand_write(stand, 0, 9, 1);
-    backend_complete(&stand->backend, 0, 0);
-    CHECK_EQ(backend_count(&stand->backend, ASH_CACHE_OP_FLUSH, &flush), 1);
-    backend_complete(&stand->backend, flush, -ASH_EIO);
-    CHECK_EQ(journal.flush.status, -ASH_EIO);
-    CHECK_EQ(stand_stats(stand).failed, 0);
-    stand_end(stand);
-    CHECK(stand_disk_is(stand, 9, 0, 9, 1));
-}
-
 /* A block of a space that nobody flushes, while another is flushed 3 * 2^30 times. */
 TEST_CASE(cache_hostile, block_that_stays_dirty_for_ever_is_flushed_when_asked_for) {
     struct stand *stand = stand_started(16);

@@ -21,13 +21,14 @@ struct block {
     uint32_t ordered; /* the version that must not reach the disk ... */
     uint32_t behind;  /* ... before this flush has succeeded; 0: none */
     bool broken;      /* which failed */
-    bool doubtful;    /* one failed while a writer had the block: written or not, both are right */
 };
 
 struct pin {
     uint32_t space, frame;
     uint64_t index;
     bool writes;
+    uint32_t tag; /* what is put is behind this flush; 0: none */
+    bool broken;  /* which failed */
 };
 
 struct asked {
@@ -161,7 +162,7 @@ static void add_pin(struct world *world, uint32_t space, uint64_t index, uint32_
     CHECK(!writes || !block->has_writer);
     block->has_writer |= writes;
     CHECK(world->pin_count < PINS);
-    world->pins[world->pin_count++] = (struct pin){space, frame, index, writes};
+    world->pins[world->pin_count++] = (struct pin){space, frame, index, writes, 0, false};
     if ((flags & ASH_CACHE_OVERWRITE) == 0 || !is_zero(bytes, world->stand->config.block_bytes))
         check_content(world, bytes, space, index);
 }
@@ -237,21 +238,35 @@ static void new_version(struct world *world, const struct pin *pin) {
 }
 
 /* Some of the writers want what they write behind a flush that is on its way. */
-static void order(struct world *world, const struct pin *pin) {
+static void order(struct world *world, struct pin *pin) {
     struct flushing *flush = &world->flushes[pick(world, FLUSHES)];
-    struct block *block = block_of(world, pin->space, pin->index);
     if (!flush->runs)
         return;
     int result = ash_cache_order(&world->stand->cache, pin->frame, flush->request.number);
-    CHECK(result == 0 || result == -ASH_EBUSY);
-    if (result == 0 && block->behind != flush->request.number) {
-        block->ordered = block->newest + 1;
-        block->behind = flush->request.number;
-        block->broken = false;
-    }
+    CHECK(result == 0 || result == -ASH_EBUSY || result == -ASH_EIO);
+    CHECK_EQ(result == -ASH_EIO, pin->broken);
+    if (result == 0)
+        pin->tag = flush->request.number;
 }
 
-static void end_writer(struct world *world, const struct pin *pin) {
+static void step_order(struct world *world) {
+    uint32_t at = pick(world, PINS);
+    if (at < world->pin_count && world->pins[at].writes)
+        order(world, &world->pins[at]);
+}
+
+/* The new version is behind the flush that its writer named, if that has not succeeded yet. */
+static void put_behind_flush(struct world *world, const struct pin *pin) {
+    struct block *block = block_of(world, pin->space, pin->index);
+    if (pin->tag == 0)
+        return;
+    if (block->behind == 0)
+        block->ordered = block->newest;
+    block->behind = pin->tag;
+    block->broken = pin->broken;
+}
+
+static void end_writer(struct world *world, struct pin *pin) {
     struct stand *stand = world->stand;
     struct block *block = block_of(world, pin->space, pin->index);
     struct asked *asked = pick(world, 6) == 0 ? free_waiter(world) : NULL;
@@ -263,6 +278,7 @@ static void end_writer(struct world *world, const struct pin *pin) {
     if (pick(world, 4) == 0)
         order(world, pin);
     new_version(world, pin);
+    put_behind_flush(world, pin);
     if (asked != NULL)
         *asked =
             (struct asked){.waiter.wake = woken, .world = world, .waits = true, .written = true};
@@ -313,12 +329,18 @@ static void flushed(struct ash_cache_flush_request *request) {
     CHECK(flush->runs);
     CHECK(request->status <= 0);
     flush->runs = false;
+    for (uint32_t i = 0; i < world->pin_count; i++) {
+        struct pin *pin = &world->pins[i];
+        if (pin->tag != request->number || pin->broken)
+            continue;
+        pin->broken = request->status != 0;
+        pin->tag = pin->broken ? pin->tag : 0;
+    }
     for (uint32_t space = 0; space < SPACES; space++) {
         for (uint64_t index = 0; index < BLOCKS; index++) {
             struct block *block = block_of(world, space, index);
-            if (block->behind == request->number) {
-                block->broken = request->status != 0 && !block->has_writer;
-                block->doubtful |= request->status != 0 && block->has_writer;
+            if (block->behind == request->number && !block->broken) {
+                block->broken = request->status != 0;
                 block->behind = block->broken ? request->number : 0;
             }
             bool covered = flush->space == SPACES || flush->space == space;
@@ -370,6 +392,7 @@ static void step_discard(struct world *world) {
             block->versions[i] = there;
         }
         block->behind = 0;
+        block->broken = false;
         for (uint32_t i = 0; i < FLUSHES; i++)
             memset(world->flushes[i].versions[space][index], 0, sizeof(uint32_t) * SECTORS);
     }
@@ -436,6 +459,9 @@ static void step_rare(struct world *world) {
     case 3:
         (void)ash_cache_prefetch(&stand->cache, &stand->spaces[pick(world, SPACES)],
                                  pick(world, BLOCKS), pick(world, 6));
+        break;
+    case 4:
+        step_order(world);
         break;
     default:
         step_backend(world);
@@ -530,7 +556,7 @@ static void put_anew(struct world *world, uint32_t space, uint64_t index) {
         backend_complete(&world->stand->backend, 0, 0);
     if (result == -ASH_EIO || waiter.waiter.status == -ASH_EIO)
         return;
-    struct pin pin = {space, waiter.waiter.frame, index, true};
+    struct pin pin = {space, waiter.waiter.frame, index, true, 0, false};
     new_version(world, &pin);
     CHECK_EQ(ash_cache_put_dirty(&world->stand->cache, pin.frame, NULL), 0);
 }
@@ -541,7 +567,7 @@ static void end_world(struct world *world) {
     settle(world);
     for (uint32_t s = 0; s < SPACES; s++) { /* those whose order was broken are put anew */
         for (uint32_t i = 0; i < BLOCKS; i++) {
-            if (world->blocks[s][i].behind != 0 || world->blocks[s][i].doubtful)
+            if (world->blocks[s][i].behind != 0)
                 put_anew(world, s, i);
         }
     }

@@ -56,6 +56,7 @@ struct ash_cache_frame {
     union {
         uint32_t redirtied; /* while written: the epoch of what was changed meanwhile */
         uint32_t valid;     /* while read: bytes that the disk has of it */
+        uint32_t tag;       /* while a writer has it: will be `order`; 0: that flush has failed */
     };
     union {
         uint32_t order; /* not to be written before this flush succeeded; 0: none */
@@ -132,15 +133,16 @@ struct ash_cache {
     struct ash_list ready; /* to be woken */
     struct ash_list flushes, flushed;
     struct ash_list dirty_spaces;
-    uint32_t epoch;    /* the number of the next flush */
-    uint32_t dirty;    /* blocks */
-    uint32_t reserved; /* clean blocks that somebody has for writing */
-    uint32_t failed;   /* dirty blocks given up */
-    uint32_t lost;     /* frames without a block, of I/Os that were abandoned */
-    uint32_t writing;  /* dirty blocks in flight */
-    uint32_t urgent;   /* of these, those to be written before all others */
-    uint32_t fresh;    /* blocks read ahead and not asked for yet */
-    uint32_t news;     /* completions and pumps: the backend may have room again */
+    struct ash_cache_queue tagged; /* clean blocks that a writer has, with a tag */
+    uint32_t epoch;                /* the number of the next flush */
+    uint32_t dirty;                /* blocks */
+    uint32_t reserved;             /* clean blocks that somebody has for writing */
+    uint32_t failed;               /* dirty blocks given up */
+    uint32_t lost;                 /* frames without a block, of I/Os that were abandoned */
+    uint32_t writing;              /* dirty blocks in flight */
+    uint32_t urgent;               /* of these, those to be written before all others */
+    uint32_t fresh;                /* blocks read ahead and not asked for yet */
+    uint32_t news;                 /* completions and pumps: the backend may have room again */
     bool device_flushes;
     bool flush_may_start; /* blocks that a flush waits for; else all of them are started, or held */
     bool pumping;         /* somebody starts what waits, and will see what comes up meanwhile */
