@@ -7,6 +7,8 @@
 #include <ashlar/port.h>
 #include <string.h>
 
+#include "platform.h"
+
 /* Memory */
 
 /* By the policy that wants the most of it, so that each can be switched to. */
@@ -63,11 +65,9 @@ static void give_memory_back(struct block_cache *cache) {
         memory_pages_free(cache->memory, cache->storage.pages, cache->storage.order);
     ash_kfree(heap, cache->files);
     ash_kfree(heap, cache->chains);
-    ash_kfree(heap, cache->wait);
     cache->data.pages = cache->storage.pages = NULL;
     cache->files = NULL;
     cache->chains = NULL;
-    cache->wait = NULL;
 }
 
 /* For so many blocks, a power of two; false: there is not enough, and nothing was taken. */
@@ -86,9 +86,8 @@ static bool take_memory(struct block_cache *cache, uint32_t blocks, size_t stora
     cache->storage.pages = memory_pages_alloc(memory, cache->storage.order);
     cache->files = ash_kzalloc(&memory->heap, files * sizeof(*cache->files));
     cache->chains = ash_kzalloc(&memory->heap, files * sizeof(*cache->chains));
-    cache->wait = ash_kzalloc(&memory->heap, sizeof(*cache->wait));
     if (cache->data.pages != NULL && cache->storage.pages != NULL && cache->files != NULL &&
-        cache->chains != NULL && cache->wait != NULL)
+        cache->chains != NULL)
         return true;
     give_memory_back(cache);
     return false;
@@ -102,6 +101,9 @@ static int map_disk(void *context, uint64_t index, struct ash_cache_map *map) {
     if (at >= disk->size_bytes)
         return -ASH_ERANGE;
     uint32_t len = (uint32_t)ash_min_u64(disk->size_bytes - at, BLOCK_CACHE_BYTES);
+    len -= len % disk->disk->blk.block_size_bytes; /* the device gives whole ones only */
+    if (len == 0)
+        return -ASH_ERANGE;
     uint64_t number = disk->disk->number;
     map->extents[0] = (struct ash_cache_extent){.sector = number << DISK_SECTOR_SHIFT |
                                                           at / ASH_CACHE_SECTOR_BYTES,
@@ -123,7 +125,7 @@ static void note_disks(struct block_cache *cache, struct disk *const *disks, uin
         one->owner = cache;
         one->disk = disks[i];
         one->size_bytes = disks[i]->size_bytes;
-        one->is_covered = blk->block_size_bytes == ASH_CACHE_SECTOR_BYTES &&
+        one->is_covered = blk->block_size_bytes <= BLOCK_CACHE_BYTES &&
                           blk->segment_bytes_max >= BLOCK_CACHE_BYTES &&
                           blk->request_bytes_max >= BLOCK_CACHE_BYTES;
         one->space.id = i;
@@ -164,6 +166,8 @@ int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
                      const struct block_cache_config *config) {
     memset(cache, 0, sizeof(*cache));
     cache->memory = memory;
+    cache->dirty_since_ns = UINT64_MAX;
+    block_cache_set_age(cache, config->age_ns);
     cache->reason = "there is no memory for 16 blocks; start the machine with more";
     note_disks(cache, disks, count);
     block_cache_start_requests(cache);
@@ -189,7 +193,7 @@ int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
 
 int block_cache_fini(struct block_cache *cache) {
     block_cache_settle(cache);
-    if (cache->wait == NULL) /* it has never been on */
+    if (cache->data.pages == NULL) /* it has never been on */
         return 0;
     if (!cache->is_on || ash_cache_fini(&cache->cache) != 0)
         return -ASH_EBUSY;
@@ -214,19 +218,23 @@ static void woken(struct ash_cache_waiter *waiter) {
     ASH_CONTAINER_OF(waiter, struct block_wait, waiter)->is_over = true;
 }
 
-int block_cache_pin(struct block_cache *cache, struct ash_cache_space *space, uint64_t index,
-                    uint32_t flags, uint32_t *frame) {
-    struct ash_cache_waiter *waiter = &cache->wait->waiter;
+int block_cache_pin(struct block_cache *cache, const struct cached_disk *disk,
+                    struct ash_cache_space *space, uint64_t index, uint32_t flags,
+                    uint32_t *frame) {
+    struct ash_cache_waiter *waiter = &cache->wait.waiter;
     waiter->wake = woken;
-    cache->wait->is_over = false;
+    cache->wait.is_over = false;
+    if (disk->disk->dead) {
+        int found = ash_cache_get(&cache->cache, space, index, ASH_CACHE_CACHED, NULL, frame);
+        return found == 0 ? 0 : -ASH_EIO;
+    }
     int error = ash_cache_get(&cache->cache, space, index, flags, waiter, frame);
     if (error != ASH_CACHE_PENDING)
         return error;
-    bool was_over = cache->wait->is_over;
-    if (!was_over)
+    if (!cache->wait.is_over) {
         block_cache_wait_begin(cache);
-    if (!was_over && !block_cache_wait(cache))
-        return -ASH_EIO;
+        block_cache_wait(cache);
+    }
     *frame = waiter->frame;
     return waiter->status;
 }
@@ -236,6 +244,7 @@ int block_cache_pin(struct block_cache *cache, struct ash_cache_space *space, ui
 static int begin(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
                  uint64_t len) {
     disk_refresh(disk->disk);
+    block_cache_write_out_if_due(cache, platform_now_ns());
     if (disk->disk->size_bytes != disk->size_bytes) {
         block_cache_settle(cache);
         disk->size_bytes = disk->disk->size_bytes;
@@ -247,7 +256,8 @@ static int begin(struct block_cache *cache, struct cached_disk *disk, uint64_t o
 }
 
 int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index, uint32_t *frame) {
-    return block_cache_pin(cache, &cache->disks[disk->number].space, index, 0, frame);
+    struct cached_disk *one = &cache->disks[disk->number];
+    return block_cache_pin(cache, one, &one->space, index, 0, frame);
 }
 
 int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,
@@ -260,14 +270,14 @@ int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offs
     if (error != 0 || len == 0)
         return error;
     uint64_t first = offset / BLOCK_CACHE_BYTES, last = (offset + len - 1) / BLOCK_CACHE_BYTES;
-    if (first != last)
+    if (first != last && !disk->dead)
         (void)ash_cache_prefetch(&cache->cache, &one->space, first,
                                  (uint32_t)ash_min_u64(last - first + 1, BLOCK_CACHE_WINDOW));
     while (len != 0) {
         size_t skip = (size_t)(offset % BLOCK_CACHE_BYTES);
         size_t part = (size_t)ash_min_u64(len, BLOCK_CACHE_BYTES - skip);
         uint32_t frame;
-        error = block_cache_pin(cache, &one->space, offset / BLOCK_CACHE_BYTES, 0, &frame);
+        error = block_cache_pin(cache, one, &one->space, offset / BLOCK_CACHE_BYTES, 0, &frame);
         if (error != 0)
             return error == -ASH_EAGAIN ? disk_read(disk, offset, to, len) : error;
         memcpy(to, (const uint8_t *)ash_cache_data(&cache->cache, frame) + skip, part);
@@ -279,17 +289,20 @@ int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offs
     return 0;
 }
 
-static void is_flushed(struct ash_cache_flush_request *request) {
-    ASH_CONTAINER_OF(request, struct block_wait, flush)->is_over = true;
+/* Blocks that cannot be written are all that may be dirty. */
+static bool is_full_of_failed(struct block_cache *cache) {
+    struct ash_cache_stats stats;
+    ash_cache_get_stats(&cache->cache, &stats);
+    return stats.failed >= cache->dirty_max;
 }
 
-/* space: NULL for all. */
-static int flush(struct block_cache *cache, struct ash_cache_space *space) {
-    struct ash_cache_flush_request *request = &cache->wait->flush;
-    block_cache_wait_begin(cache);
-    request->done = is_flushed;
-    ash_cache_flush(&cache->cache, space, request);
-    return block_cache_wait(cache) ? request->status : -ASH_EIO;
+/* Bytes of one block, which is forgotten. */
+static int write_past(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
+                      const uint8_t *from, size_t len) {
+    block_cache_settle(cache);
+    (void)!ash_cache_discard(&cache->cache, &disk->space, offset / BLOCK_CACHE_BYTES, 1, false);
+    disk->wants_flush = true;
+    return disk_write(disk->disk, offset, from, len);
 }
 
 static int write_blocks(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
@@ -300,11 +313,17 @@ static int write_blocks(struct block_cache *cache, struct cached_disk *disk, uin
         uint32_t frame, flags = ASH_CACHE_WRITE;
         if (part == BLOCK_CACHE_BYTES)
             flags |= ASH_CACHE_OVERWRITE;
-        int error = block_cache_pin(cache, &disk->space, offset / BLOCK_CACHE_BYTES, flags, &frame);
+        int error =
+            block_cache_pin(cache, disk, &disk->space, offset / BLOCK_CACHE_BYTES, flags, &frame);
+        if (error == 0) {
+            memcpy((uint8_t *)ash_cache_data(&cache->cache, frame) + skip, from, part);
+            (void)ash_cache_put_dirty(&cache->cache, frame, NULL);
+            block_cache_dirtied(cache);
+        } else if (error == -ASH_EIO && is_full_of_failed(cache)) {
+            error = write_past(cache, disk, offset, from, part);
+        }
         if (error != 0)
             return error;
-        memcpy((uint8_t *)ash_cache_data(&cache->cache, frame) + skip, from, part);
-        (void)ash_cache_put_dirty(&cache->cache, frame, NULL);
         from += part;
         offset += part;
         len -= part;
@@ -322,10 +341,12 @@ int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t off
     int error = begin(cache, one, offset, len);
     if (error == 0 && disk->blk.read_only)
         error = -ASH_EROFS;
+    if (error == 0 && disk->dead)
+        error = -ASH_EIO;
     if (error == 0)
         error = write_blocks(cache, one, offset, buffer, len);
     if (error == 0 && one->has_files) {
-        error = flush(cache, &one->space);
+        error = block_cache_flush(cache, &one->space);
         block_cache_close_files(cache, one);
     }
     return error;
@@ -338,7 +359,7 @@ int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t o
     struct cached_disk *one = block_cache_disk(cache, disk);
     if (one == NULL || len == 0)
         return 0;
-    int error = one->space.dirty.length != 0 ? flush(cache, &one->space) : 0;
+    int error = one->space.dirty.length != 0 ? block_cache_flush(cache, &one->space) : 0;
     block_cache_settle(cache);
     uint64_t first = offset / BLOCK_CACHE_BYTES, end;
     if (!ash_add_u64(offset, len - 1, &end))
@@ -347,15 +368,6 @@ int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t o
                              false);
     block_cache_close_files(cache, one);
     return error;
-}
-
-int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
-    *blocks = 0;
-    if (!cache->is_on)
-        return 0;
-    for (uint32_t i = 0; i < cache->disk_count; i++)
-        *blocks += cache->disks[i].space.dirty.length;
-    return flush(cache, NULL);
 }
 
 void block_cache_drop(struct block_cache *cache) {

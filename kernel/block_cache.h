@@ -9,16 +9,22 @@
  * Rules
  *  - One caller at a time, on CPU 0. A call waits until what it wants is there; what it started
  *    besides (reading ahead, writing back) goes on, and block_cache_settle waits for that too.
- *    Nothing here is called by interrupts: completions are taken by whoever waits for the disk.
+ *    Nothing here is called by interrupts: completions are taken by whoever waits for the disk,
+ *    and by block_cache_background.
  *  - A byte has one home: a file's data its file, everything else the raw disk. A raw write to a
  *    disk with files forgets their pages, and is on the disk before anything else is read. Who
  *    writes past the cache calls block_cache_release first.
- *  - Written blocks stay in memory until block_cache_sync, or until there are too many: a quarter
- *    of the cache may be dirty, and from half of that on they are written besides.
- *  - Without a cache (no memory; a disk whose blocks are not of 512 bytes; a cache that was given
- *    up) reads go to the disk, with a copy, and writes go to it at once.
- *  - A device that was given up may write to frames for ever: they stay its own, and once somebody
- *    has to wait for one of them the whole cache is given up.
+ *  - Written blocks stay in memory until block_cache_sync, until they have been there for age_ns,
+ *    or until there are too many: a quarter of the cache may be dirty, and from half of that on
+ *    they are written besides.
+ *  - A disk's own blocks are of at most BLOCK_CACHE_BYTES. Where they are larger than a sector, the
+ *    bytes of its files are looked at in the blocks of the raw disk, which are their home then.
+ *  - Without a cache (no memory; a disk of larger blocks) reads go to the disk, with a copy, and
+ *    writes go to it at once.
+ *  - What cannot be written stays dirty, and can be read. Once that is all that may be dirty,
+ *    writes to the other disks go to them at once.
+ *  - Of a disk that was given up what is cached can be read, nothing else. It may write to some
+ *    frames for ever: they are not used again.
  */
 #ifndef KERNEL_BLOCK_CACHE_H
 #define KERNEL_BLOCK_CACHE_H
@@ -34,9 +40,13 @@ enum {
     BLOCK_CACHE_SHARE_MAX = 8,    /* or takes more than a part in so many */
     BLOCK_CACHE_FILES_MAX = 4096, /* that have pages at a time; a quarter of the blocks */
     BLOCK_CACHE_DEPTH = DISK_IN_FLIGHT_MAX,
-    BLOCK_CACHE_WINDOW = 32, /* blocks that are read ahead */
-    BLOCK_CACHE_RETRIES = 2, /* of a failed write */
+    BLOCK_CACHE_WINDOW = 32,  /* blocks that are read ahead */
+    BLOCK_CACHE_RETRIES = 2,  /* of a failed write */
+    BLOCK_CACHE_REASON = 160, /* bytes of a sentence */
+    BLOCK_CACHE_AGE_S_MAX = 3600,
 };
+
+#define BLOCK_CACHE_AGE_NS UINT64_C(5000000000)
 
 struct block_cache;
 
@@ -50,6 +60,8 @@ struct cached_disk {
     bool has_files;  /* some have been opened since the last raw write */
     bool wants_kick;
     bool wants_flush; /* a write has completed since the last flush */
+    bool is_silent;   /* it timed out since the wait began: it is asked for nothing more in it */
+    int error;        /* of the last write or flush that failed, since the last that did not */
 };
 
 /* A file's data as a space; disk is NULL: a free one. */
@@ -64,12 +76,17 @@ struct cached_file {
 struct block_request {
     struct disk_async async;
     struct block_cache *owner;
-    struct cached_disk *disk;
+    struct cached_disk *disk; /* NULL: it is free */
     struct ash_cache_io *io;
     struct block_request *next; /* free ones */
 };
 
-struct block_wait;
+/* Somebody who waits. */
+struct block_wait {
+    struct ash_cache_waiter waiter;
+    struct ash_cache_flush_request flush;
+    bool is_over;
+};
 
 struct block_cache {
     struct ash_cache cache;
@@ -78,6 +95,7 @@ struct block_cache {
     uint32_t blocks, dirty_max;
     const char *policy;
     uint64_t memory_bytes; /* that it takes, all told */
+    ash_ns_t age_ns;       /* dirty blocks are written after so long; 0: they are not, for that */
 
     /* private */
     struct kernel_memory *memory;
@@ -91,7 +109,12 @@ struct block_cache {
         uint32_t order;
     } data, storage;
     ash_paddr_t data_address;
-    struct block_wait *wait;
+    struct block_wait wait;
+    struct ash_cache_flush_request write_out;
+    bool is_writing_out;     /* it is on its way */
+    bool has_failed;         /* the last one or the last sync did */
+    ash_ns_t dirty_since_ns; /* since the last one began; UINT64_MAX: nothing was dirtied */
+    ash_ns_t pause_ns;       /* from then to the next: age_ns, more where it failed */
     struct block_request requests[BLOCK_CACHE_DEPTH + DISKS_MAX];
     struct block_request *free_requests;
     struct ash_cache_io *flush; /* on its way, in so many parts */
@@ -102,6 +125,7 @@ struct block_cache {
 struct block_cache_config {
     uint32_t blocks;   /* 0: by the free memory */
     bool is_not_ahead; /* does not read ahead */
+    ash_ns_t age_ns;   /* 0: dirty blocks may be of any age */
 };
 
 /*
@@ -142,9 +166,27 @@ struct page_source block_cache_pages(struct block_cache *cache, struct disk *dis
 int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t offset,
                         uint64_t len) ASH_MUST_CHECK;
 
-/* Writes all dirty blocks, and has the devices flush: 0, and they are safe. *blocks: how many there
- * were. */
+/* Writes all dirty blocks, and has the devices flush: 0, and they are safe. *blocks: how many
+ * became so; on an error block_cache_unwritten says of each disk which did not. */
 int block_cache_sync(struct block_cache *cache, uint32_t *blocks) ASH_MUST_CHECK;
+
+/* "12 blocks (48 KiB) not written: the device reported an error"; false: it has nothing that
+ * its device could not be given. */
+bool block_cache_unwritten(const struct block_cache *cache, uint32_t disk,
+                           char text[BLOCK_CACHE_REASON]) ASH_MUST_CHECK;
+
+/* Another age, from now on. */
+void block_cache_set_age(struct block_cache *cache, ash_ns_t age_ns);
+
+/*
+ * For who has nothing better to do: takes what has completed, begins to write what is dirty for too
+ * long, or, idle, all that is dirty, and waits for nothing. When to call it again at the latest.
+ * After a failure it is tried again later and later, and by sync.
+ */
+ash_ns_t block_cache_background(struct block_cache *cache, ash_ns_t now_ns, bool is_idle);
+
+/* Has something completed, which block_cache_background would take? A condition of wait.h. */
+bool block_cache_has_completions(void *cache);
 
 /* Forgets every block that is clean and not pinned. */
 void block_cache_drop(struct block_cache *cache);

@@ -100,19 +100,34 @@ void block_cache_close_files(struct block_cache *cache, struct cached_disk *disk
 
 /* Pages */
 
+/* Where the disk's own blocks are larger than a sector no file begins and ends with them: its bytes
+ * in the raw disk. */
+static int get_raw(struct block_cache *cache, struct cached_disk *disk, uint64_t at, uint64_t left,
+                   struct file_page *page) {
+    int error = block_cache_pin(cache, disk, &disk->space, at / BLOCK_CACHE_BYTES, 0, &page->frame);
+    if (error != 0)
+        return error;
+    size_t skip = (size_t)(at % BLOCK_CACHE_BYTES);
+    page->bytes = (const uint8_t *)ash_cache_data(&cache->cache, page->frame) + skip;
+    page->len = (size_t)ash_min_u64(left, BLOCK_CACHE_BYTES - skip);
+    return 0;
+}
+
 static int get(void *context, uint64_t start, uint64_t size_bytes, uint64_t offset,
                struct file_page *page) {
     struct cached_disk *disk = context;
     struct block_cache *cache = disk->owner;
     if (!block_cache_covers(cache, disk->disk) || start % ASH_CACHE_SECTOR_BYTES != 0)
         return -ASH_ENOTSUP;
+    if (disk->disk->blk.block_size_bytes != ASH_CACHE_SECTOR_BYTES)
+        return get_raw(cache, disk, start + offset, size_bytes - offset, page);
     struct cached_file *file = find_file(cache, disk, start, size_bytes);
     if (file == NULL)
         file = open_file(cache, disk, start, size_bytes);
     if (file == NULL)
         return -ASH_EAGAIN;
     uint64_t index = offset / BLOCK_CACHE_BYTES;
-    int error = block_cache_pin(cache, &file->space, index, 0, &page->frame);
+    int error = block_cache_pin(cache, disk, &file->space, index, 0, &page->frame);
     if (error != 0)
         return error;
     size_t skip = (size_t)(offset % BLOCK_CACHE_BYTES);

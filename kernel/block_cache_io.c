@@ -2,6 +2,7 @@
 /* block_cache_io.c: the cache's I/Os as requests of the disks, and waiting for them. */
 #include "block_cache_internal.h"
 
+#include <ashlar/check.h>
 #include <ashlar/error.h>
 
 /* Requests */
@@ -26,8 +27,19 @@ static struct block_request *take_request(struct block_cache *cache, struct cach
 }
 
 static void give_request(struct block_cache *cache, struct block_request *request) {
+    request->disk = NULL;
     request->next = cache->free_requests;
     cache->free_requests = request;
+}
+
+/* What came of an I/O. */
+static void note_end(struct cached_disk *disk, const struct ash_cache_io *io, int status) {
+    if (status == 0)
+        disk->disk->straight_bytes += io->len_bytes;
+    if (status == -ASH_ETIMEDOUT)
+        disk->is_silent = true;
+    if (status != 0 && io->op == ASH_CACHE_OP_WRITE)
+        disk->error = status;
 }
 
 static void transferred(struct disk_async *async, int status) {
@@ -36,8 +48,7 @@ static void transferred(struct disk_async *async, int status) {
     struct ash_cache_io *io = request->io;
     if (io->op == ASH_CACHE_OP_WRITE)
         request->disk->wants_flush = true;
-    if (status == 0)
-        request->disk->disk->straight_bytes += io->len_bytes;
+    note_end(request->disk, io, status);
     give_request(cache, request);
     ash_cache_complete(&cache->cache, io, status);
 }
@@ -71,11 +82,15 @@ static int submit_transfer(struct block_cache *cache, struct ash_cache_io *io) {
         .segment_count = segments_of(cache, disk, io, segments)};
     struct block_request *own = take_request(cache, disk, io);
     own->async.done = transferred;
-    int error = disk_async_submit(disk->disk, &request, &own->async);
-    if (error != 0)
-        give_request(cache, own);
-    else
+    int error =
+        disk->is_silent ? -ASH_ETIMEDOUT : disk_async_submit(disk->disk, &request, &own->async);
+    if (error == 0) {
         disk->wants_kick = true;
+        return 0;
+    }
+    give_request(cache, own);
+    if (error != -ASH_EAGAIN)
+        note_end(disk, io, error);
     return error;
 }
 
@@ -86,6 +101,8 @@ static void end_flush_part(struct block_cache *cache, struct cached_disk *disk, 
     if (status == -ASH_ENOTSUP) /* it keeps nothing back: what was written is safe */
         status = 0;
     disk->wants_flush |= status != 0;
+    if (status != 0)
+        disk->error = status;
     if (cache->flush_status == 0)
         cache->flush_status = status;
     if (--cache->flush_parts == 0)
@@ -107,7 +124,8 @@ static void submit_flush_part(struct block_cache *cache, struct cached_disk *dis
     own->async.done = flushed;
     disk->wants_flush = false;
     disk->wants_kick = true;
-    int error = disk_async_submit(disk->disk, &request, &own->async);
+    int error =
+        disk->is_silent ? -ASH_ETIMEDOUT : disk_async_submit(disk->disk, &request, &own->async);
     if (error == 0)
         return;
     give_request(cache, own);
@@ -154,10 +172,36 @@ struct ash_cache_backend block_cache_backend(struct block_cache *cache) {
     return (struct ash_cache_backend){submit, kick, cache};
 }
 
+/* A device that was given up has them for ever. False: it has none. */
+static bool abandon_requests(struct block_cache *cache, struct cached_disk *disk) {
+    bool any = false;
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->requests); i++) {
+        struct block_request *request = &cache->requests[i];
+        struct ash_cache_io *io = request->io;
+        if (request->disk != disk)
+            continue;
+        any = true;
+        give_request(cache, request);
+        if (io->op == ASH_CACHE_OP_FLUSH) {
+            end_flush_part(cache, disk, -ASH_EIO);
+        } else {
+            note_end(disk, io, -ASH_EIO);
+            ash_cache_abandon(&cache->cache, io);
+        }
+    }
+    return any;
+}
+
 /* Waiting */
 
+void block_cache_forget_silence(struct block_cache *cache) {
+    for (uint32_t i = 0; i < cache->disk_count; i++)
+        cache->disks[i].is_silent = false;
+}
+
 void block_cache_wait_begin(struct block_cache *cache) {
-    cache->wait->is_over = false;
+    cache->wait.is_over = false;
+    block_cache_forget_silence(cache);
     for (uint32_t i = 0; i < cache->disk_count; i++)
         disk_async_begin(cache->disks[i].disk);
 }
@@ -165,24 +209,22 @@ void block_cache_wait_begin(struct block_cache *cache) {
 /* For a request of any disk; false: none is on its way. */
 static bool wait_for_some(struct block_cache *cache) {
     for (uint32_t i = 0; i < cache->disk_count; i++) {
-        if (disk_async_wait(cache->disks[i].disk))
+        struct cached_disk *disk = &cache->disks[i];
+        if (disk->disk->dead ? abandon_requests(cache, disk) : disk_async_wait(disk->disk))
             return true;
     }
     return false;
 }
 
-bool block_cache_wait(struct block_cache *cache) {
-    while (!cache->wait->is_over) {
+void block_cache_wait(struct block_cache *cache) {
+    while (!cache->wait.is_over) {
         if (wait_for_some(cache))
             continue;
         ash_cache_pump(&cache->cache);
-        if (!cache->wait->is_over && !wait_for_some(cache)) {
-            cache->is_on = false;
-            cache->reason = "a device that was given up has blocks of it";
-            return false;
-        }
+        ASH_REQUIRE(cache->wait.is_over || wait_for_some(cache),
+                    "block cache: a wait that nothing on its way can end");
     }
-    return true;
+    block_cache_forget_silence(cache);
 }
 
 void block_cache_settle(struct block_cache *cache) {
@@ -193,4 +235,16 @@ void block_cache_settle(struct block_cache *cache) {
         while (wait_for_some(cache)) {}
         ash_cache_pump(&cache->cache);
     } while (wait_for_some(cache));
+}
+
+bool block_cache_poll(struct block_cache *cache) {
+    bool any = false;
+    for (uint32_t i = 0; i < cache->disk_count; i++) {
+        struct cached_disk *disk = &cache->disks[i];
+        if (disk->disk->dead)
+            (void)abandon_requests(cache, disk);
+        else
+            any |= disk_async_poll(disk->disk);
+    }
+    return any;
 }

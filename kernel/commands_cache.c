@@ -10,6 +10,8 @@
 
 #include "platform.h"
 
+#define NS_PER_S UINT64_C(1000000000)
+
 /* False: a message was printed. */
 static bool has_cache(struct shell *shell, const char *command) {
     if (!shell_has_kernel(shell, command))
@@ -40,6 +42,16 @@ static void print_frames(struct shell *shell, const struct ash_cache_stats *stat
                 stats->free, stats->pinned);
 }
 
+static void print_dirty(struct shell *shell, const struct block_cache *cache) {
+    shell_print(shell,
+                "dirty      at most %" PRIu32 "; from %" PRIu32 " on they are written besides",
+                cache->dirty_max, cache->dirty_max / 2 + 1);
+    if (cache->age_ns != 0)
+        shell_print(shell, ",\n           and all of them after %" PRIu64 " s",
+                    cache->age_ns / NS_PER_S);
+    shell_print(shell, "\n");
+}
+
 static void print_io(struct shell *shell, const struct ash_cache_stats *stats) {
     shell_print(shell,
                 "I/Os       %" PRIu64 " reads of %" PRIu64 " blocks, %" PRIu64 " writes of %" PRIu64
@@ -66,6 +78,7 @@ static void print_policies(struct shell *shell, const struct block_cache *cache)
 }
 
 static void print_disks(struct shell *shell, const struct block_cache *cache) {
+    char text[BLOCK_CACHE_REASON];
     for (uint32_t i = 0; i < cache->disk_count; i++) {
         const struct cached_disk *disk = &cache->disks[i];
         shell_print(shell, "disk %-5" PRIu32 " ", i);
@@ -75,6 +88,10 @@ static void print_disks(struct shell *shell, const struct block_cache *cache) {
         else
             shell_print(shell, "%" PRIu32 " blocks, %" PRIu32 " of them dirty\n",
                         disk->space.frames, disk->space.dirty.length);
+        if (disk->disk->dead)
+            shell_print(shell, "           given up: what is here can be read, nothing else\n");
+        else if (block_cache_unwritten(cache, i, text))
+            shell_print(shell, "           %s\n", text);
     }
     uint32_t files = 0, pages = 0;
     for (uint32_t i = 0; i < cache->file_count; i++) {
@@ -97,9 +114,7 @@ static int show(struct shell *shell) {
     print_share(shell, stats.hits, stats.hits + stats.misses);
     shell_print(shell, "; %" PRIu64 " evicted\n", stats.evictions);
     print_frames(shell, &stats);
-    shell_print(shell,
-                "dirty      at most %" PRIu32 "; from %" PRIu32 " on they are written besides\n",
-                cache->dirty_max, cache->dirty_max / 2 + 1);
+    print_dirty(shell, cache);
     print_io(shell, &stats);
     print_disks(shell, cache);
     return 0;
@@ -134,24 +149,57 @@ static int drop(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(cache, "[policy NAME|drop]",
+static int set_age(struct shell *shell, uint64_t age_s) {
+    block_cache_set_age(&shell->kernel->cache, age_s * NS_PER_S);
+    return 0;
+}
+
+SHELL_COMMAND(cache, "[policy NAME|drop|age SECONDS]",
               "Shows the cache of disk blocks and file pages, or changes it.\n"
               "  cache policy NAME   what to evict is chosen so from now on; the blocks stay\n"
               "  cache drop          forgets every block that is neither dirty nor pinned\n"
-              "Written blocks stay in memory until `sync`, or until too many are dirty.") {
-    bool is_policy = argc > 1 && strcmp(argv[1], "policy") == 0;
-    bool is_drop = argc > 1 && strcmp(argv[1], "drop") == 0;
-    if (argc > 1 && !is_policy && !is_drop)
-        return shell_usage(shell, "cache", "there are policy and drop");
-    if (argc > 1 && argc != (is_policy ? 3 : 2))
-        return shell_usage(shell, "cache",
-                           is_policy ? "policy takes a name" : "drop takes no argument");
+              "  cache age SECONDS   dirty blocks are written after so long; 0: not for that\n"
+              "Written blocks stay in memory until `sync`, until that time has passed, or until\n"
+              "too many are dirty; at a terminal, until a second without a key.") {
+    const char *what = argc > 1 ? argv[1] : "";
+    bool is_policy = strcmp(what, "policy") == 0, is_age = strcmp(what, "age") == 0;
+    bool is_drop = strcmp(what, "drop") == 0;
+    uint64_t age_s = 0;
+    if (argc > 1 && !is_policy && !is_drop && !is_age)
+        return shell_usage(shell, "cache", "there are policy, drop and age");
+    if (is_drop && argc != 2)
+        return shell_usage(shell, "cache", "drop takes no argument");
+    if (is_policy && argc != 3)
+        return shell_usage(shell, "cache", "policy takes a name");
+    if (is_age && (argc != 3 || !number_parse_within(argv[2], 0, BLOCK_CACHE_AGE_S_MAX, &age_s)))
+        return shell_usage(shell, "cache", "age takes a number of seconds from 0 to 3600");
     if (!has_cache(shell, "cache"))
         return 1;
+    if (is_age)
+        return set_age(shell, age_s);
     return is_policy ? set_policy(shell, argv[2]) : is_drop ? drop(shell) : show(shell);
 }
 
 /* sync */
+
+/* Of each disk. Returns 1. */
+static int tell_unwritten(struct shell *shell, int error, uint32_t blocks) {
+    const struct block_cache *cache = &shell->kernel->cache;
+    char text[BLOCK_CACHE_REASON];
+    bool told = false;
+    for (uint32_t i = 0; i < cache->disk_count; i++) {
+        if (!block_cache_unwritten(cache, i, text))
+            continue;
+        shell_disk_error(shell, "sync", i, text);
+        told = true;
+    }
+    if (!told)
+        shell_error(shell, "sync", NULL, ash_strerror(error));
+    if (blocks != 0)
+        shell_print(shell, "of other disks, %" PRIu32 " block%s safe\n", blocks,
+                    blocks == 1 ? " is" : "s are");
+    return 1;
+}
 
 SHELL_COMMAND(sync, "",
               "Writes all dirty blocks to their disks and has the disks make them safe.\n"
@@ -166,10 +214,10 @@ SHELL_COMMAND(sync, "",
     int error = block_cache_sync(&shell->kernel->cache, &blocks);
     uint64_t us = (platform_now_ns() - start_ns) / 1000;
     if (error != 0)
-        return shell_error(shell, "sync", "not all blocks were written; they stay dirty",
-                           ash_strerror(error));
-    shell_print(shell, "%" PRIu32 " block%s safe, after %" PRIu64 ".%03" PRIu64 " ms\n", blocks,
-                blocks == 1 ? " is" : "s are", us / 1000, us % 1000);
+        return tell_unwritten(shell, error, blocks);
+    shell_print(shell,
+                "all is safe: %" PRIu32 " block%s written, in %" PRIu64 ".%03" PRIu64 " ms\n",
+                blocks, blocks == 1 ? "" : "s", us / 1000, us % 1000);
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* console.c: the machine's console as a struct console. */
 #include "console.h"
-#include "wait.h"
 
 #include <ashlar/error.h>
 #include <stdarg.h>
@@ -9,6 +8,8 @@
 #include <string.h>
 
 #include "platform.h"
+
+static struct kernel_work console_work;
 
 static void console_write(void *context, const void *bytes, size_t len) {
     (void)context;
@@ -29,13 +30,14 @@ static bool has_byte(void *context) {
 static int console_read(void *context) {
     int byte = -ASH_EPIPE;
     (void)context;
-    int error = kernel_wait(has_byte, &byte, KERNEL_WAIT_FOR_EVER);
-    return error != 0 ? error : byte;
+    kernel_wait_and_work(has_byte, &byte, &console_work);
+    return byte;
 }
 
 struct console kernel_console = {console_write, console_read, console_poll, NULL, false};
 
-void kernel_console_init(void) {
+void kernel_console_init(const struct kernel_work *work) {
+    console_work = *work;
     kernel_console.is_terminal = platform_console_is_terminal();
 }
 

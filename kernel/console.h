@@ -6,7 +6,7 @@
 #ifndef KERNEL_CONSOLE_H
 #define KERNEL_CONSOLE_H
 
-#include <ashlar/base.h>
+#include "wait.h"
 
 struct console {
     void (*write)(void *context, const void *bytes, size_t len);
@@ -18,9 +18,9 @@ struct console {
     bool is_terminal; /* a person reads along: prompt, echo, editing keys */
 };
 
-/* The machine's console. */
+/* The machine's console, and what is done while it waits for a byte. */
 extern struct console kernel_console;
-void kernel_console_init(void);
+void kernel_console_init(const struct kernel_work *work);
 
 /* printf to it: for what is said outside of a shell. Cut, with "...", at 1,023 bytes. */
 void kernel_print(const char *format, ...) ASH_PRINTF(1, 2);

@@ -179,6 +179,13 @@ int disk_async_submit(struct disk *disk, struct ash_virtio_blk_request *request,
                       struct disk_async *async) ASH_MUST_CHECK;
 void disk_async_kick(struct disk *disk);
 
+/* Has one of them ended? A condition of wait.h. */
+bool disk_async_has_completions(struct disk *disk);
+
+/* Takes those that have ended, without waiting, and does something about a device that is late.
+ * True: some are on their way still. */
+bool disk_async_poll(struct disk *disk);
+
 /* A wait for some of them begins: a device may be reset and given them again once in it. */
 void disk_async_begin(struct disk *disk);
 

@@ -160,14 +160,8 @@ static int recover(struct disk *disk, int error) {
     return error;
 }
 
-/* Takes what has completed, one at least: 0, or the first error. */
-static int complete(struct disk *disk) {
-    int error = 0;
-    do {
-        wait_for_completions(disk, platform_now_ns() + DISK_WATCH_NS);
-        if (disk->done_count == 0)
-            error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
-    } while (error == 0 && disk->done_count == 0);
+/* What the last reap brought; or `error`, what is wrong with the device. 0, or the first error. */
+static int take(struct disk *disk, int error) {
     if (error == 0 && disk->done_count < 0)
         error = disk->done_count;
     if (error != 0)
@@ -177,6 +171,17 @@ static int complete(struct disk *disk) {
         error = error != 0 ? error : one;
     }
     return error;
+}
+
+/* Takes what has completed, one at least: 0, or the first error. */
+static int complete(struct disk *disk) {
+    int error = 0;
+    do {
+        wait_for_completions(disk, platform_now_ns() + DISK_WATCH_NS);
+        if (disk->done_count == 0)
+            error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
+    } while (error == 0 && disk->done_count == 0);
+    return take(disk, error);
 }
 
 int disk_drain(struct disk *disk, int error) {
@@ -264,4 +269,20 @@ bool disk_async_wait(struct disk *disk) {
     ash_virtio_blk_kick(disk->queue);
     (void)!complete(disk); /* each request hears of its own error */
     return true;
+}
+
+bool disk_async_has_completions(struct disk *disk) {
+    return !disk->dead && ash_virtio_blk_in_flight(disk->queue) != 0 &&
+           !ash_virtio_blk_may_sleep(disk->queue);
+}
+
+bool disk_async_poll(struct disk *disk) {
+    if (disk->dead || ash_virtio_blk_in_flight(disk->queue) == 0)
+        return false;
+    int error = 0;
+    disk->done_count = ash_virtio_blk_reap(disk->queue, disk->done, DISK_IN_FLIGHT_MAX);
+    if (disk->done_count == 0)
+        error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
+    (void)!take(disk, error); /* each request hears of its own error */
+    return !disk->dead && ash_virtio_blk_in_flight(disk->queue) != 0;
 }

@@ -4,9 +4,9 @@
 #include "console.h"
 #include "events.h"
 #include "kernel.h"
+#include "numbers.h"
 #include "selftest.h"
 #include "shell.h"
-#include "wait.h"
 
 #include <ashlar/error.h>
 #include <inttypes.h>
@@ -19,6 +19,8 @@ enum {
     CHUNK_ORDER = 6,            /* 256 KiB: eight requests of the disk at once */
     IDLE_AFTER_NS = 1000000000, /* a person who types is not idleness */
 };
+
+#define NS_PER_S UINT64_C(1000000000)
 
 static struct kernel kernel;
 
@@ -97,8 +99,8 @@ static void find_disks(const struct shell *shell) {
 }
 
 /* The shell works without it. */
-static void start_cache(void) {
-    const struct block_cache_config config = {.blocks = 0};
+static void start_cache(ash_ns_t age_ns) {
+    const struct block_cache_config config = {.age_ns = age_ns};
     if (kernel.disk_count == 0)
         kernel.cache.reason = kernel.disk_reason;
     else if (block_cache_init(&kernel.cache, &kernel.memory, kernel.disks, kernel.disk_count,
@@ -109,11 +111,13 @@ static void start_cache(void) {
 
 /* What was written must not depend on a `sync` before an orderly end. */
 static int stop_cache(void) {
+    char text[BLOCK_CACHE_REASON];
     uint32_t blocks;
     int error = block_cache_sync(&kernel.cache, &blocks);
-    if (error != 0)
-        kernel_print("ashlar: of the block cache, dirty blocks were not written and are lost: %s\n",
-                     ash_strerror(error));
+    for (uint32_t i = 0; error != 0 && i < kernel.disk_count; i++) {
+        if (block_cache_unwritten(&kernel.cache, i, text))
+            kernel_print("ashlar: disk %" PRIu32 ": lost: %s\n", i, text);
+    }
     return error;
 }
 
@@ -164,6 +168,7 @@ static void print_event(void *context, const char *line) {
 }
 
 static void after_command(struct shell *shell) {
+    (void)block_cache_background(&kernel.cache, platform_now_ns(), false);
     block_cache_settle(&kernel.cache);
     memory_relieve(&kernel.memory);
     if (events_enabled())
@@ -196,16 +201,26 @@ static struct shell *make_shell(void) {
     return shell;
 }
 
-static void go_idle(void *context) {
+/* While the shell waits for a byte. What a script prints must not depend on how fast its lines
+ * arrive: nothing is idle then. */
+static ash_ns_t work_beside(void *context, ash_ns_t since_ns) {
+    static ash_ns_t idle_since_ns = UINT64_MAX; /* of the last wait that became idleness */
+    ash_ns_t now_ns = platform_now_ns(), idle_ns = since_ns + IDLE_AFTER_NS;
     (void)context;
-    memory_idle(&kernel.memory);
+    if (!kernel_console.is_terminal || idle_since_ns == since_ns)
+        return block_cache_background(&kernel.cache, now_ns, false);
+    bool is_idle = now_ns >= idle_ns;
+    if (is_idle) {
+        idle_since_ns = since_ns;
+        memory_idle(&kernel.memory);
+    }
+    ash_ns_t next_ns = block_cache_background(&kernel.cache, now_ns, is_idle);
+    return is_idle ? next_ns : ash_min_u64(next_ns, idle_ns);
 }
 
 static int run_shell(struct shell *shell) {
-    kernel_console_init();
-    /* What a script prints must not depend on how fast its lines arrive. */
-    if (kernel_console.is_terminal)
-        kernel_wait_on_idle(go_idle, NULL, IDLE_AFTER_NS);
+    const struct kernel_work work = {work_beside, block_cache_has_completions, &kernel.cache};
+    kernel_console_init(&work);
     shell->console = &kernel_console;
     shell->fs = kernel.files == NULL ? NULL : &kernel.files->interface;
     shell->no_fs = kernel.files_reason;
@@ -245,48 +260,70 @@ static int run_golden(void) {
 
 /* Arguments */
 
-/* Reads "heap=WORD" off the front, if it is there; what follows it, or NULL: no such word. */
-static const char *read_profile(const char *arguments, struct memory_profile *profile) {
-    char word[16];
-    if (strncmp(arguments, "heap=", 5) != 0)
-        return arguments;
-    arguments += 5;
-    size_t len = strcspn(arguments, " ");
-    snprintf(word, sizeof(word), "%.*s", (int)ash_min_u64(len, sizeof(word) - 1), arguments);
-    profile->seed = platform_seed();
-    if (len >= sizeof(word) || !memory_profile_flags(word, &profile->flags))
-        return NULL;
-    return arguments + len + (arguments[len] == ' ');
+struct arguments {
+    struct memory_profile profile;
+    uint64_t age_s;
+    const char *rest; /* what the kernel is to do */
+};
+
+/* The next word off the front of *text. */
+static bool take_word(const char **text, const char *name, char value[16]) {
+    size_t name_len = strlen(name), len;
+    if (strncmp(*text, name, name_len) != 0)
+        return false;
+    *text += name_len;
+    len = strcspn(*text, " ");
+    value[0] = '\0'; /* no value is so long */
+    if (len < 16) {
+        memcpy(value, *text, len);
+        value[len] = '\0';
+    }
+    *text += len + ((*text)[len] == ' ');
+    return true;
+}
+
+/* "heap=WORD" and "cache-age=SECONDS", in this order; false: of another value. */
+static bool read_arguments(const char *text, struct arguments *arguments) {
+    char value[16];
+    bool good = true;
+    *arguments = (struct arguments){.age_s = BLOCK_CACHE_AGE_NS / NS_PER_S};
+    if (take_word(&text, "heap=", value)) {
+        arguments->profile.seed = platform_seed();
+        good = memory_profile_flags(value, &arguments->profile.flags);
+    }
+    if (good && take_word(&text, "cache-age=", value))
+        good = number_parse_within(value, 0, BLOCK_CACHE_AGE_S_MAX, &arguments->age_s);
+    arguments->rest = text;
+    return good;
 }
 
 static int refuse_arguments(void) {
     kernel_print("ashlar: unknown arguments \"%.80s\"; known: [heap=plain|hardened|debug] "
-                 "[test [SUITE...] [seed=N] | bench golden]\n",
+                 "[cache-age=SECONDS] [test [SUITE...] [seed=N] | bench golden]\n",
                  platform_arguments());
     return 2;
 }
 
 int kernel_main(void) {
-    struct memory_profile profile = {.flags = 0};
-    const char *arguments = read_profile(platform_arguments(), &profile);
-    if (arguments == NULL)
+    struct arguments arguments;
+    if (!read_arguments(platform_arguments(), &arguments))
         return refuse_arguments();
-    bool testing =
-        strncmp(arguments, "test", 4) == 0 && (arguments[4] == '\0' || arguments[4] == ' ');
-    bool golden = strcmp(arguments, "bench golden") == 0;
-    if (*arguments != '\0' && !testing && !golden)
+    const char *rest = arguments.rest;
+    bool testing = strncmp(rest, "test", 4) == 0 && (rest[4] == '\0' || rest[4] == ' ');
+    bool golden = strcmp(rest, "bench golden") == 0;
+    if (*rest != '\0' && !testing && !golden)
         return refuse_arguments();
-    if (!start_memory(&profile))
+    if (!start_memory(&arguments.profile))
         return 1;
     if (golden)
         return run_golden();
     if (testing)
-        return run_tests(arguments + 4 + (arguments[4] == ' '));
+        return run_tests(rest + 4 + (rest[4] == ' '));
     struct shell *shell = make_shell();
     if (shell == NULL)
         return 1;
     find_disks(shell);
-    start_cache();
+    start_cache(arguments.age_s * NS_PER_S);
     mount_files();
     return run_shell(shell);
 }

@@ -17,10 +17,17 @@
 int kernel_wait(bool (*condition)(void *context), void *context,
                 ash_ns_t deadline_ns) ASH_MUST_CHECK;
 
-/*
- * A wait that has lasted after_ns is idleness: idle(context) is called in it once, in the waiter's
- * own context, and the wait goes on. NULL: nobody wants to know.
- */
-void kernel_wait_on_idle(void (*idle)(void *context), void *context, ash_ns_t after_ns);
+/* What is done beside a wait that may be long. */
+struct kernel_work {
+    /* Does what there is to do, in the waiter's own context; since_ns: when the wait began. Returns
+     * when it wants to be called again at the latest. Called at the begin of the wait, too. */
+    ash_ns_t (*run)(void *context, ash_ns_t since_ns);
+    bool (*is_ready)(void *context); /* there is something to do now; a condition as above */
+    void *context;
+};
+
+/* Waits until condition(context) is true, however long, and has work done meanwhile. */
+void kernel_wait_and_work(bool (*condition)(void *context), void *context,
+                          const struct kernel_work *work);
 
 #endif

@@ -92,7 +92,7 @@ def pull_the_plug(session, syncs, delay_s, *options, qemu=()):
                                    start_new_session=True)
     said = b''
     end = time.monotonic() + LIMIT_S
-    while said.count(b' safe, after') < syncs:
+    while said.count(b'all is safe: ') < syncs:
         if not select.select([machine.stdout], [], [], max(0, end - time.monotonic()))[0]:
             break
         data = os.read(machine.stdout.fileno(), 65536)
@@ -105,7 +105,7 @@ def pull_the_plug(session, syncs, delay_s, *options, qemu=()):
     machine.wait()
     if b'write:' in said or b'sync:' in said:
         tap.fail(f'an error: {tap.shorten(said)}')
-    return len(re.findall(rb'^\d+ blocks? (?:is|are) safe, after \d+\.\d+ ms$', said,
+    return len(re.findall(rb'^all is safe: \d+ blocks? written, in \d+\.\d+ ms$', said,
                           re.MULTILINE))
 
 

@@ -177,49 +177,68 @@ TEST_CASE(disk_silence, kernel_wait_ends_at_its_deadline) {
     CHECK(calls >= 2);
 }
 
-struct idleness {
-    uint32_t calls;
-    ash_ns_t at_ns;
+/* Work that wants to be called at three times, and whatever it is called for. */
+struct errand {
+    uint32_t calls, ready; /* is_ready says so, so often */
+    ash_ns_t at_ns[8], since_ns;
     bool masked;
 };
 
-static void note_idle(void *context) {
-    struct idleness *idleness = context;
-    idleness->calls++;
-    idleness->at_ns = platform_now_ns();
-    idleness->masked = hosted_this_cpu.irq_depth != 0;
+static ash_ns_t run_errand(void *context, ash_ns_t since_ns) {
+    static const ash_ns_t next_ns[] = {1500, 3000, 3000, UINT64_MAX};
+    struct errand *errand = context;
+    ash_ns_t next = next_ns[ash_min_u64(errand->calls, ASH_ARRAY_LEN(next_ns) - 1)];
+    errand->at_ns[errand->calls++ % 8] = platform_now_ns();
+    errand->since_ns = since_ns;
+    errand->masked |= hosted_this_cpu.irq_depth != 0;
+    return next;
 }
 
-TEST_CASE(disk_silence, kernel_wait_says_once_that_it_is_idle) {
+static bool errand_is_ready(void *context) {
+    struct errand *errand = context;
+    if (errand->ready == 0 || platform_now_ns() < 2000)
+        return false;
+    errand->ready--;
+    return true;
+}
+
+static bool is_nine(void *context) {
+    ++*(uint32_t *)context;
+    return platform_now_ns() >= 9000;
+}
+
+static void nothing(void *context) {
+    (void)context;
+}
+
+TEST_CASE(disk_silence, a_wait_with_work_does_it_when_it_is_due_or_ready) {
     uint32_t calls = 0;
-    struct idleness idleness = {0, 0, true};
-    kernel_wait_on_idle(note_idle, &idleness, 500);
+    struct errand errand = {.ready = 1};
+    const struct kernel_work work = {run_errand, errand_is_ready, &errand};
     hosted_clock_set_manual(1000);
-    int error = kernel_wait(never, &calls, 1400);
-    uint32_t too_early = idleness.calls;
-    int later = kernel_wait(never, &calls, 9000);
+    int armed = hosted_timer_arm(9000, nothing, NULL); /* what makes the condition true */
+    kernel_wait_and_work(is_nine, &calls, &work);
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();
-    kernel_wait_on_idle(NULL, NULL, 0);
-    CHECK_EQ(error, -ASH_ETIMEDOUT);
-    CHECK_EQ(too_early, 0);
-    CHECK_EQ(later, -ASH_ETIMEDOUT);
+    CHECK_EQ(armed, 0);
     CHECK_EQ(now, 9000);
-    CHECK_EQ(idleness.calls, 1);
-    CHECK_EQ(idleness.at_ns, 1900);
-    CHECK(!idleness.masked);
+    CHECK_EQ(errand.calls, 4);
+    CHECK_EQ(errand.at_ns[0], 1000);
+    CHECK_EQ(errand.at_ns[1], 1500);
+    CHECK_EQ(errand.at_ns[2], 3000);
+    CHECK_EQ(errand.at_ns[3], 3000);
+    CHECK_EQ(errand.since_ns, 1000);
+    CHECK(!errand.masked);
+    CHECK_EQ(errand.ready, 0);
 }
 
-TEST_CASE(disk_silence, kernel_wait_is_never_idle_beyond_the_end_of_time) {
+TEST_CASE(disk_silence, a_wait_that_is_over_at_once_does_no_work) {
     uint32_t calls = 0;
-    struct idleness idleness = {0, 0, false};
-    kernel_wait_on_idle(note_idle, &idleness, UINT64_MAX);
-    hosted_clock_set_manual(1000);
-    int error = kernel_wait(never, &calls, 9000);
-    hosted_clock_set_real();
-    kernel_wait_on_idle(NULL, NULL, 0);
-    CHECK_EQ(error, -ASH_ETIMEDOUT);
-    CHECK_EQ(idleness.calls, 0);
+    struct errand errand = {.ready = 1};
+    const struct kernel_work work = {run_errand, errand_is_ready, &errand};
+    kernel_wait_and_work(at_once, &calls, &work);
+    CHECK_EQ(calls, 1);
+    CHECK_EQ(errand.calls, 0);
 }
 
 TEST_CASE(disk_silence, kernel_wait_tests_once_even_when_the_deadline_has_passed) {

@@ -399,10 +399,10 @@ TEST_CASE(shell_machine, write_stays_in_the_cache_until_sync) {
     check_contains(script->output, "|hello world.....|\n");
     check_contains(script->output, "\ndisk 1     1 blocks, 1 of them dirty\n");
     CHECK_EQ(second->device.image[510], 0);
-    check_says(script, "sync\n", 0, "1 block is safe, after ");
+    check_says(script, "sync\n", 0, "all is safe: 1 block written, in ");
     CHECK_EQ(memcmp(second->device.image + 510, "hello world", 12), 0);
     CHECK_EQ(second->device.flushes, 1);
-    check_says(script, "sync; check\n", 0, "0 blocks are safe, after ");
+    check_says(script, "sync; check\n", 0, "all is safe: 0 blocks written, in ");
     check_contains(script->output, "cache    ok\n");
 }
 
@@ -412,10 +412,14 @@ TEST_CASE(shell_machine, sync_tells_an_error_and_keeps_the_blocks) {
     CHECK_EQ(script_run(script, "write 0 x\n"), 0);
     second->device.status_byte = 1;
     check_says(script, "sync\n", 1,
-               "sync: not all blocks were written; they stay dirty: the device reported an error");
+               "sync: disk 1: 1 block (4 KiB) not written: the device reported an error\n");
     check_says(script, "cache\n", 0, "1 failed,");
+    check_contains(script->output, "1 of them dirty\n           1 block (4 KiB) not written: the "
+                                   "device reported an error\n");
     second->device.status_byte = 0;
-    check_says(script, "sync\n", 0, "1 block is safe");
+    check_says(script, "sync\n", 0, "1 block written");
+    check_says(script, "cache\n", 0, "0 failed,");
+    CHECK(strstr(script->output, "not written:") == NULL);
     CHECK_EQ(second->device.image[0], 'x');
 }
 
@@ -450,7 +454,9 @@ TEST_CASE(shell_machine, a_benchmark_begins_with_an_empty_queue) {
                                 &script->shell->kernel->cache.disks[1].space, 0, 4),
              4);
     CHECK_EQ(ash_virtio_blk_in_flight(second->disk.queue), 1);
-    second->fetches = false; /* done with the next notification */
+    second->fetches = false;
+    while (second->device.held_count != 0) /* done, and nobody has taken it */
+        mini_device_complete(&second->device, 0);
     CHECK_EQ(script_run(script, "blk bench --disk 1 --count 100 --depth 4\n"), 0);
     CHECK_EQ(script_run(script, "cache; check\n"), 0);
     check_contains(script->output, "4 clean, 0 dirty, 0 being read");
@@ -470,12 +476,50 @@ TEST_CASE(shell_machine, cache_takes_every_policy) {
     check_fits(script, "cache; help cache; help sync; help write\n");
 }
 
+TEST_CASE(shell_machine, cache_shows_and_changes_the_age) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    struct kernel *kernel = script->shell->kernel;
+    CHECK_EQ(script_run(script, "cache age 7; cache\n"), 0);
+    check_contains(script->output, "are written besides,\n           and all of them after 7 s\n");
+    CHECK_EQ(kernel->cache.age_ns, UINT64_C(7000000000));
+    check_fits(script, "cache\n");
+    CHECK_EQ(script_run(script, "cache age 0; cache\n"), 0);
+    check_contains(script->output, "are written besides\n");
+}
+
+TEST_CASE(shell_machine, sync_tells_of_each_disk_what_it_did_not_get) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    CHECK_EQ(script_run(script, "write 0 x; write 8k y\n"), 0);
+    second->device.never_resets = true;
+    second->wrong_used = 1;
+    const char *told =
+        "sync: disk 1: 2 blocks (8 KiB) not written: the device was given up: it does "
+        "not finish a reset\n";
+    CHECK_EQ(script_run(script, "sync\n"), 1);
+    CHECK_STR_EQ(script->output, told);
+    check_says(script, "hexdump -d 1 -n 1\n", 0, "00000000  78 ");
+    check_says(script, "hexdump -d 1 -s 1M -n 1\n", 1,
+               "hexdump: the device was given up: it does not finish a reset\n");
+    check_says(script, "write 9k z\n", 1, "write: disk 1: the device was given up");
+    check_says(script, "hexdump -d 0 -n 1; cache; check\n", 0,
+               "disk 1     2 blocks, 2 of them dirty\n           given up: what is here can be "
+               "read, nothing else\n");
+    check_fits(script, "cache\n");
+    CHECK_EQ(script_run(script, "sync\n"), 1);
+    CHECK_STR_EQ(script->output, told);
+}
+
 TEST_CASE(shell_machine, cache_says_what_it_does_not_take) {
     struct disk_bench *second;
     struct script *script = machine_with_cache(&second);
-    check_says(script, "cache nosuch\n", 2, "there are policy and drop");
+    check_says(script, "cache nosuch\n", 2, "there are policy, drop and age");
     check_says(script, "cache policy\n", 2, "policy takes a name");
     check_says(script, "cache drop it\n", 2, "drop takes no argument");
+    check_says(script, "cache age\n", 2, "age takes a number of seconds from 0 to 3600");
+    check_says(script, "cache age long\n", 2, "age takes a number of seconds from 0 to 3600");
+    check_says(script, "cache age 3601\n", 2, "age takes a number of seconds from 0 to 3600");
     check_says(script, "sync now\n", 2, "takes no argument");
     check_says(script, "write 0\n", 2, "takes an offset in bytes and a text");
     check_says(script, "write x y\n", 2, "takes an offset in bytes and a text");

@@ -204,7 +204,7 @@ def _():
     out = answer('write 4090 across two pages\nhexdump -d 1 -s 4090 -n 16\nsync\n'
                  'write 20000 later\npoweroff\n', [DISK, disk]).decode()
     tap.contains(out, '|across two pages|')
-    tap.contains(out, '\n2 blocks are safe, after ')
+    tap.contains(out, '\nall is safe: 2 blocks written, in ')
     expected = bytearray(before)
     expected[4090:4106] = b'across two pages'
     expected[20000:20005] = b'later'

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block_cache_write_out.c: when dirty blocks are written: when somebody asks for it, and in the
+ * background after a time, or when nobody wants anything. Both are flushes: they cover what is
+ * dirty when they begin, and end with the devices' own.
+ */
+#include "block_cache_internal.h"
+
+#include <ashlar/error.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "platform.h"
+
+#define NOTHING_DIRTY UINT64_MAX
+
+enum { PAUSES_MAX = 64 }; /* between two tries, of age_ns */
+
+static ash_ns_t due_ns(const struct block_cache *cache) {
+    if (!cache->is_on || cache->is_writing_out || cache->age_ns == 0 ||
+        cache->dirty_since_ns == NOTHING_DIRTY)
+        return UINT64_MAX;
+    return cache->dirty_since_ns + cache->pause_ns;
+}
+
+/* What failed is dirty still. */
+static void note_end(struct block_cache *cache, int status) {
+    cache->has_failed = status != 0;
+    if (status == 0) {
+        cache->pause_ns = cache->age_ns;
+        return;
+    }
+    cache->pause_ns = ash_min_u64(2 * cache->pause_ns, PAUSES_MAX * cache->age_ns);
+    cache->dirty_since_ns = platform_now_ns();
+}
+
+/* A flush of everything, which will say of each disk anew what is wrong. */
+static void begin_all(struct block_cache *cache) {
+    cache->dirty_since_ns = NOTHING_DIRTY;
+    for (uint32_t i = 0; i < cache->disk_count; i++)
+        cache->disks[i].error = 0;
+    block_cache_wait_begin(cache);
+}
+
+void block_cache_set_age(struct block_cache *cache, ash_ns_t age_ns) {
+    cache->age_ns = cache->pause_ns = age_ns;
+}
+
+void block_cache_dirtied(struct block_cache *cache) {
+    if (cache->dirty_since_ns == NOTHING_DIRTY)
+        cache->dirty_since_ns = platform_now_ns();
+}
+
+/* Asked for */
+
+static void is_flushed(struct ash_cache_flush_request *request) {
+    ASH_CONTAINER_OF(request, struct block_wait, flush)->is_over = true;
+}
+
+int block_cache_flush(struct block_cache *cache, struct ash_cache_space *space) {
+    struct ash_cache_flush_request *request = &cache->wait.flush;
+    block_cache_wait_begin(cache);
+    request->done = is_flushed;
+    ash_cache_flush(&cache->cache, space, request);
+    block_cache_wait(cache);
+    return request->status;
+}
+
+int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
+    *blocks = 0;
+    if (!cache->is_on)
+        return 0;
+    uint32_t before[DISKS_MAX];
+    for (uint32_t i = 0; i < cache->disk_count; i++)
+        before[i] = cache->disks[i].space.dirty.length;
+    begin_all(cache);
+    int error = block_cache_flush(cache, NULL);
+    note_end(cache, error);
+    for (uint32_t i = 0; i < cache->disk_count; i++) {
+        const struct cached_disk *disk = &cache->disks[i];
+        if (!disk->wants_flush)
+            *blocks += before[i] - disk->space.dirty.length;
+    }
+    return error;
+}
+
+bool block_cache_unwritten(const struct block_cache *cache, uint32_t disk,
+                           char text[BLOCK_CACHE_REASON]) {
+    const struct cached_disk *one = &cache->disks[disk];
+    uint32_t blocks = one->space.dirty.length;
+    if (!cache->is_on || one->error == 0)
+        return false;
+    const char *why = disk_explain(one->disk, one->error);
+    if (blocks != 0)
+        snprintf(text, BLOCK_CACHE_REASON, "%" PRIu32 " block%s (%" PRIu64 " KiB) not written: %s",
+                 blocks, blocks == 1 ? "" : "s", (uint64_t)blocks * BLOCK_CACHE_BYTES >> 10, why);
+    else
+        snprintf(text, BLOCK_CACHE_REASON, "what was written is not safe: %s", why);
+    return blocks != 0 || one->wants_flush;
+}
+
+/* In the background */
+
+static void is_written_out(struct ash_cache_flush_request *request) {
+    struct block_cache *cache = ASH_CONTAINER_OF(request, struct block_cache, write_out);
+    cache->is_writing_out = false;
+    block_cache_forget_silence(cache);
+    note_end(cache, request->status);
+}
+
+static void begin(struct block_cache *cache) {
+    begin_all(cache);
+    cache->is_writing_out = true;
+    cache->write_out.done = is_written_out;
+    ash_cache_flush(&cache->cache, NULL, &cache->write_out);
+}
+
+void block_cache_write_out_if_due(struct block_cache *cache, ash_ns_t now_ns) {
+    if (due_ns(cache) <= now_ns)
+        begin(cache);
+}
+
+bool block_cache_has_completions(void *context) {
+    struct block_cache *cache = context;
+    for (uint32_t i = 0; cache->is_on && i < cache->disk_count; i++) {
+        if (disk_async_has_completions(cache->disks[i].disk))
+            return true;
+    }
+    return false;
+}
+
+ash_ns_t block_cache_background(struct block_cache *cache, ash_ns_t now_ns, bool is_idle) {
+    if (!cache->is_on)
+        return UINT64_MAX;
+    bool is_busy = block_cache_poll(cache);
+    if (is_idle && !cache->has_failed && due_ns(cache) != UINT64_MAX)
+        begin(cache);
+    block_cache_write_out_if_due(cache, now_ns);
+    is_busy |= cache->is_writing_out;
+    return is_busy ? now_ns + DISK_WATCH_NS : due_ns(cache);
+}
