@@ -48,6 +48,11 @@ static void shrink_cold(struct ash_cache *cache) {
     cache->queue_max -= cache->queue_max > at_least_one(cache->config.blocks / 100);
 }
 
+/* By frame, in what the FIFO of ghosts needs and their ring does not. */
+static uint32_t *stamp_of(const struct ash_cache *cache, uint32_t frame) {
+    return &cache->ghosts.next[frame];
+}
+
 /* The number that the next cold block is going to have as a ghost. */
 static uint32_t now(const struct ash_cache *cache) {
     return cache->ghosts.pushed + cache->queues[COLD].length;
@@ -56,7 +61,7 @@ static uint32_t now(const struct ash_cache *cache) {
 /* Was this block loaded before the oldest hot one was last seen wanted? By age, as numbers wrap. */
 static bool is_stale(const struct ash_cache *cache, uint32_t number) {
     uint32_t oldest = cache->queues[HOT].last;
-    return oldest != NONE && now(cache) - number > now(cache) - cache->frames[oldest].stamp;
+    return oldest != NONE && now(cache) - number > now(cache) - *stamp_of(cache, oldest);
 }
 
 static bool recall(struct ash_cache *cache, uint64_t key) {
@@ -72,7 +77,7 @@ static bool recall(struct ash_cache *cache, uint64_t key) {
 }
 
 static void make_hot(struct ash_cache *cache, uint32_t frame) {
-    cache->frames[frame].stamp = now(cache);
+    *stamp_of(cache, frame) = now(cache);
     ash__cache_push(cache, &cache->queues[HOT], POLICY, frame);
 }
 

@@ -30,9 +30,11 @@ static bool complete(const struct ash_cache_config *config, struct ash_cache_con
            config->backend.submit != NULL && ash__cache_policy_find(config->policy) != NULL;
 }
 
-/* Half as many slots again as blocks, and always an empty one: it ends a search. */
-static uint32_t pair_count(uint32_t blocks) {
-    return (blocks + blocks / 2) / 2 + 1;
+/* Three quarters as many slots again as blocks; where no memory goes to ghosts, three halves. And
+ * always an empty one: it ends a search. */
+static uint32_t pair_count(const struct ash_cache_config *full) {
+    bool ghosts = ash__cache_policy_find(full->policy)->ghosts(full->blocks) != 0;
+    return (uint32_t)((uint64_t)full->blocks * (ghosts ? 7 : 10) / 8) + 1;
 }
 
 static uint32_t cpu_count(const struct ash_cache_config *full) {
@@ -52,7 +54,7 @@ static struct layout layout_of(const struct ash_cache_config *full) {
     size_t end = 0;
     at.cpus = place(&end, cpu_count(full), sizeof(struct ash_cache_cpu));
     end = (size_t)ash_align_up(end, 2 * sizeof(struct ash_cache_slot));
-    at.table = place(&end, pair_count(full->blocks), 2 * sizeof(struct ash_cache_slot));
+    at.table = place(&end, pair_count(full), 2 * sizeof(struct ash_cache_slot));
     at.frames = place(&end, full->blocks, sizeof(struct ash_cache_frame));
     at.hot = place(&end, full->blocks, sizeof(struct ash_cache_hot));
     for (int i = 0; i < 2; i++)
@@ -93,7 +95,7 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->ios = (void *)(storage + at.ios);
     cache->segments = (void *)(storage + at.segments);
     cache->pinners = config->trace_pins ? (void *)(storage + at.pinners) : NULL;
-    cache->pair_count = pair_count(config->blocks);
+    cache->pair_count = pair_count(config);
     cache->ghosts.room = ash__cache_policy_find(config->policy)->ghosts(config->blocks);
     __builtin_memset(storage, 0, at.size);
     for (uint64_t slot = 0; slot < 2 * cache->pair_count; slot++)

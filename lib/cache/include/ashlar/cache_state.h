@@ -6,7 +6,7 @@
  *      key (space, index)
  *       │ hash                         one line a hit
  *       v
- *   table   [ 2 x key, frame, stamp ] open addressing by pairs, 3 slots for 2 blocks
+ *   table   [ 2 x key, frame, stamp ] open addressing by pairs, 7 slots for 4 blocks or more
  *                    │
  *       ┌────────────┼──────────────┐
  *       v            v              v
@@ -62,14 +62,13 @@ struct ash_cache_frame {
         uint32_t order; /* not to be written before this flush succeeded; 0: none */
         uint32_t error; /* while in flight: the first one of its parts, positive */
     };
-    uint32_t stamp; /* the policy's */
     uint16_t flags;
     uint8_t parts; /* I/Os in flight */
     uint8_t retries;
 };
 
 /* Keys of blocks that were evicted, oldest forgotten first: a FIFO (ghosts.c), or a ring by number
- * (ghost_ring.c) in the same memory. */
+ * (ghost_ring.c) in the same memory. The ring leaves `next` to its policy, for stamps by frame. */
 struct ash_cache_ghosts {
     uint64_t *keys;
     uint32_t *next, *chain, *buckets;
