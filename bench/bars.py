@@ -204,15 +204,22 @@ def blocks(b):
 
 
 def disk(b):
-    def us(name, figure='us'):
-        return b.one(name, 'cache', figure, 'disk')
-    b.add('disk: sequential blocks a second / what it can do', b.ratio(us('disk'),
-                                                                       us('sequential')), 0.95,
-          'x', True)
-    b.add('  without read-ahead', b.ratio(us('disk'), us('sequential', 'bare')), unit='x')
-    b.add('disk: time of random blocks / without read-ahead', b.ratio(us('random'),
-                                                                      us('random', 'bare')), 1.02,
-          'x')
+    for access, transfer in ((80, 4000), (80, 1000), (10, 500)):
+        pace = f'{access}/{transfer}'
+
+        def of(name, figure='us'):
+            return b.one(f'{name}/{pace}', 'cache', figure, 'disk')
+        words = f'disk of {access} us, {transfer / 1000:g} us a block'
+        b.add(f'{words}: sequential / its rate at the same requests',
+              b.ratio(of('disk', 'joined'), of('sequential')), 0.95, 'x', True)
+        b.add('  wide window / its rate at 32 requests of 8 blocks',
+              b.ratio(of('disk', 'deep'), of('sequential', 'wide')), 0.95, 'x', True)
+        b.add('  sequential / its rate at 32 requests of one block',
+              b.ratio(of('disk'), of('sequential')), unit='x')
+        for name, label in (('random', 'random'), ('random-32', 'random, 32 at a time')):
+            b.add(f'  {label}: time with read-ahead / without',
+                  b.ratio(of(name), of(name, 'bare')), 1.02, 'x')
+            b.add('    CPU time of that', b.ratio(of(name, 'cpu'), of(name, 'bare_cpu')), unit='x')
 
 
 def evaluate(results):

@@ -8,11 +8,12 @@
  *
  *   disk/A/T        us a block, read in order through the driver alone
  *                     us       32 requests of a block at the device, always
- *                     joined   4 requests of 8 blocks: what the cache has there, reading ahead
- *                     deep     32 requests of 8 blocks
- *   sequential/A/T  us a block in order, through the cache with read-ahead; `bare` without
- *   random/A/T      us a block in random order; random-32: 32 of them asked for at a time
+ *                     joined   4 requests of 8 blocks: what the cache has there with a window of 32
+ *                     deep     32 requests of 8 blocks: what a wide window is after
+ *   sequential/A/T  us a block in order, through the cache, a window of 32 blocks; `wide` of 256
+ *   random/A/T      us a block in random order, with the window; random-32: 32 asked for at a time
  *   strided/A/T     every third block: read-ahead is of no use to it, and must not harm
+ *                     bare     these three without read-ahead
  *
  * `cpu` and `bare_cpu` are this machine's ns a block in the reader, the cache and the driver, the
  * device's left out: as long as they are below a block's time in the device, they are hidden by it.
@@ -38,8 +39,9 @@ extern "C" void ash_event_emit(const struct ash_event *, uint64_t, uint64_t) {
 namespace {
 
 constexpr uint32_t block_bytes = 4096, sectors = block_bytes / 512;
-constexpr uint32_t cached = 4096, file_blocks = 16384, depth = 32, window = ASH_CACHE_WINDOW_MAX;
-constexpr uint32_t joined = 8; /* blocks: a quarter of the window */
+constexpr uint32_t cached = 4096, file_blocks = 16384, depth = 32;
+constexpr uint32_t window = 32, window_wide = ASH_CACHE_WINDOW_MAX;
+constexpr uint32_t joined = window / 4; /* blocks that reading ahead asks for at a time */
 
 struct Pace {
     uint64_t access_ns, transfer_ns;
@@ -333,7 +335,7 @@ void disk(benchmark::State &state) {
     }
 }
 
-/* In turns, so that both meet the same machine. */
+/* In turns, so that all meet the same machine. */
 void reads(benchmark::State &state, const std::vector<uint64_t> &order, size_t at_a_time) {
     constexpr int rounds = 5;
     bench::Samples cpu(rounds), bare_cpu(rounds);
@@ -343,6 +345,8 @@ void reads(benchmark::State &state, const std::vector<uint64_t> &order, size_t a
             Result bare = cached_reads(pace_of(state), 0, order, at_a_time);
             state.counters["us"] = ahead.us;
             state.counters["bare"] = bare.us;
+            if (at_a_time == 1 && order[1] == order[0] + 1)
+                state.counters["wide"] = cached_reads(pace_of(state), window_wide, order, 1).us;
             cpu.add(ahead.cpu, false);
             bare_cpu.add(bare.cpu, false);
         }

@@ -10,6 +10,7 @@
 
 enum {
     BLOCKS = 128,
+    WINDOW = 32,
     ASKED = 4, /* times before a hit is counted: no policy counts further */
 };
 
@@ -247,7 +248,7 @@ struct golden_cache *golden_cache_new(struct kernel_memory *memory, const char *
         .block_bytes = ASH_CACHE_BLOCK_MIN,
         .policy = policy,
         .dirty_max = BLOCKS,
-        .window_max = ahead ? ASH_CACHE_WINDOW_MAX : 0,
+        .window_max = ahead ? WINDOW : 0,
         .shared = shared,
         .lazy = true,
         .backend = {.submit = submit, .context = cache},

@@ -31,44 +31,35 @@ static enum outcome prefetch_one(struct ash_cache *cache, struct ash_cache_space
     return BEGUN;
 }
 
-static struct ash_cache_stream *find_stream(struct ash_cache *cache, uint32_t space,
-                                            uint64_t index) {
-    for (uint32_t i = 0; i < ASH_CACHE_STREAMS; i++) {
-        struct ash_cache_stream *stream = &cache->streams[i];
-        if (stream->window != 0 && stream->space == space && index >= stream->next &&
-            index <= stream->issued)
-            return stream;
-    }
-    return NULL;
+/* The stream that was to come past this block; ASH_CACHE_STREAMS: none. */
+static uint32_t find_stream(const struct ash_cache *cache, uint64_t key) {
+    uint32_t i = 0;
+    while (i < ASH_CACHE_STREAMS && key - cache->streams[i].next > cache->streams[i].ahead)
+        i++;
+    return i;
 }
 
-static void new_stream(struct ash_cache *cache, uint32_t space, uint64_t index) {
-    struct ash_cache_stream *oldest = &cache->streams[0];
-    for (uint32_t i = 1; i < ASH_CACHE_STREAMS; i++) {
-        if (cache->streams[i].turn < oldest->turn)
-            oldest = &cache->streams[i];
-    }
-    *oldest = (struct ash_cache_stream){.space = space,
-                                        .window = WINDOW_FIRST,
-                                        .next = index + 1,
-                                        .issued = index + 1,
-                                        .turn = ++cache->turn};
+/* The streams are in the order in which they were met last: the last one makes room for a new one
+ * in front. */
+static struct ash_cache_stream *put_first(struct ash_cache *cache, uint32_t found) {
+    struct ash_cache_stream stream = {.window = WINDOW_FIRST};
+    uint32_t before = found < ASH_CACHE_STREAMS ? found : ASH_CACHE_STREAMS - 1;
+    if (found < ASH_CACHE_STREAMS)
+        stream = cache->streams[found];
+    __builtin_memmove(&cache->streams[1], &cache->streams[0], before * sizeof(stream));
+    cache->streams[0] = stream;
+    return &cache->streams[0];
 }
 
 static void go_ahead(struct ash_cache *cache, struct ash_cache_space *space,
                      struct ash_cache_stream *stream, uint64_t index) {
-    stream->turn = ++cache->turn;
-    stream->next = index + 1;
-    if (stream->issued < stream->next)
-        stream->issued = stream->next;
     uint32_t batch = stream->window / (stream->window > BATCHES_OF_TWO ? 4 : 2);
-    if (stream->issued - stream->next > stream->window - batch)
+    if (stream->ahead > stream->window - batch)
         return;
     uint32_t window = stream->window < cache->window ? stream->window : cache->window;
-    uint64_t end = stream->next + window;
-    while (stream->issued < end) {
-        if (prefetch_one(cache, space, stream->issued++) == NO_ROOM) /* the others would look too */
-            stream->issued = end;
+    while (stream->ahead < window) {
+        if (prefetch_one(cache, space, index + ++stream->ahead) == NO_ROOM)
+            stream->ahead = window; /* the others would look too */
     }
     if (stream->window < cache->window)
         stream->window *= 2;
@@ -78,11 +69,32 @@ static void go_ahead(struct ash_cache *cache, struct ash_cache_space *space,
 void ash__cache_ahead(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index) {
     if (cache->config.window_max == 0)
         return;
-    struct ash_cache_stream *stream = find_stream(cache, space->id, index);
-    if (stream != NULL)
-        go_ahead(cache, space, stream, index);
-    else
-        new_stream(cache, space->id, index);
+    uint64_t key = ash__cache_key(space, index);
+    uint32_t found = find_stream(cache, key);
+    struct ash_cache_stream *stream = put_first(cache, found);
+    uint64_t passed = key + 1 - stream->next;
+    stream->next = key + 1;
+    if (found == ASH_CACHE_STREAMS)
+        return;
+    stream->ahead = stream->ahead > passed ? stream->ahead - (uint32_t)passed : 0;
+    go_ahead(cache, space, stream, index);
+}
+
+/* Nobody comes past there any more. */
+static void forget_stream(struct ash_cache_stream *stream) {
+    *stream = (struct ash_cache_stream){.next = ASH__CACHE_NO_KEY};
+}
+
+void ash__cache_ahead_init(struct ash_cache *cache) {
+    for (uint32_t i = 0; i < ASH_CACHE_STREAMS; i++)
+        forget_stream(&cache->streams[i]);
+}
+
+void ash__cache_ahead_close(struct ash_cache *cache, const struct ash_cache_space *space) {
+    for (uint32_t i = 0; i < ASH_CACHE_STREAMS; i++) {
+        if (cache->streams[i].next >> ASH_CACHE_INDEX_BITS == space->id)
+            forget_stream(&cache->streams[i]);
+    }
 }
 
 static void judge(struct ash_cache *cache) {
@@ -118,11 +130,9 @@ void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame) {
 
 /* It could not be read: whoever reads there sequentially has to come past it first. */
 void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame) {
-    uint64_t key = ash__cache_frame_key(cache, frame);
-    uint32_t space = (uint32_t)(key >> ASH_CACHE_INDEX_BITS);
-    struct ash_cache_stream *stream = find_stream(cache, space, ash__cache_index(key));
-    if (stream != NULL)
-        stream->window = 0;
+    uint32_t found = find_stream(cache, ash__cache_frame_key(cache, frame));
+    if (found < ASH_CACHE_STREAMS)
+        forget_stream(&cache->streams[found]);
 }
 
 uint32_t ash_cache_prefetch(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,

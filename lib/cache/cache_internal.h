@@ -179,6 +179,8 @@ bool ash__cache_flush_begin(struct ash_cache *cache);
 void ash__cache_flush_ended(struct ash_cache *cache, int error);
 
 /* ahead.c */
+void ash__cache_ahead_init(struct ash_cache *cache);
+void ash__cache_ahead_close(struct ash_cache *cache, const struct ash_cache_space *space);
 void ash__cache_ahead(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index);
 void ash__cache_ahead_used(struct ash_cache *cache, uint32_t frame);
 void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame);

@@ -137,6 +137,7 @@ int ash_cache_init(struct ash_cache *cache, const struct ash_cache_config *confi
     *cache = (struct ash_cache){.config = full, .shared = full.shared, .data = data, .epoch = 1};
     cache->block_shift = ash_ctz64(full.block_bytes);
     cache->window = full.window_max;
+    ash__cache_ahead_init(cache);
     ash_spin_init(&cache->lock);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->waiting); i++)
         ash_list_init(&cache->waiting[i]);

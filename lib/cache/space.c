@@ -89,10 +89,7 @@ int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space
         empty &= ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link)->space != space;
     if (empty) {
         cache->spaces[space->id] = NULL;
-        for (uint32_t i = 0; i < ASH_CACHE_STREAMS; i++) {
-            if (cache->streams[i].space == space->id)
-                cache->streams[i].window = 0;
-        }
+        ash__cache_ahead_close(cache, space);
     }
     ash__cache_leave(cache, irq);
     return empty ? 0 : -ASH_EBUSY;

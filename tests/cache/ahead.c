@@ -64,7 +64,7 @@ TEST_CASE(cache_ahead, end_of_the_space_is_not_passed) {
 TEST_CASE(cache_ahead, windows_of_any_size_work) {
     struct stand *stand = stand_new(40);
     stand_start(stand, 1024);
-    for (uint32_t window = 1; window <= ASH_CACHE_WINDOW_MAX; window++) {
+    for (uint32_t window = 1; window <= ASH_CACHE_WINDOW_MAX; window += window < 33 ? 1 : 31) {
         for (uint32_t blocks = 1; blocks < 41; blocks += 13) {
             stand->config.blocks = blocks;
             stand->config.window_max = window;
@@ -73,6 +73,32 @@ TEST_CASE(cache_ahead, windows_of_any_size_work) {
             stand_end(stand);
         }
     }
+}
+
+TEST_CASE(cache_ahead, wide_window_keeps_so_many_blocks_ahead) {
+    enum { WIDE = 128, END = 500 };
+    struct stand *stand = with_window(4 * WIDE, WIDE);
+    CHECK_EQ(read_on(stand, 0, END), 2);
+    struct ash_cache_stats stats = stand_stats(stand);
+    CHECK(stats.blocks_read >= END + WIDE * 3 / 4);
+    CHECK(stats.blocks_read <= END + WIDE);
+    stand_end(stand);
+}
+
+/* Somebody reads in order, and blocks elsewhere are missed between, each of which begins one. */
+TEST_CASE(cache_ahead, stream_that_was_met_last_is_forgotten_last) {
+    struct stand *stand = with_window(256, 1); /* so that a forgotten one costs a miss */
+    uint64_t next = 0;
+    for (uint64_t i = 0; i < 4 * ASH_CACHE_STREAMS; i++) {
+        for (uint64_t k = 0; k < 4; k++, next++) {
+            stand_read(stand, 0, next);
+            backend_drain(&stand->backend);
+        }
+        stand_read(stand, 0, 300 + i * 20);
+        backend_drain(&stand->backend);
+    }
+    CHECK_EQ(stand_stats(stand).misses, 2 + 4 * ASH_CACHE_STREAMS);
+    stand_end(stand);
 }
 
 TEST_CASE(cache_ahead, what_nobody_wanted_is_counted_and_narrows_the_window) {

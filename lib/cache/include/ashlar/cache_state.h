@@ -79,10 +79,8 @@ struct ash_cache_ghosts {
 };
 
 struct ash_cache_stream {
-    uint32_t space;
-    uint32_t window;       /* blocks; 0: unused */
-    uint64_t next, issued; /* index expected; first one not read ahead yet */
-    uint64_t turn;         /* when it was last met */
+    uint64_t next;          /* key expected */
+    uint32_t ahead, window; /* blocks from it on that were asked for, and shall be */
 };
 
 /* Counted by the CPU that owns the line. */
@@ -149,8 +147,7 @@ struct ash_cache {
     bool backend_full;
     bool submitted; /* since the last kick, where there are kicks */
 
-    struct ash_cache_stream streams[ASH_CACHE_STREAMS];
-    uint64_t turn;
+    struct ash_cache_stream streams[ASH_CACHE_STREAMS]; /* the one met last comes first */
     uint32_t window; /* blocks that a stream may be ahead, by what came of it lately */
     uint32_t used, wasted;
     struct ash_cache_stats stats;

@@ -23,7 +23,7 @@
 #define ASH_CACHE_EXTENTS_MAX      4u         /* pieces of disk that one block lies on */
 #define ASH_CACHE_PINS_MAX         0x7effu    /* of one block at a time */
 #define ASH_CACHE_STREAMS          8u         /* sequential readers that are told apart */
-#define ASH_CACHE_WINDOW_MAX       32u        /* blocks read ahead of one of them */
+#define ASH_CACHE_WINDOW_MAX       256u       /* blocks read ahead of one of them */
 #define ASH_CACHE_ROUND            256u       /* dirty blocks that are sorted at a time */
 #define ASH_CACHE_NONE             UINT32_MAX /* no frame, no slot */
 
