@@ -250,9 +250,10 @@ static void order(struct world *world, struct pin *pin) {
 }
 
 static void step_order(struct world *world) {
-    uint32_t at = pick(world, PINS);
-    if (at < world->pin_count && world->pins[at].writes)
-        order(world, &world->pins[at]);
+    for (uint32_t i = 0; i < world->pin_count; i++) {
+        if (world->pins[i].writes)
+            order(world, &world->pins[i]);
+    }
 }
 
 /* The new version is behind the flush that its writer named, if that has not succeeded yet. */
