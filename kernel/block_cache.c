@@ -359,7 +359,7 @@ int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t o
     struct cached_disk *one = block_cache_disk(cache, disk);
     if (one == NULL || len == 0)
         return 0;
-    int error = one->space.dirty.length != 0 ? block_cache_flush(cache, &one->space) : 0;
+    int error = ash_cache_space_dirty(&one->space) != 0 ? block_cache_flush(cache, &one->space) : 0;
     block_cache_settle(cache);
     uint64_t first = offset / BLOCK_CACHE_BYTES, end;
     if (!ash_add_u64(offset, len - 1, &end))

@@ -72,14 +72,14 @@ int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
         return 0;
     uint32_t before[DISKS_MAX];
     for (uint32_t i = 0; i < cache->disk_count; i++)
-        before[i] = cache->disks[i].space.dirty.length;
+        before[i] = ash_cache_space_dirty(&cache->disks[i].space);
     begin_all(cache);
     int error = block_cache_flush(cache, NULL);
     note_end(cache, error);
     for (uint32_t i = 0; i < cache->disk_count; i++) {
         const struct cached_disk *disk = &cache->disks[i];
         if (!disk->wants_flush)
-            *blocks += before[i] - disk->space.dirty.length;
+            *blocks += before[i] - ash_cache_space_dirty(&disk->space);
     }
     return error;
 }
@@ -87,7 +87,7 @@ int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
 bool block_cache_unwritten(const struct block_cache *cache, uint32_t disk,
                            char text[BLOCK_CACHE_REASON]) {
     const struct cached_disk *one = &cache->disks[disk];
-    uint32_t blocks = one->space.dirty.length;
+    uint32_t blocks = ash_cache_space_dirty(&one->space);
     if (!cache->is_on || one->error == 0)
         return false;
     const char *why = disk_explain(one->disk, one->error);

@@ -87,7 +87,7 @@ static void print_disks(struct shell *shell, const struct block_cache *cache) {
                         disk->disk->blk.block_size_bytes);
         else
             shell_print(shell, "%" PRIu32 " blocks, %" PRIu32 " of them dirty\n",
-                        disk->space.frames, disk->space.dirty.length);
+                        disk->space.frames, ash_cache_space_dirty(&disk->space));
         if (disk->disk->dead)
             shell_print(shell, "           given up: what is here can be read, nothing else\n");
         else if (block_cache_unwritten(cache, i, text))

@@ -160,6 +160,7 @@ void ash__cache_filled(struct ash_cache *cache, uint32_t frame, int error,
 
 /* write.c */
 bool ash__cache_may_dirty(const struct ash_cache *cache);
+void ash__cache_resume(struct ash_cache *cache, uint32_t frame);
 void ash__cache_dirty(struct ash_cache *cache, uint32_t frame);
 void ash__cache_clean(struct ash_cache *cache, uint32_t frame);
 void ash__cache_hurry(struct ash_cache *cache, uint32_t frame);

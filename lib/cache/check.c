@@ -76,7 +76,7 @@ static const char *check_frames(const struct ash_cache *cache) {
 /* I3: dirty blocks are on their space's list, and all counts are right. */
 static const char *check_dirty(const struct ash_cache *cache) {
     uint32_t dirty = 0, failed = 0, urgent = 0, reserved = 0, fresh = 0, listed = 0, writing = 0,
-             tagged = 0;
+             tagged = 0, failed_listed = 0;
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         uint16_t flags = cache->frames[frame].flags;
         dirty += (flags & DIRTY) != 0;
@@ -100,13 +100,16 @@ static const char *check_dirty(const struct ash_cache *cache) {
         if (space == NULL)
             continue;
         uint32_t length = walk(cache, &space->dirty, WORK);
-        if (length == UINT32_MAX || (length != 0) != ash_list_is_linked(&space->link))
+        uint32_t given_up = walk(cache, &space->failed, WORK);
+        if (length == UINT32_MAX || given_up == UINT32_MAX ||
+            (length + given_up != 0) != ash_list_is_linked(&space->link))
             return "I3: a list of dirty blocks is broken";
-        listed += length;
+        listed += length + given_up;
+        failed_listed += given_up;
     }
     if (dirty != cache->dirty || listed != dirty || failed != cache->failed ||
-        writing != cache->writing || urgent != cache->urgent || reserved != cache->reserved ||
-        fresh != cache->fresh)
+        failed_listed != failed || writing != cache->writing || urgent != cache->urgent ||
+        reserved != cache->reserved || fresh != cache->fresh)
         return "I3: a count of dirty blocks is wrong";
     return NULL;
 }

@@ -58,21 +58,24 @@ void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, 
 /* Blocks given up get another chance; those whose order is broken do not. */
 static void begin_space(struct ash_cache *cache, struct ash_cache_space *space,
                         struct ash_cache_flush_request *flush) {
-    flush->remaining += space->dirty.length;
-    if (cache->failed == 0)
-        return;
-    for (uint32_t frame = space->dirty.first; frame != NONE;
-         frame = cache->links[WORK][frame].next) {
-        struct ash_cache_frame *f = &cache->frames[frame];
-        if ((f->flags & UNORDERED) != 0) {
-            flush->remaining--;
+    for (uint32_t frame = space->failed.first, next; frame != NONE; frame = next) {
+        next = cache->links[WORK][frame].next;
+        if (!ash__cache_has(cache, frame, UNORDERED)) {
+            ash__cache_resume(cache, frame);
+        } else {
             flush->status = -ASH_EIO;
-            f->epoch = cache->epoch;
-        } else if ((f->flags & FAILED) != 0) {
-            f->flags &= (uint16_t)~FAILED;
-            f->retries = 0;
-            cache->failed--;
+            cache->frames[frame].epoch = cache->epoch;
         }
+    }
+    flush->remaining += space->dirty.length;
+}
+
+static void catch_up_list(struct ash_cache *cache, const struct ash_cache_queue *list,
+                          uint32_t oldest) {
+    for (uint32_t frame = list->first; frame != NONE; frame = cache->links[WORK][frame].next) {
+        struct ash_cache_frame *f = &cache->frames[frame];
+        if ((int32_t)(f->epoch - oldest) < 0)
+            f->epoch = oldest;
     }
 }
 
@@ -85,13 +88,9 @@ static void catch_up(struct ash_cache *cache) {
     uint32_t oldest = first != NULL ? flush_of(first)->number : cache->epoch;
     for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
          link = link->next) {
-        struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
-        for (uint32_t frame = space->dirty.first; frame != NONE;
-             frame = cache->links[WORK][frame].next) {
-            struct ash_cache_frame *f = &cache->frames[frame];
-            if ((int32_t)(f->epoch - oldest) < 0)
-                f->epoch = oldest;
-        }
+        const struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
+        catch_up_list(cache, &space->dirty, oldest);
+        catch_up_list(cache, &space->failed, oldest);
     }
 }
 
@@ -144,21 +143,25 @@ static void break_tag(struct ash_cache *cache, uint32_t frame, uint32_t number) 
         f->tag = 0;
 }
 
+static void break_list(struct ash_cache *cache, const struct ash_cache_queue *list,
+                       uint32_t number) {
+    for (uint32_t frame = list->first, next; frame != NONE; frame = next) {
+        next = cache->links[WORK][frame].next;                  /* given up, it changes its list */
+        bool in_flight = ash__cache_has(cache, frame, WRITING); /* then `order` is its error */
+        break_tag(cache, frame, number);
+        if (!in_flight && cache->frames[frame].order == number)
+            ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);
+    }
+}
+
 /* What was to be written after this flush must not be. */
 static void break_order(struct ash_cache *cache, uint32_t number) {
-    for (uint32_t frame = cache->tagged.first; frame != NONE;
-         frame = cache->links[WORK][frame].next)
-        break_tag(cache, frame, number);
+    break_list(cache, &cache->tagged, number);
     for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
          link = link->next) {
-        struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
-        for (uint32_t frame = space->dirty.first, next; frame != NONE; frame = next) {
-            next = cache->links[WORK][frame].next; /* given up, it may change its place */
-            bool in_flight = ash__cache_has(cache, frame, WRITING); /* then `order` is its error */
-            break_tag(cache, frame, number);
-            if (!in_flight && cache->frames[frame].order == number)
-                ash__cache_give_up(cache, frame, UNORDERED, -ASH_EIO);
-        }
+        const struct ash_cache_space *space = ASH_LIST_ENTRY(link, struct ash_cache_space, link);
+        break_list(cache, &space->failed, number);
+        break_list(cache, &space->dirty, number);
     }
 }
 

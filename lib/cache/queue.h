@@ -48,6 +48,21 @@ static inline void ash__cache_unlink(struct ash_cache *cache, struct ash_cache_q
     queue->length--;
 }
 
+/* `other` takes the place of `frame`. */
+static inline void ash__cache_exchange(struct ash_cache *cache, struct ash_cache_queue *queue,
+                                       int link, uint32_t frame, uint32_t other) {
+    struct ash_cache_links links = cache->links[link][frame];
+    cache->links[link][other] = links;
+    if (links.prev == ASH_CACHE_NONE)
+        queue->first = other;
+    else
+        cache->links[link][links.prev].next = other;
+    if (links.next == ASH_CACHE_NONE)
+        queue->last = other;
+    else
+        cache->links[link][links.next].prev = other;
+}
+
 static inline uint32_t ash__cache_pop_last(struct ash_cache *cache, struct ash_cache_queue *queue,
                                            int link) {
     uint32_t frame = queue->last;

@@ -10,6 +10,7 @@ int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space)
     bool free = cache->spaces[space->id] == NULL;
     if (free) {
         ash__cache_queue_init(&space->dirty);
+        ash__cache_queue_init(&space->failed);
         ash_list_init(&space->link);
         space->frames = 0;
         space->first_key = (uint64_t)space->id << ASH_CACHE_INDEX_BITS;

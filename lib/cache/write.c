@@ -25,14 +25,22 @@ bool ash__cache_untag(struct ash_cache *cache, uint32_t frame) {
     return true;
 }
 
+/* One given up may be written again. */
+void ash__cache_resume(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    cache->failed--;
+    f->flags &= (uint16_t) ~(UNORDERED | FAILED);
+    f->retries = 0;
+    ash__cache_unlink(cache, &space->failed, WORK, frame);
+    ash__cache_push(cache, &space->dirty, WORK, frame);
+}
+
 /* The block differs from the disk from now on. */
 void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
     struct ash_cache_frame *f = &cache->frames[frame];
-    if ((f->flags & (UNORDERED | FAILED)) != 0) { /* a new chance for what is new */
-        cache->failed--;
-        f->flags &= (uint16_t) ~(UNORDERED | FAILED);
-        f->retries = 0;
-    }
+    if ((f->flags & (UNORDERED | FAILED)) != 0) /* a new chance for what is new */
+        ash__cache_resume(cache, frame);
     if ((f->flags & (WRITING | REDIRTIED)) == WRITING) {
         f->redirtied = cache->epoch;
         f->flags |= REDIRTIED;
@@ -46,20 +54,23 @@ void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
     f->flags |= DIRTY;
     f->epoch = cache->epoch;
     f->retries = 0;
-    if (space->dirty.length == 0)
+    if (space->dirty.length + space->failed.length == 0)
         ash_list_push_back(&cache->dirty_spaces, &space->link);
     ash__cache_push(cache, &space->dirty, WORK, frame);
     cache->dirty++;
 }
 
-/* It is to be written before all that is not urgent. */
+/* It is to be written before all that is not urgent, if it may be; its space comes first, so that
+ * no others are looked through. */
 void ash__cache_hurry(struct ash_cache *cache, uint32_t frame) {
     struct ash_cache_frame *f = &cache->frames[frame];
     struct ash_cache_space *space = ash__cache_space(cache, frame);
-    if ((f->flags & URGENT) != 0)
+    if ((f->flags & (URGENT | FAILED | UNORDERED)) != 0)
         return;
     f->flags |= URGENT;
     cache->urgent++;
+    ash_list_remove(&space->link);
+    ash_list_push_front(&cache->dirty_spaces, &space->link);
     ash__cache_unlink(cache, &space->dirty, WORK, frame);
     ash__cache_push_last(cache, &space->dirty, WORK, frame);
 }
@@ -81,11 +92,11 @@ void ash__cache_clean(struct ash_cache *cache, uint32_t frame) {
     struct ash_cache_space *space = ash__cache_space(cache, frame);
     not_urgent(cache, frame);
     if ((f->flags & (FAILED | UNORDERED)) != 0)
-        cache->failed--;
-    f->flags &= (uint16_t) ~(DIRTY | FAILED | UNORDERED | ROUNDED);
+        ash__cache_resume(cache, frame);
+    f->flags &= (uint16_t) ~(DIRTY | ROUNDED);
     f->order = 0;
     ash__cache_unlink(cache, &space->dirty, WORK, frame);
-    if (space->dirty.length == 0)
+    if (space->dirty.length + space->failed.length == 0)
         ash_list_remove(&space->link);
     cache->dirty--;
 }
@@ -93,8 +104,13 @@ void ash__cache_clean(struct ash_cache *cache, uint32_t frame) {
 /* Its write failed for good, until it is dirtied anew or (but for UNORDERED) flushed. */
 void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, int error) {
     struct ash_cache_frame *f = &cache->frames[frame];
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
     not_urgent(cache, frame);
-    cache->failed += (f->flags & (FAILED | UNORDERED)) == 0;
+    if ((f->flags & (FAILED | UNORDERED)) == 0) {
+        cache->failed++;
+        ash__cache_unlink(cache, &space->dirty, WORK, frame);
+        ash__cache_push(cache, &space->failed, WORK, frame);
+    }
     f->flags |= why;
     ash__cache_settle(cache, frame, cache->epoch, error);
     f->epoch = cache->epoch; /* of no concern to the flushes that were told */
@@ -107,9 +123,22 @@ static void orphan_written(struct ash_cache *cache, uint32_t frame, int error) {
     cache->frames[other].flags &= (uint16_t)~BEHIND;
     if (error == 0)
         ash__cache_written_over(cache, frame, 0);
+    else if (ash__cache_has(cache, other, FAILED | UNORDERED))
+        ash__cache_written_over(cache, frame, error);
     else if (ash__cache_wait_moved(cache, frame, other))
         ash__cache_hurry(cache, other);
     ash__cache_free_orphans(cache);
+}
+
+/* Written, but changed meanwhile: as if dirtied then. */
+static void renew(struct ash_cache *cache, uint32_t frame) {
+    struct ash_cache_space *space = ash__cache_space(cache, frame);
+    cache->frames[frame].epoch = cache->frames[frame].redirtied;
+    if (space->write_through)
+        return;
+    not_urgent(cache, frame);
+    ash__cache_unlink(cache, &space->dirty, WORK, frame);
+    ash__cache_push(cache, &space->dirty, WORK, frame);
 }
 
 /* All I/Os of its write have ended. */
@@ -136,10 +165,8 @@ void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
         ash__cache_written_over(cache, frame, 0);
         if (!again)
             ash__cache_clean(cache, frame);
-        else if (!ash__cache_space(cache, frame)->write_through)
-            not_urgent(cache, frame);
-        if (again)
-            f->epoch = f->redirtied;
+        else
+            renew(cache, frame);
     }
     ash__cache_wait_over(cache, frame, 0);
 }
@@ -151,34 +178,46 @@ static bool is_eligible(const struct ash_cache *cache, uint32_t frame) {
            (f->order == 0 || !ash__cache_flush_runs(cache, f->order));
 }
 
-/* Picks up to `max` more out of a space: urgent ones, or those dirty since flush `until`. */
-static void pick(struct ash_cache *cache, const struct ash_cache_space *space, bool urgent,
-                 uint32_t until, uint32_t max) {
+/* What is looked for: urgent blocks, or those dirty since flush `until`. */
+struct wanted {
+    bool urgent;
+    uint32_t until;
+    uint32_t max;  /* so many are enough */
+    uint32_t left; /* so many there are, those that cannot be picked included, and not yet seen */
+};
+
+/* More for the round, out of a space. */
+static void pick(struct ash_cache *cache, const struct ash_cache_space *space,
+                 struct wanted *wanted) {
     uint32_t frame = space->dirty.last;
-    for (; frame != NONE && max != 0 && cache->round_count < ASH_CACHE_ROUND;
+    for (; frame != NONE && wanted->left != 0 && wanted->max != 0 &&
+           cache->round_count < ASH_CACHE_ROUND;
          frame = cache->links[WORK][frame].prev) {
         struct ash_cache_frame *f = &cache->frames[frame];
-        if (urgent && (f->flags & URGENT) == 0)
-            break;
-        if ((int32_t)(f->epoch - until) > 0 || !is_eligible(cache, frame))
+        cache->stats.write_scanned++;
+        if (wanted->urgent && (f->flags & URGENT) == 0)
+            return;
+        if ((int32_t)(f->epoch - wanted->until) > 0)
+            continue;
+        wanted->left--;
+        if (!is_eligible(cache, frame))
             continue;
         f->flags |= ROUNDED;
         cache->round[cache->round_count++] = frame;
-        max--;
+        wanted->max--;
     }
 }
 
 /* Out of one space, or of all. */
-static void pick_all(struct ash_cache *cache, const struct ash_cache_space *space, bool urgent,
-                     uint32_t until) {
+static void pick_all(struct ash_cache *cache, const struct ash_cache_space *space,
+                     struct wanted wanted) {
     if (space != NULL) {
-        pick(cache, space, urgent, until, ASH_CACHE_ROUND);
+        pick(cache, space, &wanted);
         return;
     }
-    for (struct ash_list *link = cache->dirty_spaces.next; link != &cache->dirty_spaces;
-         link = link->next)
-        pick(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), urgent, until,
-             ASH_CACHE_ROUND);
+    for (struct ash_list *link = cache->dirty_spaces.next;
+         link != &cache->dirty_spaces && wanted.left != 0; link = link->next)
+        pick(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), &wanted);
 }
 
 /* The oldest of the space whose turn it is, down to half of the bound. */
@@ -186,14 +225,15 @@ static void pick_background(struct ash_cache *cache) {
     uint32_t bound = cache->config.dirty_max / 2, idle = cache->dirty - cache->writing;
     bool waited_for = !ash_list_is_empty(&cache->waiting_dirty);
     bool above = idle > bound && (waited_for || !cache->config.lazy);
-    if (!above && (!waited_for || cache->writing != 0))
+    if (idle == cache->failed || (!above && (!waited_for || cache->writing != 0)))
         return;
-    uint32_t many = above ? idle - bound : 1;
+    struct wanted wanted = {
+        .until = cache->epoch, .max = above ? idle - bound : 1, .left = UINT32_MAX};
     const struct ash_list *begin = ash_list_first(&cache->dirty_spaces);
     for (const struct ash_list *next = begin; next != NULL && cache->round_count == 0;) {
         struct ash_list *link = ash_list_pop_front(&cache->dirty_spaces);
         ash_list_push_back(&cache->dirty_spaces, link);
-        pick(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), false, cache->epoch, many);
+        pick(cache, ASH_LIST_ENTRY(link, struct ash_cache_space, link), &wanted);
         next = ash_list_first(&cache->dirty_spaces);
         if (next == begin)
             return;
@@ -226,7 +266,9 @@ static void pick_for_flushes(struct ash_cache *cache) {
         struct ash_cache_flush_request *flush =
             ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link);
         if (flush->remaining != 0)
-            pick_all(cache, flush->space, false, flush->number);
+            pick_all(cache, flush->space,
+                     (struct wanted){
+                         .until = flush->number, .max = UINT32_MAX, .left = flush->remaining});
     }
     cache->flush_may_start = cache->round_count != 0;
 }
@@ -234,7 +276,10 @@ static void pick_for_flushes(struct ash_cache *cache) {
 static bool begin_round(struct ash_cache *cache) {
     cache->round_next = cache->round_count = 0;
     if (cache->urgent != 0)
-        pick_all(cache, NULL, true, cache->epoch);
+        pick_all(
+            cache, NULL,
+            (struct wanted){
+                .urgent = true, .until = cache->epoch, .max = UINT32_MAX, .left = cache->urgent});
     if (cache->round_count == 0)
         pick_for_flushes(cache);
     if (cache->round_count == 0)
@@ -280,13 +325,12 @@ void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame) {
 void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) {
     struct ash_cache_space *space = ash__cache_space(cache, frame);
     struct ash_cache_frame *f = &cache->frames[frame], *o = &cache->frames[other];
-    bool in_main = cache->hot[frame].queue != 0, urgent = (f->flags & URGENT) != 0;
-    not_urgent(cache, frame);
+    bool in_main = cache->hot[frame].queue != 0;
     cache->policy->remove(cache, frame, false);
-    ash__cache_unlink(cache, &space->dirty, WORK, frame);
+    ash__cache_exchange(cache, &space->dirty, WORK, frame, other);
     ash__cache_table_replace(cache, frame, other);
     o->epoch = f->epoch;
-    o->flags = DIRTY | EMPTY | BEHIND;
+    o->flags = (uint16_t)(DIRTY | EMPTY | BEHIND | (f->flags & URGENT));
     o->order = 0;
     o->parts = o->retries = 0;
     uint8_t fresh = ash_load_relaxed(&cache->hot[frame].touched) & FRESH;
@@ -294,12 +338,9 @@ void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) 
     cache->policy->insert(cache, other, in_main);
     if (fresh != 0)
         ash_store_relaxed(&cache->hot[other].touched, fresh);
-    ash__cache_push(cache, &space->dirty, WORK, other);
-    if (urgent)
-        ash__cache_hurry(cache, other);
     cache->writing--;
     f->epoch = other; /* which waits for it */
-    f->flags = (uint16_t)((f->flags & ~(DIRTY | REDIRTIED)) | ORPHAN | COPIED);
+    f->flags = (uint16_t)((f->flags & ~(DIRTY | REDIRTIED | URGENT)) | ORPHAN | COPIED);
     ash__cache_push(cache, &cache->orphans, WORK, frame);
     ash__cache_wait_over(cache, frame, 0); /* other writers wait for the copy from now on */
 }

@@ -130,6 +130,9 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame);
  */
 int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) ASH_MUST_CHECK;
 
+/* Blocks of the space that are dirty, those whose write failed included. */
+static inline uint32_t ash_cache_space_dirty(const struct ash_cache_space *space);
+
 /* -ASH_EIO: a write failed and left this pinned block dirty, or the flush that it was ordered
  * behind did. Else 0. */
 int ash_cache_frame_error(struct ash_cache *cache, uint32_t frame) ASH_MUST_CHECK;

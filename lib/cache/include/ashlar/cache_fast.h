@@ -136,6 +136,10 @@ static inline int ash_cache_page_get(struct ash_cache *cache, struct ash_cache_s
     return ash_cache_get(cache, space, offset >> cache->block_shift, flags, waiter, frame);
 }
 
+static inline uint32_t ash_cache_space_dirty(const struct ash_cache_space *space) {
+    return space->dirty.length + space->failed.length;
+}
+
 static inline void *ash_cache_data(const struct ash_cache *cache, uint32_t frame) {
     return cache->data + ((size_t)frame << cache->block_shift);
 }

@@ -61,10 +61,11 @@ struct ash_cache_space {
     uint64_t blocks;    /* a block at or beyond gets -ASH_ERANGE */
     bool write_through; /* a block is written as soon as ash_cache_put_dirty leaves it */
 
-    uint64_t first_key;           /* of block 0 */
-    struct ash_cache_queue dirty; /* last: to be written first */
-    uint32_t frames;              /* blocks that are in the cache */
-    struct ash_list link;         /* the spaces with dirty blocks */
+    uint64_t first_key;            /* of block 0 */
+    struct ash_cache_queue dirty;  /* last: to be written first */
+    struct ash_cache_queue failed; /* dirty, too, and not to be written now */
+    uint32_t frames;               /* blocks that are in the cache */
+    struct ash_list link;          /* the spaces with dirty blocks */
 };
 
 enum ash_cache_op { ASH_CACHE_OP_READ, ASH_CACHE_OP_WRITE, ASH_CACHE_OP_FLUSH };
@@ -139,6 +140,7 @@ struct ash_cache_stats {
     uint64_t reads, writes, flushes;      /* I/Os to the backend */
     uint64_t blocks_read, blocks_written; /* blocks that they carried */
     uint64_t evictions, ghost_hits, scanned; /* blocks forgotten; frames looked at for it */
+    uint64_t write_scanned; /* dirty blocks looked at to choose those to be written */
     uint64_t prefetched, prefetch_used, prefetch_wasted;
     uint64_t read_errors, write_errors, retries;     /* blocks */
     uint64_t waits_frame, waits_dirty, waits_flight; /* calls that had to wait, and for what */
