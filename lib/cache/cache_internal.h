@@ -55,7 +55,7 @@ enum { WAIT_BLOCK = 1, WAIT_FRAME, WAIT_DIRTY, WAIT_READ };
 
 struct ash__cache_policy {
     const char *name;
-    uint8_t touch_cap; /* a hit counts up to it; above 127: each hit calls touch */
+    uint8_t touch_cap; /* a hit counts up to it; above 127: each hit is told */
     uint32_t (*ghosts)(uint32_t blocks);
     void (*init)(struct ash_cache *cache);
     /* A block is about to come in: is it among the ghosts? It is none from then on. NULL: there are
@@ -69,7 +69,6 @@ struct ash__cache_policy {
     /* A block goes; evicted: chosen by victim, and not forgotten for other reasons. */
     void (*remove)(struct ash_cache *cache, uint32_t frame, bool evicted);
     void (*touch)(struct ash_cache *cache, uint32_t frame); /* NULL: what is counted is enough */
-    void (*touch_owned)(struct ash_cache *cache, uint32_t frame); /* for a hit with one owner */
 };
 
 enum ash__cache_claim { CLAIMED, PASS, STOP };
@@ -114,6 +113,8 @@ void ash__cache_table_remove(struct ash_cache *cache, uint32_t frame);
 void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t other);
 void ash__cache_hide(struct ash_cache *cache, uint32_t frame);
 void ash__cache_show(struct ash_cache *cache, uint32_t frame);
+void ash__cache_hush(struct ash_cache *cache, uint32_t frame);
+void ash__cache_listen(struct ash_cache *cache, uint32_t frame);
 
 /* ghosts.c */
 uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key);
@@ -150,7 +151,6 @@ bool ash__cache_may_free(const struct ash_cache *cache);
 void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame);
 bool ash__cache_forget(struct ash_cache *cache, uint32_t frame);
 void ash__cache_touched(struct ash_cache *cache, uint32_t frame);
-void ash__cache_touch(struct ash_cache *cache, uint32_t frame);
 
 /* fill.c */
 void ash__cache_fill(struct ash_cache *cache, uint32_t frame, bool prefetch);

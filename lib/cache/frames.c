@@ -106,6 +106,11 @@ bool ash__cache_may_free(const struct ash_cache *cache) {
            cache->prefetch.length != 0 || cache->urgent != 0 || cache->orphans.length != 0;
 }
 
+/* Was it hit as often as the policy counts? */
+static bool is_counted_up(const struct ash_cache *cache, uint32_t frame) {
+    return ash_load_sequential(&cache->hot[frame].touched) == ash_load_relaxed(&cache->touch_cap);
+}
+
 /* A hit, to the policy and to those who read ahead. */
 void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
@@ -114,22 +119,50 @@ void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
         ash__cache_ahead_used(cache, frame);
     } else if (cache->policy->touch != NULL) {
         cache->policy->touch(cache, frame);
-    } else if (touched < cache->policy->touch_cap) {
-        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched + 1));
+    } else {
+        if (touched < cache->policy->touch_cap)
+            ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched + 1));
+        if (is_counted_up(cache, frame))
+            ash__cache_hush(cache, frame);
     }
 }
 
-/* The same from the hit path: a bit is set without the lock, and the block may be gone by then,
- * which only means that another one is thought well of. */
-void ash__cache_touch(struct ash_cache *cache, uint32_t frame) {
+/*
+ * Counted without the lock. The block may be gone by then, which only means that another one is
+ * thought well of; QUIET is not said of that one, as its stamp is another. Whoever takes some of
+ * what was counted does so first, and sees then whether the block is QUIET; so a hit that said it
+ * looks at the count once more.
+ */
+static void count_shared(struct ash_cache *cache, uint32_t *place, uint32_t stamp, uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-    const struct ash__cache_policy *policy = ash_load_relaxed(&cache->policy);
+    uint32_t quiet = stamp | ASH__CACHE_QUIET;
+    if (touched < ash_load_relaxed(&cache->policy)->touch_cap)
+        /* Lost where another was quicker: it may be FRESH now. */
+        (void)ash_compare_exchange(&cache->hot[frame].touched, &touched, (uint8_t)(touched + 1));
+    if (is_counted_up(cache, frame) && ash_compare_exchange(place, &stamp, quiet) &&
+        !is_counted_up(cache, frame))
+        (void)ash_compare_exchange(place, &quiet, stamp);
+}
+
+static void count_owned(struct ash_cache *cache, uint32_t *place, uint32_t frame) {
+    uint8_t *touched = &cache->hot[frame].touched;
+    *touched = (uint8_t)(*touched + (*touched < cache->policy->touch_cap));
+    if (*place != 0 && is_counted_up(cache, frame))
+        *place |= ASH__CACHE_QUIET;
+}
+
+/* The same from the hit path. */
+void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
+                      uint32_t frame) {
+    uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
     if (cache->pinners != NULL)
         ash_store_relaxed(&cache->pinners[frame], __builtin_return_address(0));
-    if (touched != FRESH && policy->touch == NULL) {
-        if (touched < policy->touch_cap) /* lost where another was quicker: it may be FRESH now */
-            (void)ash_compare_exchange(&cache->hot[frame].touched, &touched,
-                                       (uint8_t)(touched + 1));
+    if (touched != FRESH && ash_load_relaxed(&cache->policy)->touch == NULL) {
+        uint32_t *place = &cache->table[slot - cache->table].stamp;
+        if (cache->shared)
+            count_shared(cache, place, stamp, frame);
+        else
+            count_owned(cache, place, frame);
         return;
     }
     ash_irq_t irq = 0;

@@ -37,13 +37,6 @@ static void touch(struct ash_cache *cache, uint32_t frame) {
     queue->first = frame;
 }
 
-static void touch_owned(struct ash_cache *cache, uint32_t frame) {
-    if (ASH_UNLIKELY(cache->hot[frame].touched == FRESH))
-        ash__cache_touch(cache, frame);
-    else
-        touch(cache, frame);
-}
-
 static uint32_t victim(struct ash_cache *cache) {
     bool stopped;
     return ash__cache_fifo_victim(cache, cache->queues[0].last, &stopped);
@@ -58,5 +51,4 @@ const struct ash__cache_policy ash__cache_lru = {
     .victim = victim,
     .remove = remove,
     .touch = touch,
-    .touch_owned = touch_owned,
 };

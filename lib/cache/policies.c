@@ -29,12 +29,10 @@ const struct ash__cache_policy *ash__cache_policy_find(const char *name) {
 
 /* Frames that hold a block enter the policy by their number, as if just loaded. */
 void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_policy *policy) {
-    bool owned = policy->touch_owned != NULL && !cache->shared && cache->pinners == NULL;
     /* UINT32_MAX: each hit is a call, which notes the caller. */
     uint32_t touch_cap = cache->pinners != NULL ? UINT32_MAX : policy->touch_cap;
     ash_store_relaxed(&cache->policy, policy);
     ash_store_relaxed(&cache->touch_cap, touch_cap);
-    ash_store_relaxed(&cache->touch, owned ? policy->touch_owned : ash__cache_touch);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->queues); i++)
         ash__cache_queue_init(&cache->queues[i]);
     ash__cache_ghosts_reset(cache, policy->ghosts(cache->config.blocks));
@@ -47,6 +45,7 @@ void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_po
         policy->insert(cache, frame, false);
         if (fresh != 0) /* whatever the policy made of it: not asked for yet */
             ash_store_relaxed(&cache->hot[frame].touched, fresh);
+        ash__cache_listen(cache, frame);
     }
 }
 

@@ -42,6 +42,7 @@ static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
         if ((touched & ~FRESH) >= PROMOTION_HITS) {
             cache->stats.scanned++;
             ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+            ash__cache_listen(cache, frame);
             ash__cache_unlink(cache, &cache->queues[SMALL], POLICY, frame);
             enqueue(cache, frame, MAIN);
         } else {

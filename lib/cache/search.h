@@ -34,8 +34,10 @@ static inline uint32_t ash__cache_take_lives(struct ash_cache *cache, uint32_t f
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
     uint32_t lives = touched & ~FRESH & UINT8_MAX;
     uint32_t left = lives > many ? lives - many : 0;
-    if (left != lives)
+    if (left != lives) {
         ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)((touched & FRESH) | left));
+        ash__cache_listen(cache, frame);
+    }
     return left;
 }
 

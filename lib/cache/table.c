@@ -107,6 +107,28 @@ void ash__cache_hide(struct ash_cache *cache, uint32_t frame) {
 }
 
 void ash__cache_show(struct ash_cache *cache, uint32_t frame) {
-    cache->stamp += cache->stamp == UINT32_MAX ? 2 : 1;
-    ash_store_release(&cache->table[cache->frames[frame].slot].stamp, cache->stamp);
+    cache->stamp = cache->stamp == ASH__CACHE_STAMP_MAX ? 1 : cache->stamp + 1;
+    bool quiet = ash_load_relaxed(&cache->hot[frame].touched) == cache->touch_cap;
+    ash_store_release(&cache->table[cache->frames[frame].slot].stamp,
+                      cache->stamp | (quiet ? ASH__CACHE_QUIET : 0));
+}
+
+/* Its hits change nothing any more. A block that is not to be seen says so when it is shown. */
+void ash__cache_hush(struct ash_cache *cache, uint32_t frame) {
+    uint32_t *stamp = &cache->table[cache->frames[frame].slot].stamp;
+    if (ash_load_relaxed(stamp) != 0)
+        ash_store_relaxed(stamp, ash_load_relaxed(stamp) | ASH__CACHE_QUIET);
+}
+
+/* They count again: fewer of them than could be are known from now on. Against it stands a hit that
+ * has counted, says QUIET, and looks whether the count still holds (frames.c). */
+void ash__cache_listen(struct ash_cache *cache, uint32_t frame) {
+    uint32_t slot = cache->frames[frame].slot;
+    if (slot == NONE) /* a frame without a block, where all are a ring */
+        return;
+    if (cache->shared)
+        ash_fence();
+    uint32_t *stamp = &cache->table[slot].stamp;
+    if (ash__cache_is_quiet(ash_load_relaxed(stamp)))
+        ash_store_relaxed(stamp, ash_load_relaxed(stamp) & ~ASH__CACHE_QUIET);
 }

@@ -507,7 +507,7 @@ static void make_world(struct world *world) {
     backend_keep_durable(&stand->backend, 64);
     if (pick(world, 4) == 0) { /* numbers that are about to begin anew */
         stand->cache.epoch = UINT32_MAX - pick(world, 4);
-        stand->cache.stamp = UINT32_MAX - pick(world, 16);
+        stand->cache.stamp = ASH__CACHE_STAMP_MAX - pick(world, 16);
     }
     CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[0]), 0);
     stand->spaces[0] = (struct ash_cache_space){.id = 0, .blocks = BLOCKS};

@@ -485,6 +485,17 @@ TEST_CASE(cache_orders, block_is_read_once_however_many_ask) {
                                             .preemptions = 2});
 }
 
+TEST_CASE(cache_orders, block_is_quiet_only_while_all_its_hits_are_counted) {
+    with_all_policies(
+        2, true,
+        &(struct explore_scenario){.bodies = {peek_0_twice, read_1_and_2}, .preemptions = 2});
+    world.policy = "clock";
+    explore_cache(
+        2, true,
+        (struct explore_scenario){.bodies = {peek_0, read_1_and_2, read_0}, .preemptions = 2});
+    world.policy = NULL;
+}
+
 TEST_CASE(cache_orders, touch_of_a_block_that_went_leaves_the_next_as_it_is) {
     with_all_policies(
         1, false,

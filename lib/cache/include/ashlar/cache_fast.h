@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cache_fast.h: the hit path of <ashlar/cache.h>, inline. A hit reads one line of the table and
- * writes a count of pins; everything else is a call.
+ * writes a count of pins; everything else is a call, as what the policy is told of it: once a block
+ * was hit as often as the policy counts, its slot says so (QUIET), until the policy counts anew.
  *
  * Two orders of reading. One owner: as it stands. Shared: the slot may be rewritten at any moment,
  * so its stamp is read before its key and its frame, and once more behind what relies on them. A
@@ -22,6 +23,18 @@ extern "C" {
 int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                    uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) ASH_MUST_CHECK;
 void ash__cache_unpinned(struct ash_cache *cache);
+/* A hit of a block that is not QUIET; stamp: its slot's, as it was found. */
+void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
+                      uint32_t frame);
+
+static inline bool ash__cache_is_quiet(uint32_t stamp) {
+    return (stamp & ASH__CACHE_QUIET) != 0;
+}
+
+/* Of the same stay? */
+static inline bool ash__cache_same_stamp(uint32_t a, uint32_t b) {
+    return ((a ^ b) & ~ASH__CACHE_QUIET) == 0;
+}
 
 static inline uint64_t ash__cache_key(const struct ash_cache_space *space, uint64_t index) {
     return space->first_key + index;
@@ -78,12 +91,6 @@ static inline void ash__cache_count_shared_hit(struct ash_cache *cache) {
     ash_port_unpin();
 }
 
-static inline void ash__cache_note_hit(struct ash_cache *cache, uint32_t frame) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) !=
-                     ash_load_relaxed(&cache->touch_cap)))
-        ash_load_relaxed (&cache->touch)(cache, frame);
-}
-
 /* A pin of what a hit found; false: it is no plain hit. */
 static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_t *frame) {
     const struct ash_cache_slot *slot;
@@ -94,7 +101,8 @@ static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_
     if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
         return false;
     *hold = (uint16_t)(*hold + 1);
-    ash__cache_note_hit(cache, found);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(slot->stamp)))
+        ash__cache_touch(cache, slot, slot->stamp, found);
     cache->stats.hits++;
     *frame = found;
     return true;
@@ -107,11 +115,13 @@ static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, 
         return false;
     uint32_t found = ash_load_relaxed(&slot->frame);
     uint16_t before = ash_fetch_add(&cache->hot[found].hold, (uint16_t)1);
-    if (ASH_UNLIKELY(before >= ASH_CACHE_PINS_MAX || ash_load_relaxed(&slot->stamp) != stamp)) {
+    if (ASH_UNLIKELY(before >= ASH_CACHE_PINS_MAX ||
+                     !ash__cache_same_stamp(ash_load_relaxed(&slot->stamp), stamp))) {
         ash_cache_put(cache, found);
         return false;
     }
-    ash__cache_note_hit(cache, found);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(stamp)))
+        ash__cache_touch(cache, slot, stamp, found);
     ash__cache_count_shared_hit(cache);
     *frame = found;
     return true;
@@ -180,13 +190,14 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
     }
     view->place = &slot->stamp;
     uint32_t frame = ash_load_relaxed(&slot->frame);
-    ash__cache_note_hit(cache, frame);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp)))
+        ash__cache_touch(cache, slot, view->stamp, frame);
     return ash_cache_data(cache, frame);
 }
 
 static inline bool ash_cache_peek_valid(const struct ash_cache_view *view) {
     ash_fence_acquire();
-    return ash_load_relaxed(view->place) == view->stamp;
+    return ash__cache_same_stamp(ash_load_relaxed(view->place), view->stamp);
 }
 
 #ifdef __cplusplus

@@ -27,14 +27,17 @@ struct ash__cache_policy;
 /*
  * Of the table; two of them are a pair, half a line. A key that no block can have: it is empty. The
  * stamp belongs to this block in this slot and is never used again; 0: it is being changed, or not
- * to be seen. The frame is one of the cache's, whatever else is being changed.
+ * to be seen. Beside it the bit QUIET: hits are counted no more. The frame is one of the cache's,
+ * whatever else is being changed.
  */
 struct ash_cache_slot {
     uint64_t key;
     uint32_t frame, stamp;
 };
 
-#define ASH__CACHE_NO_KEY UINT64_MAX
+#define ASH__CACHE_NO_KEY    UINT64_MAX
+#define ASH__CACHE_QUIET     0x80000000u
+#define ASH__CACHE_STAMP_MAX 0x7fffffffu
 
 /* What a hit writes. */
 struct ash_cache_hot {
@@ -98,7 +101,6 @@ struct ash_cache {
     uint32_t touch_cap;
     uint32_t starving; /* bool: a put that leaves a block unpinned is waited for */
     bool shared;
-    void (*touch)(struct ash_cache *cache, uint32_t frame);
     struct ash_cache_cpu *cpus;
 
     struct ash_spinlock lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
