@@ -157,10 +157,8 @@ static uint32_t blocks_for(const struct disk *disk) {
 int bench_cache(struct kernel_memory *memory, struct disk *disk,
                 const struct bench_report *report) {
     struct cache_work *work = ash_kzalloc(&memory->heap, sizeof(*work));
-    uint32_t number = disk->number;
     if (work == NULL)
         return -ASH_ENOMEM;
-    disk->number = 0; /* its place among those of this cache */
     work->memory = memory;
     work->disk = disk;
     work->blocks = blocks_for(disk);
@@ -172,9 +170,9 @@ int bench_cache(struct kernel_memory *memory, struct disk *disk,
         error = -ASH_ENOTSUP;
     if (error == 0) {
         bench_say(report,
-                  "Reads of %d bytes out of %" PRIu32 " blocks, through a cache of %" PRIu32
-                  " blocks.",
-                  BLOCK_CACHE_BYTES, work->range, work->blocks);
+                  "Reads of %d bytes out of %" PRIu32 " blocks of disk %" PRIu32
+                  ", through a cache of %" PRIu32 " blocks.",
+                  BLOCK_CACHE_BYTES, work->range, disk->number, work->blocks);
         bench_say(report, "%-26s %8s %14s %12s %8s", "", "reads", "ns a read", "units a read",
                   "hits");
         error = cold_and_warm(work, report);
@@ -183,7 +181,6 @@ int bench_cache(struct kernel_memory *memory, struct disk *disk,
         error = in_order(work, report, true, "in order");
     if (error == 0)
         error = in_order(work, report, false, "in order, with read-ahead");
-    disk->number = number;
     ash_kfree(&memory->heap, work);
     return error;
 }

@@ -101,10 +101,7 @@ static int map_disk(void *context, uint64_t index, struct ash_cache_map *map) {
     if (at >= disk->size_bytes)
         return -ASH_ERANGE;
     uint32_t len = (uint32_t)ash_min_u64(disk->size_bytes - at, BLOCK_CACHE_BYTES);
-    len -= len % disk->disk->blk.block_size_bytes; /* the device gives whole ones only */
-    if (len == 0)
-        return -ASH_ERANGE;
-    uint64_t number = disk->disk->number;
+    uint64_t number = disk->space.id;
     map->extents[0] = (struct ash_cache_extent){.sector = number << DISK_SECTOR_SHIFT |
                                                           at / ASH_CACHE_SECTOR_BYTES,
                                                 .sectors = len / ASH_CACHE_SECTOR_BYTES};
@@ -205,13 +202,12 @@ int block_cache_fini(struct block_cache *cache) {
 
 /* Calls */
 
-bool block_cache_covers(const struct block_cache *cache, const struct disk *disk) {
-    return cache->is_on && disk->number < cache->disk_count &&
-           cache->disks[disk->number].disk == disk && cache->disks[disk->number].is_covered;
-}
-
 struct cached_disk *block_cache_disk(struct block_cache *cache, const struct disk *disk) {
-    return block_cache_covers(cache, disk) ? &cache->disks[disk->number] : NULL;
+    for (uint32_t i = 0; cache->is_on && i < cache->disk_count; i++) {
+        if (cache->disks[i].disk == disk)
+            return cache->disks[i].is_covered ? &cache->disks[i] : NULL;
+    }
+    return NULL;
 }
 
 static void woken(struct ash_cache_waiter *waiter) {
@@ -256,7 +252,7 @@ static int begin(struct block_cache *cache, struct cached_disk *disk, uint64_t o
 }
 
 int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index, uint32_t *frame) {
-    struct cached_disk *one = &cache->disks[disk->number];
+    struct cached_disk *one = block_cache_disk(cache, disk);
     return block_cache_pin(cache, one, &one->space, index, 0, frame);
 }
 

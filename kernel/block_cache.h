@@ -3,7 +3,7 @@
  * block_cache.h: the machine's cache of disk blocks and file pages: one <ashlar/cache.h> over all
  * disks, its frames out of the page allocator, its I/Os many at a time in the disks' own queues.
  *
- *     space 0..7      the raw disks: blocks of 4 KiB by their number
+ *     space 0..7      the raw disks, in the order given: blocks of 4 KiB by their number
  *     space 8..       a file each, while pages of it are wanted: its data, by its place on a disk
  *
  * Rules
@@ -129,8 +129,8 @@ struct block_cache_config {
 };
 
 /*
- * Over disks[0 .. count), each having the number of its place. -ASH_ENOMEM: cache->reason says what
- * there was; every other call works without a cache then.
+ * Over disks[0 .. count). -ASH_ENOMEM: cache->reason says what there was; every other call works
+ * without a cache then.
  */
 int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
                      struct disk *const *disks, uint32_t count,
@@ -141,9 +141,6 @@ int block_cache_fini(struct block_cache *cache) ASH_MUST_CHECK;
 
 /* Another policy, now; the blocks stay. -ASH_EINVAL: there is none of this name. */
 int block_cache_set_policy(struct block_cache *cache, const char *name) ASH_MUST_CHECK;
-
-/* Are this disk's blocks cached? */
-bool block_cache_covers(const struct block_cache *cache, const struct disk *disk);
 
 /* Bytes of a raw disk. Errors as of disk_read and disk_write; disk_explain has a sentence. */
 int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,
@@ -156,8 +153,10 @@ int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t off
 int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index,
                     uint32_t *frame) ASH_MUST_CHECK;
 
-/* The disk as the bytes below a file system, and the pages of files on it. */
+/* NULL: this disk's blocks are not cached. */
 struct cached_disk *block_cache_disk(struct block_cache *cache, const struct disk *disk);
+
+/* The disk as the bytes below a file system, and the pages of files on it. */
 struct byte_source block_cache_source(struct block_cache *cache, struct disk *disk);
 struct page_source block_cache_pages(struct block_cache *cache, struct disk *disk);
 

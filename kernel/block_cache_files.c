@@ -10,7 +10,7 @@
 
 static int map_file(void *context, uint64_t index, struct ash_cache_map *map) {
     const struct cached_file *file = context;
-    uint64_t at = index * BLOCK_CACHE_BYTES, number = file->disk->disk->number;
+    uint64_t at = index * BLOCK_CACHE_BYTES, number = file->disk->space.id;
     uint32_t len = (uint32_t)ash_min_u64(file->size_bytes - at, BLOCK_CACHE_BYTES);
     map->extents[0] = (struct ash_cache_extent){
         .sector = number << DISK_SECTOR_SHIFT | (file->start + at) / ASH_CACHE_SECTOR_BYTES,
@@ -22,7 +22,7 @@ static int map_file(void *context, uint64_t index, struct ash_cache_map *map) {
 
 static uint32_t *chain_of(struct block_cache *cache, const struct cached_disk *disk,
                           uint64_t start) {
-    uint64_t key = start / ASH_CACHE_SECTOR_BYTES + ((uint64_t)disk->disk->number << 56);
+    uint64_t key = start / ASH_CACHE_SECTOR_BYTES + ((uint64_t)disk->space.id << 56);
     return &cache->chains[(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (cache->file_count - 1)];
 }
 
@@ -117,7 +117,7 @@ static int get(void *context, uint64_t start, uint64_t size_bytes, uint64_t offs
                struct file_page *page) {
     struct cached_disk *disk = context;
     struct block_cache *cache = disk->owner;
-    if (!block_cache_covers(cache, disk->disk) || start % ASH_CACHE_SECTOR_BYTES != 0)
+    if (!cache->is_on || start % ASH_CACHE_SECTOR_BYTES != 0)
         return -ASH_ENOTSUP;
     if (disk->disk->blk.block_size_bytes != ASH_CACHE_SECTOR_BYTES)
         return get_raw(cache, disk, start + offset, size_bytes - offset, page);

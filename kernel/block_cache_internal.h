@@ -5,8 +5,8 @@
 
 #include "block_cache.h"
 
-/* The cache knows one row of sectors: the disk's number is above its own, of which there are fewer
- * than 2^54. No I/O can join two disks: between two of them is always a gap. */
+/* The cache knows one row of sectors: the number of the disk's space is above its own, of which
+ * there are fewer than 2^54. No I/O can join two disks: between two of them is always a gap. */
 enum { DISK_SECTOR_SHIFT = 56 };
 
 /* Backend: what the cache asks for becomes requests of the disks. */

@@ -35,7 +35,10 @@ struct disk *shell_disk(struct shell *shell, const char *command, uint64_t numbe
 bool shell_disk_may_write(struct shell *shell, const char *command, const struct disk *disk,
                           bool force) {
     if (disk->blk.read_only)
-        shell_disk_error(shell, command, disk->number, "the disk is read-only");
+        shell_disk_error(shell, command, disk->number,
+                         shell->kernel->disk_count == 1
+                             ? "the disk is read-only; start with a second --disk to write to"
+                             : "the disk is read-only");
     else if (disk->number == 0 && !force)
         shell_disk_error(shell, command, disk->number,
                          "not written to: it is the first disk, whose data would be lost; start "

@@ -86,8 +86,9 @@ static void print_disks(struct shell *shell, const struct block_cache *cache) {
             shell_print(shell, "not cached: its blocks are of %" PRIu32 " bytes\n",
                         disk->disk->blk.block_size_bytes);
         else
-            shell_print(shell, "%" PRIu32 " blocks, %" PRIu32 " of them dirty\n",
-                        disk->space.frames, ash_cache_space_dirty(&disk->space));
+            shell_print(shell, "%" PRIu32 " block%s, %" PRIu32 " of them dirty\n",
+                        disk->space.frames, disk->space.frames == 1 ? "" : "s",
+                        ash_cache_space_dirty(&disk->space));
         if (disk->disk->dead)
             shell_print(shell, "           given up: what is here can be read, nothing else\n");
         else if (block_cache_unwritten(cache, i, text))
@@ -109,8 +110,8 @@ static int show(struct shell *shell) {
                 "blocks     %" PRIu32 " of %d bytes; %" PRIu64 " KiB of memory with all notes\n",
                 cache->blocks, BLOCK_CACHE_BYTES, cache->memory_bytes >> 10);
     print_policies(shell, cache);
-    shell_print(shell, "asked for  %" PRIu64 " blocks, of which %" PRIu64 " were there",
-                stats.hits + stats.misses, stats.hits);
+    shell_print(shell, "hits       %" PRIu64 " of %" PRIu64 " blocks asked for", stats.hits,
+                stats.hits + stats.misses);
     print_share(shell, stats.hits, stats.hits + stats.misses);
     shell_print(shell, "; %" PRIu64 " evicted\n", stats.evictions);
     print_frames(shell, &stats);
@@ -140,8 +141,9 @@ static int drop(struct shell *shell) {
     block_cache_drop(cache);
     ash_cache_get_stats(&cache->cache, &after);
     uint32_t stay = after.blocks - after.free;
-    shell_print(shell, "%" PRIu32 " blocks forgotten, %" PRIu32 " stay", after.free - before.free,
-                stay);
+    uint32_t gone = after.free - before.free;
+    shell_print(shell, "%" PRIu32 " block%s forgotten, %" PRIu32 " stay", gone,
+                gone == 1 ? "" : "s", stay);
     if (stay != 0)
         shell_print(shell, ": %" PRIu32 " dirty, %" PRIu32 " pinned",
                     after.dirty + after.failed + after.writing, after.pinned);
@@ -240,9 +242,10 @@ static int write_words(struct shell *shell, struct disk *disk, uint64_t offset, 
 
 SHELL_COMMAND(write, "[--disk N] [--force] OFFSET TEXT...",
               "Writes the text's bytes to a disk, through the cache: into memory, for now.\n"
-              "They are on the disk after `sync`, at an orderly end, or once too many blocks\n"
-              "are dirty; `blk write` does not wait. --disk N: of that number, without it the\n"
-              "second one. --force: may write to the first one.") {
+              "They are on the disk after `sync`, at an orderly end, after a few seconds (see\n"
+              "`cache`), or once too many blocks are dirty; `blk write` does not wait.\n"
+              "--disk N: of that number, without it the second one. --force: may write to the\n"
+              "first one.") {
     struct shell_disk_options options = {.disk = shell_disk_to_write(shell)};
     uint64_t offset;
     int first = shell_disk_options(shell, argc, argv, 1, &options);

@@ -116,9 +116,11 @@ static bool find_limits(struct disk *disk) {
     return disk->request_bytes != 0;
 }
 
-/* The driver takes no device of 2^63 bytes or more. */
+/* Whole blocks: sectors behind them cannot be asked for. The driver takes no device of 2^63 bytes
+ * or more. */
 static void find_size(struct disk *disk) {
-    disk->size_bytes = disk->blk.capacity_sectors * ASH_VIRTIO_BLK_SECTOR_SIZE;
+    disk->size_bytes = ash_align_down(disk->blk.capacity_sectors * ASH_VIRTIO_BLK_SECTOR_SIZE,
+                                      disk->blk.block_size_bytes);
 }
 
 int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kernel_memory *memory,

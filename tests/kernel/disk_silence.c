@@ -6,6 +6,7 @@
 
 #include "hosted/hosted.h"
 #include "kernel/blk_bench.h"
+#include "kernel/block_cache.h"
 #include "kernel/wait.h"
 
 TEST_CASE(disk_silence, a_silent_device_times_out_and_the_next_read_works) {
@@ -239,6 +240,95 @@ TEST_CASE(disk_silence, a_wait_that_is_over_at_once_does_no_work) {
     kernel_wait_and_work(at_once, &calls, &work);
     CHECK_EQ(calls, 1);
     CHECK_EQ(errand.calls, 0);
+}
+
+/* A block cache over one disk, whose clock stands at 1000, and one dirty block since then. */
+static struct block_cache *dirty_cache(struct disk_bench **made) {
+    struct block_cache *cache = test_alloc(sizeof(*cache), 64);
+    struct disk_bench *bench = disk_bench_new();
+    const struct block_cache_config config = {.blocks = 16, .age_ns = BLOCK_CACHE_AGE_NS};
+    disk_bench_add_image(bench);
+    disk_bench_start(bench);
+    struct disk *disks[] = {&bench->disk};
+    CHECK_EQ(block_cache_init(cache, bench->memory, disks, 1, &config), 0);
+    hosted_clock_set_manual(1000);
+    int error = block_cache_write(cache, &bench->disk, 0, "late", 4);
+    if (error != 0)
+        hosted_clock_set_real();
+    CHECK_EQ(error, 0);
+    *made = bench;
+    return cache;
+}
+
+static ash_ns_t work_in_background(void *context, ash_ns_t since_ns) {
+    (void)since_ns;
+    return block_cache_background(context, platform_now_ns(), false);
+}
+
+static struct kernel_work background_of(struct block_cache *cache) {
+    return (struct kernel_work){work_in_background, block_cache_has_completions, cache};
+}
+
+static bool is_written(void *context) {
+    const struct disk_bench *bench = context;
+    return bench->device.flushes != 0;
+}
+
+TEST_CASE(disk_silence, dirty_blocks_are_safe_five_seconds_later_though_nobody_calls) {
+    struct disk_bench *bench;
+    struct block_cache *cache = dirty_cache(&bench);
+    const struct kernel_work work = background_of(cache);
+    kernel_wait_and_work(is_written, bench, &work);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    CHECK_EQ(now, 1000 + BLOCK_CACHE_AGE_NS);
+    CHECK_MEM_EQ(bench->device.image, "late", 4);
+    CHECK(block_cache_check(cache) == NULL);
+}
+
+static bool is_that_late(void *context) {
+    return platform_now_ns() >= *(const ash_ns_t *)context;
+}
+
+/* It is given five seconds twice; whoever types meanwhile does not notice. */
+TEST_CASE(disk_silence, who_waits_for_a_key_does_not_wait_for_a_silent_disk) {
+    struct disk_bench *bench;
+    struct block_cache *cache = dirty_cache(&bench);
+    const struct kernel_work work = background_of(cache);
+    const ash_ns_t ends_ns[] = {BLOCK_CACHE_AGE_NS + 2000, BLOCK_CACHE_AGE_NS + DISK_TIMEOUT_NS,
+                                BLOCK_CACHE_AGE_NS + 3 * DISK_TIMEOUT_NS};
+    ash_ns_t late_ns = 0;
+    int armed = 0;
+    bench->silent = true;
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(ends_ns); i++) {
+        ash_ns_t end_ns = ends_ns[i];
+        armed |= hosted_timer_arm(end_ns, nothing, NULL); /* a key */
+        kernel_wait_and_work(is_that_late, &end_ns, &work);
+        late_ns += platform_now_ns() - end_ns;
+    }
+    bool is_over = !cache->is_writing_out, has_failed = cache->has_failed;
+    uint64_t timeouts = bench->disk.timeouts;
+    uint32_t blocks;
+    bench->silent = false; /* and the next call finds it at work */
+    int found = block_cache_read(cache, &bench->disk, 99 * BLOCK_CACHE_BYTES, &blocks, 4);
+    bench->silent = true;
+    ash_ns_t start_ns = platform_now_ns();
+    int silent = block_cache_sync(cache, &blocks);
+    ash_ns_t took_ns = platform_now_ns() - start_ns;
+    bench->silent = false;
+    int good = block_cache_sync(cache, &blocks);
+    hosted_clock_set_real();
+    CHECK_EQ(armed, 0);
+    CHECK_EQ(late_ns, 0);
+    CHECK(is_over && has_failed);
+    CHECK_EQ(timeouts, 2);
+    CHECK_EQ(found, 0);
+    CHECK_EQ(silent, -ASH_ETIMEDOUT);
+    CHECK_EQ(took_ns, 2 * DISK_TIMEOUT_NS); /* not for each try of the cache */
+    CHECK_EQ(good, 0);
+    CHECK_EQ(blocks, 1);
+    CHECK_MEM_EQ(bench->device.image, "late", 4);
+    CHECK(block_cache_check(cache) == NULL);
 }
 
 TEST_CASE(disk_silence, kernel_wait_tests_once_even_when_the_deadline_has_passed) {

@@ -68,7 +68,7 @@ struct mini_device {
     uint32_t config_torn_reads; /* the generation changes under so many reads */
     uint8_t status_byte;        /* of the next completions; MINI_STATUS_NONE: not written */
     uint32_t used_len_less;     /* subtracted from the used len of the next completions */
-    bool loses_interrupts;
+    bool loses_interrupts, fails_flushes;
 
     /* What the driver set. */
     uint32_t status, device_sel, driver_sel, queue_sel;

@@ -143,6 +143,8 @@ static uint8_t clear(struct mini_device *device, const struct job *job, bool dis
 static uint8_t flush(struct mini_device *device, const struct job *job) {
     rule(device, has(device, F_FLUSH) && job->sector == 0 && job->count == 0,
          "5.2.6.1: a flush not negotiated, with a sector or with data");
+    if (device->fails_flushes)
+        return STATUS_IOERR;
     device->flushes++;
     return STATUS_OK;
 }
