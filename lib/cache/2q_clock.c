@@ -32,12 +32,12 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
 static uint32_t victim(struct ash_cache *cache) {
     bool in_first = cache->queues[A1IN].length >= cache->queue_max || cache->queues[AM].length == 0;
     bool stopped = false;
-    uint32_t frame = in_first ? ash__cache_fifo_victim(cache, cache->queues[A1IN].last, &stopped)
+    uint32_t frame = in_first ? ash__cache_fifo_victim(cache, A1IN, &stopped)
                               : ash__cache_clock_victim(cache, 0, &stopped);
     if (frame != NONE || stopped)
         return frame;
     return in_first ? ash__cache_clock_victim(cache, 0, &stopped)
-                    : ash__cache_fifo_victim(cache, cache->queues[A1IN].last, &stopped);
+                    : ash__cache_fifo_victim(cache, A1IN, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_2q_clock = {

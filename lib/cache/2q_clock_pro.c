@@ -142,12 +142,11 @@ static uint32_t hot_victim(struct ash_cache *cache, bool *stopped) {
 static uint32_t victim(struct ash_cache *cache) {
     bool in_cold = cache->queues[COLD].length >= cache->queue_max || cache->queues[HOT].length == 0;
     bool stopped = false;
-    uint32_t frame = in_cold ? ash__cache_fifo_victim(cache, cache->queues[COLD].last, &stopped)
-                             : hot_victim(cache, &stopped);
+    uint32_t frame =
+        in_cold ? ash__cache_fifo_victim(cache, COLD, &stopped) : hot_victim(cache, &stopped);
     if (frame != NONE || stopped)
         return frame;
-    return in_cold ? hot_victim(cache, &stopped)
-                   : ash__cache_fifo_victim(cache, cache->queues[COLD].last, &stopped);
+    return in_cold ? hot_victim(cache, &stopped) : ash__cache_fifo_victim(cache, COLD, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_2q_clock_pro = {

@@ -138,7 +138,7 @@ enum { ASH__CACHE_NEWCOMERS, ASH__CACHE_SETTLED }; /* where there are two queues
 uint32_t ash__cache_no_ghosts(uint32_t blocks);
 void ash__cache_remove_newcomer(struct ash_cache *cache, uint32_t frame, bool evicted);
 uint32_t ash__cache_newer(const struct ash_cache *cache, uint32_t frame);
-uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t oldest, bool *stopped);
+uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *stopped);
 uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t newcomers, bool *stopped);
 
 /* frames.c */

@@ -39,7 +39,7 @@ static void touch(struct ash_cache *cache, uint32_t frame) {
 
 static uint32_t victim(struct ash_cache *cache) {
     bool stopped;
-    return ash__cache_fifo_victim(cache, cache->queues[0].last, &stopped);
+    return ash__cache_fifo_victim(cache, 0, &stopped);
 }
 
 const struct ash__cache_policy ash__cache_lru = {

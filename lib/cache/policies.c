@@ -78,13 +78,22 @@ uint32_t ash__cache_newer(const struct ash_cache *cache, uint32_t frame) {
     return cache->links[POLICY][frame].prev;
 }
 
-/* The first that may go, of a queue's frames from `oldest` on. */
-uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t oldest, bool *stopped) {
-    for (uint32_t frame = oldest; frame != NONE; frame = ash__cache_newer(cache, frame)) {
+static void requeue(struct ash_cache *cache, struct ash_cache_queue *queue, uint32_t frame) {
+    ash__cache_unlink(cache, queue, POLICY, frame);
+    ash__cache_push(cache, queue, POLICY, frame);
+}
+
+/* The oldest of a queue that may go. Those passed over are in use: as if they came in now, they are
+ * not looked at again before all others were. */
+uint32_t ash__cache_fifo_victim(struct ash_cache *cache, uint32_t queue, bool *stopped) {
+    struct ash_cache_queue *fifo = &cache->queues[queue];
+    for (uint32_t left = fifo->length; left != 0; left--) {
+        uint32_t frame = fifo->last;
         enum ash__cache_claim claim = ash__cache_claim(cache, frame);
         *stopped = claim == STOP;
         if (claim != PASS)
             return claim == CLAIMED ? frame : NONE;
+        requeue(cache, fifo, frame);
     }
     return NONE;
 }
@@ -128,15 +137,14 @@ static uint32_t at_oldest(struct ash_cache *cache) {
     return cache->queues[ASH__CACHE_SETTLED].last;
 }
 
-static void requeue(struct ash_cache *cache, uint32_t frame) {
-    ash__cache_unlink(cache, &cache->queues[ASH__CACHE_SETTLED], POLICY, frame);
-    ash__cache_push(cache, &cache->queues[ASH__CACHE_SETTLED], POLICY, frame);
+static void pass_oldest(struct ash_cache *cache, uint32_t frame) {
+    requeue(cache, &cache->queues[ASH__CACHE_SETTLED], frame);
 }
 
 /* The oldest of the second queue that may go and has the fewest lives; `newcomers` of them have
  * just come out of the first one, where they were looked at already. */
 uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t newcomers, bool *stopped) {
-    static const struct ash__cache_walk walk = {at_oldest, ash__cache_newer, requeue};
+    static const struct ash__cache_walk walk = {at_oldest, ash__cache_newer, pass_oldest};
     uint32_t length = cache->queues[ASH__CACHE_SETTLED].length;
     return ash__cache_search(cache, &walk, length, length - newcomers, stopped);
 }

@@ -35,23 +35,34 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
 
 /* The oldest of the small FIFO that may go; those hit often enough move on. */
 static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
-    uint32_t frame = cache->queues[SMALL].last;
-    while (frame != NONE) {
-        uint32_t newer = ash__cache_newer(cache, frame);
+    struct ash_cache_queue *small = &cache->queues[SMALL];
+    for (uint32_t left = small->length; left != 0; left--) {
+        uint32_t frame = small->last;
         uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-        if ((touched & ~FRESH) >= PROMOTION_HITS) {
+        bool moves_on = (touched & ~FRESH) >= PROMOTION_HITS;
+        if (moves_on) {
             cache->stats.scanned++;
             ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
             ash__cache_listen(cache, frame);
-            ash__cache_unlink(cache, &cache->queues[SMALL], POLICY, frame);
-            enqueue(cache, frame, MAIN);
         } else {
             enum ash__cache_claim claim = ash__cache_claim(cache, frame);
             *stopped = claim == STOP;
             if (claim != PASS)
                 return claim == CLAIMED ? frame : NONE;
         }
-        frame = newer;
+        ash__cache_unlink(cache, small, POLICY, frame);
+        enqueue(cache, frame, moves_on ? MAIN : SMALL);
+    }
+    return NONE;
+}
+
+/* The first that may go of those that moved on, the oldest of which is `frame`. */
+static uint32_t moved_victim(struct ash_cache *cache, uint32_t frame, bool *stopped) {
+    for (; frame != NONE; frame = ash__cache_newer(cache, frame)) {
+        enum ash__cache_claim claim = ash__cache_claim(cache, frame);
+        *stopped = claim == STOP;
+        if (claim != PASS)
+            return claim == CLAIMED ? frame : NONE;
     }
     return NONE;
 }
@@ -81,7 +92,7 @@ static uint32_t victim_main_first(struct ash_cache *cache, bool *stopped) {
     if (frame != NONE || *stopped || newest == cache->queues[MAIN].first)
         return frame;
     uint32_t moved = newest != NONE ? ash__cache_newer(cache, newest) : cache->queues[MAIN].last;
-    return ash__cache_fifo_victim(cache, moved, stopped);
+    return moved_victim(cache, moved, stopped);
 }
 
 static uint32_t victim(struct ash_cache *cache) {

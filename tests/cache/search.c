@@ -72,9 +72,21 @@ static bool ends(struct snapshot *now, const struct entry *entry) {
     return entry->kind != KIND_PASSED;
 }
 
-static bool walk_fifo(struct snapshot *now, uint32_t queue, uint32_t from) {
-    for (uint32_t i = from; i < now->queues[queue].length; i++) {
-        if (ends(now, &now->queues[queue].entries[i]))
+/* Those passed over are the newest then. */
+static bool walk_fifo(struct snapshot *now) {
+    struct row *row = &now->queues[0];
+    for (uint32_t i = row->length; i != 0; i--) {
+        if (ends(now, &row->entries[0]))
+            return true;
+        put_last(row, take_first(row));
+    }
+    return false;
+}
+
+/* The second queue's from there on. */
+static bool walk_moved(struct snapshot *now, uint32_t from) {
+    for (uint32_t i = from; i < now->queues[1].length; i++) {
+        if (ends(now, &now->queues[1].entries[i]))
             return true;
     }
     return false;
@@ -98,20 +110,16 @@ static bool walk_clock(struct snapshot *now, uint32_t cap) {
 
 /* The small FIFO of s3-fifo: who was hit twice moves on. */
 static bool walk_small(struct snapshot *now) {
-    struct row *row = &now->queues[0], stay = {.length = 0};
-    bool over = false;
-    while (row->length != 0 && !over) {
-        over = row->entries[0].lives < 2 && ends(now, &row->entries[0]);
-        if (over)
-            break;
+    struct row *row = &now->queues[0];
+    for (uint32_t i = row->length; i != 0; i--) {
+        bool moves_on = row->entries[0].lives >= 2;
+        if (!moves_on && ends(now, &row->entries[0]))
+            return true;
         struct entry entry = take_first(row);
-        put_last(entry.lives < 2 ? &stay : &now->queues[1],
-                 (struct entry){entry.frame, entry.lives < 2 ? entry.lives : 0, entry.kind});
+        entry.lives = moves_on ? 0 : entry.lives;
+        put_last(moves_on ? &now->queues[1] : row, entry);
     }
-    for (uint32_t i = 0; i < row->length; i++)
-        put_last(&stay, row->entries[i]);
-    *row = stay;
-    return over;
+    return false;
 }
 
 static void search_s3(struct snapshot *now) {
@@ -122,14 +130,14 @@ static void search_s3(struct snapshot *now) {
     if (!over && main_first)
         over = walk_small(now);
     if (!over)
-        (void)(main_first ? walk_fifo(now, 1, main) : walk_clock(now, 3));
+        (void)(main_first ? walk_moved(now, main) : walk_clock(now, 3));
 }
 
 static void search_2q(struct snapshot *now, uint32_t cap) {
     bool in_first = now->queues[0].length >= now->first_max || now->queues[1].length == 0;
-    bool over = in_first ? walk_fifo(now, 0, 0) : walk_clock(now, cap);
+    bool over = in_first ? walk_fifo(now) : walk_clock(now, cap);
     if (!over)
-        (void)(in_first ? walk_clock(now, cap) : walk_fifo(now, 0, 0));
+        (void)(in_first ? walk_clock(now, cap) : walk_fifo(now));
 }
 
 static bool share_has(enum share share, uint32_t i, uint32_t one, struct test_random *random) {
@@ -299,4 +307,27 @@ TEST_CASE(cache_search, block_that_moves_on_to_a_pinned_queue_can_go) {
     while (count != 0)
         stand_put(stand, frames[--count]);
     stand_end(stand);
+}
+
+/* Each miss would look at 48 of them, where they are the oldest. */
+TEST_CASE(cache_search, pinned_blocks_are_passed_once_a_round) {
+    enum { BLOCKS = 64, PINNED = 48, MISSES = 320 };
+    for (uint32_t p = 0; ash_cache_policy_name(p) != NULL; p++) {
+        struct stand *stand = stand_new(BLOCKS);
+        stand->config.policy = ash_cache_policy_name(p);
+        stand_start(stand, 1024);
+        uint32_t frames[PINNED];
+        for (uint32_t i = 0; i < PINNED; i++)
+            frames[i] = stand_get(stand, 0, i, 0);
+        for (uint64_t i = PINNED; i < BLOCKS; i++)
+            stand_read(stand, 0, i);
+        uint64_t before = stand_stats(stand).scanned;
+        for (uint64_t i = BLOCKS; i < BLOCKS + MISSES; i++)
+            stand_read(stand, 0, i);
+        uint64_t rounds = MISSES / (BLOCKS - PINNED) + 1;
+        CHECK(stand_stats(stand).scanned - before <= MISSES + 2 * rounds * PINNED);
+        for (uint32_t i = 0; i < PINNED; i++)
+            stand_put(stand, frames[i]);
+        stand_end(stand);
+    }
 }
