@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* soak.c: bodies for long. ASHLAR_SOAK is how many million steps; without it a tenth of one for the
- * slab, a twentieth for the cache, with an audit of everything every hundred or so or always, and
- * one for the block device. */
+ * slab, a twentieth for the cache, half of one for the queue, with an audit of everything every
+ * hundred or so or always, and one for the block device. */
 #include <stdlib.h>
 
 #include "choices.h"
@@ -19,6 +19,14 @@ TEST_CASE(slab_fuzz, soak) {
 TEST_CASE(cache_fuzz, soak) {
     struct choices choices = choices_of_seed(test_seed() + 1000, (uint32_t)steps_of(50000));
     fuzz_cache(&choices);
+}
+
+TEST_CASE(sched_queue_fuzz, soak) {
+    uint64_t wanted = steps_of(500000), at_a_time = 10000;
+    for (uint64_t done = 0; done < wanted; done += at_a_time) {
+        struct choices choices = choices_of_seed(test_seed() + 1000 + done, (uint32_t)at_a_time);
+        fuzz_sched_queue(&choices);
+    }
 }
 
 /* Here a step is one of the device's. */
