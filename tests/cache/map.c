@@ -174,8 +174,9 @@ TEST_CASE(cache_map, error_of_the_map_is_the_askers) {
 
 TEST_CASE(cache_map, map_that_makes_no_sense_is_einval) {
     static const struct ash_cache_map wrong[] = {
-        {.extent_count = ASH_CACHE_EXTENTS_MAX + 1, .valid_bytes = 512},
-        {.extent_count = UINT32_MAX, .valid_bytes = 512},
+        {.extents = {{0, 1}, {2, 1}, {4, 1}, {6, 1}}, .extent_count = 5, .valid_bytes = 512},
+        {.extents = {{0, 1}, {2, 1}, {4, 1}, {6, 1}}, .extent_count = UINT32_MAX},
+        {.extents = {{0, 4}, {9, 0}, {20, 4}}, .extent_count = 3, .valid_bytes = 512},
         {.extents = {{0, 8}, {50, 1}}, .extent_count = 2, .valid_bytes = 512},
         {.extents = {{0, 9}}, .extent_count = 1, .valid_bytes = 512},
         {.extents = {{0, UINT32_MAX}, {0, 1}}, .extent_count = 2, .valid_bytes = 512},

@@ -79,8 +79,9 @@ int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space
  * Pins block `index` of the space. 0: *frame is its frame. ASH_CACHE_PENDING: the waiter is queued,
  * and woken with the frame or an error. Inline; O(1) for a hit, else O(1) and the policy's search,
  * which looks at 2 * blocks frames at most.
- *   -ASH_EAGAIN  no frame can be had: all are pinned. Or it would be pending, and waiter is NULL:
- *                what has to be done for it is started
+ *   -ASH_EAGAIN  no frame can be had: all are pinned. (Shared, each was when it was looked at: of a
+ *                few frames that others read from all the time, ask a few times before it counts.)
+ *                Or it would be pending, and waiter is NULL: what has to be done for it is started
  *   -ASH_ERANGE  index is not below space->blocks       -ASH_ENOENT  ASH_CACHE_CACHED, and is not
  *   -ASH_EIO     the read failed (or the device's own error, or map's); WRITE: as many blocks as
  *                may be dirty are so by failed writes
