@@ -4,30 +4,13 @@
 
 static const uint32_t ALL_OF_IT = ASH_CACHE_WRITE | ASH_CACHE_OVERWRITE;
 
-static void begin(struct stand *stand, struct ash_cache_space *space, struct stand_flush *flush) {
-    ash_cache_flush(&stand->cache, space, stand_flush(flush));
-}
-
-/* Ends the device's FLUSH that is pending. */
-static void end_flush(struct stand *stand, int status) {
-    uint32_t which;
-    CHECK_EQ(backend_count(&stand->backend, ASH_CACHE_OP_FLUSH, &which), 1);
-    backend_complete(&stand->backend, which, status);
-}
-
-static void end_write(struct stand *stand, int status) {
-    uint32_t which;
-    CHECK(backend_count(&stand->backend, ASH_CACHE_OP_WRITE, &which) != 0);
-    backend_complete(&stand->backend, which, status);
-}
-
 TEST_CASE(cache_flush, with_nothing_dirty_it_flushes_the_device) {
     struct stand *stand = stand_started(4);
     struct stand_flush flush;
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     CHECK_EQ(flush.told, 0);
     CHECK_EQ(stand->backend.flushes, 1);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     CHECK_EQ(flush.told, 1);
     CHECK_EQ(flush.flush.status, 0);
     stand_end(stand);
@@ -38,7 +21,7 @@ TEST_CASE(cache_flush, writes_come_first_and_then_the_devices_flush) {
     struct stand_flush flush;
     stand_write(stand, 0, 3, 1);
     stand_write(stand, 0, 7, 1);
-    begin(stand, &stand->spaces[0], &flush);
+    stand_begin_flush(stand, &stand->spaces[0], &flush);
     CHECK_EQ(stand->backend.writes, 2);
     CHECK_EQ(stand->backend.flushes, 0);
     backend_complete(&stand->backend, 1, 0);
@@ -46,7 +29,7 @@ TEST_CASE(cache_flush, writes_come_first_and_then_the_devices_flush) {
     backend_complete(&stand->backend, 0, 0);
     CHECK_EQ(stand->backend.flushes, 1);
     CHECK_EQ(flush.told, 0);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     CHECK_EQ(flush.told, 1);
     stand_end(stand);
 }
@@ -55,9 +38,9 @@ TEST_CASE(cache_flush, error_of_the_device_is_reported) {
     struct stand *stand = stand_started(4);
     struct stand_flush flush;
     stand_write(stand, 0, 3, 1);
-    begin(stand, NULL, &flush);
-    end_write(stand, 0);
-    end_flush(stand, -ASH_ENXIO);
+    stand_begin_flush(stand, NULL, &flush);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, -ASH_ENXIO);
     CHECK_EQ(flush.told, 1);
     CHECK_EQ(flush.flush.status, -ASH_ENXIO);
     stand_end(stand);
@@ -67,10 +50,10 @@ TEST_CASE(cache_flush, covers_what_was_dirty_and_nothing_later) {
     struct stand *stand = stand_started(16);
     struct stand_flush flush;
     stand_write(stand, 0, 3, 1);
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     stand_write(stand, 0, 5, 1); /* later */
-    end_write(stand, 0);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     CHECK_EQ(flush.told, 1);
     CHECK_EQ(stand_stats(stand).dirty, 1);
     CHECK_EQ(stand->backend.writes, 1);
@@ -101,7 +84,7 @@ TEST_CASE(cache_flush, waits_for_the_writer_of_a_dirty_block) {
     stand_write(stand, 0, 3, 1);
     uint32_t writer = stand_get(stand, 0, 3, ASH_CACHE_WRITE);
     uint32_t other = stand_get(stand, 0, 4, ALL_OF_IT); /* of a clean one: it is not covered */
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     backend_drain(&stand->backend);
     CHECK_EQ(flush.told, 0);
     stand_check(stand);
@@ -118,17 +101,17 @@ TEST_CASE(cache_flush, waits_for_the_writer_of_a_dirty_block) {
 TEST_CASE(cache_flush, those_that_are_ready_share_one_flush_of_the_device) {
     struct stand *stand = stand_started(16);
     struct stand_flush flushes[6];
-    begin(stand, NULL, &flushes[0]);
+    stand_begin_flush(stand, NULL, &flushes[0]);
     for (uint32_t i = 1; i < 6; i++)
-        begin(stand, NULL, &flushes[i]);
+        stand_begin_flush(stand, NULL, &flushes[i]);
     CHECK_EQ(stand->backend.flushes, 1);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     CHECK_EQ(flushes[0].told, 1);
     for (uint32_t i = 1; i < 6; i++) {
         CHECK_EQ(flushes[i].told, 0); /* what was written since may not be under the first one */
         CHECK(flushes[i].flush.number == flushes[i - 1].flush.number + 1);
     }
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     for (uint32_t i = 1; i < 6; i++)
         CHECK_EQ(flushes[i].told, 1);
     CHECK_EQ(stand->backend.flushes, 2);
@@ -161,7 +144,7 @@ TEST_CASE(cache_flush, first_error_is_the_one_reported) {
     struct stand_flush flush;
     stand_write(stand, 0, 3, 1);
     stand_write(stand, 0, 9, 1);
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     backend_complete(&stand->backend, 0, -ASH_ENXIO);
     backend_complete(&stand->backend, 0, -ASH_ENODEV);
     backend_drain(&stand->backend);
@@ -180,7 +163,7 @@ TEST_CASE(cache_flush, discarded_block_is_waited_for_no_more) {
     CHECK_EQ(stand_sync(stand, NULL), 0);
     stand_write(stand, 0, 4, 1);
     uint32_t writer = stand_get(stand, 0, 4, ASH_CACHE_WRITE);
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     ash_cache_put_unchanged(&stand->cache, writer);
     stand->backend.fail_to = 0;
     backend_drain(&stand->backend);
@@ -198,7 +181,7 @@ TEST_CASE(cache_flush, device_is_flushed_though_writers_go_on_and_on) {
     uint64_t next = 0;
     for (; next < 30; next++)
         stand_write(stand, 0, next * 2, 1);
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     for (; next < 400 && flush.told == 0; next++) {
         stand_write(stand, 0, next * 2, 1);
         backend_complete(&stand->backend, 0, 0);
@@ -217,7 +200,7 @@ TEST_CASE(cache_flush, scattered_blocks_take_a_round_trip_for_each_depth_of_them
         for (uint64_t i = 0; i < k; i++) /* no two beside each other, in no order */
             stand_write(stand, 0, i * 73 % 509 * 2, 1);
         struct stand_flush flush;
-        begin(stand, NULL, &flush);
+        stand_begin_flush(stand, NULL, &flush);
         uint32_t rounds = backend_drain(&stand->backend);
         CHECK_EQ(flush.told, 1);
         CHECK_EQ(rounds, (k + 31) / 32 + 1);

@@ -118,20 +118,6 @@ TEST_CASE(cache_get, read_that_had_to_wait_for_the_device_is_joined_by_the_next)
     }
 }
 
-TEST_CASE(cache_get, positive_status_of_a_backend_is_an_io_error) {
-    struct stand *stand = stand_started(4);
-    struct stand_waiter waiter;
-    CHECK_EQ(stand_ask(stand, 0, 3, 0, &waiter), ASH_CACHE_PENDING);
-    backend_complete(&stand->backend, 0, 5);
-    CHECK_EQ(waiter.waiter.status, -ASH_EIO);
-    stand->backend.refuse_at = stand->backend.submits + 1;
-    stand->backend.refuse_error = 5;
-    CHECK_EQ(stand_ask(stand, 0, 3, 0, &waiter), ASH_CACHE_PENDING);
-    CHECK_EQ(waiter.told, 1);
-    CHECK_EQ(waiter.waiter.status, -ASH_EIO);
-    stand_end(stand);
-}
-
 TEST_CASE(cache_get, error_of_submit_is_the_end_of_the_read) {
     struct stand *stand = stand_started(4);
     struct stand_waiter waiter;
@@ -321,17 +307,12 @@ TEST_CASE(cache_get, overwrite_and_copy_are_for_write_alone) {
 }
 
 TEST_CASE(cache_get, put_of_what_is_not_pinned_panics) {
-    struct stand *stand = stand_started(4);
-    stand_read(stand, 0, 1);
-    for (uint32_t frame = 0; frame < 4; frame++)
-        CHECK_PANICS(stand_put(stand, frame), "which nobody has pinned");
-}
-
-TEST_CASE(cache_get, shared_put_of_what_is_not_pinned_panics) {
-    struct stand *stand = stand_new(4);
-    stand->config.shared = true;
-    stand_start(stand, 256);
-    stand_read(stand, 0, 1);
-    for (uint32_t frame = 0; frame < 4; frame++)
-        CHECK_PANICS(stand_put(stand, frame), "which nobody has pinned");
+    for (uint32_t shared = 0; shared < 2; shared++) {
+        struct stand *stand = stand_new(4);
+        stand->config.shared = shared != 0;
+        stand_start(stand, 256);
+        stand_read(stand, 0, 1);
+        for (uint32_t frame = 0; frame < 4; frame++)
+            CHECK_PANICS(stand_put(stand, frame), "which nobody has pinned");
+    }
 }

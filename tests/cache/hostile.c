@@ -45,6 +45,11 @@ TEST_CASE(cache_hostile, any_status_that_is_no_error_number_is_eio) {
         ash_cache_complete(&stand->cache, io, statuses[i]);
         CHECK_EQ(waiter.told, 1);
         CHECK_EQ(waiter.waiter.status, -ASH_EIO);
+        stand->backend.refuse_at = stand->backend.submits + 1;
+        stand->backend.refuse_error = statuses[i];
+        CHECK_EQ(stand_ask(stand, 0, 3, 0, &waiter), ASH_CACHE_PENDING);
+        CHECK_EQ(waiter.told, 1);
+        CHECK_EQ(waiter.waiter.status, -ASH_EIO);
         stand_end(stand);
     }
 }

@@ -4,41 +4,24 @@
 
 static const uint32_t ALL_OF_IT = ASH_CACHE_WRITE | ASH_CACHE_OVERWRITE;
 
-static void begin(struct stand *stand, struct ash_cache_space *space, struct stand_flush *flush) {
-    ash_cache_flush(&stand->cache, space, stand_flush(flush));
-}
-
-/* Ends the device's FLUSH that is pending. */
-static void end_flush(struct stand *stand, int status) {
-    uint32_t which;
-    CHECK_EQ(backend_count(&stand->backend, ASH_CACHE_OP_FLUSH, &which), 1);
-    backend_complete(&stand->backend, which, status);
-}
-
-static void end_write(struct stand *stand, int status) {
-    uint32_t which;
-    CHECK(backend_count(&stand->backend, ASH_CACHE_OP_WRITE, &which) != 0);
-    backend_complete(&stand->backend, which, status);
-}
-
 TEST_CASE(cache_order, block_is_not_written_before_its_flush_succeeded) {
     struct stand *stand = stand_started(16);
     struct stand_flush journal, all;
     stand_write(stand, 0, 3, 1);
-    begin(stand, NULL, &journal);
+    stand_begin_flush(stand, NULL, &journal);
     uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
     stand_fill(stand, ash_cache_data(&stand->cache, frame), stand_key(0, 9), 1);
     CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
-    begin(stand, NULL, &all);
+    stand_begin_flush(stand, NULL, &all);
     CHECK_EQ(stand->backend.writes, 1);
-    end_write(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
     CHECK_EQ(stand->backend.writes, 1);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     CHECK_EQ(journal.told, 1);
     CHECK_EQ(stand->backend.writes, 2);
-    end_write(stand, 0);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     CHECK_EQ(all.told, 1);
     CHECK_EQ(all.flush.status, 0);
     stand_end(stand);
@@ -51,13 +34,13 @@ static struct stand *order_broken(void) {
     stand_start(stand, 256);
     struct stand_flush journal;
     stand_write(stand, 0, 3, 1);
-    begin(stand, NULL, &journal);
+    stand_begin_flush(stand, NULL, &journal);
     uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
     stand_fill(stand, ash_cache_data(&stand->cache, frame), stand_key(0, 9), 1);
     CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
-    end_write(stand, 0);
-    end_flush(stand, -ASH_EIO);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, -ASH_EIO);
     CHECK_EQ(journal.flush.status, -ASH_EIO);
     stand_check(stand);
     return stand;
@@ -96,8 +79,8 @@ TEST_CASE(cache_order, block_behind_a_failed_flush_holds_nobody_up) {
 TEST_CASE(cache_order, flush_that_has_ended_is_waited_for_no_more) {
     struct stand *stand = stand_started(16);
     struct stand_flush flush;
-    begin(stand, NULL, &flush);
-    end_flush(stand, 0);
+    stand_begin_flush(stand, NULL, &flush);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number), 0);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number + 1), -ASH_EINVAL);
@@ -110,7 +93,7 @@ TEST_CASE(cache_order, block_that_the_flush_itself_waits_for_is_refused) {
     struct stand_flush flush;
     stand_write(stand, 0, 9, 1);
     uint32_t frame = stand_get(stand, 0, 9, ASH_CACHE_WRITE);
-    begin(stand, NULL, &flush);
+    stand_begin_flush(stand, NULL, &flush);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, flush.flush.number), -ASH_EBUSY);
     ash_cache_put_unchanged(&stand->cache, frame);
     backend_drain(&stand->backend);
@@ -125,9 +108,9 @@ TEST_CASE(cache_order, block_waits_for_one_flush_at_a_time) {
     struct stand *stand = stand_started(16);
     struct stand_flush first, second;
     stand_write(stand, 0, 3, 1);
-    begin(stand, NULL, &first);
+    stand_begin_flush(stand, NULL, &first);
     stand_write(stand, 0, 4, 1);
-    begin(stand, NULL, &second);
+    stand_begin_flush(stand, NULL, &second);
     uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, second.flush.number), 0);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, first.flush.number), -ASH_EBUSY);
@@ -146,11 +129,12 @@ TEST_CASE(cache_order, two_flushes_cannot_wait_for_each_others_blocks) {
     struct stand_flush first, second;
     stand_write(stand, 1, 10, 1);
     uint32_t x = stand_get(stand, 1, 10, ASH_CACHE_WRITE);
-    begin(stand, &stand->spaces[1], &first); /* waits for x */
+    stand_begin_flush(stand, &stand->spaces[1], &first); /* waits for x */
     uint32_t y = stand_get(stand, 2, 20, ALL_OF_IT);
     CHECK_EQ(ash_cache_order(&stand->cache, y, first.flush.number), 0);
     CHECK_EQ(ash_cache_put_dirty(&stand->cache, y, NULL), 0);
-    begin(stand, &stand->spaces[2], &second); /* waits for y, which waits for the first */
+    stand_begin_flush(stand, &stand->spaces[2],
+                      &second); /* waits for y, which waits for the first */
     CHECK_EQ(ash_cache_order(&stand->cache, x, second.flush.number), -ASH_EBUSY);
     CHECK_EQ(ash_cache_put_dirty(&stand->cache, x, NULL), 0);
     backend_drain(&stand->backend);
@@ -172,13 +156,13 @@ TEST_CASE(cache_order, tag_of_what_was_not_changed_is_forgotten) {
     struct stand_flush journal;
     stand_read(stand, 0, 9);
     stand_write(stand, 0, 3, 1);
-    begin(stand, NULL, &journal);
+    stand_begin_flush(stand, NULL, &journal);
     uint32_t frame = stand_get(stand, 0, 9, ASH_CACHE_WRITE);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
     ash_cache_put_unchanged(&stand->cache, frame);
     stand_write(stand, 0, 9, 1);
-    end_write(stand, 0);
-    end_flush(stand, -ASH_EIO);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, -ASH_EIO);
     CHECK_EQ(journal.flush.status, -ASH_EIO);
     CHECK_EQ(stand_stats(stand).failed, 0);
     stand_end(stand);
@@ -210,13 +194,13 @@ static struct stand *with_journal(struct stand_flush *journal, enum holder holde
     if (holder == DIRTY_BEFORE)
         stand_write(stand, 0, 9, 1);
     stand_write(stand, 1, 3, 1);
-    begin(stand, &stand->spaces[1], journal);
+    stand_begin_flush(stand, &stand->spaces[1], journal);
     return stand;
 }
 
 static void fail_journal(struct stand *stand, const struct stand_flush *journal) {
-    end_write(stand, 0);
-    end_flush(stand, -ASH_EIO);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, -ASH_EIO);
     CHECK_EQ(journal->told, 1);
     stand_check(stand);
 }
@@ -356,10 +340,10 @@ TEST_CASE(cache_order, tag_can_be_exchanged_for_one_of_a_later_flush) {
     struct stand *stand = with_journal(&journal, CLEAN);
     uint32_t frame = hold_9(stand, CLEAN);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, journal.flush.number), 0);
-    end_write(stand, 0);
-    end_flush(stand, 0);
+    stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+    stand_end_io(stand, ASH_CACHE_OP_FLUSH, 0);
     stand_write(stand, 1, 4, 1);
-    begin(stand, &stand->spaces[1], &later);
+    stand_begin_flush(stand, &stand->spaces[1], &later);
     CHECK_EQ(ash_cache_order(&stand->cache, frame, later.flush.number), 0);
     put_9(stand, frame, 2);
     fail_journal(stand, &later);

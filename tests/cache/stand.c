@@ -154,9 +154,20 @@ bool stand_disk_is(struct stand *stand, uint64_t block, uint32_t space, uint64_t
                     stand_key(space, index), version);
 }
 
+void stand_begin_flush(struct stand *stand, struct ash_cache_space *space,
+                       struct stand_flush *flush) {
+    ash_cache_flush(&stand->cache, space, stand_flush(flush));
+}
+
+void stand_end_io(struct stand *stand, enum ash_cache_op op, int status) {
+    uint32_t which, count = backend_count(&stand->backend, op, &which);
+    CHECK(count == 1 || (count != 0 && op != ASH_CACHE_OP_FLUSH));
+    backend_complete(&stand->backend, which, status);
+}
+
 int stand_sync(struct stand *stand, struct ash_cache_space *space) {
     struct stand_flush flush;
-    ash_cache_flush(&stand->cache, space, stand_flush(&flush));
+    stand_begin_flush(stand, space, &flush);
     while (flush.told == 0) {
         CHECK(stand->backend.pending_count != 0);
         backend_complete_all(&stand->backend);

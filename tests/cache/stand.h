@@ -89,6 +89,13 @@ bool stand_disk_is(struct stand *stand, uint64_t block, uint32_t space, uint64_t
 /* Flushes with the device answering; returns the flush's status. */
 int stand_sync(struct stand *stand, struct ash_cache_space *space) ASH_MUST_CHECK;
 
+/* A flush that is not waited for. */
+void stand_begin_flush(struct stand *stand, struct ash_cache_space *space,
+                       struct stand_flush *flush);
+
+/* Ends the oldest I/O of that kind; there is one, of FLUSH only one. */
+void stand_end_io(struct stand *stand, enum ash_cache_op op, int status);
+
 struct ash_cache_stats stand_stats(struct stand *stand);
 
 #endif

@@ -513,11 +513,9 @@ TEST_CASE(cache_write, failed_write_keeps_the_data_and_says_so) {
     stand->backend.fail_to = 256;
     stand_write(stand, 0, 5, 1);
     CHECK_EQ(stand_sync(stand, NULL), -ASH_EIO);
+    stand->backend.fail_to = 0;
     for (uint64_t i = 10; i < 40; i++)
-        if (i != 5) {
-            stand->backend.fail_to = 0;
-            stand_read(stand, 0, i); /* it is never evicted */
-        }
+        stand_read(stand, 0, i); /* it is never evicted */
     uint32_t frame = stand_get(stand, 0, 5, 0);
     CHECK(stand_frame_is(stand, frame, 0, 5, 1));
     CHECK_EQ(ash_cache_frame_error(&stand->cache, frame), -ASH_EIO);
