@@ -20,6 +20,7 @@
 
 #include "pins.h"
 #include "queue.h"
+#include "table.h"
 
 #define NONE   ASH_CACHE_NONE
 #define ABSENT ASH__CACHE_ABSENT
@@ -107,12 +108,7 @@ static inline bool ash__cache_has(const struct ash_cache *cache, uint32_t frame,
 }
 
 /* table.c */
-uint32_t ash__cache_find(const struct ash_cache *cache, uint64_t key);
-void ash__cache_table_insert(struct ash_cache *cache, uint64_t key, uint32_t frame);
-void ash__cache_table_remove(struct ash_cache *cache, uint32_t frame);
 void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t other);
-void ash__cache_hide(struct ash_cache *cache, uint32_t frame);
-void ash__cache_show(struct ash_cache *cache, uint32_t frame);
 void ash__cache_hush(struct ash_cache *cache, uint32_t frame);
 void ash__cache_listen(struct ash_cache *cache, uint32_t frame);
 
@@ -155,8 +151,6 @@ void ash__cache_touched(struct ash_cache *cache, uint32_t frame);
 /* fill.c */
 void ash__cache_fill(struct ash_cache *cache, uint32_t frame, bool prefetch);
 void ash__cache_fill_now(struct ash_cache *cache, uint32_t frame);
-void ash__cache_filled(struct ash_cache *cache, uint32_t frame, int error,
-                       struct ash_cache_waiter *waiter);
 
 /* write.c */
 bool ash__cache_may_dirty(const struct ash_cache *cache);
@@ -197,8 +191,7 @@ void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want, a
 
 /* wait.c */
 void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, int what);
-void ash__cache_arrived(struct ash_cache *cache, struct ash_cache_waiter *waiter, int error);
-void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error);
+void ash__cache_try_waiters(struct ash_cache *cache, uint32_t frame, int error);
 void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error);
 bool ash__cache_wait_moved(struct ash_cache *cache, uint32_t frame, uint32_t other);
 bool ash__cache_retry(struct ash_cache *cache);
@@ -207,7 +200,26 @@ void ash__cache_look_starving(struct ash_cache *cache);
 /* io.c */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq);
 bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq);
-struct ash_cache_io *ash__cache_io_of_one(struct ash_cache *cache, uint32_t frame, uint64_t index);
+struct ash_cache_waiter *ash__cache_submit_one(struct ash_cache *cache, uint32_t frame,
+                                               uint64_t index, struct ash_cache_waiter *waiter,
+                                               ash_irq_t *irq);
+
+static inline void ash__cache_tell(struct ash_cache *cache, struct ash_cache_waiter *waiter,
+                                   int status) {
+    waiter->status = status;
+    ash_list_push_back(&cache->ready, &waiter->link);
+}
+
+/* Those who wait for a block, and for others. */
+static inline struct ash_list *ash__cache_line(struct ash_cache *cache, uint32_t frame) {
+    return &cache->waiting[frame % ASH_ARRAY_LEN(cache->waiting)];
+}
+
+/* Something happened to the block: it came (error 0), did not, or is free for a writer. */
+static inline void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error) {
+    if (!ash_list_is_empty(ash__cache_line(cache, frame)))
+        ash__cache_try_waiters(cache, frame, error);
+}
 
 /* pump.c */
 bool ash__cache_is_first(const struct ash_cache *cache, const struct ash_cache_space *space);

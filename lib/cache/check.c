@@ -137,7 +137,7 @@ static const char *check_flushes(const struct ash_cache *cache) {
 /* I5: each I/O is free, ready or the backend's, and frames know how many they wait for. */
 static const char *check_ios(const struct ash_cache *cache) {
     uint32_t free = 0;
-    for (struct ash_list *link = cache->io_free.next; link != &cache->io_free; link = link->next) {
+    for (const struct ash_list *link = cache->io_free; link != NULL; link = link->next) {
         if (free++ == cache->config.depth)
             return "I5: the list of free I/Os is broken";
     }

@@ -45,8 +45,6 @@ static void fill_in(struct ash_cache *cache, uint32_t frame) {
 void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want, ash_irq_t *irq) {
     size_t bytes = (size_t)1 << cache->block_shift;
     uint32_t from = want->copy_of;
-    if (from == NONE)
-        return;
     want->copy_of = NONE;
     bool is_new = from == want->frame;
     ash__cache_leave(cache, *irq);
@@ -191,7 +189,8 @@ int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint6
         ash__cache_wait(cache, waiter, result);
     if (result == 0) {
         *frame = want->frame;
-        ash__cache_finish(cache, want, &irq);
+        if (want->copy_of != NONE)
+            ash__cache_finish(cache, want, &irq);
     }
     if ((flags & ASH_CACHE_MORE) == 0)
         ash__cache_run(cache, irq);

@@ -116,12 +116,12 @@ static void init_frames(struct ash_cache *cache) {
 }
 
 static void init_ios(struct ash_cache *cache) {
-    ash_list_init(&cache->io_free);
     ash_list_init(&cache->io_ready);
     cache->io_free_count = cache->config.depth;
-    for (uint32_t i = 0; i < cache->config.depth; i++) {
+    for (uint32_t i = cache->config.depth; i-- != 0;) {
         cache->ios[i].segments = &cache->segments[(size_t)i * cache->config.segments_max];
-        ash_list_push_back(&cache->io_free, &cache->ios[i].link);
+        cache->ios[i].link.next = cache->io_free;
+        cache->io_free = &cache->ios[i].link;
     }
 }
 

@@ -57,13 +57,18 @@ static int map_block(struct ash_cache *cache, const struct ash_cache_space *spac
 }
 
 static struct ash_cache_io *new_io(struct ash_cache *cache) {
-    struct ash_list *free = ash_list_pop_front(&cache->io_free);
+    struct ash_list *free = cache->io_free;
     if (free == NULL)
         return NULL;
+    cache->io_free = free->next;
     cache->io_free_count--;
-    struct ash_cache_io *io = ASH_LIST_ENTRY(free, struct ash_cache_io, link);
-    io->waiter = NULL;
-    return io;
+    return ASH_LIST_ENTRY(free, struct ash_cache_io, link);
+}
+
+static void free_io(struct ash_cache *cache, struct ash_cache_io *io) {
+    io->link.next = cache->io_free;
+    cache->io_free = &io->link;
+    cache->io_free_count++;
 }
 
 /* An I/O that the part can be joined to, or a new one, or NULL. */
@@ -83,6 +88,7 @@ static struct ash_cache_io *io_for(struct ash_cache *cache, const struct work *w
     io->op = (uint8_t)work->op;
     io->prefetch = work->prefetch;
     io->sector = sector;
+    io->waiter = NULL;
     io->len_bytes = io->segment_count = 0;
     ash_list_push_back(&cache->io_ready, &io->link);
     return io;
@@ -129,10 +135,43 @@ static void add_whole(struct ash_cache *cache, const struct work *work, uint64_t
     has_parts(cache, work, 1, bytes);
 }
 
+/* The block came, or did not, that a reader asked for before all others. */
+static void arrived(struct ash_cache *cache, struct ash_cache_waiter *waiter, int error) {
+    if (error == 0 && !ash__cache_pin(cache, waiter->frame, waiter->pinner))
+        error = -ASH_EAGAIN;
+    waiter->status = error;
+}
+
+/* All I/Os of its read have ended. waiter: NULL, or one who is on no list. */
+static void filled(struct ash_cache *cache, uint32_t frame, int error,
+                   struct ash_cache_waiter *waiter) {
+    struct ash_cache_frame *f = &cache->frames[frame];
+    f->flags &= (uint16_t)~FILLING;
+    f->order = 0;
+    if (error != 0) {
+        cache->stats.read_errors++;
+        if (waiter != NULL)
+            arrived(cache, waiter, error);
+        ash__cache_wait_over(cache, frame, error);
+        ash__cache_ahead_failed(cache, frame);
+        ash__cache_free_frame(cache, frame);
+        return;
+    }
+    /* The disk's last sector may hold what is no longer, or not yet, the file's. */
+    uint32_t sector_end = (f->valid + ASH_CACHE_SECTOR_BYTES - 1) & ~(ASH_CACHE_SECTOR_BYTES - 1);
+    if (sector_end != f->valid)
+        __builtin_memset((char *)ash_cache_data(cache, frame) + f->valid, 0, sector_end - f->valid);
+    ash__cache_make_there(cache, frame);
+    ash__cache_show(cache, frame);
+    if (waiter != NULL)
+        arrived(cache, waiter, 0);
+    ash__cache_wait_over(cache, frame, 0);
+}
+
 static void ended(struct ash_cache *cache, uint32_t frame, int error,
                   struct ash_cache_waiter *waiter) {
     if (ash__cache_has(cache, frame, FILLING))
-        ash__cache_filled(cache, frame, error, waiter);
+        filled(cache, frame, error, waiter);
     else
         ash__cache_written(cache, frame, error);
 }
@@ -235,14 +274,14 @@ bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
     return any;
 }
 
-/* An I/O is over. */
-static void end_io(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+/* An I/O is over. Returns its own waiter, whose wait is; NULL: there is none. */
+static inline __attribute__((always_inline)) struct ash_cache_waiter *end_io(
+    struct ash_cache *cache, struct ash_cache_io *io, int status) {
     io->submitted = false;
-    cache->io_free_count++;
-    ash_list_push_front(&cache->io_free, &io->link);
+    free_io(cache, io);
     if (io->op == ASH_CACHE_OP_FLUSH) {
         ash__cache_flush_ended(cache, status);
-        return;
+        return NULL;
     }
     struct ash_cache_waiter *waiter = io->waiter; /* for the first of them, a frame of one part */
     for (uint32_t i = 0; i < io->segment_count; i++, waiter = NULL) {
@@ -253,10 +292,64 @@ static void end_io(struct ash_cache *cache, struct ash_cache_io *io, int status)
         if (--f->parts == 0)
             ended(cache, frame, -(int)f->error, waiter);
     }
+    return io->waiter;
 }
 
-/* The read of one block of a space without a map, of which an I/O is free. */
-struct ash_cache_io *ash__cache_io_of_one(struct ash_cache *cache, uint32_t frame, uint64_t index) {
+/* The same; he is told before all others whose wait it ends. */
+static void end_and_tell(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+    struct ash_list *last = cache->ready.prev;
+    struct ash_cache_waiter *waiter = end_io(cache, io, status);
+    if (waiter != NULL)
+        ash_list_insert_after(last, &waiter->link);
+}
+
+/* What became of an I/O that was handed to the backend. */
+enum entered { GOING, ENDED, REFUSED };
+
+/* Hands over an I/O, which is on no list. ENDED: with cache->io_status, and is to be ended.
+ * REFUSED: the backend is full, or was just now. */
+static enum entered enter(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq) {
+    uint32_t news = cache->news;
+    io->submitted = true;
+    cache->io_entering = io;
+    ash__cache_leave(cache, *irq);
+    int error = cache->config.backend.submit(cache->config.backend.context, io);
+    *irq = ash__cache_enter(cache);
+    bool ended = cache->io_entering == NULL;
+    cache->io_entering = NULL;
+    ASH_REQUIRE(error == 0 || !ended,
+                "cache: an I/O that submit refused with %d is not the backend's: it has ended",
+                error);
+    if (error == -ASH_EAGAIN) {
+        io->submitted = false;
+        ash_list_push_front(&cache->io_ready, &io->link);
+        cache->backend_full = cache->news == news; /* else what it said is old already */
+        return REFUSED;
+    }
+    uint64_t *count = io->op == ASH_CACHE_OP_READ    ? &cache->stats.reads
+                      : io->op == ASH_CACHE_OP_WRITE ? &cache->stats.writes
+                                                     : &cache->stats.flushes;
+    (*count)++;
+    if (cache->config.backend.kick != NULL)
+        cache->submitted = cache->again = true;
+    if (error != 0)
+        cache->io_status = as_error(error);
+    return ended || error != 0 ? ENDED : GOING;
+}
+
+/* Hands one that is ready to the backend; false: the backend is full. */
+bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq) {
+    enum entered entered = enter(cache, io, irq);
+    if (entered == ENDED)
+        end_and_tell(cache, io, cache->io_status);
+    return !cache->backend_full;
+}
+
+/* Reads one block of a space without a map, where an I/O is free. Returns the waiter if his wait is
+ * over already; else he will be told. */
+struct ash_cache_waiter *ash__cache_submit_one(struct ash_cache *cache, uint32_t frame,
+                                               uint64_t index, struct ash_cache_waiter *waiter,
+                                               ash_irq_t *irq) {
     struct ash_cache_io *io = new_io(cache);
     struct ash_cache_frame *f = &cache->frames[frame];
     uint32_t bytes = 1u << cache->block_shift;
@@ -265,40 +358,15 @@ struct ash_cache_io *ash__cache_io_of_one(struct ash_cache *cache, uint32_t fram
     io->sector = index * (bytes / ASH_CACHE_SECTOR_BYTES);
     io->len_bytes = bytes;
     io->segment_count = 1;
-    io->segments[0] = (struct ash_cache_segment){
-        .data = ash_cache_data(cache, frame), .len_bytes = bytes, .frame = frame};
+    io->waiter = waiter;
+    io->segments[0].data = ash_cache_data(cache, frame);
+    io->segments[0].len_bytes = bytes;
+    io->segments[0].frame = frame;
     f->error = 0;
     f->parts = 1;
     f->valid = bytes;
     cache->stats.blocks_read++;
-    return io;
-}
-
-/* Hands an I/O to the backend, which is on no list; false: the backend is full. */
-bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq) {
-    uint64_t *count = io->op == ASH_CACHE_OP_READ    ? &cache->stats.reads
-                      : io->op == ASH_CACHE_OP_WRITE ? &cache->stats.writes
-                                                     : &cache->stats.flushes;
-    (*count)++;
-    uint32_t news = cache->news;
-    io->submitted = true;
-    ash__cache_leave(cache, *irq);
-    int error = cache->config.backend.submit(cache->config.backend.context, io);
-    *irq = ash__cache_enter(cache);
-    ASH_REQUIRE(error == 0 || io->submitted,
-                "cache: an I/O that submit refused with %d is not the backend's: it has ended",
-                error);
-    if (error == -ASH_EAGAIN) {
-        (*count)--;
-        io->submitted = false;
-        ash_list_push_front(&cache->io_ready, &io->link);
-        cache->backend_full = cache->news == news; /* else what it said is old already */
-        return !cache->backend_full;
-    }
-    cache->submitted = cache->config.backend.kick != NULL;
-    if (error != 0)
-        end_io(cache, io, as_error(error));
-    return true;
+    return enter(cache, io, irq) == ENDED ? end_io(cache, io, cache->io_status) : NULL;
 }
 
 static void complete(struct ash_cache *cache, struct ash_cache_io *io, int status, bool stopped) {
@@ -309,7 +377,14 @@ static void complete(struct ash_cache *cache, struct ash_cache_io *io, int statu
     cache->news++;
     for (uint32_t i = 0; !stopped && i < io->segment_count; i++)
         cache->frames[io->segments[i].frame].flags |= LOST;
-    end_io(cache, io, as_error(status));
+    if (io == cache->io_entering) { /* whoever submits it goes on with it */
+        cache->io_entering = NULL;
+        cache->io_status = as_error(status);
+        io->submitted = false;
+        ash__cache_leave(cache, irq);
+        return;
+    }
+    end_and_tell(cache, io, as_error(status));
     ash__cache_run(cache, irq);
 }
 

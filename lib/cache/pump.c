@@ -13,7 +13,8 @@ static bool tell_one(struct ash_cache *cache, ash_irq_t *irq) {
     struct ash_list *ready = ash_list_pop_front(&cache->ready);
     if (ready != NULL) {
         struct ash_cache_waiter *waiter = ASH_LIST_ENTRY(ready, struct ash_cache_waiter, link);
-        ash__cache_finish(cache, waiter, irq);
+        if (waiter->copy_of != NONE)
+            ash__cache_finish(cache, waiter, irq);
         ash__cache_leave(cache, *irq);
         waiter->wake(waiter);
         *irq = ash__cache_enter(cache);
@@ -99,19 +100,20 @@ bool ash__cache_is_first(const struct ash_cache *cache, const struct ash_cache_s
 }
 
 /*
- * Most misses come alone, and what they would be queued for is done at once: the block is read
- * without having been on a list, its waiter has not been either and, where the backend is as quick
- * as that, is told at once. Takes over the lock, as run.
+ * Most misses come alone, and what they would be queued for is done at once: neither the block nor
+ * its waiter have been on a list and, where the backend is as quick as that, the waiter is called
+ * at once. If nothing has come up meanwhile, the next look at all the lists is for whoever changes
+ * something next. Takes over the lock, as run.
  */
 void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index,
                          struct ash_cache_waiter *waiter, ash_irq_t irq) {
-    struct ash_cache_io *io = ash__cache_io_of_one(cache, frame, index);
-    io->waiter = waiter;
-    cache->backend_full = false;
-    cache->again = cache->pumping = true;
-    (void)ash__cache_submit(cache, io, &irq);
-    if (!ash_list_is_empty(&cache->ready))
-        (void)tell_one(cache, &irq);
+    cache->pumping = true;
+    struct ash_cache_waiter *over = ash__cache_submit_one(cache, frame, index, waiter, &irq);
+    if (over != NULL) {
+        ash__cache_leave(cache, irq);
+        over->wake(over);
+        irq = ash__cache_enter(cache);
+    }
     run_until_idle(cache, &irq);
     ash__cache_leave(cache, irq);
 }

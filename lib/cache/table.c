@@ -11,11 +11,6 @@
  */
 #include "cache_internal.h"
 
-uint32_t ash__cache_find(const struct ash_cache *cache, uint64_t key) {
-    const struct ash_cache_slot *slot;
-    return ash__cache_probe(cache, key, &slot) ? slot->frame : NONE;
-}
-
 static void set(struct ash_cache *cache, uint32_t slot, uint64_t key, uint32_t frame,
                 uint32_t stamp) {
     struct ash_cache_slot *to = &cache->table[slot];
@@ -25,18 +20,6 @@ static void set(struct ash_cache *cache, uint32_t slot, uint64_t key, uint32_t f
     ash_store_relaxed(&to->frame, frame);
     ash_store_release(&to->stamp, stamp);
     cache->frames[frame].slot = slot;
-}
-
-/* Keeps its frame, for those who look at it just now. */
-static void set_empty(struct ash_cache *cache, uint32_t slot) {
-    struct ash_cache_slot *to = &cache->table[slot];
-    ash_store_relaxed(&to->stamp, 0u);
-    ash_fence_release();
-    ash_store_relaxed(&to->key, ASH__CACHE_NO_KEY);
-}
-
-static uint32_t home_of(const struct ash_cache *cache, uint64_t key) {
-    return 2 * (uint32_t)ash__cache_home(cache, key);
 }
 
 static uint32_t next_pair(const struct ash_cache *cache, uint32_t pair) {
@@ -50,21 +33,18 @@ static uint32_t distance(const struct ash_cache *cache, uint32_t from, uint32_t 
 
 /* An empty slot of the pair; NONE: it is full. */
 static uint32_t room_in(const struct ash_cache *cache, uint32_t pair) {
-    for (uint32_t slot = pair; slot < pair + 2; slot++) {
-        if (cache->table[slot].key == ASH__CACHE_NO_KEY)
-            return slot;
-    }
-    return NONE;
+    uint32_t slot = ash__cache_slot_in(cache, pair);
+    return cache->table[slot].key == ASH__CACHE_NO_KEY ? slot : NONE;
 }
 
-/* The block is there, and not to be seen yet. */
-void ash__cache_table_insert(struct ash_cache *cache, uint64_t key, uint32_t frame) {
-    uint32_t pair = home_of(cache, key), slot;
-    while ((slot = room_in(cache, pair)) == NONE)
+/* The first empty slot behind a pair that has none. */
+uint32_t ash__cache_table_room(const struct ash_cache *cache, uint32_t pair) {
+    uint32_t slot;
+    do {
         pair = next_pair(cache, pair);
-    ash_store_relaxed(&cache->table[slot].key, key); /* the stamp of an empty slot is 0 */
-    ash_store_relaxed(&cache->table[slot].frame, frame);
-    cache->frames[frame].slot = slot;
+        slot = room_in(cache, pair);
+    } while (slot == NONE);
+    return slot;
 }
 
 /* A slot of the pair whose block may as well be in the pair `hole` before it; NONE. */
@@ -72,17 +52,16 @@ static uint32_t slot_that_passed(const struct ash_cache *cache, uint32_t hole, u
     for (uint32_t slot = pair; slot < pair + 2; slot++) {
         uint64_t key = cache->table[slot].key;
         if (key != ASH__CACHE_NO_KEY &&
-            distance(cache, home_of(cache, key), pair) >= distance(cache, hole, pair))
+            distance(cache, ash__cache_home_pair(cache, key), pair) >= distance(cache, hole, pair))
             return slot;
     }
     return NONE;
 }
 
-void ash__cache_table_remove(struct ash_cache *cache, uint32_t frame) {
-    uint32_t hole = cache->frames[frame].slot;
+/* `hole` is to be empty, in a pair of which the other slot is not. */
+void ash__cache_table_close(struct ash_cache *cache, uint32_t hole) {
     uint32_t pair = hole & ~1u;
-    cache->frames[frame].slot = NONE;
-    while (room_in(cache, pair) == NONE) {
+    do {
         pair = next_pair(cache, pair);
         uint32_t slot = slot_that_passed(cache, hole & ~1u, pair);
         if (slot == NONE)
@@ -90,27 +69,14 @@ void ash__cache_table_remove(struct ash_cache *cache, uint32_t frame) {
         const struct ash_cache_slot *from = &cache->table[slot];
         set(cache, hole, from->key, from->frame, from->stamp);
         hole = slot;
-    }
-    set_empty(cache, hole);
+    } while (room_in(cache, pair) == NONE);
+    ash__cache_table_empty(cache, hole);
 }
 
 /* The block of `frame` is in `other` from now on. */
 void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t other) {
     set(cache, cache->frames[frame].slot, ash__cache_frame_key(cache, frame), other, 0);
     cache->frames[frame].slot = NONE;
-}
-
-/* To those who read without a pin: not there. */
-void ash__cache_hide(struct ash_cache *cache, uint32_t frame) {
-    ash_store_relaxed(&cache->table[cache->frames[frame].slot].stamp, 0u);
-    ash_fence_release();
-}
-
-void ash__cache_show(struct ash_cache *cache, uint32_t frame) {
-    cache->stamp = cache->stamp == ASH__CACHE_STAMP_MAX ? 1 : cache->stamp + 1;
-    bool quiet = ash_load_relaxed(&cache->hot[frame].touched) == cache->touch_cap;
-    ash_store_release(&cache->table[cache->frames[frame].slot].stamp,
-                      cache->stamp | (quiet ? ASH__CACHE_QUIET : 0));
 }
 
 /* Its hits change nothing any more. A block that is not to be seen says so when it is shown. */

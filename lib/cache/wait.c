@@ -7,10 +7,6 @@
  */
 #include "cache_internal.h"
 
-static struct ash_list *list_of(struct ash_cache *cache, uint32_t frame) {
-    return &cache->waiting[frame % ASH_ARRAY_LEN(cache->waiting)];
-}
-
 static struct ash_cache_waiter *waiter_of(struct ash_list *link) {
     return ASH_LIST_ENTRY(link, struct ash_cache_waiter, link);
 }
@@ -25,24 +21,12 @@ void ash__cache_look_starving(struct ash_cache *cache) {
 
 /* Queues a waiter for what ash__cache_try said. */
 void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, int what) {
-    struct ash_list *line = what == WAIT_BLOCK   ? list_of(cache, waiter->frame)
+    struct ash_list *line = what == WAIT_BLOCK   ? ash__cache_line(cache, waiter->frame)
                             : what == WAIT_FRAME ? &cache->waiting_frame
                                                  : &cache->waiting_dirty;
     ash_list_push_back(line, &waiter->link);
     if (what == WAIT_FRAME)
         ash__cache_look_starving(cache);
-}
-
-static void tell(struct ash_cache *cache, struct ash_cache_waiter *waiter, int status) {
-    waiter->status = status;
-    ash_list_push_back(&cache->ready, &waiter->link);
-}
-
-/* The block came, or did not, that a reader asked for before all others. */
-void ash__cache_arrived(struct ash_cache *cache, struct ash_cache_waiter *waiter, int error) {
-    if (error == 0 && !ash__cache_pin(cache, waiter->frame, waiter->pinner))
-        error = -ASH_EAGAIN;
-    tell(cache, waiter, error);
 }
 
 /* The waiter's frame still has its block, or, an orphan, another one has. */
@@ -53,13 +37,13 @@ static void try_again(struct ash_cache *cache, struct ash_cache_waiter *waiter) 
     if (result > 0)
         ash__cache_wait(cache, waiter, result);
     else
-        tell(cache, waiter, result);
+        ash__cache_tell(cache, waiter, result);
 }
 
-/* All of them that wait for this frame, written or not, in the order of their coming. */
+/* Those who wait for this frame, written or not, in the order of their coming. */
 static void take_waiters(struct ash_cache *cache, uint32_t frame, bool written,
                          struct ash_list *out) {
-    struct ash_list *list = list_of(cache, frame);
+    struct ash_list *list = ash__cache_line(cache, frame);
     ash_list_init(out);
     for (struct ash_list *link = list->next; link != list;) {
         struct ash_list *next = link->next;
@@ -72,15 +56,13 @@ static void take_waiters(struct ash_cache *cache, uint32_t frame, bool written,
     }
 }
 
-/* Something happened to the block: it came (error 0), did not, or is free for a writer. */
-void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error) {
+/* All of them that wait for this frame, as ash__cache_wait_over. */
+void ash__cache_try_waiters(struct ash_cache *cache, uint32_t frame, int error) {
     struct ash_list waiters;
-    if (ash_list_is_empty(list_of(cache, frame)))
-        return;
     take_waiters(cache, frame, false, &waiters);
     for (struct ash_list *link; (link = ash_list_pop_front(&waiters)) != NULL;) {
         if (error != 0)
-            tell(cache, waiter_of(link), error);
+            ash__cache_tell(cache, waiter_of(link), error);
         else
             try_again(cache, waiter_of(link));
     }
@@ -89,11 +71,11 @@ void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame, int error) {
 /* Those who wait for it to be written are told. */
 void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error) {
     struct ash_list waiters;
-    if (ash_list_is_empty(list_of(cache, frame)))
+    if (ash_list_is_empty(ash__cache_line(cache, frame)))
         return;
     take_waiters(cache, frame, true, &waiters);
     for (struct ash_list *link; (link = ash_list_pop_front(&waiters)) != NULL;)
-        tell(cache, waiter_of(link), error);
+        ash__cache_tell(cache, waiter_of(link), error);
 }
 
 /* They wait for another frame to be written; true: there are some. */
@@ -103,7 +85,7 @@ bool ash__cache_wait_moved(struct ash_cache *cache, uint32_t frame, uint32_t oth
     bool any = !ash_list_is_empty(&waiters);
     for (struct ash_list *link = waiters.next; link != &waiters; link = link->next)
         waiter_of(link)->frame = other;
-    ash_list_splice_back(list_of(cache, other), &waiters);
+    ash_list_splice_back(ash__cache_line(cache, other), &waiters);
     return any;
 }
 
@@ -122,7 +104,7 @@ static bool retry_first(struct ash_cache *cache, struct ash_list *line) {
     if (result > 0)
         ash__cache_wait(cache, waiter, result);
     else
-        tell(cache, waiter, result);
+        ash__cache_tell(cache, waiter, result);
     return true;
 }
 

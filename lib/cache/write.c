@@ -69,6 +69,7 @@ void ash__cache_hurry(struct ash_cache *cache, uint32_t frame) {
         return;
     f->flags |= URGENT;
     cache->urgent++;
+    cache->again = true;
     ash_list_remove(&space->link);
     ash_list_push_front(&cache->dirty_spaces, &space->link);
     ash__cache_unlink(cache, &space->dirty, WORK, frame);

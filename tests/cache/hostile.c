@@ -34,6 +34,37 @@ TEST_CASE(cache_hostile, io_that_ended_and_was_refused_panics) {
     CHECK_PANICS((void)!stand_ask(stand, 0, 3, 0, &waiter), "not the backend's");
 }
 
+static int end_twice(void *context, struct ash_cache_io *io) {
+    struct backend *backend = context;
+    ash_cache_complete(backend->cache, io, 0);
+    ash_cache_complete(backend->cache, io, 0);
+    return 0;
+}
+
+TEST_CASE(cache_hostile, io_that_ends_twice_within_submit_panics) {
+    struct stand *stand = stand_started(4);
+    struct stand_waiter waiter;
+    stand->cache.config.backend.submit = end_twice;
+    CHECK_PANICS((void)!stand_ask(stand, 0, 3, 0, &waiter), "not the backend's");
+}
+
+static int take_and_abandon(void *context, struct ash_cache_io *io) {
+    struct backend *backend = context;
+    ash_cache_abandon(backend->cache, io);
+    return 0;
+}
+
+TEST_CASE(cache_hostile, read_abandoned_within_submit_is_an_error_at_once) {
+    struct stand *stand = stand_started(4);
+    struct stand_waiter waiter;
+    stand->cache.config.backend.submit = take_and_abandon;
+    CHECK_EQ(stand_ask(stand, 0, 3, 0, &waiter), ASH_CACHE_PENDING);
+    CHECK_EQ(waiter.told, 1);
+    CHECK_EQ(waiter.waiter.status, -ASH_EIO);
+    CHECK_EQ(stand_stats(stand).lost, 1);
+    stand_check(stand);
+}
+
 TEST_CASE(cache_hostile, any_status_that_is_no_error_number_is_eio) {
     static const int statuses[] = {1, INT32_MAX, INT32_MIN, -100000};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(statuses); i++) {

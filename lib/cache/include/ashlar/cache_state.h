@@ -120,7 +120,10 @@ struct ash_cache {
 
     struct ash_cache_io *ios;
     struct ash_cache_segment *segments;
-    struct ash_list io_free, io_ready; /* ready: to be submitted */
+    struct ash_list *io_free;         /* by link.next, the last used first; NULL: none */
+    struct ash_list io_ready;         /* to be submitted */
+    struct ash_cache_io *io_entering; /* within its submit, and has not ended yet */
+    int io_status;                    /* of the one that ended within its submit */
     uint32_t io_free_count;
     struct ash_cache_queue free_frames, orphans;
     struct ash_cache_queue fill, prefetch; /* frames to be read */
@@ -145,7 +148,7 @@ struct ash_cache {
     bool device_flushes;
     bool flush_may_start; /* blocks that a flush waits for; else all of them are started, or held */
     bool pumping;         /* somebody starts what waits, and will see what comes up meanwhile */
-    bool again;           /* something has come up since he last looked */
+    bool again;           /* something has come up since he, or whoever did last, looked */
     bool backend_full;
     bool submitted; /* since the last kick, where there are kicks */
 
