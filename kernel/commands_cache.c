@@ -40,6 +40,9 @@ static void print_frames(struct shell *shell, const struct ash_cache_stats *stat
                 " of them pinned\n",
                 stats->clean, stats->dirty, stats->filling, stats->writing, stats->failed,
                 stats->free, stats->pinned);
+    if (stats->lost != 0)
+        shell_print(shell, "           %" PRIu32 " lost, to a device that was given up\n",
+                    stats->lost);
 }
 
 static void print_dirty(struct shell *shell, const struct block_cache *cache) {

@@ -4,18 +4,12 @@
 
     disks.py KERNEL [WORD...]
 """
-import json
-import os
 import pathlib
-import re
-import select
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 
-from boot import LIMIT_S, SOURCE, boot
+from boot import boot
+from machine import Machine
 import tap
 
 KERNEL = sys.argv[1]
@@ -31,72 +25,13 @@ def raw_disk(name, size):
     return path
 
 
-class Machine:
-    """A kernel that is talked to line by line, at a terminal, and QEMU's monitor beside it."""
-
-    def __init__(self, disks, *options, qemu=()):
-        monitor = str(ROOT / 'monitor')
-        self.ours, theirs = tap.terminal()
-        command = [SOURCE / 'tools/qemu-run', '--timeout', str(LIMIT_S), *options]
-        for disk in disks:
-            command += ['--disk', disk]
-        command += [KERNEL, '--', '-qmp', f'unix:{monitor},server=on,wait=off', *qemu]
-        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        self.text = ''
-        self.until('> $')
-        self.monitor = socket.socket(socket.AF_UNIX)
-        self.monitor.settimeout(LIMIT_S)
-        self.monitor.connect(monitor)
-        self.answers = self.monitor.makefile('r')
-        self.answers.readline()
-        self.ask('qmp_capabilities')
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        os.close(self.ours)
-        self.monitor.close()
-
-    def until(self, pattern):
-        """What it said since the last time, up to the pattern."""
-        end = time.monotonic() + LIMIT_S
-        while not re.search(pattern, self.text):
-            if not select.select([self.ours], [], [], max(0, end - time.monotonic()))[0]:
-                tap.fail(f'no {pattern!r} in {self.text!r}')
-            try:
-                data = os.read(self.ours, 4096)
-            except OSError:
-                tap.fail(f'it ended: {self.text!r}')
-            self.text += data.decode(errors='replace').replace('\r\n', '\n')
-        said, self.text = self.text, ''
-        return said
-
-    def send(self, keys):
-        os.write(self.ours, keys.encode())
-
-    def run(self, line):
-        """A command, and what it answers up to the next prompt."""
-        self.send(line + '\r')
-        return self.until(r'\n[^\n]*> $')
-
-    def ask(self, command, **arguments):
-        self.monitor.sendall(json.dumps({'execute': command, 'arguments': arguments}).encode())
-        while True:
-            answer = json.loads(self.answers.readline())
-            if 'event' not in answer:
-                break
-        if 'error' in answer:
-            tap.fail(f'{command}: {answer}')
-        return answer['return']
+def two_disks():
+    return Machine(KERNEL, [raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4')
 
 
 @tap.case('disks.another_size_is_seen_while_the_kernel_runs')
 def _():
-    with Machine([raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4') as machine:
+    with two_disks() as machine:
         tap.contains(machine.run('blk write 1048576 beyond'), 'disk 1: past the end of the disk')
         machine.ask('block_resize', device='disk1', size=2 * MIB)
         tap.contains(machine.run('hexdump -d 1 -n 16 -s 3M'), '\n00200000\n')
@@ -111,7 +46,7 @@ def _():
 
 @tap.case('disks.one_that_shrinks_under_load_ends_the_benchmark_with_an_error')
 def _():
-    with Machine([raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4') as machine:
+    with two_disks() as machine:
         for queues in (1, 4):
             machine.ask('block_resize', device='disk1', size=MIB)
             machine.send(f'blk bench --disk 1 --depth 8 --queues {queues} --seconds 3600\r')
@@ -124,7 +59,7 @@ def _():
 
 @tap.case('disks.ctrl_c_ends_a_benchmark_on_all_cpus')
 def _():
-    with Machine([raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4') as machine:
+    with two_disks() as machine:
         for words in ('--depth 4', '--depth 4 --queues 4', '--queues 3', '--write --queues 2',
                       '--policy poll --queues 2 --depth 32'):
             machine.send(f'blk bench --disk 1 --seconds 3600 {words}\r')
