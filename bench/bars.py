@@ -222,9 +222,23 @@ def disk(b):
             b.add('    CPU time of that', b.ratio(of(name, 'cpu'), of(name, 'bare_cpu')), unit='x')
 
 
+def queues(b):
+    def queue(name, peer='sched'):
+        return b.one(name, peer, 'ns', 'queues')
+
+    for count, words, limit in ((1000, '1k', 20), (10000, '10k', 35), (100000, '100k', 130)):
+        b.add(f'queue: the first of {words} queued again', queue(f'hold/{count}'), limit, 'ns')
+        b.add('  red-black tree / that', b.ratio(queue(f'hold/{count}', 'rbtree'),
+                                                 queue(f'hold/{count}')), unit='x')
+    for count, words in ((1000, '1k'), (10000, '10k')):
+        b.add(f'queue: out and in again, one of {words}', queue(f'block/{count}'), 16, 'ns')
+    for count in (10, 100):
+        b.add(f'queue: {count} in turn', queue(f'turns/{count}'), 8, 'ns')
+
+
 def evaluate(results):
     b = Bars(results)
     for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
-                 disk):
+                 disk, queues):
         part(b)
     return b.bars
