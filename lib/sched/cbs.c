@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cbs.c: constant-bandwidth servers (Abeni, Buttazzo 1998), hard and soft, with the revised wake-up
+ * rule for D < T (Linux, sched-deadline.rst). The rules by number are in DESIGN.md.
+ *
+ *     blocked ──wake──> ready ──q used up, hard──> throttled ──next period──> ready
+ *                         ╰──q used up, soft──> ready, a period later
+ */
+#include <ashlar/checked.h>
+
+#include "sched_internal.h"
+
+/* A deadline never lies further ahead: keys of one queue stay within 2^43 of each other. Twice the
+ * longest period, so that only one who overran is cut. */
+#define AHEAD_MAX_NS (2 * ASH_SCHED_TIME_MAX_NS)
+#define DEBT_MAX_NS  ((uint64_t)1 << 61)
+
+ASH_EVENT_DEFINE(event_wake_new, "sched.wake-new", "slot,deadline");
+ASH_EVENT_DEFINE(event_wake_keep, "sched.wake-keep", "slot,deadline");
+ASH_EVENT_DEFINE(event_wake_revised, "sched.wake-revised", "slot,deadline");
+ASH_EVENT_DEFINE(event_replenish, "sched.replenish", "slot,deadline");
+ASH_EVENT_DEFINE(event_throttle, "sched.throttle", "slot,deadline");
+ASH_EVENT_DEFINE(event_idle, "sched.idle", "slot,deadline");
+
+/* d = t + D, q = Q: without history. */
+void ash__sched_server_init(struct ash_sched *sched, struct ash_sched_entity *entity,
+                            const struct ash__sched_reservation *reservation) {
+    struct ash_sched_server *server = &entity->server;
+    server->runtime_ns = reservation->runtime_ns;
+    server->relative_ns = reservation->relative_ns;
+    server->period_ns = reservation->period_ns;
+    server->budget = 0;
+    /* The period before this one ends now. */
+    server->deadline = sched->now + server->relative_ns - server->period_ns;
+    entity->grub = ASH__GRUB_INACTIVE;
+    entity->charge_rest = 0;
+    entity->bandwidth = ash__sched_bandwidth(sched, reservation);
+}
+
+static void renew(struct ash_sched *sched, struct ash_sched_server *server) {
+    server->deadline = sched->now + server->relative_ns;
+    server->budget = (int64_t)server->runtime_ns;
+}
+
+static uint64_t next_period(const struct ash_sched_server *server) {
+    return server->deadline - server->relative_ns + server->period_ns;
+}
+
+/* As many budgets as pay the debt, each a period later: one, unless a call came late. */
+static void add_budgets(struct ash_sched *sched, struct ash_sched_server *server) {
+    uint64_t count = (uint64_t)-server->budget / server->runtime_ns + 1, ahead;
+    uint64_t limit = sched->now + AHEAD_MAX_NS - server->deadline;
+    if (ASH_UNLIKELY(!ash_mul_u64(count, server->period_ns, &ahead) || ahead > limit)) {
+        server->deadline = sched->now + AHEAD_MAX_NS;
+        server->budget = (int64_t)server->runtime_ns;
+        return;
+    }
+    server->deadline += ahead;
+    server->budget += (int64_t)(count * server->runtime_ns);
+}
+
+static void make_ready(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    entity->state = ASH_SCHED_READY;
+    entity->ready_since = sched->now;
+    ash__sched_realtime_insert(sched, entity);
+}
+
+/* The next period has begun. An overload that is simulated keeps its deadlines, however late. */
+static void replenish(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_server *server = &entity->server;
+    add_budgets(sched, server);
+    if (ash__sched_before(server->deadline, sched->now) &&
+        !ash__sched_has(sched, ASH_SCHED_ADMIT_ALL))
+        renew(sched, server);
+    if (entity->job_ended)
+        ash__sched_job_begins(sched, entity);
+    ASH_EVENT(event_replenish, entity->slot, server->deadline);
+    make_ready(sched, entity);
+}
+
+/* Not in the queue of ready ones any more: waits for its next period, if that has not begun. */
+static void throttle(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_server *server = &entity->server;
+    if (server->budget > 0)
+        server->budget = 0;
+    entity->state = ASH_SCHED_THROTTLED;
+    entity->account.throttles++;
+    sched->stats.throttles++;
+    ASH_EVENT(event_throttle, entity->slot, server->deadline);
+    if (ash__sched_before(sched->now, next_period(server)))
+        ash__sched_queue_insert(&sched->timers, entity->slot, next_period(server));
+    else
+        replenish(sched, entity);
+}
+
+/* The budget that is left would, used up by d, exceed the bandwidth: q/(d - t) against Q/D. */
+static bool overflows(const struct ash_sched *sched, const struct ash_sched_server *server) {
+    if (server->budget <= 0)
+        return false;
+    ash__u128 left = (ash__u128)(uint64_t)server->budget * server->relative_ns;
+    ash__u128 right = (ash__u128)(server->deadline - sched->now) * server->runtime_ns;
+    return ash__sched_has(sched, ASH_SCHED_STRICT_WAKE) ? left > right : left >= right;
+}
+
+/* Keeps d, and of q what fits: (d - t) Q/D. */
+static void revise(struct ash_sched *sched, struct ash_sched_server *server) {
+    uint64_t ahead = server->deadline - sched->now; /* < D, or it would not overflow */
+    uint64_t budget = ash_mul_div_u64(ahead, server->runtime_ns, server->relative_ns);
+    sched->stats.rounded +=
+        (uint64_t)(ahead * server->runtime_ns) != (uint64_t)(budget * server->relative_ns);
+    server->budget = (int64_t)budget;
+}
+
+/*
+ * Must the job wait for the next period? Where periods are more than their bandwidth (D < T, or a
+ * set that only the demand test admits), a job that comes between d and the next period must; in
+ * such a set, one that comes back within D of d too: nothing but its first release was counted on.
+ */
+static bool comes_early(const struct ash_sched *sched, const struct ash_sched_server *server) {
+    if (!ash__sched_before(sched->now, next_period(server)))
+        return false;
+    if (!ash__sched_before(sched->now, server->deadline))
+        return true; /* so D < T */
+    return sched->tight && server->deadline - sched->now < server->relative_ns;
+}
+
+/* Ready, and q <= 0: hard waits for its next period, soft runs on in it. */
+static void use_up(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if ((entity->flags & ASH_SCHED_SOFT) == 0) {
+        ash__sched_realtime_remove(sched, entity);
+        throttle(sched, entity);
+        return;
+    }
+    add_budgets(sched, &entity->server);
+    ash__sched_queue_requeue(&sched->ready, entity->slot, entity->server.deadline);
+    ASH_EVENT(event_replenish, entity->slot, entity->server.deadline);
+}
+
+void ash__sched_server_wake(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_server *server = &entity->server;
+    ash__sched_grub_wake(sched, entity);
+    if (comes_early(sched, server)) {
+        throttle(sched, entity);
+        return;
+    }
+    bool constrained = server->relative_ns < server->period_ns;
+    if (!ash__sched_before(sched->now, server->deadline) ||
+        (!constrained && overflows(sched, server))) {
+        renew(sched, server);
+        ASH_EVENT(event_wake_new, entity->slot, server->deadline);
+    } else if (constrained && overflows(sched, server)) {
+        revise(sched, server);
+        ASH_EVENT(event_wake_revised, entity->slot, server->deadline);
+    } else {
+        ASH_EVENT(event_wake_keep, entity->slot, server->deadline);
+    }
+    make_ready(sched, entity);
+    if (server->budget <= 0)
+        use_up(sched, entity);
+}
+
+void ash__sched_server_block(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if (entity->state == ASH_SCHED_READY)
+        ash__sched_realtime_remove(sched, entity);
+    else if (ash__sched_queue_has(&sched->timers, entity->slot))
+        ash__sched_queue_remove(&sched->timers, entity->slot);
+    entity->state = ASH_SCHED_BLOCKED;
+    sched->stats.rounded += entity->charge_rest != 0;
+    ASH_EVENT(event_idle, entity->slot, entity->server.deadline);
+    ash__sched_grub_block(sched, entity);
+}
+
+void ash__sched_server_exhausted(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    sched->stats.rounded += entity->charge_rest != 0;
+    entity->account.overrun_ns += (uint64_t)-entity->server.budget;
+    if (sched->config.overrun != NULL && entity != &sched->reserve)
+        sched->config.overrun(sched->config.context, entity, sched->now);
+    use_up(sched, entity);
+}
+
+/* Its job is done for this period; the next begins with the next period. */
+void ash__sched_server_yield(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if (entity->state != ASH_SCHED_READY)
+        return;
+    ash__sched_job_ends(sched, entity);
+    ash__sched_realtime_remove(sched, entity);
+    throttle(sched, entity);
+}
+
+void ash__sched_server_timer(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if (entity->state == ASH_SCHED_THROTTLED)
+        replenish(sched, entity);
+    else
+        ash__sched_grub_timer(sched, entity);
+}
+
+void ash__sched_server_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
+                              uint64_t ran_ns) {
+    ran_ns = ash_min_u64(ran_ns, DEBT_MAX_NS);
+    if (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0))
+        ran_ns = ash__sched_grub_scale(sched, entity, ran_ns);
+    if (ASH_LIKELY(entity->server.budget > -(int64_t)DEBT_MAX_NS))
+        entity->server.budget -= (int64_t)ran_ns;
+}
+
+/* Nanoseconds until q <= 0, if it runs. */
+uint64_t ash__sched_server_left(const struct ash_sched *sched,
+                                const struct ash_sched_entity *entity) {
+    if (entity->server.budget <= 0)
+        return 0;
+    if (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0))
+        return ash__sched_grub_left(sched, entity);
+    return (uint64_t)entity->server.budget;
+}
+
+/* When the bandwidth of one that is blocked is free for others. */
+uint64_t ash__sched_server_departs(struct ash_sched *sched, const struct ash_sched_entity *entity) {
+    const struct ash_sched_server *server = &entity->server;
+    return sched->tight || server->relative_ns < server->period_ns
+               ? next_period(server)
+               : ash__sched_zero_lag(sched, server);
+}
