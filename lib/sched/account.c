@@ -2,8 +2,8 @@
 /* account.c: what an entity used and got. Whoever asks is answered up to the moment. */
 #include "sched_internal.h"
 
-int ash_sched_account(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t now,
-                      struct ash_sched_account *account) {
+int ash_sched_get_account(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t now,
+                          struct ash_sched_account *account) {
     if (entity->sched != sched)
         return -ASH_ENOENT;
     if (ash__sched_before(now, sched->now))

@@ -11,6 +11,8 @@
 #define FLAGS_KNOWN \
     (ASH_SCHED_STRICT_WAKE | ASH_SCHED_CFS | ASH_SCHED_FAIR_FIRST | ASH_SCHED_ADMIT_ALL)
 
+_Static_assert(offsetof(struct ash_sched_entity, sched) == 64, "the hot part is a cache line");
+
 static bool is_valid(const struct ash_sched_config *config) {
     bool reserves = (config->reserve_runtime_ns | config->reserve_period_ns) != 0;
     if (config->entities_max == 0 || config->entities_max > ASH_SCHED_ENTITIES_MAX ||

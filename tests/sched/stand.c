@@ -81,6 +81,6 @@ struct ash_sched_entity *stand_go(struct stand *stand, uint64_t ahead_ns) {
 
 uint64_t stand_ran(struct stand *stand, struct ash_sched_entity *entity) {
     struct ash_sched_account account;
-    CHECK_EQ(ash_sched_account(stand->sched, entity, stand->now, &account), 0);
+    CHECK_EQ(ash_sched_get_account(stand->sched, entity, stand->now, &account), 0);
     return account.runtime_ns;
 }

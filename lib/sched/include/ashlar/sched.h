@@ -118,8 +118,8 @@ int ash_sched_deadline_in(struct ash_sched *sched, struct ash_sched_entity *enti
                           uint64_t ahead_ns, uint64_t now) ASH_MUST_CHECK;
 
 /* Counts of one entity, charged up to now. -ASH_ENOENT: not attached here. -ASH_EINVAL: `now`. */
-int ash_sched_account(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t now,
-                      struct ash_sched_account *account) ASH_MUST_CHECK;
+int ash_sched_get_account(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t now,
+                          struct ash_sched_account *account) ASH_MUST_CHECK;
 void ash_sched_get_stats(const struct ash_sched *sched, struct ash_sched_stats *stats);
 
 /* A phrase for a person; never NULL. */

@@ -95,8 +95,6 @@ struct ash_sched_entity {
     void *user;
 } __attribute__((aligned(64)));
 
-_Static_assert(offsetof(struct ash_sched_entity, sched) == 64, "the hot part is a line");
-
 /* The fair class; one of the two is in use. */
 struct ash_sched_eevdf {
     struct ash_sched_queue eligible, waiting;
