@@ -23,7 +23,7 @@
 
 __extension__ typedef unsigned __int128 ash__u128;
 
-/* GRUB's states of a server (Abeni et al. 2015). Non-contending: blocked, until its zero-lag time. */
+/* GRUB's states (Abeni et al. 2015). Non-contending: blocked, until its zero-lag time. */
 enum ash__sched_grub { ASH__GRUB_INACTIVE, ASH__GRUB_ACTIVE, ASH__GRUB_NONCONTENDING };
 
 #define ASH__SCHED_FOREVER UINT64_MAX /* of spans of time: no end */

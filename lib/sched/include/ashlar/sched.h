@@ -17,8 +17,8 @@
  *  - What runs is what the last decide said, from its `now` on. It is charged at every call.
  *  - Classes, in this order: real-time by deadline; fair and interactive by weight; idle. The
  *    reservation for fair (config) is a server among the real-time ones.
- *  - Admission is exact: a set of reservations is accepted if and only if EDF meets all deadlines on
- *    one CPU, whatever the times of the releases. Attributes change through it only.
+ *  - Admission is exact: a set of reservations is accepted if and only if EDF meets all deadlines
+ *    on one CPU, whatever the times of the releases. Attributes change through it only.
  *  - The contract of a reservation: while a job's work since its release is at most Q, it ends
  *    before its deadline, whatever the others do, if decide is called when it asked to be.
  *  - Locks: none. The caller serialises the calls of one instance; a call on two wants both, the
