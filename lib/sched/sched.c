@@ -11,7 +11,7 @@ ASH_EVENT_DEFINE(event_switch, "sched.switch", "slot,from");
 ASH_EVENT_DEFINE(event_starving, "sched.starving", "slot,waited_ns");
 
 /*
- * The reservation is ready while fair has somebody runnable, but as long as no other server is, fair
+ * The reservation is ready while fair has somebody to run, but as long as no other server is, fair
  * runs anyway and uses nothing of it: it is as if it slept, and wakes with the first other server.
  */
 void ash__sched_realtime_insert(struct ash_sched *sched, struct ash_sched_entity *entity) {
