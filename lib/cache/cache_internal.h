@@ -113,9 +113,6 @@ void ash__cache_hush(struct ash_cache *cache, uint32_t frame);
 void ash__cache_listen(struct ash_cache *cache, uint32_t frame);
 
 /* ghosts.c */
-uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key);
-uint32_t *ash__cache_ghost_find(struct ash_cache_ghosts *ghosts, uint64_t key);
-uint32_t *ash__cache_ghost_pointer(struct ash_cache_ghosts *ghosts, uint32_t e);
 void ash__cache_ghosts_reset(struct ash_cache *cache, uint32_t capacity);
 bool ash__cache_ghost_take(struct ash_cache *cache, uint64_t key);
 void ash__cache_ghost_push(struct ash_cache *cache, uint64_t key);
@@ -182,7 +179,11 @@ void ash__cache_ahead_wasted(struct ash_cache *cache, uint32_t frame);
 void ash__cache_ahead_failed(struct ash_cache *cache, uint32_t frame);
 
 /* space.c */
-void ash__cache_require_open(const struct ash_cache *cache, const struct ash_cache_space *space);
+static inline void ash__cache_require_open(const struct ash_cache *cache,
+                                           const struct ash_cache_space *space) {
+    ASH_REQUIRE(space->id < cache->config.spaces_max && cache->spaces[space->id] == space,
+                "cache: space %u is used, which is not open", space->id);
+}
 
 /* get.c */
 int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
@@ -222,7 +223,6 @@ static inline void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame,
 }
 
 /* pump.c */
-bool ash__cache_is_first(const struct ash_cache *cache, const struct ash_cache_space *space);
 void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index,
                          struct ash_cache_waiter *waiter, ash_irq_t irq);
 void ash__cache_run(struct ash_cache *cache, ash_irq_t irq);

@@ -4,7 +4,7 @@
  * `capacity` are known, whether they came back meanwhile or not. As a ghost's place in the ring is
  * its number, its age costs no memory, and none ever moves.
  */
-#include "cache_internal.h"
+#include "ghosts.h"
 
 #define HOLE (NONE - 1) /* chain of a place whose ghost came back or was forgotten */
 

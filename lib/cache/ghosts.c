@@ -9,28 +9,7 @@
  * before, so its successor moves into its place and the successor's goes; the blank one at the end
  * is there so that each ghost has a successor.
  */
-#include "cache_internal.h"
-
-uint32_t *ash__cache_ghost_bucket(struct ash_cache_ghosts *ghosts, uint64_t key) {
-    uint64_t hash = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
-    return &ghosts->buckets[hash * ghosts->room >> 32];
-}
-
-/* What points to the entry of a key, or to the end of the chain that it is not in. */
-uint32_t *ash__cache_ghost_find(struct ash_cache_ghosts *ghosts, uint64_t key) {
-    uint32_t *at = ash__cache_ghost_bucket(ghosts, key);
-    while (*at != NONE && ghosts->keys[*at] != key)
-        at = &ghosts->chain[*at];
-    return at;
-}
-
-/* What points to entry `e`, in the chain of its key. */
-uint32_t *ash__cache_ghost_pointer(struct ash_cache_ghosts *ghosts, uint32_t e) {
-    uint32_t *at = ash__cache_ghost_bucket(ghosts, ghosts->keys[e]);
-    while (*at != e)
-        at = &ghosts->chain[*at];
-    return at;
-}
+#include "ghosts.h"
 
 static uint32_t new_entry(struct ash_cache_ghosts *ghosts) {
     uint32_t e = ghosts->unused;

@@ -274,31 +274,24 @@ bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq) {
     return any;
 }
 
-/* An I/O is over. Returns its own waiter, whose wait is; NULL: there is none. */
-static inline __attribute__((always_inline)) struct ash_cache_waiter *end_io(
-    struct ash_cache *cache, struct ash_cache_io *io, int status) {
+/* An I/O is over. Its own waiter is told before all others whose wait that ends. */
+static void end_io(struct ash_cache *cache, struct ash_cache_io *io, int status) {
+    struct ash_list *last = cache->ready.prev;
+    struct ash_cache_waiter *waiter = io->waiter; /* for the first block, which has one part */
     io->submitted = false;
     free_io(cache, io);
     if (io->op == ASH_CACHE_OP_FLUSH) {
         ash__cache_flush_ended(cache, status);
-        return NULL;
+        return;
     }
-    struct ash_cache_waiter *waiter = io->waiter; /* for the first of them, a frame of one part */
-    for (uint32_t i = 0; i < io->segment_count; i++, waiter = NULL) {
+    for (uint32_t i = 0; i < io->segment_count; i++) {
         uint32_t frame = io->segments[i].frame;
         struct ash_cache_frame *f = &cache->frames[frame];
         if (status != 0 && f->error == 0)
             f->error = (uint32_t)-status;
         if (--f->parts == 0)
-            ended(cache, frame, -(int)f->error, waiter);
+            ended(cache, frame, -(int)f->error, i == 0 ? waiter : NULL);
     }
-    return io->waiter;
-}
-
-/* The same; he is told before all others whose wait it ends. */
-static void end_and_tell(struct ash_cache *cache, struct ash_cache_io *io, int status) {
-    struct ash_list *last = cache->ready.prev;
-    struct ash_cache_waiter *waiter = end_io(cache, io, status);
     if (waiter != NULL)
         ash_list_insert_after(last, &waiter->link);
 }
@@ -320,8 +313,9 @@ static enum entered enter(struct ash_cache *cache, struct ash_cache_io *io, ash_
     ASH_REQUIRE(error == 0 || !ended,
                 "cache: an I/O that submit refused with %d is not the backend's: it has ended",
                 error);
-    if (error == -ASH_EAGAIN) {
+    if (ended || error != 0)
         io->submitted = false;
+    if (error == -ASH_EAGAIN) {
         ash_list_push_front(&cache->io_ready, &io->link);
         cache->backend_full = cache->news == news; /* else what it said is old already */
         return REFUSED;
@@ -341,7 +335,7 @@ static enum entered enter(struct ash_cache *cache, struct ash_cache_io *io, ash_
 bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq) {
     enum entered entered = enter(cache, io, irq);
     if (entered == ENDED)
-        end_and_tell(cache, io, cache->io_status);
+        end_io(cache, io, cache->io_status);
     return !cache->backend_full;
 }
 
@@ -366,7 +360,12 @@ struct ash_cache_waiter *ash__cache_submit_one(struct ash_cache *cache, uint32_t
     f->parts = 1;
     f->valid = bytes;
     cache->stats.blocks_read++;
-    return enter(cache, io, irq) == ENDED ? end_io(cache, io, cache->io_status) : NULL;
+    if (enter(cache, io, irq) != ENDED)
+        return NULL;
+    free_io(cache, io);
+    f->parts = 0;
+    filled(cache, frame, cache->io_status, waiter);
+    return waiter;
 }
 
 static void complete(struct ash_cache *cache, struct ash_cache_io *io, int status, bool stopped) {
@@ -384,7 +383,7 @@ static void complete(struct ash_cache *cache, struct ash_cache_io *io, int statu
         ash__cache_leave(cache, irq);
         return;
     }
-    end_and_tell(cache, io, as_error(status));
+    end_io(cache, io, as_error(status));
     ash__cache_run(cache, irq);
 }
 

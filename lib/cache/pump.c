@@ -79,7 +79,6 @@ static void run_until_idle(struct ash_cache *cache, ash_irq_t *irq) {
         bool more = !is_idle(cache) && run_once(cache, irq);
         cache->again |= more;
     }
-    cache->pumping = false;
 }
 
 /* Takes over the lock from its caller, and lets it go. */
@@ -89,14 +88,9 @@ void ash__cache_run(struct ash_cache *cache, ash_irq_t irq) {
     if (!cache->pumping) {
         cache->pumping = true;
         run_until_idle(cache, &irq);
+        cache->pumping = false;
     }
     ash__cache_leave(cache, irq);
-}
-
-/* Would a read of this space's be the next to be started, on its own? */
-bool ash__cache_is_first(const struct ash_cache *cache, const struct ash_cache_space *space) {
-    return !cache->pumping && cache->io_free_count != 0 && space->map == NULL &&
-           cache->fill.length == 0 && ash_list_is_empty(&cache->io_ready);
 }
 
 /*
@@ -114,7 +108,9 @@ void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index
         over->wake(over);
         irq = ash__cache_enter(cache);
     }
-    run_until_idle(cache, &irq);
+    if (cache->again)
+        run_until_idle(cache, &irq);
+    cache->pumping = false;
     ash__cache_leave(cache, irq);
 }
 

@@ -20,11 +20,6 @@ int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space)
     return free ? 0 : -ASH_EEXIST;
 }
 
-void ash__cache_require_open(const struct ash_cache *cache, const struct ash_cache_space *space) {
-    ASH_REQUIRE(space->id < cache->config.spaces_max && cache->spaces[space->id] == space,
-                "cache: space %u is used, which is not open", space->id);
-}
-
 /* Forgets a block, dirty or not; false: somebody needs it. */
 static bool drop(struct ash_cache *cache, uint32_t frame, bool dirty) {
     struct ash_cache_frame *f = &cache->frames[frame];
