@@ -1,64 +1,315 @@
 /* SPDX-License-Identifier: MIT */
-/* eevdf.c: the fair class: least vruntime first. */
+/*
+ * eevdf.c: the fair class: earliest eligible virtual deadline first (Stoica, Abdel-Wahab 1995).
+ *
+ * Virtual time is in units of a nanosecond at nice 0: who runs for t ns at weight w gets
+ * v += 1024 t / w, and the remainder of the division is kept, so that v never drifts. V, the time
+ * that everybody should have reached, is the mean of all v weighted by w. An entity's lag w(V - v)
+ * is what it has still to get; all lags sum to 0. Who has lag is eligible (v <= V), and each
+ * request of `slice` has the deadline v + 1024 slice / w. Of those who are eligible the earliest
+ * deadline runs.
+ *
+ *   V <= v:  waiting, by v    ──when V has come so far──>   v <= V:  eligible, by deadline
+ *            ^                                                            │
+ *            └──────────────────────when it is first──────────────────────┘
+ *
+ * No division in an answer: v <= V is (v - zero) W <= S, where W is the sum of w and S that of
+ * w(v - zero), in 128 bits. V goes back when somebody leaves who was behind: who is not eligible
+ * any more is found when it is first, and goes back to `waiting`; so does one that has run. A key
+ * in `eligible` may be too early for the same reason (a charge moves the deadline): it is set
+ * right when it is first. So pick is exact, and a charge touches no queue.
+ *
+ * Who sleeps keeps its lag, a request's length at most: with lag it is placed as far behind V as
+ * before, whatever weight has come and gone, and with debt it stands where it stood, until V has
+ * passed that: time pays debts, and sleeping gains nothing.
+ */
 #include "sched_internal.h"
 
+#define ONE_SHIFT 10 /* weight 1024 is nice 0 */
+
+/* What one charge counts at most, 13 days: v stays comparable whatever a clock does. */
+#define RAN_MAX_NS (UINT64_C(1) << 50)
+/* How far v may be from zero before zero follows. */
+#define ZERO_NEAR (INT64_C(1) << 60)
+
+typedef struct ash_sched_eevdf_entity fair; /* what is in this file's every line */
+
+typedef ash__sched_i128 i128;
+
+/* dividend / weight by the reciprocal, which is 2^64 / weight less at most 1: the quotient comes
+ * out right, or 1 too small. */
+static inline uint64_t divide(const fair *own, uint64_t dividend, uint32_t *rest) {
+    uint64_t quotient = (uint64_t)((ash__u128)dividend * own->reciprocal >> 64);
+    uint64_t left = dividend - quotient * own->weight;
+    bool more = left >= own->weight;
+    *rest = (uint32_t)(more ? left - own->weight : left);
+    return quotient + more;
+}
+
+/* A request's length in virtual time, from where it really is: v and the rest. */
+static inline uint64_t request(const fair *own) {
+    uint32_t rest;
+    return divide(own, (own->slice_ns << ONE_SHIFT) + own->rest, &rest);
+}
+
+static inline i128 weighted(const struct ash_sched_eevdf *class, uint64_t weight, uint64_t v) {
+    return (i128)(int64_t)(v - class->zero) * (int64_t)weight;
+}
+
+static inline bool is_eligible(const struct ash_sched_eevdf *class, uint64_t v) {
+    return weighted(class, class->weight, v) <= class->sum;
+}
+
+/* V, rounded down, becomes zero. */
+static uint64_t settle(struct ash_sched_eevdf *class) {
+    if (class->weight == 0)
+        return class->zero;
+    i128 sum = class->sum;
+    int64_t mean;
+    if (sum == (int64_t)sum) {
+        mean = (int64_t)sum / (int64_t) class->weight;
+    } else {
+        ash__u128 size = sum < 0 ? -(ash__u128)sum : (ash__u128)sum;
+        mean = (int64_t)ash_div_128_by_64((uint64_t)(size >> 64), (uint64_t)size, class->weight);
+        mean = sum < 0 ? -mean : mean;
+    }
+    sum -= (i128)mean * (int64_t) class->weight;
+    if (sum < 0) {
+        mean--;
+        sum += (int64_t) class->weight;
+    }
+    class->sum = sum;
+    class->zero += (uint64_t)mean;
+    return class->zero;
+}
+
+static void join(struct ash_sched_eevdf *class, const fair *own) {
+    class->sum += weighted(class, own->weight, own->vruntime);
+    class->weight += own->weight;
+}
+
+static void leave(struct ash_sched_eevdf *class, const fair *own) {
+    class->sum -= weighted(class, own->weight, own->vruntime);
+    class->weight -= own->weight;
+}
+
+static void set_weight(const struct ash_sched *sched, struct ash_sched_entity *entity) {
+    fair *own = &entity->eevdf;
+    own->weight = ash__sched_weight(entity->attributes.nice);
+    own->reciprocal = UINT64_MAX / own->weight;
+    own->rest = 0;
+    own->slice_ns =
+        entity->attributes.slice_ns != 0 ? entity->attributes.slice_ns : sched->config.slice_ns;
+}
+
+/* distance * from / to, of a signed distance, towards 0. */
+static int64_t rescale(int64_t distance, uint32_t from, uint32_t to) {
+    if (distance < 0)
+        return -(int64_t)ash_mul_div_u64((uint64_t)-distance, from, to);
+    return (int64_t)ash_mul_div_u64((uint64_t)distance, from, to);
+}
+
 size_t ash__sched_eevdf_bytes(uint32_t slots) {
-    return ash__sched_queue_bytes(slots);
+    return 2 * ash__sched_queue_bytes(slots);
 }
 
 void ash__sched_eevdf_init(struct ash_sched *sched, void *storage, uint32_t slots) {
-    ash__sched_queue_init(&sched->eevdf.waiting, storage, slots);
+    size_t bytes = ash__sched_queue_bytes(slots);
+    ash__sched_queue_init(&sched->eevdf.eligible, storage, slots);
+    ash__sched_queue_init(&sched->eevdf.waiting, (char *)storage + bytes, slots);
 }
 
+/* Asleep, the deadline is the lag; below 0 it says that v is to be kept. */
 void ash__sched_eevdf_attach(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    (void)sched;
-    entity->eevdf.vruntime = 0;
-    entity->eevdf.weight = ash__sched_weight(entity->attributes.nice);
+    set_weight(sched, entity);
+    entity->eevdf.vruntime = sched->eevdf.zero;
+    entity->eevdf.vdeadline = 0;
 }
 
 void ash__sched_eevdf_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    ash__sched_queue_insert(&sched->eevdf.waiting, entity->slot, entity->eevdf.vruntime);
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    fair *own = &entity->eevdf;
+    uint64_t v = settle(class);
+    int64_t lag = (int64_t)own->vdeadline;
+    if (class->weight == 0 || (lag < 0 && !ash__sched_before(v, own->vruntime)))
+        lag = 0; /* nobody to whom it is owed, or it has been paid */
+    /* Its own coming moves V by w / (W + w) of the distance to it: that much more, for a lag that
+     * is the same behind it. */
+    if (lag > 0)
+        v -= ash_mul_div_u64((uint64_t)lag, class->weight + own->weight, class->weight);
+    if (lag >= 0)
+        own->vruntime = v;
+    own->vdeadline = own->vruntime + request(own);
+    join(class, own);
+    if (lag >= 0)
+        ash__sched_queue_insert(&class->eligible, entity->slot, own->vdeadline);
+    else
+        ash__sched_queue_insert(&class->waiting, entity->slot, own->vruntime);
 }
 
 void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    ash__sched_queue_remove(&sched->eevdf.waiting, entity->slot);
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    fair *own = &entity->eevdf;
+    uint64_t v = settle(class);
+    int64_t lag = (int64_t)(v - own->vruntime), limit = (int64_t)request(own);
+    bool eligible = ash__sched_queue_has(&class->eligible, entity->slot);
+    ash__sched_queue_remove(eligible ? &class->eligible : &class->waiting, entity->slot);
+    leave(class, own);
+    if (class->weight == 0)
+        class->zero = own->vruntime; /* V was there, and time goes on from it */
+    if (lag > limit)
+        lag = limit;
+    if (lag < -limit) {
+        lag = -limit;
+        own->vruntime = v + (uint64_t)limit;
+    }
+    own->vdeadline = (uint64_t)lag;
 }
 
 void ash__sched_eevdf_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
                              uint64_t ran_ns) {
-    ash__sched_eevdf_dequeue(sched, entity);
-    entity->eevdf.vruntime += ash_mul_div_u64(ran_ns, 1024, entity->eevdf.weight);
-    ash__sched_eevdf_enqueue(sched, entity);
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    fair *own = &entity->eevdf;
+    if (ASH_UNLIKELY(ran_ns > RAN_MAX_NS))
+        ran_ns = RAN_MAX_NS;
+    uint64_t work = (ran_ns << ONE_SHIFT) + own->rest;
+    own->vruntime += divide(own, work, &own->rest);
+    class->sum += work - own->rest; /* w times what v went on */
+    if ((int64_t)(own->vruntime - own->vdeadline) >= 0)
+        own->vdeadline = own->vruntime + request(own);
+    if (ASH_UNLIKELY((int64_t)(own->vruntime - class->zero) > ZERO_NEAR))
+        settle(class);
 }
 
+static inline void make_eligible(struct ash_sched *sched, uint32_t slot) {
+    ash__sched_queue_remove(&sched->eevdf.waiting, slot);
+    ash__sched_queue_insert(&sched->eevdf.eligible, slot, sched->entities[slot]->eevdf.vdeadline);
+}
+
+/* At a given V nobody moves twice in the same direction: at most 2n moves, one of each kind for a
+ * decision in the mean. */
 struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *sched) {
-    uint32_t slot = ash__sched_queue_first(&sched->eevdf.waiting);
-    return slot == ASH__SCHED_NO_SLOT ? NULL : sched->entities[slot];
+    struct ash_sched_queue *eligible = &sched->eevdf.eligible, *waiting = &sched->eevdf.waiting;
+    for (;;) {
+        uint32_t next = ash__sched_queue_first(waiting), slot = ash__sched_queue_first(eligible);
+        bool comes = next != ASH__SCHED_NO_SLOT &&
+                     is_eligible(&sched->eevdf, ash__sched_queue_first_key(waiting));
+        if (slot == ASH__SCHED_NO_SLOT) {
+            if (!comes)
+                return NULL;
+            make_eligible(sched, next);
+            continue;
+        }
+        struct ash_sched_entity *entity = sched->entities[slot];
+        fair *own = &entity->eevdf;
+        if (!is_eligible(&sched->eevdf, own->vruntime)) {
+            if (comes) { /* in each other's place */
+                uint64_t deadline = sched->entities[next]->eevdf.vdeadline;
+                ash__sched_queue_replace(eligible, slot, next, deadline);
+                ash__sched_queue_replace(waiting, next, slot, own->vruntime);
+            } else {
+                ash__sched_queue_remove(eligible, slot);
+                ash__sched_queue_insert(waiting, slot, own->vruntime);
+            }
+        } else if (ash__sched_queue_first_key(eligible) != own->vdeadline) {
+            ash__sched_queue_requeue(eligible, slot, own->vdeadline);
+        } else if (comes) {
+            make_eligible(sched, next);
+        } else {
+            return entity;
+        }
+    }
 }
 
+/* Until its request is over; for ever where nobody else wants to run. */
 uint64_t ash__sched_eevdf_left(const struct ash_sched *sched,
                                const struct ash_sched_entity *entity) {
-    (void)entity;
-    return sched->config.slice_ns;
+    const fair *own = &entity->eevdf;
+    if (sched->eevdf.weight == own->weight)
+        return ASH__SCHED_FOREVER;
+    uint64_t work = (own->vdeadline - own->vruntime) * own->weight - own->rest;
+    return (work + (1 << ONE_SHIFT) - 1) >> ONE_SHIFT;
 }
 
+/* The rest of the request is given up as if it had run. Who is ahead already has nothing to give:
+ * else v would run away. */
 void ash__sched_eevdf_yield(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    ash__sched_eevdf_dequeue(sched, entity);
-    ash__sched_eevdf_enqueue(sched, entity);
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    fair *own = &entity->eevdf;
+    if (class->weight == own->weight || !is_eligible(class, own->vruntime))
+        return;
+    class->sum += (i128)(own->vdeadline - own->vruntime) * own->weight;
+    own->vruntime = own->vdeadline;
+    own->vdeadline += request(own);
 }
 
+/* The lag stays what it is, so V does, too: v' = V - (V - v) w / w', and so for the deadline. */
 void ash__sched_eevdf_reweight(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    (void)sched;
-    entity->eevdf.weight = ash__sched_weight(entity->attributes.nice);
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    fair *own = &entity->eevdf;
+    uint32_t from = own->weight;
+    bool eligible = ash__sched_queue_has(&class->eligible, entity->slot);
+    bool queued = eligible || ash__sched_queue_has(&class->waiting, entity->slot);
+    uint64_t v = settle(class);
+    if (queued)
+        leave(class, own);
+    set_weight(sched, entity);
+    int64_t ahead = rescale((int64_t)(own->vruntime - v), from, own->weight);
+    own->vruntime = v + (uint64_t)ahead;
+    if (!queued) {
+        own->vdeadline = (uint64_t)rescale((int64_t)own->vdeadline, from, own->weight);
+        return;
+    }
+    own->vdeadline = v + (uint64_t)rescale((int64_t)(own->vdeadline - v), from, own->weight);
+    join(class, own);
+    if (eligible)
+        ash__sched_queue_requeue(&class->eligible, entity->slot, own->vdeadline);
+    else
+        ash__sched_queue_requeue(&class->waiting, entity->slot, own->vruntime);
 }
 
 bool ash__sched_eevdf_preempts(const struct ash_sched *sched, const struct ash_sched_entity *woken,
                                const struct ash_sched_entity *running) {
-    (void)sched;
-    return ash__sched_before(woken->eevdf.vruntime, running->eevdf.vruntime);
+    const struct ash_sched_eevdf *class = &sched->eevdf;
+    return is_eligible(class, woken->eevdf.vruntime) &&
+           (ash__sched_before(woken->eevdf.vdeadline, running->eevdf.vdeadline) ||
+            !is_eligible(class, running->eevdf.vruntime));
+}
+
+/* Checker */
+
+static const char *check_entity(const struct ash_sched *sched, uint32_t slot) {
+    const struct ash_sched_eevdf *class = &sched->eevdf;
+    const fair *own = &sched->entities[slot]->eevdf;
+    bool eligible = ash__sched_queue_has(&class->eligible, slot);
+    if (eligible && ash__sched_queue_has(&class->waiting, slot))
+        return "E1: a fair entity is in both queues";
+    if (!eligible && ash__sched_queue_key(&class->waiting, slot) != own->vruntime)
+        return "E2: a fair entity waits by a key that is not its vruntime";
+    if (eligible && ash__sched_before(own->vdeadline, ash__sched_queue_key(&class->eligible, slot)))
+        return "E3: a fair entity is queued by a key behind its deadline";
+    if (own->rest >= own->weight || ash__sched_before(own->vdeadline, own->vruntime))
+        return "E4: a fair entity's deadline is past, or its rest is more than its weight";
+    return NULL;
 }
 
 const char *ash__sched_eevdf_check(const struct ash_sched *sched) {
-    (void)sched;
-    return NULL;
+    const struct ash_sched_eevdf *class = &sched->eevdf;
+    const char *broken = ash__sched_queue_check(&class->eligible);
+    if (broken == NULL)
+        broken = ash__sched_queue_check(&class->waiting);
+    i128 sum = 0;
+    uint64_t weight = 0;
+    for (uint32_t slot = 0; broken == NULL && slot < class->eligible.slots; slot++) {
+        if (!ash__sched_queue_has(&class->eligible, slot) &&
+            !ash__sched_queue_has(&class->waiting, slot))
+            continue;
+        const fair *own = &sched->entities[slot]->eevdf;
+        broken = check_entity(sched, slot);
+        sum += weighted(class, own->weight, own->vruntime);
+        weight += own->weight;
+    }
+    if (broken == NULL && (sum != class->sum || weight != class->weight))
+        broken = "E5: the lags of fair entities do not sum to 0";
+    return broken;
 }

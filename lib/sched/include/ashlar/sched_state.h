@@ -30,13 +30,13 @@ struct ash_sched_server {
     uint64_t runtime_ns, relative_ns, period_ns; /* Q, D, T */
 };
 
-/* A fair entity under EEVDF; asleep, vruntime and vdeadline are relative to V. */
+/* A fair entity under EEVDF; asleep, vdeadline is its lag. */
 struct ash_sched_eevdf_entity {
     uint64_t vruntime, vdeadline;
     uint64_t slice_ns;
-    uint64_t rest; /* of the division of the last charge */
+    uint64_t reciprocal; /* 2^64 / weight */
     uint32_t weight;
-    uint32_t unused;
+    uint32_t rest; /* of the division of the last charge */
 };
 
 /* A fair entity under CFS. */
@@ -51,6 +51,7 @@ struct ash_sched_cfs_entity {
 struct ash_sched_mlfq_entity {
     struct ash_list node; /* of its level */
     uint64_t used_ns;     /* of the level's allotment */
+    uint32_t boosts;      /* that it has heard of */
 };
 
 struct ash_sched_idle_entity {
@@ -96,11 +97,11 @@ struct ash_sched_entity {
 } __attribute__((aligned(64)));
 
 /* The fair class; one of the two is in use. */
+__extension__ typedef __int128 ash__sched_i128;
 struct ash_sched_eevdf {
     struct ash_sched_queue eligible, waiting;
-    uint64_t zero;
-    int64_t sum;
-    uint64_t weight;
+    uint64_t zero, weight; /* that of all that are queued */
+    ash__sched_i128 sum;   /* of weight * (vruntime - zero) */
 };
 
 struct ash_sched_cfs {
@@ -112,6 +113,7 @@ struct ash_sched_mlfq {
     uint64_t occupied; /* bit i: level i has somebody */
     uint64_t boost_at;
     uint32_t count;
+    uint32_t boosts; /* so far */
     struct ash_list levels[ASH_SCHED_LEVELS_MAX];
     uint64_t allotments_ns[ASH_SCHED_LEVELS_MAX];
 };
@@ -174,7 +176,7 @@ static inline uint32_t ash_sched_slot(const struct ash_sched_entity *entity) {
 
 /* Interactive: the level it is at, 0 the highest. */
 static inline uint32_t ash_sched_level(const struct ash_sched_entity *entity) {
-    return entity->level;
+    return entity->mlfq.boosts == entity->sched->mlfq.boosts ? entity->level : 0;
 }
 
 #endif
