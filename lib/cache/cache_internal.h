@@ -154,6 +154,7 @@ bool ash__cache_may_dirty(const struct ash_cache *cache);
 void ash__cache_resume(struct ash_cache *cache, uint32_t frame);
 void ash__cache_dirty(struct ash_cache *cache, uint32_t frame);
 void ash__cache_clean(struct ash_cache *cache, uint32_t frame);
+bool ash__cache_is_due(const struct ash_cache *cache, uint32_t frame);
 void ash__cache_hurry(struct ash_cache *cache, uint32_t frame);
 uint32_t ash__cache_next_write(struct ash_cache *cache);
 void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame);
@@ -196,6 +197,8 @@ void ash__cache_try_waiters(struct ash_cache *cache, uint32_t frame, int error);
 void ash__cache_written_over(struct ash_cache *cache, uint32_t frame, int error);
 bool ash__cache_wait_moved(struct ash_cache *cache, uint32_t frame, uint32_t other);
 bool ash__cache_retry(struct ash_cache *cache);
+bool ash__cache_is_waited_for(struct ash_cache *cache, uint32_t frame);
+bool ash__cache_is_asked_of(const struct ash_cache *cache, const struct ash_cache_space *space);
 void ash__cache_look_starving(struct ash_cache *cache);
 
 /* io.c */

@@ -68,9 +68,10 @@ static int dirty_room(const struct ash_cache *cache) {
     return cache->failed >= cache->config.dirty_max ? -ASH_EIO : WAIT_DIRTY;
 }
 
-static int try_writing(struct ash_cache *cache, struct ash_cache_waiter *want) {
+/* Writers in line let the disk have what it is waited for to have: else it might never get it. */
+static int try_writing(struct ash_cache *cache, struct ash_cache_waiter *want, bool first) {
     uint16_t flags = cache->frames[want->frame].flags;
-    if ((flags & WRITER) != 0)
+    if ((flags & WRITER) != 0 || (!first && ash__cache_is_due(cache, want->frame)))
         return WAIT_BLOCK;
     int room = (flags & DIRTY) != 0 ? 0 : dirty_room(cache);
     if (room != 0)
@@ -91,7 +92,7 @@ int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want,
     if (coming)
         ash__cache_fill_now(cache, frame);
     else if ((want->flags & ASH_CACHE_WRITE) != 0)
-        result = try_writing(cache, want);
+        result = try_writing(cache, want, first);
     else
         result = ash__cache_pin(cache, frame, want->pinner) ? 0 : -ASH_EAGAIN;
     bool fresh = ash_load_relaxed(&cache->hot[frame].touched) == FRESH;

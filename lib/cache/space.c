@@ -24,7 +24,8 @@ int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space)
 static bool drop(struct ash_cache *cache, uint32_t frame, bool dirty) {
     struct ash_cache_frame *f = &cache->frames[frame];
     if ((f->flags & (WRITING | WRITER | FILLING | EMPTY | BEHIND)) != 0 ||
-        (!dirty && (f->flags & DIRTY) != 0) || !ash__cache_make_absent(cache, frame))
+        (!dirty && (f->flags & DIRTY) != 0) || ash__cache_is_waited_for(cache, frame) ||
+        !ash__cache_make_absent(cache, frame))
         return false;
     if ((f->flags & DIRTY) != 0) {
         ash__cache_settle(cache, frame, cache->epoch, 0);
@@ -44,6 +45,7 @@ static bool drop_range(struct ash_cache *cache, const struct ash_cache_space *sp
     uint64_t end = by_index ? last - first + 1 : cache->config.blocks;
     bool all = true;
     ash_irq_t irq = ash__cache_enter(cache);
+    ash__cache_require_open(cache, space);
     for (uint64_t i = 0; i < end && space->frames != 0; i++) {
         uint32_t frame = (uint32_t)i;
         if (by_index)
@@ -76,11 +78,10 @@ int ash_cache_discard(struct ash_cache *cache, struct ash_cache_space *space, ui
 }
 
 int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space) {
-    ash__cache_require_open(cache, space);
     if (!drop_range(cache, space, 0, UINT64_MAX, false))
         return -ASH_EBUSY;
     ash_irq_t irq = ash__cache_enter(cache);
-    bool empty = space->frames == 0;
+    bool empty = space->frames == 0 && !ash__cache_is_asked_of(cache, space);
     for (struct ash_list *link = cache->flushes.next; link != &cache->flushes; link = link->next)
         empty &= ASH_LIST_ENTRY(link, struct ash_cache_flush_request, link)->space != space;
     if (empty) {

@@ -29,6 +29,30 @@ void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, i
         ash__cache_look_starving(cache);
 }
 
+/* Does anybody wait for this frame, otherwise than to be told that it was written? */
+bool ash__cache_is_waited_for(struct ash_cache *cache, uint32_t frame) {
+    const struct ash_list *list = ash__cache_line(cache, frame);
+    for (struct ash_list *link = list->next; link != list; link = link->next) {
+        const struct ash_cache_waiter *waiter = waiter_of(link);
+        if (waiter->frame == frame && (waiter->flags & WRITTEN) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_asker(const struct ash_list *line, const struct ash_cache_space *space) {
+    for (struct ash_list *link = line->next; link != line; link = link->next) {
+        if (waiter_of(link)->space == space)
+            return true;
+    }
+    return false;
+}
+
+/* Does anybody in line want a block of this space? */
+bool ash__cache_is_asked_of(const struct ash_cache *cache, const struct ash_cache_space *space) {
+    return has_asker(&cache->waiting_frame, space) || has_asker(&cache->waiting_dirty, space);
+}
+
 /* The waiter's frame still has its block, or, an orphan, another one has. */
 static void try_again(struct ash_cache *cache, struct ash_cache_waiter *waiter) {
     bool moved = ash__cache_has(cache, waiter->frame, ORPHAN);

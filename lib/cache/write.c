@@ -118,12 +118,21 @@ void ash__cache_give_up(struct ash_cache *cache, uint32_t frame, uint16_t why, i
     ash__cache_written_over(cache, frame, error);
 }
 
+/* Flushes that covered the old version need not wait for what is changed in the copy. */
+static void original_written(struct ash_cache *cache, uint32_t frame, uint32_t other) {
+    uint32_t copied = cache->frames[frame].redirtied;
+    ash__cache_settle(cache, other, copied, 0);
+    if ((int32_t)(cache->frames[other].epoch - copied) < 0)
+        cache->frames[other].epoch = copied;
+    ash__cache_written_over(cache, frame, 0);
+}
+
 /* The old version of a block is on the disk, or is not: its successor may go there now. */
 static void orphan_written(struct ash_cache *cache, uint32_t frame, int error) {
     uint32_t other = cache->frames[frame].epoch;
     cache->frames[other].flags &= (uint16_t)~BEHIND;
     if (error == 0)
-        ash__cache_written_over(cache, frame, 0);
+        original_written(cache, frame, other);
     else if (ash__cache_has(cache, other, FAILED | UNORDERED))
         ash__cache_written_over(cache, frame, error);
     else if (ash__cache_wait_moved(cache, frame, other))
@@ -174,9 +183,15 @@ void ash__cache_written(struct ash_cache *cache, uint32_t frame, int error) {
 
 static bool is_eligible(const struct ash_cache *cache, uint32_t frame) {
     const struct ash_cache_frame *f = &cache->frames[frame];
-    uint16_t no = WRITING | WRITER | FAILED | UNORDERED | ROUNDED | BEHIND;
+    uint16_t no = WRITING | WRITER | FAILED | UNORDERED | BEHIND;
     return (f->flags & DIRTY) != 0 && (f->flags & no) == 0 &&
            (f->order == 0 || !ash__cache_flush_runs(cache, f->order));
+}
+
+/* May it be written now, and does somebody wait for that? */
+bool ash__cache_is_due(const struct ash_cache *cache, uint32_t frame) {
+    return is_eligible(cache, frame) && (ash__cache_has(cache, frame, URGENT) ||
+                                         ash__cache_flush_covers(cache, frame, cache->epoch - 1));
 }
 
 /* What is looked for: urgent blocks, or those dirty since flush `until`. */
@@ -201,7 +216,7 @@ static void pick(struct ash_cache *cache, const struct ash_cache_space *space,
         if ((int32_t)(f->epoch - wanted->until) > 0)
             continue;
         wanted->left--;
-        if (!is_eligible(cache, frame))
+        if ((f->flags & ROUNDED) != 0 || !is_eligible(cache, frame))
             continue;
         f->flags |= ROUNDED;
         cache->round[cache->round_count++] = frame;
@@ -341,6 +356,7 @@ void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) 
         ash_store_relaxed(&cache->hot[other].touched, fresh);
     cache->writing--;
     f->epoch = other; /* which waits for it */
+    f->redirtied = cache->epoch;
     f->flags = (uint16_t)((f->flags & ~(DIRTY | REDIRTIED | URGENT)) | ORPHAN | COPIED);
     ash__cache_push(cache, &cache->orphans, WORK, frame);
     ash__cache_wait_over(cache, frame, 0); /* other writers wait for the copy from now on */

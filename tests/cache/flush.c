@@ -191,6 +191,62 @@ TEST_CASE(cache_flush, device_is_flushed_though_writers_go_on_and_on) {
     stand_end(stand);
 }
 
+/* Two who write to one block in turns, each of whom is in line before the other is done. */
+static uint32_t turns_until_told(struct stand *stand, const uint32_t *told) {
+    enum { ENDLESS = 100 };
+    struct stand_waiter next[2];
+    uint32_t turns = 0;
+    CHECK_EQ(stand_ask(stand, 0, 5, ASH_CACHE_WRITE, &next[0]), ASH_CACHE_PENDING);
+    uint32_t frame = 0;
+    for (CHECK_EQ(stand_try(stand, 0, 5, ASH_CACHE_CACHED, &frame), 0); *told == 0; turns++) {
+        struct stand_waiter *mine = &next[turns % 2], *others = &next[(turns + 1) % 2];
+        CHECK(turns < ENDLESS);
+        CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+        while (mine->told == 0)
+            backend_complete(&stand->backend, 0, 0);
+        CHECK_EQ(stand_ask(stand, 0, 5, ASH_CACHE_WRITE, others), ASH_CACHE_PENDING);
+        while (stand->backend.pending_count != 0)
+            backend_complete(&stand->backend, 0, 0);
+        stand_check(stand);
+    }
+    stand_put(stand, frame);
+    ash_cache_put_unchanged(&stand->cache, frame);
+    backend_drain(&stand->backend);
+    struct stand_waiter *last = &next[turns % 2];
+    CHECK_EQ(last->told, 1);
+    ash_cache_put_unchanged(&stand->cache, frame);
+    backend_drain(&stand->backend);
+    return turns;
+}
+
+TEST_CASE(cache_flush, ends_though_writers_of_one_block_take_turns) {
+    struct stand *stand = stand_started(16);
+    struct stand_flush flush;
+    stand_write(stand, 0, 5, 1);
+    (void)stand_get(stand, 0, 5, ASH_CACHE_WRITE);
+    stand_begin_flush(stand, NULL, &flush);
+    CHECK(turns_until_told(stand, &flush.told) < 4);
+    stand_end(stand);
+}
+
+TEST_CASE(cache_flush, write_that_is_waited_for_comes_though_writers_take_turns) {
+    struct stand *stand = stand_started(16);
+    struct stand_waiter written;
+    uint32_t frame = stand_get(stand, 0, 5, ALL_OF_IT), again;
+    struct stand_waiter writer;
+    CHECK_EQ(stand_ask(stand, 0, 5, ASH_CACHE_WRITE, &writer), ASH_CACHE_PENDING);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, stand_wait(&written)), ASH_CACHE_PENDING);
+    CHECK_EQ(writer.told, 0);
+    CHECK_EQ(backend_count(&stand->backend, ASH_CACHE_OP_WRITE, NULL), 1);
+    backend_drain(&stand->backend);
+    CHECK_EQ(written.told, 1);
+    CHECK_EQ(writer.told, 1);
+    ash_cache_put_unchanged(&stand->cache, frame);
+    CHECK_EQ(stand_try(stand, 0, 5, ASH_CACHE_WRITE, &again), 0);
+    ash_cache_put_unchanged(&stand->cache, again);
+    stand_end(stand);
+}
+
 TEST_CASE(cache_flush, scattered_blocks_take_a_round_trip_for_each_depth_of_them) {
     struct stand *stand = stand_new(256);
     stand->config.dirty_max = 256;

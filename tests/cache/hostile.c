@@ -168,6 +168,7 @@ TEST_CASE(cache_hostile, block_of_a_space_that_is_not_open_panics) {
     CHECK_PANICS((void)!ash_cache_get(&stand->cache, &other, 1, 0, NULL, &frame), "not open");
     CHECK_PANICS((void)!ash_cache_get(&stand->cache, &beyond, 1, 0, NULL, &frame), "not open");
     CHECK_PANICS((void)ash_cache_prefetch(&stand->cache, &closed, 1, 1), "not open");
+    CHECK_PANICS((void)!ash_cache_discard(&stand->cache, &other, 0, 1, true), "not open");
 }
 
 /* A block of a space that nobody flushes, while another is flushed 3 * 2^30 times. */

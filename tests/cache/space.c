@@ -91,6 +91,38 @@ TEST_CASE(cache_space, close_is_busy_while_something_of_it_is) {
     CHECK_PANICS(CHECK_EQ(ash_cache_space_close(&stand->cache, space), 0), "is not open");
 }
 
+/* Whoever waits for any frame, or for room among the dirty ones, has none of the space's yet. */
+TEST_CASE(cache_space, close_is_busy_while_somebody_waits_for_a_block_of_it) {
+    struct stand *stand = stand_new(4);
+    stand->config.dirty_max = 1;
+    stand_start(stand, 256);
+    struct stand_waiter coming[3], late, writer;
+    CHECK_EQ(open_space(stand, 1, 256), 0);
+    CHECK_EQ(open_space(stand, 2, 256), 0);
+    uint32_t frame = stand_get(stand, 0, 0, ASH_CACHE_WRITE);
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK_EQ(stand_ask(stand, 0, 1 + i, 0, &coming[i]), ASH_CACHE_PENDING);
+    CHECK_EQ(stand_ask(stand, 1, 5, 0, &late), ASH_CACHE_PENDING);
+    CHECK_EQ(stand_ask(stand, 2, 5, ASH_CACHE_WRITE, &writer), ASH_CACHE_PENDING);
+    CHECK_EQ(stand_stats(stand).waits_frame, 1);
+    CHECK_EQ(stand_stats(stand).waits_dirty, 1);
+    CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[1]), -ASH_EBUSY);
+    CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[2]), -ASH_EBUSY);
+    ash_cache_put_unchanged(&stand->cache, frame);
+    backend_drain(&stand->backend);
+    for (uint32_t i = 0; i < 3; i++)
+        stand_put(stand, coming[i].waiter.frame);
+    backend_drain(&stand->backend);
+    CHECK_EQ(late.told + writer.told, 2);
+    if (late.waiter.status == 0)
+        stand_put(stand, late.waiter.frame);
+    if (writer.waiter.status == 0)
+        ash_cache_put_unchanged(&stand->cache, writer.waiter.frame);
+    CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[1]), 0);
+    CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[2]), 0);
+    stand_end(stand);
+}
+
 TEST_CASE(cache_discard, forgets_a_range_and_nothing_else) {
     static const uint64_t counts[] = {0, 1, 3, 100, UINT64_MAX};
     for (uint32_t c = 0; c < ASH_ARRAY_LEN(counts); c++) {

@@ -212,6 +212,25 @@ TEST_CASE(cache_copy, without_a_frame_to_spare_the_writer_waits) {
     stand_end(stand);
 }
 
+TEST_CASE(cache_copy, flush_of_the_original_does_not_wait_for_the_copys_writer) {
+    struct stand_flush flush, later;
+    struct stand *stand = in_flight(4, &flush);
+    uint32_t frame;
+    CHECK_EQ(stand_try(stand, 0, 5, ASH_CACHE_WRITE | ASH_CACHE_COPY, &frame), 0);
+    ash_cache_flush(&stand->cache, NULL, stand_flush(&later));
+    backend_drain(&stand->backend);
+    CHECK_EQ(flush.told, 1);
+    CHECK_EQ(flush.flush.status, 0);
+    CHECK_EQ(later.told, 0); /* the copy was there, and may have been changed before */
+    stand_check(stand);
+    stand_fill(stand, ash_cache_data(&stand->cache, frame), stand_key(0, 5), 2);
+    CHECK_EQ(ash_cache_put_dirty(&stand->cache, frame, NULL), 0);
+    backend_drain(&stand->backend);
+    CHECK_EQ(later.told, 1);
+    CHECK(stand_disk_is(stand, 5, 0, 5, 2));
+    stand_end(stand);
+}
+
 TEST_CASE(cache_copy, writers_who_waited_for_the_original_are_told) {
     struct stand_flush flush;
     struct stand *stand = in_flight(4, &flush);

@@ -72,7 +72,8 @@ int ash_cache_fini(struct ash_cache *cache) ASH_MUST_CHECK;
 /* -ASH_EINVAL: id not below spaces_max, or blocks not below 2^40. -ASH_EEXIST: the id is in use. */
 int ash_cache_space_open(struct ash_cache *cache, struct ash_cache_space *space) ASH_MUST_CHECK;
 
-/* Forgets its clean blocks. -ASH_EBUSY: some are pinned, dirty or in flight. O(blocks). */
+/* Forgets its clean blocks. -ASH_EBUSY: some are pinned, dirty, in flight or waited for.
+ * O(blocks). */
 int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space) ASH_MUST_CHECK;
 
 /*
@@ -165,8 +166,8 @@ void ash_cache_flush(struct ash_cache *cache, struct ash_cache_space *space,
 
 /*
  * Forgets blocks [first, first + count) of the space; dirty: those too that were not written.
- * -ASH_EBUSY: some are pinned, in flight or (without dirty) dirty: they stay, the others are
- * forgotten. O(count), at most O(blocks).
+ * -ASH_EBUSY: some are pinned, in flight, waited for or (without dirty) dirty: they stay, the
+ * others are forgotten. O(count), at most O(blocks).
  */
 int ash_cache_discard(struct ash_cache *cache, struct ash_cache_space *space, uint64_t first,
                       uint64_t count, bool dirty) ASH_MUST_CHECK;

@@ -57,7 +57,7 @@ struct ash_cache_frame {
     uint32_t slot;  /* ASH_CACHE_NONE: holds no block */
     uint32_t epoch; /* dirty since this flush or after it, before the next */
     union {
-        uint32_t redirtied; /* while written: the epoch of what was changed meanwhile */
+        uint32_t redirtied; /* while written: the epoch of what was changed meanwhile, or copied */
         uint32_t valid;     /* while read: bytes that the disk has of it */
         uint32_t tag;       /* while a writer has it: will be `order`; 0: that flush has failed */
     };
