@@ -204,9 +204,10 @@ void ash__cache_look_starving(struct ash_cache *cache);
 /* io.c */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq);
 bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq_t *irq);
-struct ash_cache_waiter *ash__cache_submit_one(struct ash_cache *cache, uint32_t frame,
-                                               uint64_t index, struct ash_cache_waiter *waiter,
-                                               ash_irq_t *irq);
+struct ash_cache_waiter *ash__cache_read_one(struct ash_cache *cache,
+                                             const struct ash_cache_space *space, uint64_t index,
+                                             uint32_t frame, struct ash_cache_waiter *waiter,
+                                             ash_irq_t *irq);
 
 static inline void ash__cache_tell(struct ash_cache *cache, struct ash_cache_waiter *waiter,
                                    int status) {
@@ -226,8 +227,9 @@ static inline void ash__cache_wait_over(struct ash_cache *cache, uint32_t frame,
 }
 
 /* pump.c */
-void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index,
-                         struct ash_cache_waiter *waiter, ash_irq_t irq);
+void ash__cache_read_now(struct ash_cache *cache, const struct ash_cache_space *space,
+                         uint64_t index, uint32_t frame, struct ash_cache_waiter *waiter,
+                         ash_irq_t irq);
 void ash__cache_run(struct ash_cache *cache, ash_irq_t irq);
 
 #endif

@@ -152,10 +152,10 @@ int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool 
     return WAIT_BLOCK;
 }
 
-/* Would a read of this space's be the next to be started, on its own? */
-static bool is_first(const struct ash_cache *cache, const struct ash_cache_space *space) {
-    return !cache->pumping && cache->io_free_count != 0 && space->map == NULL &&
-           cache->fill.length == 0 && ash_list_is_empty(&cache->io_ready);
+/* Would a read be the next to be started, on its own? */
+static bool is_first(const struct ash_cache *cache) {
+    return !cache->pumping && cache->io_free_count != 0 && cache->fill.length == 0 &&
+           ash_list_is_empty(&cache->io_ready);
 }
 
 static void count_wait(struct ash_cache *cache, int what) {
@@ -181,9 +181,9 @@ int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint6
     ash_irq_t irq = ash__cache_enter(cache);
     int result = try(cache, want, true);
     if (result == WAIT_READ) {
-        if ((flags & (ASH_CACHE_WRITE | ASH_CACHE_MORE)) == 0 && is_first(cache, space)) {
+        if ((flags & (ASH_CACHE_WRITE | ASH_CACHE_MORE)) == 0 && is_first(cache)) {
             cache->stats.waits_flight++;
-            ash__cache_read_now(cache, want->frame, index, waiter, irq);
+            ash__cache_read_now(cache, space, index, want->frame, waiter, irq);
             return waiter != NULL ? ASH_CACHE_PENDING : -ASH_EAGAIN;
         }
         ash__cache_fill(cache, want->frame, false);

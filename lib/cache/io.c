@@ -237,7 +237,22 @@ static void back(struct ash_cache *cache, const struct work *work) {
         ash__cache_push_last(cache, &cache->fill, WORK, work->frame);
 }
 
-/* A block becomes parts of I/Os; false: there are too few I/Os for it. */
+/* A block that was looked for becomes parts of I/Os; false: there are too few I/Os for it. */
+static bool build_placed(struct ash_cache *cache, const struct work *work, int error,
+                         const struct ash_cache_map *map) {
+    if (error != 0 || map->extent_count == 0) {
+        if (work->op == ASH_CACHE_OP_READ)
+            cache->frames[work->frame].valid = 0;
+        ended(cache, work->frame, error, NULL);
+    } else if (map->extent_count > cache->io_free_count) {
+        back(cache, work);
+        return false;
+    } else {
+        add_parts(cache, work, map);
+    }
+    return true;
+}
+
 static bool build_block(struct ash_cache *cache, ash_irq_t *irq, const struct work *work) {
     uint64_t key = ash__cache_frame_key(cache, work->frame), index = ash__cache_index(key);
     const struct ash_cache_space *space = cache->spaces[key >> ASH_CACHE_INDEX_BITS];
@@ -247,17 +262,7 @@ static bool build_block(struct ash_cache *cache, ash_irq_t *irq, const struct wo
         return true;
     }
     int error = place(cache, irq, work, space, index, &map);
-    if (error != 0 || map.extent_count == 0) {
-        if (work->op == ASH_CACHE_OP_READ)
-            cache->frames[work->frame].valid = 0;
-        ended(cache, work->frame, error, NULL);
-    } else if (map.extent_count > cache->io_free_count) {
-        back(cache, work);
-        return false;
-    } else {
-        add_parts(cache, work, &map);
-    }
-    return true;
+    return build_placed(cache, work, error, &map);
 }
 
 /* Makes I/Os out of all that is to be done and that there are I/Os for; false: nothing was. */
@@ -339,26 +344,44 @@ bool ash__cache_submit(struct ash_cache *cache, struct ash_cache_io *io, ash_irq
     return !cache->backend_full;
 }
 
-/* Reads one block of a space without a map, where an I/O is free. Returns the waiter if his wait is
- * over already; else he will be told. */
-struct ash_cache_waiter *ash__cache_submit_one(struct ash_cache *cache, uint32_t frame,
-                                               uint64_t index, struct ash_cache_waiter *waiter,
-                                               ash_irq_t *irq) {
+/* Reads one block with one I/O, if it lies in one piece. Returns the waiter if his wait is over
+ * already, else he will be told. */
+struct ash_cache_waiter *ash__cache_read_one(struct ash_cache *cache,
+                                             const struct ash_cache_space *space, uint64_t index,
+                                             uint32_t frame, struct ash_cache_waiter *waiter,
+                                             ash_irq_t *irq) {
+    uint32_t bytes = 1u << cache->block_shift;
+    uint64_t sector = index * (bytes / ASH_CACHE_SECTOR_BYTES);
+    uint32_t len = bytes, valid = bytes;
+    if (space->map != NULL) {
+        struct work work = {.frame = frame, .op = ASH_CACHE_OP_READ};
+        struct ash_cache_map map;
+        int error = place(cache, irq, &work, space, index, &map);
+        if (error != 0 || map.extent_count != 1) {
+            if (waiter != NULL)
+                ash__cache_wait(cache, waiter, WAIT_BLOCK);
+            (void)build_placed(cache, &work, error, &map);
+            cache->again = true;
+            return NULL;
+        }
+        sector = map.extents[0].sector;
+        len = map.extents[0].sectors * ASH_CACHE_SECTOR_BYTES;
+        valid = map.valid_bytes;
+    }
     struct ash_cache_io *io = new_io(cache);
     struct ash_cache_frame *f = &cache->frames[frame];
-    uint32_t bytes = 1u << cache->block_shift;
     io->op = ASH_CACHE_OP_READ;
     io->prefetch = false;
-    io->sector = index * (bytes / ASH_CACHE_SECTOR_BYTES);
-    io->len_bytes = bytes;
+    io->sector = sector;
+    io->len_bytes = len;
     io->segment_count = 1;
     io->waiter = waiter;
     io->segments[0].data = ash_cache_data(cache, frame);
-    io->segments[0].len_bytes = bytes;
+    io->segments[0].len_bytes = len;
     io->segments[0].frame = frame;
     f->error = 0;
     f->parts = 1;
-    f->valid = bytes;
+    f->valid = valid;
     cache->stats.blocks_read++;
     if (enter(cache, io, irq) != ENDED)
         return NULL;

@@ -99,10 +99,11 @@ void ash__cache_run(struct ash_cache *cache, ash_irq_t irq) {
  * at once. If nothing has come up meanwhile, the next look at all the lists is for whoever changes
  * something next. Takes over the lock, as run.
  */
-void ash__cache_read_now(struct ash_cache *cache, uint32_t frame, uint64_t index,
-                         struct ash_cache_waiter *waiter, ash_irq_t irq) {
+void ash__cache_read_now(struct ash_cache *cache, const struct ash_cache_space *space,
+                         uint64_t index, uint32_t frame, struct ash_cache_waiter *waiter,
+                         ash_irq_t irq) {
     cache->pumping = true;
-    struct ash_cache_waiter *over = ash__cache_submit_one(cache, frame, index, waiter, &irq);
+    struct ash_cache_waiter *over = ash__cache_read_one(cache, space, index, frame, waiter, &irq);
     if (over != NULL) {
         ash__cache_leave(cache, irq);
         over->wake(over);
