@@ -2,8 +2,8 @@
 /*
  * io.c: I/Os. Frames to be read or written become parts of I/Os, a part for each piece of disk that
  * the block lies on; a part that goes on where the last I/O built ends is joined to it. Demand
- * comes first, then the device's flush, then what is to be written, then reading ahead, which
- * leaves an eighth of the I/Os alone.
+ * comes first, nearly always, then the device's flush, then what is to be written, then reading
+ * ahead, which leaves an eighth of the I/Os alone.
  */
 #include "cache_internal.h"
 
@@ -206,28 +206,49 @@ static int place(struct ash_cache *cache, ash_irq_t *irq, const struct work *wor
     return error;
 }
 
-static bool next_work(struct ash_cache *cache, struct work *work) {
+static bool next_read(struct ash_cache *cache, struct work *work) {
     work->frame = ash__cache_pop_last(cache, &cache->fill, WORK);
     work->op = ASH_CACHE_OP_READ;
     work->prefetch = false;
-    if (work->frame != NONE)
-        return true;
-    work->op =
-        ASH_CACHE_OP_FLUSH; /* before writes: those who dirty more could put it off for ever */
+    return work->frame != NONE;
+}
+
+/* The device's flush comes before writes: those who dirty more could put it off for ever. */
+static bool next_flush_or_write(struct ash_cache *cache, struct work *work) {
+    work->op = ASH_CACHE_OP_FLUSH;
+    work->prefetch = false;
     if (!ash_list_is_empty(&cache->flushes) && ash__cache_flush_begin(cache))
         return true;
     work->op = ASH_CACHE_OP_WRITE;
     work->frame = ash__cache_next_write(cache);
-    if (work->frame != NONE)
-        return true;
+    return work->frame != NONE;
+}
+
+static bool next_prefetch(struct ash_cache *cache, struct work *work) {
+    if (cache->io_free_count <= cache->config.depth / 8)
+        return false;
     work->op = ASH_CACHE_OP_READ;
     work->prefetch = true;
-    work->frame = NONE;
-    if (cache->io_free_count > cache->config.depth / 8)
-        work->frame = ash__cache_pop_last(cache, &cache->prefetch, WORK);
-    if (work->frame != NONE)
-        cache->frames[work->frame].flags &= (uint16_t)~IDLE;
-    return work->frame != NONE;
+    work->frame = ash__cache_pop_last(cache, &cache->prefetch, WORK);
+    if (work->frame == NONE)
+        return false;
+    cache->frames[work->frame].flags &= (uint16_t)~IDLE;
+    return true;
+}
+
+/* Reads come first, but READS of them in a row let WRITES others pass: who reads more than the
+ * device takes could put these off for ever, too. */
+static bool next_work(struct ash_cache *cache, struct work *work) {
+    enum { READS = 32, WRITES = 8 };
+    bool reads_first = cache->in_a_row < READS;
+    if (reads_first && next_read(cache, work)) {
+        cache->in_a_row++;
+        return true;
+    }
+    bool other = next_flush_or_write(cache, work);
+    bool goes_on = other && !reads_first && cache->in_a_row + 1 < READS + WRITES;
+    cache->in_a_row = goes_on ? cache->in_a_row + 1 : 0;
+    return other || (!reads_first && next_read(cache, work)) || next_prefetch(cache, work);
 }
 
 static void back(struct ash_cache *cache, const struct work *work) {

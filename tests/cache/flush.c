@@ -191,6 +191,39 @@ TEST_CASE(cache_flush, device_is_flushed_though_writers_go_on_and_on) {
     stand_end(stand);
 }
 
+TEST_CASE(cache_flush, ends_though_readers_always_want_more_than_the_device_takes) {
+    enum { DEPTH = 4, READERS = 16 };
+    struct stand *stand = stand_new(64);
+    stand->config.depth = DEPTH;
+    stand->config.segments_max = 1;
+    stand_start(stand, 4096);
+    struct stand_flush flush;
+    static struct stand_waiter readers[READERS];
+    uint64_t next = 100;
+    uint32_t ended = 0;
+    stand_write(stand, 0, 5, 1);
+    stand_write(stand, 0, 7, 1);
+    for (uint32_t i = 0; i < READERS; i++, next += 2)
+        CHECK_EQ(stand_ask(stand, 0, next, 0, &readers[i]), ASH_CACHE_PENDING);
+    stand_begin_flush(stand, NULL, &flush);
+    for (; flush.told == 0 && ended < 200; ended++) {
+        backend_complete(&stand->backend, 0, 0);
+        for (uint32_t i = 0; i < READERS; i++) {
+            if (readers[i].told == 0)
+                continue;
+            stand_put(stand, readers[i].waiter.frame);
+            CHECK_EQ(stand_ask(stand, 0, next, 0, &readers[i]), ASH_CACHE_PENDING);
+            next += 2;
+        }
+    }
+    CHECK_EQ(flush.told, 1);
+    CHECK(ended < 100);
+    backend_drain(&stand->backend);
+    for (uint32_t i = 0; i < READERS; i++)
+        stand_put(stand, readers[i].waiter.frame);
+    stand_end(stand);
+}
+
 /* Two who write to one block in turns, each of whom is in line before the other is done. */
 static uint32_t turns_until_told(struct stand *stand, const uint32_t *told) {
     enum { ENDLESS = 100 };

@@ -144,6 +144,7 @@ struct ash_cache {
     uint32_t writing;              /* dirty blocks in flight */
     uint32_t urgent;               /* of these, those to be written before all others */
     uint32_t fresh;                /* blocks read ahead and not asked for yet */
+    uint32_t in_a_row;             /* reads started since something else was, or could have been */
     uint32_t news;                 /* completions and pumps: the backend may have room again */
     bool device_flushes;
     bool flush_may_start; /* blocks that a flush waits for; else all of them are started, or held */
