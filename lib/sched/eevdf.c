@@ -211,10 +211,10 @@ struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *sched) {
                 ash__sched_queue_remove(eligible, slot);
                 ash__sched_queue_insert(waiting, slot, own->vruntime);
             }
+        } else if (comes) { /* before one whose deadline has moved: they have waited for longer */
+            make_eligible(sched, next);
         } else if (ash__sched_queue_first_key(eligible) != own->vdeadline) {
             ash__sched_queue_requeue(eligible, slot, own->vdeadline);
-        } else if (comes) {
-            make_eligible(sched, next);
         } else {
             return entity;
         }
