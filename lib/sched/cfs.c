@@ -4,9 +4,9 @@
  * Virtual time and its remainder are as in eevdf.c. Whoever runs stays in the tree, and moves when
  * somebody comes before it.
  *
- * min_vruntime is the least vruntime of those who are there, and never goes back. Who has slept
- * comes in no more than half a slice before it: it runs soon, and can save up no more than that. A
- * new one has slept for ever.
+ * min_vruntime is the least vruntime of those who are there, and never goes back. A new one begins
+ * there. Who has slept comes in no more than half a slice before it: it runs soon, and can save up
+ * no more than that.
  */
 #include "sched_internal.h"
 
@@ -35,10 +35,10 @@ static void follow(struct ash_sched_cfs *class) {
         class->min_vruntime = entity_of(first)->cfs.vruntime;
 }
 
-/* Its vruntime has grown. */
+/* Its vruntime has grown: behind those who are not behind it, equals included. */
 static void move(struct ash_sched_cfs *class, struct ash_sched_cfs_entity *own) {
     const struct ash_rbtree_node *next = ash_rbtree_next(&own->node);
-    if (next != NULL && less(next, &own->node)) {
+    if (next != NULL && !less(&own->node, next)) {
         erase(class, own);
         insert(class, own);
     }
@@ -84,8 +84,10 @@ void ash__sched_cfs_charge(struct ash_sched *sched, struct ash_sched_entity *ent
                            uint64_t ran_ns) {
     struct ash_sched_cfs_entity *own = &entity->cfs;
     uint64_t work = ash_min_u64(ran_ns, RAN_MAX_NS) * 1024 + own->rest;
-    own->vruntime += work / own->weight;
     own->rest = (uint32_t)(work % own->weight);
+    if (work < own->weight)
+        return;
+    own->vruntime += work / own->weight;
     move(&sched->cfs, own);
 }
 

@@ -93,6 +93,12 @@ static void leave(struct ash_sched_eevdf *class, const fair *own) {
     class->weight -= own->weight;
 }
 
+/* How far from V to come in, or to have gone out, for that lag: one's own coming moves V by
+ * w / (W + w) of the distance. */
+static uint64_t spread(const struct ash_sched_eevdf *class, const fair *own, uint64_t lag) {
+    return ash_mul_div_u64(lag, class->weight + own->weight, class->weight);
+}
+
 static void set_weight(const struct ash_sched *sched, struct ash_sched_entity *entity) {
     fair *own = &entity->eevdf;
     own->weight = ash__sched_weight(entity->attributes.nice);
@@ -133,10 +139,8 @@ void ash__sched_eevdf_enqueue(struct ash_sched *sched, struct ash_sched_entity *
     int64_t lag = (int64_t)own->vdeadline;
     if (class->weight == 0 || (lag < 0 && !ash__sched_before(v, own->vruntime)))
         lag = 0; /* nobody to whom it is owed, or it has been paid */
-    /* Its own coming moves V by w / (W + w) of the distance to it: that much more, for a lag that
-     * is the same behind it. */
     if (lag > 0)
-        v -= ash_mul_div_u64((uint64_t)lag, class->weight + own->weight, class->weight);
+        v -= spread(class, own, (uint64_t)lag);
     if (lag >= 0)
         own->vruntime = v;
     own->vdeadline = own->vruntime + request(own);
@@ -155,13 +159,13 @@ void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *
     bool eligible = ash__sched_queue_has(&class->eligible, entity->slot);
     ash__sched_queue_remove(eligible ? &class->eligible : &class->waiting, entity->slot);
     leave(class, own);
-    if (class->weight == 0)
-        class->zero = own->vruntime; /* V was there, and time goes on from it */
     if (lag > limit)
         lag = limit;
-    if (lag < -limit) {
+    if (class->weight == 0) {
+        class->zero = own->vruntime; /* V was there, and time goes on from it */
+    } else if (lag < -limit) { /* where it would stand, as its going has moved V, had it that lag */
         lag = -limit;
-        own->vruntime = v + (uint64_t)limit;
+        own->vruntime = settle(class) + spread(class, own, (uint64_t)limit);
     }
     own->vdeadline = (uint64_t)lag;
 }
