@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: MIT
 """plug: the plug is pulled in the middle of writes: nothing is lost that was synced.
 
-    plug.py KERNEL FAKE_DISK [WORD...]
+    plug.py KERNEL FAKE_DISK [--rounds N] [WORD...]
 
 A session writes records through the kernel's cache and syncs now and then. Each record says which
 one it is, which version, and the checksum of both, and lies within one sector. QEMU is killed at
 any moment; then every record on the disk must be a version that was written, and at least the one
 that the last successful sync before had: by the file, and as a second boot reads it. Once with a
 disk of QEMU, which keeps all that it was given, and once with ashlar-fake-disk, whose write cache
-forgets what was not flushed.
+forgets what was not flushed. --rounds: so often each, not three times.
 """
 import os
 import pathlib
@@ -27,6 +27,11 @@ from boot import LIMIT_S, SOURCE, boot
 import tap
 
 KERNEL, FAKE_DISK = (os.path.abspath(path) for path in sys.argv[1:3])
+WORDS = sys.argv[3:]
+ROUNDS = 3
+if WORDS[:1] == ['--rounds']:
+    ROUNDS = int(WORDS[1])
+    WORDS = WORDS[2:]
 RECORDS, STRIDE, LEN = 96, 4096 - 512, 128  # so that some share a block, each in its own sector
 WRITES = 4000
 MEM = '16M'  # for a cache so small that blocks are written between two syncs, too
@@ -61,14 +66,14 @@ class Session:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.lines = []
+        self.lines = ['echo begun']
         self.written = [0] * RECORDS  # the last version
         self.synced = []  # by sync, from the first: the versions that it covers
         while len(self.lines) < WRITES:
             self.add()
 
     def add(self):
-        if self.random.random() < 0.015:
+        if self.random.random() < 0.05:
             self.lines.append('sync')
             self.synced.append(list(self.written))
             return
@@ -81,10 +86,11 @@ class Session:
 
 
 def pull_the_plug(session, syncs, delay_s, *options, qemu=()):
-    """Runs the session until so many syncs have been reported, and kills QEMU a little later. The
-    number of syncs that were."""
+    """Runs the session until it has begun and so many syncs have been reported, and kills QEMU a
+    little later. The number of syncs that were."""
+    age_s = session.random.choice((0, 1, 5))  # of blocks that are written between two syncs, too
     command = [SOURCE / 'tools/qemu-run', '--timeout', str(LIMIT_S), '--disk', ROOT / 'first',
-               *options, KERNEL, *(['--', *qemu] if qemu else [])]
+               '--args', f'cache-age={age_s}', *options, KERNEL, *(['--', *qemu] if qemu else [])]
     script = ROOT / 'script'
     script.write_bytes(session.text())
     with open(script, 'rb') as lines:
@@ -92,7 +98,7 @@ def pull_the_plug(session, syncs, delay_s, *options, qemu=()):
                                    start_new_session=True)
     said = b''
     end = time.monotonic() + LIMIT_S
-    while said.count(b'all is safe: ') < syncs:
+    while b'begun' not in said or said.count(b'all is safe: ') < syncs:
         if not select.select([machine.stdout], [], [], max(0, end - time.monotonic()))[0]:
             break
         data = os.read(machine.stdout.fileno(), 65536)
@@ -143,7 +149,8 @@ def check_after(disk, session, syncs, what):
 
 
 # When it is pulled is up to the machine's mood: again, until it was a moment worth looking at.
-PULLS, PULLS_MAX = 3, 20
+ROUNDS_MAX = ROUNDS + 20
+SYNCS_MAX = 20
 
 
 def empty_disk():
@@ -156,11 +163,11 @@ def empty_disk():
 def _():
     chance = random.Random(1)
     reached = []
-    for seed in range(PULLS_MAX):
-        if seed >= PULLS and max(reached) >= 2 and min(reached) < max(reached):
+    for seed in range(ROUNDS_MAX):
+        if seed >= ROUNDS and max(reached) >= 2 and min(reached) < max(reached):
             return
         disk, session = empty_disk(), Session(seed)
-        syncs = pull_the_plug(session, chance.randrange(1, 20), chance.random() * 0.3,
+        syncs = pull_the_plug(session, chance.randrange(SYNCS_MAX), chance.random() * 0.3,
                               '--mem', MEM, '--disk', disk)
         check_after(disk, session, syncs, f'seed {seed}')
         reached.append(syncs)
@@ -171,8 +178,8 @@ def _():
 def _():
     chance = random.Random(2)
     forgot = 0
-    for seed in range(100, 100 + PULLS_MAX):
-        if seed >= 100 + PULLS and forgot != 0:
+    for seed in range(100, 100 + ROUNDS_MAX):
+        if seed >= 100 + ROUNDS and forgot != 0:
             return
         disk, session, path = empty_disk(), Session(seed), str(ROOT / f'socket{seed}')
         fake = subprocess.Popen([FAKE_DISK, '--socket', path, '--volatile', '--seed', str(seed),
@@ -181,7 +188,7 @@ def _():
         while not os.path.exists(path) and time.monotonic() < end:
             time.sleep(0.01)
         syncs = pull_the_plug(
-            session, chance.randrange(1, 20), chance.random() * 0.3, '--mem', MEM,
+            session, chance.randrange(SYNCS_MAX), chance.random() * 0.3, '--mem', MEM,
             qemu=['-machine', 'memory-backend=m0',
                   '-object', f'memory-backend-memfd,id=m0,size={MEM},share=on',
                   '-chardev', f'socket,id=c0,path={path}',
@@ -202,6 +209,6 @@ def _():
     tap.equal(disk.read_bytes()[700:700 + LEN].decode(), record(3, 9))
 
 
-status = tap.run(sys.argv[3:])
+status = tap.run(WORDS)
 folder.cleanup()
 sys.exit(status)
