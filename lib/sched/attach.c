@@ -21,6 +21,7 @@ static int error_of(enum ash_sched_reason reason) {
         return -ASH_ERANGE;
     case ASH_SCHED_OVER_BANDWIDTH:
     case ASH_SCHED_OVER_DEMAND:
+    case ASH_SCHED_UNDECIDED:
         return -ASH_EBUSY;
     case ASH_SCHED_TOO_MANY:
         return -ASH_ENOSPC;
@@ -37,8 +38,7 @@ static int error_of(enum ash_sched_reason reason) {
 
 /* Admission says no, and is not obeyed. */
 static bool is_simulated(const struct ash_sched *sched, enum ash_sched_reason reason) {
-    return ash__sched_has(sched, ASH_SCHED_ADMIT_ALL) &&
-           (reason == ASH_SCHED_OVER_BANDWIDTH || reason == ASH_SCHED_OVER_DEMAND);
+    return ash__sched_has(sched, ASH_SCHED_ADMIT_ALL) && error_of(reason) == -ASH_EBUSY;
 }
 
 static bool has_left(const struct ash_sched_parting *parting, uint64_t now) {

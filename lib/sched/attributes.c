@@ -93,6 +93,8 @@ const char *ash_sched_reason_text(enum ash_sched_reason reason) {
         return "the sum of runtime / period would exceed 1";
     case ASH_SCHED_OVER_DEMAND:
         return "more would be due within an interval than fits into it";
+    case ASH_SCHED_UNDECIDED:
+        return "whether all deadlines are met would take too long to find out";
     case ASH_SCHED_BAD_AFFINITY:
         return "the affinity leaves this CPU out";
     case ASH_SCHED_TOO_MANY:

@@ -36,20 +36,28 @@ static bool is_valid(const struct ash_sched_config *config) {
 
 /* What lies in the storage, in this order. */
 struct layout {
-    size_t entities, partings, free_slots, ready, timers, fair, bytes;
+    size_t entities, partings, terms, free_slots, ready, timers, fair, bytes;
 };
 
+static size_t take(struct layout *at, size_t bytes) {
+    size_t start = at->bytes;
+    at->bytes += (size_t)ash_align_up(bytes, 64);
+    return start;
+}
+
 static struct layout layout_of(const struct ash_sched_config *config) {
+    size_t most = config->entities_max; /* so few that nothing overflows */
     uint32_t slots = config->entities_max + ASH__SCHED_OWN_SLOTS;
     bool cfs = (config->flags & ASH_SCHED_CFS) != 0;
-    struct layout at = {.entities = 0};
-    at.partings = (size_t)ash_align_up(slots * sizeof(struct ash_sched_entity *), 64);
-    at.free_slots = at.partings + (size_t)ash_align_up(
-                                      config->entities_max * sizeof(struct ash_sched_parting), 64);
-    at.ready = at.free_slots + (size_t)ash_align_up(config->entities_max * sizeof(uint32_t), 64);
-    at.timers = at.ready + ash__sched_queue_bytes(slots);
-    at.fair = at.timers + ash__sched_queue_bytes(slots);
-    at.bytes = at.fair + (cfs ? ash__sched_cfs_bytes(slots) : ash__sched_eevdf_bytes(slots));
+    struct layout at = {.bytes = 0};
+    at.entities = take(&at, slots * sizeof(struct ash_sched_entity *));
+    at.partings = take(&at, most * sizeof(struct ash_sched_parting));
+    /* With the reservation for fair, and a candidate. */
+    at.terms = take(&at, (most + 2) * sizeof(struct ash_sched_term));
+    at.free_slots = take(&at, most * sizeof(uint32_t));
+    at.ready = take(&at, ash__sched_queue_bytes(slots));
+    at.timers = take(&at, ash__sched_queue_bytes(slots));
+    at.fair = take(&at, cfs ? ash__sched_cfs_bytes(slots) : ash__sched_eevdf_bytes(slots));
     return at;
 }
 
@@ -113,6 +121,7 @@ int ash_sched_init(struct ash_sched *sched, const struct ash_sched_config *confi
     sched->hint_class = ASH_SCHED_NOTHING;
     sched->entities = (void *)(base + at.entities);
     sched->partings = (void *)(base + at.partings);
+    sched->terms = (void *)(base + at.terms);
     sched->free_slots = (void *)(base + at.free_slots);
     for (uint32_t i = 0; i < config->entities_max; i++)
         sched->free_slots[i] = config->entities_max - 1 - i;

@@ -81,6 +81,8 @@ void ash__sched_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity
     case ASH_SCHED_REALTIME:
         ash__sched_job_ends(sched, entity);
         ash__sched_server_block(sched, entity);
+        if (ASH_UNLIKELY(entity->measured))
+            ash__sched_measure(sched, entity);
         break;
     case ASH_SCHED_FAIR:
         fair_dequeue(sched, entity);
@@ -134,12 +136,16 @@ void ash__sched_charge(struct ash_sched *sched, uint64_t now) {
         ash__sched_server_charge(sched, &sched->reserve, ran_ns);
 }
 
-void ash__sched_advance(struct ash_sched *sched, uint64_t now) {
-    ash__sched_charge(sched, now);
-    struct ash_sched_entity *entity = sched->by_reserve ? &sched->reserve : sched->current;
+static void exhaust(struct ash_sched *sched, struct ash_sched_entity *entity) {
     if (entity != NULL && entity->class_ == ASH_SCHED_REALTIME &&
         entity->state == ASH_SCHED_READY && entity->server.budget <= 0)
         ash__sched_server_exhausted(sched, entity);
+}
+
+void ash__sched_advance(struct ash_sched *sched, uint64_t now) {
+    ash__sched_charge(sched, now);
+    exhaust(sched, sched->current);
+    exhaust(sched, &sched->reserve);
     while (sched->timers.length != 0 &&
            !ash__sched_before(now, ash__sched_queue_first_key(&sched->timers))) {
         uint32_t slot = ash__sched_queue_first(&sched->timers);

@@ -124,6 +124,9 @@ void ash__sched_job_begins(struct ash_sched *sched, struct ash_sched_entity *ent
 void ash__sched_job_look(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_job_ends(struct ash_sched *sched, struct ash_sched_entity *entity);
 
+/* measure.c. Of an entity whose Q is measured: its job has ended, and it is blocked. */
+void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity);
+
 /* grub.c. */
 uint64_t ash__sched_bandwidth(const struct ash_sched *sched,
                               const struct ash__sched_reservation *reservation);
@@ -142,6 +145,9 @@ uint64_t ash__sched_grub_left(const struct ash_sched *sched, const struct ash_sc
 bool ash__sched_admits(const struct ash_sched *sched, const struct ash_sched_entity *instead_of,
                        const struct ash__sched_reservation *reservation, uint64_t now, bool *tight,
                        struct ash_sched_refusal *refusal);
+
+/* Do the bandwidths of those attached sum to 1 at most? */
+bool ash__sched_bandwidth_fits(const struct ash_sched *sched);
 
 /* attributes.c. ASH_SCHED_OK, or what is wrong with them; *reservation: what real-time is to get,
  * all 0 for the other classes. */

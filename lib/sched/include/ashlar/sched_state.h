@@ -124,6 +124,11 @@ struct ash_sched_parting {
     uint64_t until;
 };
 
+/* Of a set of reservations whose sum is looked at: `rest` is what its division left so far. */
+struct ash_sched_term {
+    uint64_t runtime_ns, relative_ns, period_ns, rest;
+};
+
 struct ash_sched {
     struct ash_sched_entity *current; /* what the last decide said, until it blocks */
     struct ash_sched_entity **entities;
@@ -151,6 +156,7 @@ struct ash_sched {
     uint32_t *free_slots;
     uint32_t free_count;
     struct ash_sched_parting *partings; /* one a slot */
+    struct ash_sched_term *terms;       /* of admission, while it reckons */
     /* What other CPUs may read without this one's lock: hints, each atomic for itself. */
     uint32_t hint_runnable; /* runnable entities of all classes */
     uint32_t hint_class;    /* of what runs */

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * measure.c: a reservation whose Q nobody knows: it is what the jobs were seen to need, an eighth
+ * more, at most D. It grows with the first job that needs more, as far as admission lets it, and
+ * shrinks when the longest of late (which forgets a sixteenth a job) needs less than half. It is
+ * soft: until Q is right, or where it cannot be had, jobs end later, at others' cost never.
+ */
+#include "sched_internal.h"
+
+#define FORGET 16
+#define MARGIN 8
+
+static uint64_t wanted(const struct ash_sched_entity *entity) {
+    uint64_t most = entity->measured_max_ns;
+    return ash_min_u64(most + most / MARGIN + 1, entity->server.relative_ns);
+}
+
+/* A smaller one frees nothing before its zero-lag time: until then both are counted. */
+static void set(struct ash_sched *sched, struct ash_sched_entity *entity,
+                const struct ash__sched_reservation *reservation) {
+    struct ash_sched_server *server = &entity->server;
+    if (reservation->runtime_ns < server->runtime_ns)
+        sched->partings[entity->slot] =
+            (struct ash_sched_parting){server->runtime_ns, server->relative_ns, server->period_ns,
+                                       ash__sched_server_departs(sched, entity)};
+    uint64_t bandwidth = ash__sched_bandwidth(sched, reservation);
+    if (entity->grub != ASH__GRUB_INACTIVE)
+        sched->active_bandwidth += bandwidth - entity->bandwidth;
+    entity->bandwidth = bandwidth;
+    server->runtime_ns = reservation->runtime_ns;
+}
+
+/* Its job has ended, and it is blocked. */
+void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    uint64_t ran_ns = entity->runtime_ns - entity->job_start_ns;
+    uint64_t remembered = entity->measured_max_ns - entity->measured_max_ns / FORGET;
+    entity->measured_max_ns = ash_max_u64(ran_ns, remembered);
+    entity->measured_jobs++;
+    uint64_t runtime_ns = wanted(entity);
+    bool smaller = runtime_ns < entity->server.runtime_ns / 2 && entity->measured_jobs >= FORGET;
+    if (runtime_ns <= entity->server.runtime_ns && !smaller)
+        return;
+    struct ash__sched_reservation reservation = {runtime_ns, entity->server.relative_ns,
+                                                 entity->server.period_ns};
+    struct ash_sched_refusal refusal;
+    bool tight = sched->tight;
+    if (!ash__sched_admits(sched, entity, &reservation, sched->now, &tight, &refusal))
+        return;
+    sched->tight = tight;
+    set(sched, entity, &reservation);
+    entity->measured_jobs = 0;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Admission against the definition: a set is taken if and only if a simulation of all its jobs, all
+ * released at once and as often as can be, by earliest deadline first, misses none.
+ */
+#include "sched/stand.h"
+
+enum { TASKS = 6 };
+
+struct task {
+    uint64_t runtime, deadline, period;
+};
+
+struct job {
+    uint64_t left, deadline, next;
+};
+
+static uint64_t gcd(uint64_t a, uint64_t b) {
+    return b == 0 ? a : gcd(b, a % b);
+}
+
+static uint64_t lcm(const struct task *tasks, uint32_t count) {
+    uint64_t all = 1;
+    for (uint32_t i = 0; i < count; i++)
+        all = all / gcd(all, tasks[i].period) * tasks[i].period;
+    return all;
+}
+
+/* Unit by unit, over two rounds of all periods. */
+static bool meets_all(const struct task *tasks, uint32_t count) {
+    struct job jobs[TASKS] = {{0, 0, 0}};
+    uint64_t end = 2 * lcm(tasks, count);
+    for (uint64_t now = 0; now <= end; now++) {
+        struct job *first = NULL;
+        for (uint32_t i = 0; i < count; i++) {
+            if (jobs[i].left != 0 && jobs[i].deadline <= now)
+                return false;
+            if (jobs[i].next == now)
+                jobs[i] =
+                    (struct job){tasks[i].runtime, now + tasks[i].deadline, now + tasks[i].period};
+            if (jobs[i].left != 0 && (first == NULL || jobs[i].deadline < first->deadline))
+                first = &jobs[i];
+        }
+        if (first != NULL)
+            first->left--;
+    }
+    return true;
+}
+
+static uint32_t any_set(struct test_random *random, struct task *tasks) {
+    static const uint8_t periods[] = {1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 20, 24, 30};
+    uint32_t count = 1 + (uint32_t)test_random_below(random, TASKS - 1);
+    bool implicit = test_random_chance(random, 30);
+    for (uint32_t i = 0; i < count; i++) {
+        struct task *task = &tasks[i];
+        task->period = periods[test_random_below(random, ASH_ARRAY_LEN(periods))];
+        task->deadline = implicit ? task->period : 1 + test_random_below(random, task->period);
+        uint64_t most = task->deadline / (test_random_chance(random, 20) ? 1 : count);
+        task->runtime = 1 + test_random_below(random, most == 0 ? 1 : most);
+    }
+    return count;
+}
+
+/* What the refusal says about a set that misses must be so. */
+static void check_refusal(const struct task *tasks, uint32_t count,
+                          const struct ash_sched_refusal *refusal) {
+    uint64_t all = lcm(tasks, count), load = 0, due = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        load += tasks[i].runtime * (all / tasks[i].period);
+        if (tasks[i].deadline <= refusal->at_ns)
+            due += ((refusal->at_ns - tasks[i].deadline) / tasks[i].period + 1) * tasks[i].runtime;
+    }
+    if (refusal->reason == ASH_SCHED_OVER_BANDWIDTH) {
+        CHECK(load > all);
+        CHECK(refusal->bandwidth_ppm * all >= load * 1000000);
+        CHECK((refusal->bandwidth_ppm - 2) * all <= load * 1000000);
+        return;
+    }
+    CHECK_EQ(refusal->reason, ASH_SCHED_OVER_DEMAND);
+    CHECK_EQ(refusal->demand_ns, due);
+    CHECK(due > refusal->at_ns);
+}
+
+/* Tasks of a set one after another, in units of `scale`, until one is refused. */
+static void try_set(const struct task *tasks, uint32_t count, uint64_t scale) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.entities_max = TASKS}, 0);
+    static struct ash_sched_entity entities[TASKS];
+    memset(entities, 0, sizeof(entities));
+    for (uint32_t i = 0; i < count; i++) {
+        struct ash_sched_attributes attributes = {.runtime_ns = tasks[i].runtime * scale,
+                                                  .deadline_ns = tasks[i].deadline * scale,
+                                                  .period_ns = tasks[i].period * scale};
+        struct ash_sched_refusal refusal = {.reason = ASH_SCHED_OK};
+        int error = ash_sched_attach(stand.sched, &entities[i], &attributes, 0, &refusal);
+        bool fits = meets_all(tasks, i + 1);
+        if ((error == 0) != fits)
+            test_fail(__FILE__, __LINE__, "task %u of %u: %s, but it %s", i, count,
+                      ash_sched_reason_text(refusal.reason), fits ? "fits" : "misses");
+        if (error == 0)
+            continue;
+        CHECK_EQ(error, -ASH_EBUSY);
+        refusal.at_ns /= scale;
+        refusal.demand_ns /= scale;
+        check_refusal(tasks, i + 1, &refusal);
+        return;
+    }
+}
+
+TEST_CASE(sched_admission, takes_a_set_if_and_only_if_its_simulation_meets_all_deadlines) {
+    struct test_random random = test_random_from(test_seed());
+    for (uint32_t round = 0; round < 400; round++) {
+        struct task tasks[TASKS];
+        uint32_t count = any_set(&random, tasks);
+        try_set(tasks, count, test_random_chance(&random, 50) ? 1 : 1000003);
+    }
+}
+
+static void server(struct stand *stand, uint64_t runtime, uint64_t deadline, uint64_t period) {
+    stand_server(stand, runtime, deadline, period, 0);
+}
+
+TEST_CASE(sched_admission, knows_thirds_that_sum_to_one_from_ones_that_exceed_it) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    const uint64_t long_period = ASH_SCHED_TIME_MAX_NS - 1; /* a multiple of 3 */
+    CHECK_EQ(long_period % 3, 0);
+    server(&stand, 1, 3, 3);
+    server(&stand, 1000000007, 3000000021, 3000000021);
+    struct ash_sched_attributes third = {.runtime_ns = long_period / 3 + 1,
+                                         .period_ns = long_period};
+    CHECK_EQ(stand_refused(&stand, third), ASH_SCHED_OVER_BANDWIDTH);
+    server(&stand, long_period / 3, long_period, long_period);
+    struct ash_sched_attributes least = {.runtime_ns = 1, .period_ns = ASH_SCHED_TIME_MAX_NS};
+    CHECK_EQ(stand_refused(&stand, least), ASH_SCHED_OVER_BANDWIDTH);
+}
+
+TEST_CASE(sched_admission, names_the_interval_with_too_much_in_it) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    server(&stand, 4, 6, 20);
+    struct ash_sched_entity entity = {.slot = 0};
+    struct ash_sched_attributes attributes = {.runtime_ns = 4, .deadline_ns = 7, .period_ns = 30};
+    struct ash_sched_refusal refusal;
+    CHECK_EQ(ash_sched_attach(stand.sched, &entity, &attributes, 0, &refusal), -ASH_EBUSY);
+    CHECK_EQ(refusal.reason, ASH_SCHED_OVER_DEMAND);
+    CHECK_EQ(refusal.at_ns, 7);
+    CHECK_EQ(refusal.demand_ns, 8);
+}
+
+TEST_CASE(sched_admission, leaves_room_for_what_is_reserved_for_fair) {
+    struct stand stand;
+    stand_begin(&stand,
+                (struct ash_sched_config){.reserve_runtime_ns = 5, .reserve_period_ns = 100}, 0);
+    CHECK_EQ(
+        stand_refused(&stand, (struct ash_sched_attributes){.runtime_ns = 191, .period_ns = 200}),
+        ASH_SCHED_OVER_BANDWIDTH);
+    server(&stand, 190, 200, 200);
+    /* Due in 5 of which 5 are reserved in each 100: 100 must pass first. */
+    CHECK_EQ(
+        stand_refused(&stand, (struct ash_sched_attributes){.runtime_ns = 1, .period_ns = 1000000}),
+        ASH_SCHED_OVER_BANDWIDTH);
+}
+
+TEST_CASE(sched_admission, many_that_fill_the_cpu_to_the_last_nanosecond) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.entities_max = 65}, 0);
+    for (uint64_t i = 0; i < 64; i++) /* 1/64 each, of periods that share little */
+        server(&stand, 1000003 + 2 * i, 64 * (1000003 + 2 * i), 64 * (1000003 + 2 * i));
+    CHECK_EQ(
+        stand_refused(&stand, (struct ash_sched_attributes){.runtime_ns = 1,
+                                                            .period_ns = ASH_SCHED_TIME_MAX_NS}),
+        ASH_SCHED_OVER_BANDWIDTH);
+}
+
+TEST_CASE(sched_admission, bandwidth_that_left_counts_until_its_zero_lag_time) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 1000);
+    struct ash_sched_entity *a = stand_server(&stand, 60, 100, 100, 0);
+    stand_wake(&stand, a);
+    stand_go(&stand, 30);
+    stand_block(&stand);
+    CHECK_EQ(ash_sched_detach(stand.sched, a, stand.now), 0);
+    struct ash_sched_attributes half = {.runtime_ns = 50, .period_ns = 100};
+    CHECK_EQ(stand_refused(&stand, half), ASH_SCHED_OVER_BANDWIDTH);
+    stand_run(&stand, 1000 + 49); /* d = 1100, q = 30: 30 * 100 / 60 before it is 1050 */
+    CHECK_EQ(stand_refused(&stand, half), ASH_SCHED_OVER_BANDWIDTH);
+    stand_go(&stand, 1);
+    stand_attach(&stand, half);
+}
+
+TEST_CASE(sched_admission, a_change_passes_it_too_and_begins_with_the_next_period) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 20, 100, 100, 0);
+    stand_server(&stand, 50, 100, 100, 0);
+    stand_wake(&stand, a);
+    CHECK(stand_go(&stand, 20) == NULL); /* throttled */
+    stand_go(&stand, 0);
+    struct ash_sched_attributes more = {.runtime_ns = 51, .period_ns = 100};
+    struct ash_sched_refusal refusal;
+    CHECK_EQ(ash_sched_change(stand.sched, a, &more, stand.now, &refusal), -ASH_EAGAIN);
+    CHECK_EQ(refusal.reason, ASH_SCHED_QUEUED);
+    CHECK(stand_run(&stand, 100) == a);
+    stand_block(&stand); /* at once: q = 20, d = 200; of no lag from now on */
+    CHECK_EQ(ash_sched_change(stand.sched, a, &more, stand.now, &refusal), -ASH_EBUSY);
+    CHECK_EQ(refusal.reason, ASH_SCHED_OVER_BANDWIDTH);
+    more.runtime_ns = 50;
+    CHECK_EQ(ash_sched_change(stand.sched, a, &more, stand.now, &refusal), 0);
+    stand_wake(&stand, a);
+    stand_go(&stand, 70);
+    CHECK_EQ(stand_ran(&stand, a), 20 + 50);
+}
