@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * admission.c: would EDF meet all deadlines of a set of reservations on one CPU? Exact, in integers:
+ * admission.c: would EDF meet all deadlines of a set of reservations on one CPU? Exact integers:
  *
  *   bandwidth  sum Q/T <= 1: necessary; enough where D = T (Liu, Layland 1973)
  *   density    sum Q/D <= 1: enough, and servers may use their budgets piecemeal
- *   demand     h(t) <= t for all t, h(t) = sum ((t - D) / T + 1) Q over D <= t: necessary and enough
+ *   demand     h(t) <= t for all t, h(t) sums ((t - D) / T + 1) Q over D <= t: necessary, enough
  *              for jobs that come T apart (Baruah et al. 1990); looked at backwards from a bound
  *              (QPA: Zhang, Burns 2009)
  */
@@ -36,7 +36,7 @@ static void add(struct set *set, uint64_t runtime_ns, uint64_t relative_ns, uint
 }
 
 /*
- * All that has bandwidth: who is attached, the reservation for fair, and who left a short while ago.
+ * All that has bandwidth: who is attached, the reservation for fair, and who left lately.
  * One that was changed counts as both, the old and the new, until the old one's time is over.
  */
 static struct set collect(const struct ash_sched *sched, const struct ash_sched_entity *instead_of,

@@ -13,6 +13,7 @@ void stand_begin(struct stand *stand, struct ash_sched_config config, uint64_t n
     size_t bytes = ash_sched_storage_size(&config);
     CHECK(bytes != 0);
     stand->sched = test_alloc(sizeof(*stand->sched), 64);
+    stand->origin = now;
     stand->now = now;
     CHECK_EQ(ash_sched_init(stand->sched, &config, test_alloc(bytes, 64), bytes, now), 0);
     check(stand);
@@ -56,21 +57,21 @@ void stand_block(struct stand *stand) {
     check(stand);
 }
 
-static void decide(struct stand *stand) {
+void stand_decide(struct stand *stand) {
     CHECK_EQ(ash_sched_decide(stand->sched, stand->now, &stand->decision), 0);
     check(stand);
 }
 
 struct ash_sched_entity *stand_run(struct stand *stand, uint64_t until) {
-    decide(stand);
+    stand_decide(stand);
     while (stand->decision.timed && (int64_t)(stand->decision.call_at - until) <= 0) {
         CHECK((int64_t)(stand->decision.call_at - stand->now) > 0);
         stand->now = stand->decision.call_at;
-        decide(stand);
+        stand_decide(stand);
     }
     if (stand->now != until) {
         stand->now = until;
-        decide(stand);
+        stand_decide(stand);
     }
     return stand->decision.run;
 }

@@ -9,7 +9,7 @@
 
 struct stand {
     struct ash_sched *sched;
-    uint64_t now;
+    uint64_t origin, now;
     struct ash_sched_decision decision;
 };
 
@@ -26,11 +26,17 @@ enum ash_sched_reason stand_refused(struct stand *stand, struct ash_sched_attrib
 
 void stand_wake(struct stand *stand, struct ash_sched_entity *entity);
 void stand_block(struct stand *stand);
+void stand_decide(struct stand *stand);
 
 /* Decides now, and at each time that is asked for, until `until`; what runs then. */
 struct ash_sched_entity *stand_run(struct stand *stand, uint64_t until);
 /* The same, for so long. */
 struct ash_sched_entity *stand_go(struct stand *stand, uint64_t ahead_ns);
+
+/* Since its beginning. */
+static inline uint64_t stand_time(const struct stand *stand) {
+    return stand->now - stand->origin;
+}
 
 /* What it has run so far. */
 uint64_t stand_ran(struct stand *stand, struct ash_sched_entity *entity);
