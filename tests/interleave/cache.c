@@ -496,6 +496,22 @@ TEST_CASE(cache_orders, block_is_quiet_only_while_all_its_hits_are_counted) {
     world.policy = NULL;
 }
 
+/* The hand passes all of them, takes the first, and so moves the third. */
+static void setup_touched_collision(void) {
+    setup_collision();
+    peek(world.colliding[0]);
+    peek(world.colliding[1]);
+}
+
+TEST_CASE(cache_orders, block_that_moves_is_quiet_only_while_all_its_hits_are_counted) {
+    world.policy = "clock";
+    explore_cache(3, true,
+                  (struct explore_scenario){.setup = setup_touched_collision,
+                                            .bodies = {peek_moving, read_fourth},
+                                            .preemptions = 3});
+    world.policy = NULL;
+}
+
 TEST_CASE(cache_orders, touch_of_a_block_that_went_leaves_the_next_as_it_is) {
     with_all_policies(
         1, false,
