@@ -8,6 +8,7 @@
 #define S  (1000 * MS)
 
 __extension__ typedef __int128 i128;
+__extension__ typedef unsigned __int128 u128;
 
 static const uint32_t classes[] = {0, ASH_SCHED_CFS}; /* config flags */
 
@@ -48,8 +49,11 @@ static i128 distance(const struct ash_sched *sched, const struct ash_sched_entit
 
 /* The lag of a runnable one in ns, rounded towards 0. */
 static int64_t lag_ns(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
-    i128 lag = distance(sched, entity) / (int64_t)sched->eevdf.weight * entity->eevdf.weight;
-    return (int64_t)(lag / 1024);
+    i128 sum = distance(sched, entity);
+    u128 size = sum < 0 ? -(u128)sum : (u128)sum;
+    uint64_t each = ash_div_128_by_64((uint64_t)(size >> 64), (uint64_t)size, sched->eevdf.weight);
+    int64_t lag = (int64_t)((u128)each * entity->eevdf.weight >> 10);
+    return sum < 0 ? -lag : lag;
 }
 
 TEST_CASE(sched_fair, a_nice_step_is_a_quarter) {
