@@ -85,16 +85,22 @@ TEST_CASE(cache_hostile, any_status_that_is_no_error_number_is_eio) {
     }
 }
 
-/* The device keeps the oldest I/O for ever. The frame of its first block. */
-static uint32_t abandon(struct stand *stand) {
-    struct ash_cache_io *io = stand->backend.pending[0];
-    uint32_t frame = io->segments[0].frame;
-    stand->backend.pending_count--;
-    memmove(&stand->backend.pending[0], &stand->backend.pending[1],
-            stand->backend.pending_count * sizeof(io));
+/* The device keeps this I/O for ever. The frame of its first block; NONE: it is a flush. */
+static uint32_t abandon_one(struct stand *stand, uint32_t which) {
+    struct backend *backend = &stand->backend;
+    struct ash_cache_io *io = backend->pending[which];
+    uint32_t frame = io->segment_count != 0 ? io->segments[0].frame : ASH_CACHE_NONE;
+    uint32_t behind = --backend->pending_count - which;
+    memmove(&backend->pending[which], &backend->pending[which + 1], behind * sizeof(io));
+    memmove(&backend->ended_before[which], &backend->ended_before[which + 1],
+            behind * sizeof(backend->ended_before[0]));
     ash_cache_abandon(&stand->cache, io);
     stand_check(stand);
     return frame;
+}
+
+static uint32_t abandon(struct stand *stand) {
+    return abandon_one(stand, 0);
 }
 
 TEST_CASE(cache_hostile, abandoned_read_is_an_error_and_its_frame_is_not_used_again) {
@@ -157,6 +163,111 @@ TEST_CASE(cache_hostile, nobody_waits_for_frames_that_are_lost) {
     CHECK_EQ(waiters[2].waiter.status, -ASH_EAGAIN);
     CHECK_EQ(stand_stats(stand).free, 0);
     CHECK_EQ(stand_ask(stand, 0, 7, 0, &waiters[0]), -ASH_EAGAIN);
+}
+
+/* Callers, up to eight at a time, over a device that gives I/Os up now and then. */
+enum { ABANDON_BLOCKS = 24, ABANDON_WAITERS = 8, ABANDON_LOST_MAX = 6 };
+
+struct abandoning {
+    struct stand *stand;
+    struct test_random random;
+    struct stand_waiter waiters[ABANDON_WAITERS];
+    bool waits[ABANDON_WAITERS];
+    struct stand_flush flush;
+    bool flushes;
+    uint8_t *lost[ABANDON_LOST_MAX]; /* the device may write there */
+    uint32_t lost_count;
+};
+
+static void end_one(struct abandoning *a) {
+    struct backend *backend = &a->stand->backend;
+    if (backend->pending_count == 0)
+        return;
+    uint32_t which = (uint32_t)test_random_below(&a->random, backend->pending_count);
+    bool reads = backend->pending[which]->op == ASH_CACHE_OP_READ;
+    if (a->lost_count == ABANDON_LOST_MAX || !test_random_chance(&a->random, 4)) {
+        int status = test_random_chance(&a->random, 10) ? -ASH_EIO : 0;
+        backend_complete(backend, which, status);
+        return;
+    }
+    uint32_t frame = abandon_one(a->stand, which);
+    if (!reads)
+        return;
+    uint8_t *bytes = ash_cache_data(&a->stand->cache, frame);
+    memset(bytes, 0x5a, 512);
+    a->lost[a->lost_count++] = bytes;
+}
+
+static void release(struct abandoning *a, uint32_t i) {
+    struct stand_waiter *waiter = &a->waiters[i];
+    if (!a->waits[i] || waiter->told == 0)
+        return;
+    a->waits[i] = false;
+    CHECK_EQ(waiter->told, 1);
+    if (waiter->waiter.status != 0)
+        return;
+    if ((waiter->waiter.flags & ASH_CACHE_WRITE) != 0)
+        (void)ash_cache_put_dirty(&a->stand->cache, waiter->waiter.frame, NULL);
+    else
+        stand_put(a->stand, waiter->waiter.frame);
+}
+
+static void ask_one(struct abandoning *a, uint32_t i) {
+    static const uint32_t flags[] = {0, 0, ASH_CACHE_WRITE, ALL_OF_IT, ALL_OF_IT | ASH_CACHE_COPY};
+    uint32_t which = (uint32_t)test_random_below(&a->random, ASH_ARRAY_LEN(flags));
+    uint64_t index = test_random_below(&a->random, ABANDON_BLOCKS);
+    if (a->waits[i])
+        return;
+    int result = stand_ask(a->stand, 0, index, flags[which], &a->waiters[i]);
+    a->waits[i] = result >= 0;
+}
+
+static void abandoning_step(struct abandoning *a) {
+    uint32_t i = (uint32_t)test_random_below(&a->random, ABANDON_WAITERS);
+    uint64_t what = test_random_below(&a->random, 100);
+    if (what < 40) {
+        end_one(a);
+    } else if (what < 70) {
+        ask_one(a, i);
+    } else if (what < 93) {
+        release(a, i);
+    } else if (what < 97 && (!a->flushes || a->flush.told != 0)) {
+        a->flushes = true;
+        ash_cache_flush(&a->stand->cache, NULL, stand_flush(&a->flush));
+    } else {
+        (void)!ash_cache_discard(&a->stand->cache, &a->stand->spaces[0],
+                                 test_random_below(&a->random, ABANDON_BLOCKS), 3,
+                                 test_random_chance(&a->random, 50));
+    }
+    stand_check(a->stand);
+}
+
+TEST_CASE(cache_hostile, ios_abandoned_at_any_time_cost_their_frames_and_nobody_hangs) {
+    struct abandoning *a = test_alloc(sizeof(*a), 16);
+    for (uint32_t run = 0; run < 30; run++) {
+        *a = (struct abandoning){.stand = stand_new(16),
+                                 .random = test_random_from(test_seed() + run)};
+        a->stand->config.policy = ash_cache_policy_name(run % 6);
+        a->stand->config.window_max = 4;
+        a->stand->config.retries_max = 1;
+        stand_start(a->stand, ABANDON_BLOCKS);
+        for (uint32_t step = 0; step < 300; step++)
+            abandoning_step(a);
+        for (uint32_t round = 0; round < 2 * ABANDON_WAITERS; round++) {
+            backend_drain(&a->stand->backend);
+            for (uint32_t i = 0; i < ABANDON_WAITERS; i++)
+                release(a, i);
+        }
+        for (uint32_t i = 0; i < ABANDON_WAITERS; i++)
+            CHECK(!a->waits[i]);
+        CHECK(!a->flushes || a->flush.told == 1);
+        CHECK(a->lost_count == 0 || stand_stats(a->stand).lost != 0);
+        for (uint32_t i = 0; i < a->lost_count; i++) {
+            for (uint32_t byte = 0; byte < 512; byte++)
+                CHECK_EQ(a->lost[i][byte], 0x5a);
+        }
+        stand_check(a->stand);
+    }
 }
 
 TEST_CASE(cache_hostile, block_of_a_space_that_is_not_open_panics) {

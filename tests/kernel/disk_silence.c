@@ -331,6 +331,22 @@ TEST_CASE(disk_silence, who_waits_for_a_key_does_not_wait_for_a_silent_disk) {
     CHECK(block_cache_check(cache) == NULL);
 }
 
+TEST_CASE(disk_silence, a_disk_that_was_only_slow_is_reset_in_the_background) {
+    struct disk_bench *bench;
+    struct block_cache *cache = dirty_cache(&bench);
+    const struct kernel_work work = background_of(cache);
+    bench->silent = true;
+    int armed = hosted_timer_arm(BLOCK_CACHE_AGE_NS + DISK_TIMEOUT_NS / 2, wake_up, bench);
+    kernel_wait_and_work(is_written, bench, &work);
+    ash_ns_t now = platform_now_ns();
+    hosted_clock_set_real();
+    CHECK_EQ(armed, 0);
+    CHECK_EQ(now, 1000 + BLOCK_CACHE_AGE_NS + DISK_TIMEOUT_NS);
+    CHECK_EQ(bench->disk.timeouts, 1);
+    CHECK(!cache->has_failed);
+    CHECK_MEM_EQ(bench->device.image, "late", 4);
+}
+
 TEST_CASE(disk_silence, kernel_wait_tests_once_even_when_the_deadline_has_passed) {
     uint32_t calls = 0;
     CHECK_EQ(kernel_wait(at_once, &calls, 0), 0);
