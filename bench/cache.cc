@@ -14,16 +14,9 @@
  *                     misses  the share of requests that missed
  *
  * Two threads, on a CPU each, ask one cache of 4,096 for random blocks, of which it has all but 64,
- * and read a word of each; a third brings in one of those that they missed every 50 us, as a fast
- * disk would, and so evicts another. `ns` is one read in each of the two threads, `alone` one in
- * one of them while the other waits, `gain` how many times as many reads a second two do: the
- * median of 45 gains, each out of three turns that follow each other (one, both, the other).
- *
- * How to read it on two CPUs: the third thread is on the second reader's, which gives way to it, so
- * that as much is evicted in each turn; readers are charged for CPU time alone. What evictions cost
- * them is in `alone` too: the lines that were written for them. A gain below that of `apart` is
- * what the two readers cost each other. A turn in which another program had one of the CPUs does
- * not count. `brought` is blocks brought in a ms, of 20 that were to be.
+ * and read a word of each; a third brings in what they missed every 100 us, and so evicts others.
+ * `ns` is one read in each of the two threads, `alone` one in one of them while the other waits,
+ * `gain` how many times as many reads a second two do.
  *
  *   shared          all blocks alike
  *   hot             seven reads of eight are of one block
@@ -187,19 +180,18 @@ constexpr uint32_t absent = 64;
 /* A reader's order, what it did not find, and how long it took: its CPU time, so that what the
  * third thread takes of the same CPU does not count, or the time by the wall where it sleeps. */
 template <typename B> struct alignas(128) Reader {
-    static constexpr uint32_t wanted_max = 64;
+    static constexpr uint32_t wanted_max = 8;
     B *blocks = nullptr;
-    std::vector<uint16_t> order; /* a power of two */
+    Numbers order;
     bench::Lap lap;
     alignas(128) uint32_t wanted[wanted_max] = {}; /* 0: none */
     uint32_t misses = 0;
 
     template <typename Read> void run(size_t n, Read read) {
         uint64_t wrong = 0;
-        const size_t mask = order.size() - 1;
         lap = {};
         for (size_t i = 0; i < n; i++) {
-            uint32_t key = order[i & mask];
+            uint32_t key = order[i % choices];
             uint64_t word = read(*blocks, key);
             if (word != 0)
                 wrong |= word ^ key;
@@ -210,18 +202,13 @@ template <typename B> struct alignas(128) Reader {
         if (wrong != 0)
             std::abort();
     }
-    /* By another program; the third thread, where it shares the CPU, takes little of it. */
-    bool disturbed(bool shares_cpu) const {
-        return shares_cpu ? lap.cpu_ns < (lap.end_ns - lap.begin_ns) * 7 / 10 : lap.lost != 0;
-    }
     double ns(size_t n) const {
         int64_t time_ns = B::sleeps ? lap.end_ns - lap.begin_ns : lap.cpu_ns;
         return static_cast<double>(time_ns) / static_cast<double>(n);
     }
 };
 
-/* The third thread, on a CPU of its own where there are three. It brings in as many blocks a second
- * when one reads as when two do, also when it had to wait: each costs whoever reads some lines. */
+/* The third thread, on a CPU of its own where there are three. */
 template <typename B> class Filler {
   public:
     explicit Filler(Reader<B> *readers) {
@@ -229,12 +216,15 @@ template <typename B> class Filler {
             B::enter(2);
             bench::pin(std::min<size_t>(2, bench::cpus().size() - 1));
             prctl(PR_SET_TIMERSLACK, 1000);
-            int64_t done_ns = bench::clock_ns(CLOCK_MONOTONIC);
             while (!stop_.load(std::memory_order_relaxed)) {
+                for (Reader<B> *reader = readers; reader < readers + 2; reader++) {
+                    for (auto &wanted : reader->wanted) {
+                        uint32_t key = __atomic_load_n(&wanted, __ATOMIC_RELAXED);
+                        if (key != 0)
+                            brought_ += !reader->blocks->access(key);
+                    }
+                }
                 std::this_thread::sleep_for(std::chrono::microseconds(100));
-                int64_t now_ns = bench::clock_ns(CLOCK_MONOTONIC);
-                bring(readers, static_cast<uint64_t>((now_ns - done_ns) / each_ns));
-                done_ns += (now_ns - done_ns) / each_ns * each_ns;
             }
         });
     }
@@ -245,38 +235,15 @@ template <typename B> class Filler {
     }
 
   private:
-    static constexpr int64_t each_ns = 50000; /* what a fast disk takes for one */
-
-    /* What both missed last, by turns. */
-    void bring(Reader<B> *readers, uint64_t count) {
-        for (uint32_t tried = 0; count != 0 && tried < 2 * Reader<B>::wanted_max; tried++) {
-            Reader<B> &reader = readers[next_ % 2];
-            uint32_t key = __atomic_load_n(&reader.wanted[next_ / 2 % Reader<B>::wanted_max],
-                                           __ATOMIC_RELAXED);
-            next_++;
-            if (key == 0 || reader.blocks->access(key))
-                continue;
-            brought_++;
-            count--;
-        }
-    }
-
     std::thread thread_;
     std::atomic<bool> stop_{false};
-    uint32_t next_ = 0;
     uint64_t brought_ = 0;
 };
 
 template <typename B, typename Read>
 void side_by_side(benchmark::State &state, Reader<B> *readers, Read read) {
-    constexpr size_t samples = 45; /* of three turns each */
-    constexpr int64_t warm_ns = 200000000;
-    bench::Couple couple([](size_t n) {
-        B::enter(n);
-        if (n == 1) /* the third thread is to get its CPU at once */
-            setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);
-    });
-    bench::Samples both(samples), alone(samples), gain(samples);
+    bench::Couple couple(B::enter);
+    bench::Samples both, alone, gain;
     auto run = [&](size_t n, bool first, bool second) {
         auto turn = [&](size_t which, bool wanted) {
             if (wanted)
@@ -286,10 +253,8 @@ void side_by_side(benchmark::State &state, Reader<B> *readers, Read read) {
     };
     constexpr size_t trial = 20000;
     constexpr double sample_ns = 1.5e6;
-    /* Until the policy has seen so many blocks come and go that it treats them as it goes on to. */
-    for (int64_t begin_ns = bench::clock_ns(CLOCK_MONOTONIC);
-         bench::clock_ns(CLOCK_MONOTONIC) - begin_ns < warm_ns;)
-        run(trial, true, true);
+    run(trial, true, true);
+    run(trial, true, true);
     auto n = std::max(trial, static_cast<size_t>(sample_ns / readers[0].ns(trial)));
     for (auto _ : state) {
         while (!gain.enough()) {
@@ -297,16 +262,16 @@ void side_by_side(benchmark::State &state, Reader<B> *readers, Read read) {
             bool disturbed = false;
             auto look = [&](double *ns, size_t which) {
                 ns[which] = readers[which].ns(n);
-                disturbed |= !B::sleeps && readers[which].disturbed(which == 1);
+                /* The third thread may be on the second one's CPU. */
+                disturbed |= !B::sleeps && which == 0 && readers[which].lap.lost != 0;
             };
-            /* Both in the middle: a machine that becomes slower or faster does so to all three. */
-            run(n, true, false);
-            look(one_ns, 0);
+            for (size_t which = 0; which < 2; which++) {
+                run(n, which == 0, which == 1);
+                look(one_ns, which);
+            }
             run(n, true, true);
             look(two_ns, 0);
             look(two_ns, 1);
-            run(n, false, true);
-            look(one_ns, 1);
             alone.add((one_ns[0] + one_ns[1]) / 2, disturbed);
             both.add((two_ns[0] + two_ns[1]) / 2, disturbed);
             gain.add(one_ns[0] / two_ns[0] + one_ns[1] / two_ns[1], disturbed);
@@ -334,16 +299,14 @@ template <typename B, bool hot, typename Read> void shared(benchmark::State &sta
         blocks->access(key);
     for (size_t i = 0; i < 2; i++) {
         readers[i].blocks = blocks.get();
-        readers[i].order.resize(hot ? 4 * choices : choices); /* so that all are asked for */
+        readers[i].order.resize(choices);
         for (auto &key : readers[i].order)
-            key = static_cast<uint16_t>(
-                keys[hot && random.below(8) != 0 ? 0 : random.below(keys.size())]);
+            key = keys[hot && random.below(8) != 0 ? 0 : random.below(keys.size())];
     }
-    int64_t begin_ns = bench::clock_ns(CLOCK_MONOTONIC);
     Filler<B> filler(readers.get());
     side_by_side(state, readers.get(), read);
-    auto took_ms = static_cast<double>(bench::clock_ns(CLOCK_MONOTONIC) - begin_ns) / 1e6;
-    state.counters["brought"] = static_cast<double>(filler.end()) / took_ms;
+    if (filler.end() == 0)
+        std::abort();
 }
 
 template <bool hot> void unpinned(benchmark::State &state) {
@@ -359,8 +322,7 @@ template <typename B> void apart(benchmark::State &state) {
     auto readers = std::make_unique<Reader<B>[]>(2);
     readers[0].blocks = &one->blocks;
     readers[1].blocks = &two->blocks;
-    for (size_t i = 0; i < 2; i++)
-        readers[i].order.assign(one->order.begin(), one->order.end());
+    readers[0].order = readers[1].order = one->order;
     side_by_side(state, readers.get(), [](B &blocks, uint64_t key) { return blocks.read(key); });
 }
 

@@ -12,9 +12,8 @@ static const char *check_table(const struct ash_cache *cache) {
             return "I1: a slot names no frame";
         if (slot->key == ASH__CACHE_NO_KEY && slot->stamp != 0)
             return "I1: an empty slot is to be seen";
-        if (ash__cache_is_quiet(slot->stamp) &&
-            (cache->shared || ash__cache_same_stamp(slot->stamp, 0) ||
-             cache->hot[frame].touched != cache->touch_cap))
+        if (ash__cache_is_quiet(slot->stamp) && (ash__cache_same_stamp(slot->stamp, 0) ||
+                                                 cache->hot[frame].touched != cache->touch_cap))
             return "I1: a block is quiet whose hits are to be counted";
         if (slot->key == ASH__CACHE_NO_KEY)
             continue;

@@ -108,7 +108,7 @@ bool ash__cache_may_free(const struct ash_cache *cache) {
 
 /* Was it hit as often as the policy counts? */
 static bool is_counted_up(const struct ash_cache *cache, uint32_t frame) {
-    return ash_load_relaxed(&cache->hot[frame].touched) == cache->touch_cap;
+    return ash_load_sequential(&cache->hot[frame].touched) == ash_load_relaxed(&cache->touch_cap);
 }
 
 /* A hit, to the policy and to those who read ahead. */
@@ -127,13 +127,21 @@ void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
     }
 }
 
-/* Without the lock: the block may be gone by then, which only means that another one is thought
- * well of. QUIET is not said here: the lines of the table are those that all CPUs have to read. */
-static void count_shared(struct ash_cache *cache, uint32_t frame) {
+/*
+ * Counted without the lock. The block may be gone by then, which only means that another one is
+ * thought well of; QUIET is not said of that one, as its stamp is another. Whoever takes some of
+ * what was counted does so first, and sees then whether the block is QUIET; so a hit that said it
+ * looks at the count once more.
+ */
+static void count_shared(struct ash_cache *cache, uint32_t *place, uint32_t stamp, uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
+    uint32_t quiet = stamp | ASH__CACHE_QUIET;
     if (touched < ash_load_relaxed(&cache->policy)->touch_cap)
         /* Lost where another was quicker: it may be FRESH now. */
         (void)ash_compare_exchange(&cache->hot[frame].touched, &touched, (uint8_t)(touched + 1));
+    if (is_counted_up(cache, frame) && ash_compare_exchange(place, &stamp, quiet) &&
+        !is_counted_up(cache, frame))
+        (void)ash_compare_exchange(place, &quiet, stamp);
 }
 
 static void count_owned(struct ash_cache *cache, uint32_t *place, uint32_t frame) {
@@ -144,15 +152,17 @@ static void count_owned(struct ash_cache *cache, uint32_t *place, uint32_t frame
 }
 
 /* The same from the hit path. */
-void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t frame) {
+void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
+                      uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
     if (cache->pinners != NULL)
         ash_store_relaxed(&cache->pinners[frame], __builtin_return_address(0));
     if (touched != FRESH && ash_load_relaxed(&cache->policy)->touch == NULL) {
+        uint32_t *place = &cache->table[slot - cache->table].stamp;
         if (cache->shared)
-            count_shared(cache, frame);
+            count_shared(cache, place, stamp, frame);
         else
-            count_owned(cache, &cache->table[slot - cache->table].stamp, frame);
+            count_owned(cache, place, frame);
         return;
     }
     ash_irq_t irq = 0;

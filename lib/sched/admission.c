@@ -205,11 +205,15 @@ bool ash__sched_admits(const struct ash_sched *sched, const struct ash_sched_ent
     if (!sum_fits(&set, false, &spare)) {
         *refusal = (struct ash_sched_refusal){.reason = ASH_SCHED_OVER_BANDWIDTH,
                                               .bandwidth_ppm = bandwidth_ppm(&set)};
+        *tight = false;
         return false;
     }
     struct spare denser;
     *tight = constrained && !sum_fits(&set, true, &denser);
-    return !*tight || demand_fits(&set, &spare, refusal);
+    if (!*tight || demand_fits(&set, &spare, refusal))
+        return true;
+    *tight = false; /* simulated all the same: nothing is promised that would need it */
+    return false;
 }
 
 bool ash__sched_bandwidth_fits(const struct ash_sched *sched) {

@@ -171,7 +171,11 @@ void ash__sched_server_block(struct ash_sched *sched, struct ash_sched_entity *e
 }
 
 void ash__sched_server_exhausted(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    sched->stats.rounded += entity->charge_rest != 0;
+    sched->stats.rounded += entity->charge_rest != 0 || entity->server.budget > 0;
+    if (entity->server.budget > 0) { /* GRUB: it pays for less than a nanosecond */
+        entity->server.budget = 0;
+        entity->charge_rest = 0;
+    }
     entity->account.overrun_ns += (uint64_t)-entity->server.budget;
     if (sched->config.overrun != NULL && entity != &sched->reserve)
         sched->config.overrun(sched->config.context, entity, sched->now);
@@ -203,7 +207,7 @@ void ash__sched_server_charge(struct ash_sched *sched, struct ash_sched_entity *
         entity->server.budget -= (int64_t)ran_ns;
 }
 
-/* Nanoseconds until q <= 0, if it runs. */
+/* Nanoseconds until q is used up, if it runs. */
 uint64_t ash__sched_server_left(const struct ash_sched *sched,
                                 const struct ash_sched_entity *entity) {
     if (entity->server.budget <= 0)

@@ -106,6 +106,7 @@ uint64_t ash__sched_grub_scale(struct ash_sched *sched, struct ash_sched_entity 
     return charged;
 }
 
+/* Rounded down: who is charged less than its time must not run on for what it cannot pay. */
 uint64_t ash__sched_grub_left(const struct ash_sched *sched,
                               const struct ash_sched_entity *entity) {
     uint64_t speed = rate(sched, entity);
@@ -115,6 +116,5 @@ uint64_t ash__sched_grub_left(const struct ash_sched *sched,
     if (high >= speed)
         return SPAN_MAX;
     uint64_t left = ash_div_128_by_64(high, low, speed);
-    left += left * speed != low;
     return ash_min_u64(left, SPAN_MAX);
 }

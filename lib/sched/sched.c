@@ -138,7 +138,9 @@ void ash__sched_charge(struct ash_sched *sched, uint64_t now) {
 
 static void exhaust(struct ash_sched *sched, struct ash_sched_entity *entity) {
     if (entity != NULL && entity->class_ == ASH_SCHED_REALTIME &&
-        entity->state == ASH_SCHED_READY && entity->server.budget <= 0)
+        entity->state == ASH_SCHED_READY &&
+        (entity->server.budget <= 0 ||
+         ((entity->flags & ASH_SCHED_RECLAIM) != 0 && ash__sched_server_left(sched, entity) == 0)))
         ash__sched_server_exhausted(sched, entity);
 }
 

@@ -23,8 +23,9 @@ extern "C" {
 int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                    uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) ASH_MUST_CHECK;
 void ash__cache_unpinned(struct ash_cache *cache);
-/* A hit of a block that is not QUIET. */
-void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t frame);
+/* A hit of a block that is not QUIET; stamp: its slot's, as it was found. */
+void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
+                      uint32_t frame);
 
 static inline bool ash__cache_is_quiet(uint32_t stamp) {
     return (stamp & ASH__CACHE_QUIET) != 0;
@@ -90,21 +91,6 @@ static inline void ash__cache_count_shared_hit(struct ash_cache *cache) {
     ash_port_unpin();
 }
 
-static inline void ash__cache_note_hit(struct ash_cache *cache, const struct ash_cache_slot *slot,
-                                       uint32_t frame) {
-    if (ASH_UNLIKELY(!ash__cache_is_quiet(slot->stamp)))
-        ash__cache_touch(cache, slot, frame);
-}
-
-/* No block is QUIET where several CPUs read the table: to write that there would cost all of them a
- * line. */
-static inline void ash__cache_note_shared_hit(struct ash_cache *cache,
-                                              const struct ash_cache_slot *slot, uint32_t frame) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) !=
-                     ash_load_relaxed(&cache->touch_cap)))
-        ash__cache_touch(cache, slot, frame);
-}
-
 /* A pin of what a hit found; false: it is no plain hit. */
 static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_t *frame) {
     const struct ash_cache_slot *slot;
@@ -115,7 +101,8 @@ static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_
     if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
         return false;
     *hold = (uint16_t)(*hold + 1);
-    ash__cache_note_hit(cache, slot, found);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(slot->stamp)))
+        ash__cache_touch(cache, slot, slot->stamp, found);
     cache->stats.hits++;
     *frame = found;
     return true;
@@ -133,7 +120,8 @@ static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, 
         ash_cache_put(cache, found);
         return false;
     }
-    ash__cache_note_shared_hit(cache, slot, found);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(stamp)))
+        ash__cache_touch(cache, slot, stamp, found);
     ash__cache_count_shared_hit(cache);
     *frame = found;
     return true;
@@ -189,23 +177,21 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
     if (ASH_UNLIKELY(index >= space->blocks))
         return NULL;
     const struct ash_cache_slot *slot;
-    uint32_t frame;
     uint64_t key = ash__cache_key(space, index);
     if (!cache->shared) {
         if (ASH_UNLIKELY(!ash__cache_probe(cache, key, &slot) || slot->stamp == 0))
             return NULL;
         view->stamp = slot->stamp;
-        frame = slot->frame;
-        ash__cache_note_hit(cache, slot, frame);
         cache->stats.hits++;
     } else {
         if (ASH_UNLIKELY(!ash__cache_probe_shared(cache, key, &slot, &view->stamp)))
             return NULL;
-        frame = ash_load_relaxed(&slot->frame);
-        ash__cache_note_shared_hit(cache, slot, frame);
         ash__cache_count_shared_hit(cache);
     }
     view->place = &slot->stamp;
+    uint32_t frame = ash_load_relaxed(&slot->frame);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp)))
+        ash__cache_touch(cache, slot, view->stamp, frame);
     return ash_cache_data(cache, frame);
 }
 
