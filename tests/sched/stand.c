@@ -13,9 +13,11 @@ void stand_begin(struct stand *stand, struct ash_sched_config config, uint64_t n
     size_t bytes = ash_sched_storage_size(&config);
     CHECK(bytes != 0);
     stand->sched = test_alloc(sizeof(*stand->sched), 64);
+    stand->storage = test_alloc(bytes, 64);
+    stand->storage_bytes = bytes;
     stand->origin = now;
     stand->now = now;
-    CHECK_EQ(ash_sched_init(stand->sched, &config, test_alloc(bytes, 64), bytes, now), 0);
+    CHECK_EQ(ash_sched_init(stand->sched, &config, stand->storage, bytes, now), 0);
     check(stand);
 }
 
@@ -37,12 +39,27 @@ struct ash_sched_entity *stand_server(struct stand *stand, uint64_t runtime, uin
                                                              .period_ns = period});
 }
 
+void stand_copy(const struct stand *stand, struct stand_copy *copy) {
+    copy->sched = *stand->sched;
+    copy->storage = test_alloc(stand->storage_bytes, 64);
+    memcpy(copy->storage, stand->storage, stand->storage_bytes);
+}
+
+void stand_is_same(const struct stand *stand, const struct stand_copy *copy) {
+    size_t terms = (size_t)((char *)stand->sched->terms - stand->storage);
+    size_t behind = terms + (stand->sched->config.entities_max + 2) * sizeof(struct ash_sched_term);
+    CHECK_MEM_EQ(stand->sched, &copy->sched, sizeof(copy->sched));
+    CHECK_MEM_EQ(stand->storage, copy->storage, terms);
+    CHECK_MEM_EQ(stand->storage + behind, copy->storage + behind, stand->storage_bytes - behind);
+}
+
 enum ash_sched_reason stand_refused(struct stand *stand, struct ash_sched_attributes attributes) {
-    struct ash_sched before = *stand->sched;
+    struct stand_copy *copy = test_alloc(sizeof(*copy), 64);
     struct ash_sched_entity *entity = test_alloc(sizeof(*entity), 64), blank = *entity;
     struct ash_sched_refusal refusal = {.reason = ASH_SCHED_OK};
+    stand_copy(stand, copy);
     CHECK(ash_sched_attach(stand->sched, entity, &attributes, stand->now, &refusal) < 0);
-    CHECK_MEM_EQ(stand->sched, &before, sizeof(before));
+    stand_is_same(stand, copy);
     CHECK_MEM_EQ(entity, &blank, sizeof(blank));
     return refusal.reason;
 }

@@ -9,6 +9,8 @@
 
 struct stand {
     struct ash_sched *sched;
+    char *storage;
+    size_t storage_bytes;
     uint64_t origin, now;
     struct ash_sched_decision decision;
 };
@@ -21,6 +23,15 @@ struct ash_sched_entity *stand_attach(struct stand *stand, struct ash_sched_attr
 /* Hard, of Q within D every T. */
 struct ash_sched_entity *stand_server(struct stand *stand, uint64_t runtime, uint64_t deadline,
                                       uint64_t period, uint32_t flags);
+/* A copy of all that the scheduler knows, and whether it is still the same (what admission used to
+ * reckon with left aside). */
+struct stand_copy {
+    struct ash_sched sched;
+    char *storage;
+};
+void stand_copy(const struct stand *stand, struct stand_copy *copy);
+void stand_is_same(const struct stand *stand, const struct stand_copy *copy);
+
 /* The reason why attributes are refused; nothing else has changed. */
 enum ash_sched_reason stand_refused(struct stand *stand, struct ash_sched_attributes attributes);
 
