@@ -45,17 +45,13 @@ static bool has_left(const struct ash_sched_parting *parting, uint64_t now) {
     return parting->period_ns == 0 || !ash__sched_before(now, parting->until);
 }
 
-/* Takes a free slot whose last reservation counts no more, or says that there is none. */
-static uint32_t take_slot(struct ash_sched *sched, uint64_t now) {
+/* Where in free_slots one lies whose last reservation counts no more; free_count: nowhere. */
+static uint32_t free_slot(const struct ash_sched *sched, uint64_t now) {
     for (uint32_t i = sched->free_count; i-- != 0;) {
-        uint32_t slot = sched->free_slots[i];
-        if (!has_left(&sched->partings[slot], now))
-            continue;
-        sched->free_slots[i] = sched->free_slots[--sched->free_count];
-        sched->partings[slot].period_ns = 0;
-        return slot;
+        if (has_left(&sched->partings[sched->free_slots[i]], now))
+            return i;
     }
-    return ASH__SCHED_NO_SLOT;
+    return sched->free_count;
 }
 
 static void reclaimers_add(struct ash_sched *sched, const struct ash_sched_entity *entity,
@@ -68,6 +64,15 @@ static void reclaimers_add(struct ash_sched *sched, const struct ash_sched_entit
         ash__sched_grub_switch(sched, true);
 }
 
+/* What others read of it, in millionths rounded up: a reason to try elsewhere first, no more. */
+void ash__sched_hint_bandwidth(struct ash_sched *sched, const struct ash_sched_entity *entity,
+                               bool comes) {
+    uint64_t ppm =
+        ash_mul_div_u64(1000000, entity->server.runtime_ns, entity->server.period_ns) + 1;
+    uint64_t before = sched->hint_bandwidth_ppm;
+    ash_store_relaxed(&sched->hint_bandwidth_ppm, comes ? before + ppm : before - ppm);
+}
+
 /* Into its class, asleep. */
 static void join(struct ash_sched *sched, struct ash_sched_entity *entity,
                  const struct ash_sched_attributes *attributes,
@@ -78,13 +83,14 @@ static void join(struct ash_sched *sched, struct ash_sched_entity *entity,
     entity->class_ = (uint8_t)ash_sched_class_of(attributes, sched->config.flags);
     entity->flags = (uint8_t)attributes->flags;
     entity->state = ASH_SCHED_BLOCKED;
+    entity->measured = false;
     switch (entity->class_) {
     case ASH_SCHED_REALTIME:
         ash__sched_server_init(sched, entity, reservation);
         entity->measured = ash__sched_is_measured(attributes);
         if (entity->measured)
             entity->flags |= ASH_SCHED_SOFT;
-        sched->realtime_attached++;
+        ash__sched_hint_bandwidth(sched, entity, true);
         reclaimers_add(sched, entity, 1);
         break;
     case ASH_SCHED_FAIR:
@@ -112,41 +118,70 @@ static void leave(struct ash_sched *sched, struct ash_sched_entity *entity) {
         .until = ash__sched_server_departs(sched, entity),
     };
     ash__sched_grub_leave(sched, entity);
-    sched->realtime_attached--;
+    ash__sched_hint_bandwidth(sched, entity, false);
     reclaimers_add(sched, entity, -1);
+}
+
+/* Could it come here? Nothing changes, but for what admission reckons with. */
+int ash__sched_may_enter(struct ash_sched *sched, const struct ash_sched_attributes *attributes,
+                         uint64_t now, struct ash__sched_entry *entry,
+                         struct ash_sched_refusal *why) {
+    entry->tight = sched->tight;
+    *why = (struct ash_sched_refusal){
+        .reason = ash__sched_validate(sched, attributes, &entry->reservation)};
+    if (ash__sched_before(now, sched->now))
+        why->reason = ASH_SCHED_BACKWARDS;
+    if (why->reason == ASH_SCHED_OK && entry->reservation.period_ns != 0 &&
+        !ash__sched_admits(sched, NULL, &entry->reservation, now, &entry->tight, why))
+        ASH_EVENT(event_refuse, why->reason, ASH_SCHED_REALTIME);
+    if (why->reason != ASH_SCHED_OK && !is_simulated(sched, why->reason))
+        return error_of(why->reason);
+    entry->slot_index = free_slot(sched, now);
+    if (entry->slot_index == sched->free_count) {
+        why->reason = ASH_SCHED_TOO_MANY;
+        return -ASH_ENOSPC;
+    }
+    return 0;
+}
+
+/* It comes, asleep; it may. */
+void ash__sched_enter(struct ash_sched *sched, struct ash_sched_entity *entity,
+                      const struct ash_sched_attributes *attributes,
+                      const struct ash__sched_entry *entry) {
+    uint32_t slot = sched->free_slots[entry->slot_index];
+    sched->free_slots[entry->slot_index] = sched->free_slots[--sched->free_count];
+    sched->partings[slot].period_ns = 0;
+    sched->tight = entry->tight;
+    sched->entities[slot] = entity;
+    entity->slot = slot;
+    ash_store_relaxed(&entity->sched, sched);
+    join(sched, entity, attributes, &entry->reservation);
+    ASH_EVENT(event_admit, slot, entity->class_);
+}
+
+/* It goes; blocked. */
+void ash__sched_exit(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    leave(sched, entity);
+    sched->entities[entity->slot] = NULL;
+    sched->free_slots[sched->free_count++] = entity->slot;
+    ash_store_relaxed(&entity->sched, (struct ash_sched *)NULL);
 }
 
 int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
                      const struct ash_sched_attributes *attributes, uint64_t now,
                      struct ash_sched_refusal *refusal) {
-    struct ash__sched_reservation reservation;
-    struct ash_sched_refusal why = {.reason = ash__sched_validate(sched, attributes, &reservation)};
-    bool tight = sched->tight;
-    if (entity->sched != NULL)
-        why.reason = ASH_SCHED_ATTACHED;
-    else if (ash__sched_before(now, sched->now))
-        why.reason = ASH_SCHED_BACKWARDS;
-    if (why.reason == ASH_SCHED_OK && reservation.period_ns != 0 &&
-        !ash__sched_admits(sched, NULL, &reservation, now, &tight, &why))
-        ASH_EVENT(event_refuse, why.reason, ASH_SCHED_REALTIME);
-    bool simulated = is_simulated(sched, why.reason);
-    if (why.reason != ASH_SCHED_OK && !simulated)
-        return refuse(refusal, &why, error_of(why.reason));
-    uint32_t slot = take_slot(sched, now);
-    if (slot == ASH__SCHED_NO_SLOT) {
-        why.reason = ASH_SCHED_TOO_MANY;
-        return refuse(refusal, &why, -ASH_ENOSPC);
+    struct ash__sched_entry entry;
+    struct ash_sched_refusal why = {.reason = ASH_SCHED_ATTACHED};
+    int error = -ASH_EEXIST;
+    if (entity->sched == NULL)
+        error = ash__sched_may_enter(sched, attributes, now, &entry, &why);
+    if (error == 0) {
+        ash__sched_advance(sched, now);
+        entity->runtime_ns = 0;
+        entity->account = (struct ash_sched_account){0};
+        ash__sched_enter(sched, entity, attributes, &entry);
     }
-    ash__sched_advance(sched, now);
-    sched->tight = tight;
-    entity->slot = slot;
-    entity->sched = sched;
-    entity->runtime_ns = 0;
-    entity->account = (struct ash_sched_account){0};
-    sched->entities[slot] = entity;
-    join(sched, entity, attributes, &reservation);
-    ASH_EVENT(event_admit, slot, entity->class_);
-    return refuse(refusal, &why, 0);
+    return refuse(refusal, &why, error);
 }
 
 /* Nothing that its class's queue or admission knows changes. */
@@ -228,9 +263,6 @@ int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity, u
         sched->current = NULL;
         sched->by_reserve = false;
     }
-    leave(sched, entity);
-    sched->entities[entity->slot] = NULL;
-    sched->free_slots[sched->free_count++] = entity->slot;
-    entity->sched = NULL;
+    ash__sched_exit(sched, entity);
     return 0;
 }

@@ -27,7 +27,9 @@ static void set(struct ash_sched *sched, struct ash_sched_entity *entity,
     if (entity->grub != ASH__GRUB_INACTIVE)
         sched->active_bandwidth += bandwidth - entity->bandwidth;
     entity->bandwidth = bandwidth;
+    ash__sched_hint_bandwidth(sched, entity, false);
     server->runtime_ns = reservation->runtime_ns;
+    ash__sched_hint_bandwidth(sched, entity, true);
 }
 
 /* Its job has ended, and it is blocked. */

@@ -156,6 +156,22 @@ enum ash_sched_reason ash__sched_validate(const struct ash_sched *sched,
                                           struct ash__sched_reservation *reservation);
 bool ash__sched_is_measured(const struct ash_sched_attributes *attributes);
 
+/* attach.c. Coming and going, apart from the calls that do it. */
+struct ash__sched_entry {
+    struct ash__sched_reservation reservation;
+    uint32_t slot_index;
+    bool tight;
+};
+int ash__sched_may_enter(struct ash_sched *sched, const struct ash_sched_attributes *attributes,
+                         uint64_t now, struct ash__sched_entry *entry,
+                         struct ash_sched_refusal *why);
+void ash__sched_enter(struct ash_sched *sched, struct ash_sched_entity *entity,
+                      const struct ash_sched_attributes *attributes,
+                      const struct ash__sched_entry *entry);
+void ash__sched_exit(struct ash_sched *sched, struct ash_sched_entity *entity);
+void ash__sched_hint_bandwidth(struct ash_sched *sched, const struct ash_sched_entity *entity,
+                               bool comes);
+
 /* sched.c. Charges what runs up to now; the same, and does what is due by then. */
 void ash__sched_charge(struct ash_sched *sched, uint64_t now);
 void ash__sched_advance(struct ash_sched *sched, uint64_t now);

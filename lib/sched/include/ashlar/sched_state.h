@@ -143,7 +143,6 @@ struct ash_sched {
     uint64_t active_bandwidth;     /* GRUB: of servers that are not inactive */
     uint64_t bandwidth_max;        /* GRUB: bandwidth_one less the reservation's */
     uint32_t fair_count;           /* runnable in the fair class, the interactive group included */
-    uint32_t realtime_attached;
     union {
         struct ash_sched_eevdf eevdf;
         struct ash_sched_cfs cfs;
@@ -158,9 +157,10 @@ struct ash_sched {
     struct ash_sched_parting *partings; /* one a slot */
     struct ash_sched_term *terms;       /* of admission, while it reckons */
     /* What other CPUs may read without this one's lock: hints, each atomic for itself. */
-    uint32_t hint_runnable; /* runnable entities of all classes */
-    uint32_t hint_class;    /* of what runs */
-    uint64_t hint_bandwidth_ppm;
+    uint32_t hint_runnable;              /* runnable entities of all classes */
+    uint32_t hint_class;                 /* of what runs */
+    uint64_t hint_bandwidth_ppm;         /* of all reservations of entities */
+    uint32_t steal_cursor;               /* the slot that a thief looks at next */
     struct ash_sched_entity interactive; /* the interactive class as one of the fair entities */
     struct ash_sched_entity reserve;     /* what real-time leaves to the others, as a server */
 };
