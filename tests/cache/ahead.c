@@ -175,6 +175,35 @@ TEST_CASE(cache_ahead, prefetch_evicts_nothing_that_is_dirty_or_pinned) {
     stand_end(stand);
 }
 
+/* Of policies that know newcomers: what is read ahead and not wanted goes before what is. */
+TEST_CASE(cache_ahead, hot_blocks_stay_whatever_is_read_ahead) {
+    enum { BLOCKS = 64, HOT = 24 };
+    for (uint32_t p = 0; ash_cache_policy_name(p) != NULL; p++) {
+        struct stand *stand = stand_new(BLOCKS);
+        stand->config.policy = ash_cache_policy_name(p);
+        if (strchr(stand->config.policy, '-') == NULL)
+            continue;
+        stand_start(stand, 4096);
+        uint32_t frame;
+        for (uint64_t i = 0; i < 20 * HOT; i++) { /* asked for again and again, others between */
+            stand_read(stand, 0, i % HOT);
+            stand_read(stand, 0, 100 + i);
+        }
+        for (uint64_t i = 0; i < 3 * HOT; i++)
+            stand_read(stand, 0, i % HOT);
+        for (uint64_t i = 0; i < 50; i++) {
+            (void)ash_cache_prefetch(&stand->cache, &stand->spaces[0], 2000 + 10 * i, 10);
+            backend_drain(&stand->backend);
+        }
+        CHECK(stand_stats(stand).prefetched > 16);
+        for (uint64_t i = 0; i < HOT; i++) {
+            CHECK_EQ(stand_try(stand, 0, i, ASH_CACHE_CACHED, &frame), 0);
+            stand_put(stand, frame);
+        }
+        stand_end(stand);
+    }
+}
+
 TEST_CASE(cache_ahead, what_nobody_asked_for_yet_takes_a_quarter_of_the_frames) {
     struct stand *stand = stand_started(64);
     CHECK_EQ(ash_cache_prefetch(&stand->cache, &stand->spaces[0], 0, 60), 17);
