@@ -43,10 +43,10 @@ static uint32_t walk(const struct ash_cache *cache, const struct ash_cache_queue
 
 /* I2: each frame is free, an orphan, or in one queue of the policy. */
 static const char *check_frames(const struct ash_cache *cache) {
-    uint32_t free = walk(cache, &cache->free_frames, POLICY), held = 0;
+    uint32_t free = walk(cache, &cache->free_frames, WORK), held = 0;
     uint32_t orphans = walk(cache, &cache->orphans, WORK);
     for (uint32_t frame = cache->free_frames.first; free != UINT32_MAX && frame != NONE;
-         frame = cache->links[POLICY][frame].next) {
+         frame = cache->links[WORK][frame].next) {
         if (cache->frames[frame].slot != NONE || cache->frames[frame].flags != 0 ||
             (cache->hot[frame].hold & ABSENT) == 0)
             return "I2: a free frame is in use";
@@ -70,6 +70,12 @@ static const char *check_frames(const struct ash_cache *cache) {
         if (length == UINT32_MAX)
             return "I2: a queue of the policy is broken";
         queued += length;
+    }
+    for (uint32_t frame = 0; cache->policy == &ash__cache_lru && frame < cache->config.blocks;
+         frame++) {
+        queued += cache->dates[frame] != 0;
+        if (cache->dates[frame] > cache->now)
+            return "I2: a block was asked for later than any";
     }
     if (cache->policy != &ash__cache_clock && queued != held)
         return "I2: a block is in no queue of the policy";

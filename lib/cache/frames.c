@@ -54,7 +54,7 @@ uint32_t ash__cache_take_frame(struct ash_cache *cache, struct ash_cache_space *
         cache->stats.evictions++;
         unbind(cache, frame, true);
     } else {
-        ash__cache_unlink(cache, &cache->free_frames, POLICY, frame);
+        ash__cache_unlink(cache, &cache->free_frames, WORK, frame);
     }
     cache->frames[frame].flags = 0;
     cache->frames[frame].order = 0;
@@ -76,7 +76,7 @@ void ash__cache_free_frame(struct ash_cache *cache, uint32_t frame) {
         return;
     }
     cache->frames[frame].flags = 0;
-    ash__cache_push_last(cache, &cache->free_frames, POLICY, frame);
+    ash__cache_push_last(cache, &cache->free_frames, WORK, frame);
 }
 
 /* Forgets a block that is there, clean, and nobody's; false: it is not so. */
@@ -89,7 +89,7 @@ bool ash__cache_forget(struct ash_cache *cache, uint32_t frame) {
 
 /* An absent frame without a block; NONE: there is none. */
 uint32_t ash__cache_spare_frame(struct ash_cache *cache) {
-    uint32_t frame = ash__cache_pop_last(cache, &cache->free_frames, POLICY);
+    uint32_t frame = ash__cache_pop_last(cache, &cache->free_frames, WORK);
     if (frame != NONE)
         return frame;
     frame = cache->policy->victim(cache);

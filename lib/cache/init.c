@@ -6,8 +6,8 @@
 
 /* Where the arrays lie in the storage, and its size; in this order. */
 struct layout {
-    size_t table, cpus, frames, hot, links[2], ghosts, next, chain, buckets, spaces, ios, segments,
-        pinners, size;
+    size_t table, cpus, frames, hot, links[2], ghosts, next, chain, buckets, dates, spaces, ios,
+        segments, pinners, size;
 };
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise) {
@@ -64,6 +64,9 @@ static struct layout layout_of(const struct ash_cache_config *full) {
     at.next = place(&end, entries, sizeof(uint32_t));
     at.chain = place(&end, entries, sizeof(uint32_t));
     at.buckets = place(&end, ghosts, sizeof(uint32_t));
+    at.dates = at.ghosts; /* no policy has both */
+    size_t dates_end = at.dates + full->blocks * sizeof(uint32_t);
+    end = end > dates_end ? end : dates_end;
     at.spaces = place(&end, full->spaces_max, sizeof(struct ash_cache_space *));
     at.ios = place(&end, full->depth, sizeof(struct ash_cache_io));
     at.segments =
@@ -87,10 +90,12 @@ static void init_arrays(struct ash_cache *cache, char *storage) {
     cache->hot = (void *)(storage + at.hot);
     for (int i = 0; i < 2; i++)
         cache->links[i] = (void *)(storage + at.links[i]);
+    cache->run.entries = (void *)(storage + at.links[POLICY]);
     cache->ghosts.keys = (void *)(storage + at.ghosts);
     cache->ghosts.next = (void *)(storage + at.next);
     cache->ghosts.chain = (void *)(storage + at.chain);
     cache->ghosts.buckets = (void *)(storage + at.buckets);
+    cache->dates = (void *)(storage + at.dates);
     cache->spaces = (void *)(storage + at.spaces);
     cache->ios = (void *)(storage + at.ios);
     cache->segments = (void *)(storage + at.segments);
@@ -111,7 +116,7 @@ static void init_frames(struct ash_cache *cache) {
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         cache->frames[frame].slot = NONE;
         cache->hot[frame].hold = ABSENT;
-        ash__cache_push(cache, &cache->free_frames, POLICY, frame); /* frame 0 is used first */
+        ash__cache_push(cache, &cache->free_frames, WORK, frame); /* frame 0 is used first */
     }
 }
 

@@ -207,6 +207,8 @@ static void compare(const char *policy, bool (*access)(struct naive *naive, uint
         stand->backend.synchronous = true;
         memset(&naive, 0, sizeof(naive));
         naive.size = size;
+        if (size % 2 != 0) /* dates are about to begin anew, where blocks come at random */
+            stand->cache.now = ASH__CACHE_DATE_MAX - 230;
         for (uint32_t step = 0; step < STEPS; step++) {
             uint64_t key = next_key(&random, step, size), reads = stand->backend.reads;
             stand_read(stand, 0, key);
@@ -216,6 +218,7 @@ static void compare(const char *policy, bool (*access)(struct naive *naive, uint
                           (uint32_t)key,
                           hit ? "a hit, should be a miss" : "a miss, should be a hit");
         }
+        CHECK(access != naive_lru || stand->cache.now < ASH__CACHE_DATE_MAX);
         stand_end(stand);
     }
 }
@@ -238,6 +241,38 @@ TEST_CASE(cache_policies, sieve_is_sieve_in_every_size) {
 
 TEST_CASE(cache_policies, s3_fifo_is_as_its_paper_says_in_every_size) {
     compare("s3-fifo", naive_s3_fifo);
+}
+
+/* One that was asked for very often, and then all others a moment ago. */
+TEST_CASE(cache_policies, lru_is_exact_where_dates_lie_close_together) {
+    enum { OFTEN = 20000 };
+    struct stand *stand = stand_new(SIZE_MAX_BLOCKS);
+    stand->config.policy = "lru";
+    stand_start(stand, KEYS);
+    stand->backend.synchronous = true;
+    struct test_random random = test_random_from(test_seed());
+    uint64_t order[SIZE_MAX_BLOCKS];
+    for (uint32_t i = 0; i < SIZE_MAX_BLOCKS; i++) {
+        stand_read(stand, 0, i);
+        order[i] = i;
+    }
+    for (uint32_t i = 0; i < OFTEN; i++)
+        stand_read(stand, 0, 0);
+    for (uint32_t i = SIZE_MAX_BLOCKS - 1; i != 0; i--) {
+        uint64_t other = 1 + test_random_below(&random, i), key = order[other];
+        order[other] = order[i];
+        order[i] = key;
+    }
+    for (uint32_t i = 1; i < SIZE_MAX_BLOCKS; i++)
+        stand_read(stand, 0, order[i]);
+    for (uint32_t i = 0; i < SIZE_MAX_BLOCKS; i++) {
+        uint32_t frame;
+        stand_read(stand, 0, KEYS - 1 - i);
+        CHECK_EQ(stand_try(stand, 0, order[i], ASH_CACHE_CACHED, &frame), -ASH_ENOENT);
+        CHECK_EQ(stand_stats(stand).evictions, i + 1);
+        stand_check(stand);
+    }
+    stand_end(stand);
 }
 
 /* Hits are told to the policy until it counts no more. Who reads without a pin does not see it. */

@@ -508,6 +508,7 @@ static void make_world(struct world *world) {
     if (pick(world, 4) == 0) { /* numbers that are about to begin anew */
         stand->cache.epoch = UINT32_MAX - pick(world, 4);
         stand->cache.stamp = ASH__CACHE_STAMP_MAX - pick(world, 16);
+        stand->cache.now = ASH__CACHE_DATE_MAX - pick(world, 64);
     }
     CHECK_EQ(ash_cache_space_close(&stand->cache, &stand->spaces[0]), 0);
     stand->spaces[0] = (struct ash_cache_space){.id = 0, .blocks = BLOCKS};

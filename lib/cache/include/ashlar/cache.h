@@ -79,7 +79,7 @@ int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space
 /*
  * Pins block `index` of the space. 0: *frame is its frame. ASH_CACHE_PENDING: the waiter is queued,
  * and woken with the frame or an error. Inline; O(1) for a hit, else O(1) and the policy's search,
- * which looks at 2 * blocks frames at most.
+ * which looks at 2 * blocks frames at most ("lru" sorts some of them, and all once in 2^31 hits).
  *   -ASH_EAGAIN  no frame can be had: all are pinned. (Shared, each was when it was looked at: of a
  *                few frames that others read from all the time, ask a few times before it counts.)
  *                Or it would be pending, and waiter is NULL: what has to be done for it is started

@@ -23,9 +23,11 @@ extern "C" {
 int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                    uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) ASH_MUST_CHECK;
 void ash__cache_unpinned(struct ash_cache *cache);
-/* A hit of a block that is not QUIET; stamp: its slot's, as it was found. */
+/* A hit of a block that is not QUIET. */
 void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
                       uint32_t frame);
+
+void ash__cache_redate(struct ash_cache *cache);
 
 static inline bool ash__cache_is_quiet(uint32_t stamp) {
     return (stamp & ASH__CACHE_QUIET) != 0;
@@ -91,6 +93,26 @@ static inline void ash__cache_count_shared_hit(struct ash_cache *cache) {
     ash_port_unpin();
 }
 
+/* A hit of "lru", with one owner or under the lock. */
+static inline void ash__cache_date(struct ash_cache *cache, uint32_t frame) {
+    uint32_t now = cache->now + 1;
+    cache->now = now;
+    cache->dates[frame] = now;
+    if (ASH_UNLIKELY(now >= ASH__CACHE_DATE_MAX))
+        ash__cache_redate(cache);
+}
+
+/* slot, stamp: as it was found. */
+static inline void ash__cache_note_hit(struct ash_cache *cache, const struct ash_cache_slot *slot,
+                                       uint32_t stamp, uint32_t frame) {
+    if (ASH_LIKELY(ash__cache_is_quiet(stamp)))
+        return;
+    if (cache->hits_are_dated && cache->fresh == 0)
+        ash__cache_date(cache, frame);
+    else
+        ash__cache_touch(cache, slot, stamp, frame);
+}
+
 /* A pin of what a hit found; false: it is no plain hit. */
 static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_t *frame) {
     const struct ash_cache_slot *slot;
@@ -101,8 +123,7 @@ static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_
     if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
         return false;
     *hold = (uint16_t)(*hold + 1);
-    if (ASH_UNLIKELY(!ash__cache_is_quiet(slot->stamp)))
-        ash__cache_touch(cache, slot, slot->stamp, found);
+    ash__cache_note_hit(cache, slot, slot->stamp, found);
     cache->stats.hits++;
     *frame = found;
     return true;
@@ -120,8 +141,7 @@ static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, 
         ash_cache_put(cache, found);
         return false;
     }
-    if (ASH_UNLIKELY(!ash__cache_is_quiet(stamp)))
-        ash__cache_touch(cache, slot, stamp, found);
+    ash__cache_note_hit(cache, slot, stamp, found);
     ash__cache_count_shared_hit(cache);
     *frame = found;
     return true;
@@ -190,8 +210,7 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
     }
     view->place = &slot->stamp;
     uint32_t frame = ash_load_relaxed(&slot->frame);
-    if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp)))
-        ash__cache_touch(cache, slot, view->stamp, frame);
+    ash__cache_note_hit(cache, slot, view->stamp, frame);
     return ash_cache_data(cache, frame);
 }
 

@@ -49,6 +49,9 @@ struct ash_cache_hot {
 #define ASH__CACHE_ABSENT 0x8000u
 #define ASH__CACHE_FRESH  0x80u
 
+#define ASH__CACHE_DATE_MAX 0x80000000u /* at which dates begin anew */
+#define ASH__CACHE_SPANS    256
+
 struct ash_cache_links {
     uint32_t next, prev;
 };
@@ -81,6 +84,21 @@ struct ash_cache_ghosts {
     uint32_t head, pushed, first;   /* of the ring: the next place; its number; the oldest one */
 };
 
+/* Of "lru": blocks by the date of their last hit, sorted as far as it is needed (lru.c). */
+struct ash_cache_run_entry {
+    uint32_t frame, date;
+};
+
+struct ash_cache_run {
+    struct ash_cache_run_entry *entries; /* in the place of the policy's links */
+    uint32_t made, base;                 /* when; the first date of the first span */
+    uint32_t next, sorted;               /* the first entry that is left; behind the sorted ones */
+    uint32_t span;                       /* the next to be opened */
+    uint32_t depth, top;                 /* bits of dates */
+    uint32_t ends[32];                   /* in the open span, by depth */
+    uint32_t spans[ASH__CACHE_SPANS];    /* where each ends */
+};
+
 struct ash_cache_stream {
     uint64_t next;          /* key expected */
     uint32_t ahead, window; /* blocks from it on that were asked for, and shall be */
@@ -102,6 +120,8 @@ struct ash_cache {
     uint32_t starving; /* bool: a put that leaves a block unpinned is waited for */
     bool shared;
     struct ash_cache_cpu *cpus;
+    uint32_t *dates;     /* of "lru", by frame; 0: no block of the policy */
+    bool hits_are_dated; /* by themselves: "lru" with one owner */
 
     struct ash_spinlock lock __attribute__((aligned(ASH_PORT_CACHE_LINE)));
     struct ash_cache_config config;
@@ -114,6 +134,8 @@ struct ash_cache {
     const void **pinners;
     uint32_t stamp;
     uint32_t hand;
+    uint32_t now; /* the last date */
+    struct ash_cache_run run;
     struct ash_cache_queue queues[2];
     uint32_t queue_max;
     struct ash_cache_ghosts ghosts;
