@@ -230,7 +230,7 @@ def _():
     case = next(case for case in oracles['schedules'] if case['id'] == 'edf_overload_first_miss')
     result = run('--json', '-', data=json.dumps(case).encode())
     tap.equal(result.returncode, 0, 'status')
-    for word in ('edf_overload_first_miss', 'refused at "T2"', '110'):
+    for word in ('edf_overload_first_miss', 'refused at "T2"', 'it would be 11/10'):
         tap.contains(result.stderr.decode(), word, 'standard error')
     accepted = run('--json', '-', data=json.dumps(oracles['schedules'][0]).encode())
     tap.equal(accepted.stderr, b'', 'standard error')
@@ -386,7 +386,7 @@ def eevdf_set(chance):
 @tap.case('random.eevdf_lags_are_less_than_a_request')
 def _():
     chance = chance_of('eevdf')
-    sets, same = [eevdf_set(chance) for _ in range(SETS or 100)], 0
+    sets, same = [eevdf_set(chance) for _ in range(SETS or 50)], 0
     for case, got in zip(sets, simulate(sets)):
         lag = exact(got['maxlag'])
         if lag > max(request for _, request, _ in case['clients']):
@@ -667,7 +667,8 @@ def _():
     refused_set('no common denominator', {'tasks': [
         {'name': str(prime), 'C': f'1/{prime}', 'T': 1}
         for prime in (1000003, 1000033, 1000037, 1000039)], 'until': 1})
-    refused_set('too much happens', dict(one(C='1/1000000', T='1/500000'), until=10 ** 6))
+    long = dict(one(C='1/1000000', T='1/500000'), until=10 ** 6)
+    refused('a long set', 'too much happens', '-', data=json.dumps(long).encode())
 
 
 @tap.case('bad.sets')
@@ -789,8 +790,7 @@ def _():
 def _():
     good_one = oracles['schedules'][0]
     refused_set('lacks "until"', [good_one, {'tasks': good_one['tasks']}])
-    refused_set('too much happens', [good_one, dict(one(C='1/1000000', T='1/500000'),
-                                                    until=10 ** 6)])
+    refused_set('times are too long', [good_one, one(C=1, T=2 ** 41)])
     data = json.dumps([good_one, {}]).encode()
     refused('a set', 'no task set', '--svg', ROOT / 'none.svg', '--trace', ROOT / 'none.json', '-',
             data=data)

@@ -292,17 +292,17 @@ static void draw_set(FILE *file, const struct result *result, double y) {
 static void put_style(FILE *file) {
     static const char *const colours[COLOURS] = {"#4477aa", "#ee8866", "#228833", "#aa3377",
                                                  "#66a9cc", "#b59b1d", "#7a6fca", "#808080"};
+    /* The dark colours stand apart: not every viewer knows of them, or of variables. */
     fputs("<style>\n"
-          "svg{--ground:#fff;--ink:#1a1a1a;--faint:#dcdcdc;--soft:#555;--bad:#d01030}\n"
-          "@media (prefers-color-scheme:dark){svg{--ground:#16181c;--ink:#e8e8e8;--faint:#3a3d44;"
-          "--soft:#aab;--bad:#ff5a6e}}\n"
-          "text{font:13px system-ui,sans-serif;fill:var(--ink)}\n"
-          ".title{font-weight:600}.note{font-weight:400;fill:var(--soft)}\n"
-          ".name{text-anchor:end}.tick{text-anchor:middle;font-size:11px;fill:var(--soft)}\n"
-          ".grid{stroke:var(--faint)}.budget{fill:none;stroke-width:1.5}\n"
-          ".release,.deadline,.missed{fill:none;stroke:var(--ink);stroke-width:1.3}\n"
-          ".release{stroke:var(--soft)}.missed{stroke:var(--bad);stroke-width:3}\n"
-          ".entry{fill:var(--soft)}\n",
+          "text{font:13px system-ui,sans-serif;fill:#1a1a1a}\n"
+          ".ground{fill:#fff}.title{font-weight:600}.note{font-weight:400;fill:#555}\n"
+          ".name{text-anchor:end}.tick{text-anchor:middle;font-size:11px;fill:#555}\n"
+          ".grid{stroke:#dcdcdc}.budget{fill:none;stroke-width:1.5}\n"
+          ".release,.deadline,.missed{fill:none;stroke:#1a1a1a;stroke-width:1.3}\n"
+          ".release{stroke:#777}.missed{stroke:#d01030;stroke-width:3}.entry{fill:#555}\n"
+          "@media (prefers-color-scheme:dark){\n"
+          "text{fill:#e8e8e8}.ground{fill:#16181c}.note,.tick{fill:#aab}.grid{stroke:#3a3d44}\n"
+          ".deadline{stroke:#e8e8e8}.release,.entry{stroke:#99a}.missed{stroke:#ff5a6e}}\n",
           file);
     for (int i = 0; i < COLOURS; i++)
         fprintf(file, ".c%d{fill:%s}.s%d{stroke:%s}\n", i, colours[i], i, colours[i]);
@@ -318,8 +318,7 @@ void report_svg(FILE *file, const struct result *results, size_t count) {
             "height=\"%.0f\">\n",
             WIDTH, height, WIDTH, height);
     put_style(file);
-    fprintf(file, "<rect width=\"%d\" height=\"%.0f\" style=\"fill:var(--ground)\"/>\n", WIDTH,
-            height);
+    fprintf(file, "<rect class=\"ground\" width=\"%d\" height=\"%.0f\"/>\n", WIDTH, height);
     for (size_t i = 0; i < count; i++) {
         draw_set(file, &results[i], y);
         y += set_height(&results[i]);

@@ -56,10 +56,9 @@ static struct schedule *listening;
 
 extern struct ash_event __start_ash_events[], __stop_ash_events[];
 
-static void put_point(struct schedule *schedule, size_t task) {
+static void put_point(struct schedule *schedule, size_t task, int64_t budget) {
     struct simulation *simulation = schedule->simulation;
     struct result *result = simulation->result;
-    int64_t budget = ash_sched_server_budget(&simulation->entities[task]);
     struct budget_point *point = simulation_append(simulation, &result->points, sizeof(*point),
                                                    &result->point_count, &result->point_room);
     if (point == NULL)
@@ -84,7 +83,7 @@ static void put_entry(struct schedule *schedule, size_t task, enum server_event 
                                    .deadline = (int64_t)ash_sched_server_deadline(entity),
                                    .event = event,
                                    .task = (uint32_t)task};
-    put_point(schedule, task);
+    put_point(schedule, task, entry->budget);
 }
 
 void ash_event_emit(const struct ash_event *event, uint64_t slot, uint64_t deadline) {
@@ -371,7 +370,19 @@ static void note_server(struct schedule *schedule) {
     schedule->rate = simulation->sched.active_bandwidth;
     if (schedule->rate > simulation->sched.bandwidth_max)
         schedule->rate = simulation->sched.bandwidth_max;
-    put_point(schedule, schedule->running);
+    put_point(schedule, schedule->running, schedule->budget);
+}
+
+/* What is left of it now, for the drawing. */
+static void note_budget(struct schedule *schedule, int64_t ran) {
+    const struct simulation *simulation = schedule->simulation;
+    const struct ash_sched *sched = &simulation->sched;
+    const struct task *task = &simulation->set->tasks[schedule->running];
+    if (task->kind != TASK_SERVER)
+        return;
+    if (simulation->set->grub && !sched->tight)
+        ran = (int64_t)((unsigned __int128)(uint64_t)ran * schedule->rate / sched->bandwidth_max);
+    put_point(schedule, schedule->running, schedule->budget - ran);
 }
 
 /* All that happens now. */
@@ -410,6 +421,7 @@ static bool advance(struct schedule *schedule) {
     if (schedule->running == NO_TASK)
         return true;
     schedule->runners[schedule->running].left -= then - from;
+    note_budget(schedule, then - from);
     return simulation_segment(schedule->simulation, from, then, schedule->running, 0);
 }
 
@@ -568,29 +580,43 @@ static int by_release(const void *a, const void *b) {
     return (one->task > other->task) - (one->task < other->task);
 }
 
+/* false: the sum needs too many digits. */
+static bool add_bandwidth(struct rational *sum, const struct task *task) {
+    struct rational share;
+    return rational_make((__int128)task->runtime.num * task->period.den,
+                         (__int128)task->runtime.den * task->period.num, &share) &&
+           rational_make((__int128)sum->num * share.den + (__int128)share.num * sum->den,
+                         (__int128)sum->den * share.den, sum);
+}
+
 static bool admission_of(struct simulation *simulation) {
     struct ash_sched_config config = {0};
     struct ash_sched_refusal refusal;
     struct result *result = simulation->result;
+    struct rational sum = rational_of(0);
+    bool summed = true;
     result->judged = result->admitted = true;
     if (!simulation_open(simulation, &config))
         return false;
     for (size_t i = 0; i < simulation->set->task_count && result->admitted; i++) {
         const struct task *task = &simulation->set->tasks[i];
         struct ash_sched_attributes attributes = attributes_of(simulation, task, true);
-        char sum[2 * RATIONAL_TEXT_MAX + 16] = "", at[RATIONAL_TEXT_MAX], demand[RATIONAL_TEXT_MAX];
+        char at[RATIONAL_TEXT_MAX], demand[RATIONAL_TEXT_MAX],
+            figures[2 * RATIONAL_TEXT_MAX + 16] = "";
+        if (task->kind != TASK_BACKGROUND)
+            summed = summed && add_bandwidth(&sum, task);
         if (ash_sched_attach(&simulation->sched, &simulation->entities[i], &attributes, 0,
                              &refusal) >= 0)
             continue;
         result->admitted = false;
-        if (refusal.reason == ASH_SCHED_OVER_BANDWIDTH)
-            snprintf(sum, sizeof(sum), " (%.4f %%)", (double)refusal.bandwidth_ppm / 1e4);
+        if (refusal.reason == ASH_SCHED_OVER_BANDWIDTH && summed)
+            snprintf(figures, sizeof(figures), " (it would be %s)", rational_text(sum, at));
         else if (refusal.reason == ASH_SCHED_OVER_DEMAND)
-            snprintf(sum, sizeof(sum), " (%s within %s)",
+            snprintf(figures, sizeof(figures), " (%s within %s)",
                      rational_text(result_units(result, (int64_t)refusal.demand_ns), demand),
                      rational_text(result_units(result, (int64_t)refusal.at_ns), at));
         snprintf(result->refusal, sizeof(result->refusal), "refused at \"%s\": %s%s", task->name,
-                 ash_sched_reason_text(refusal.reason), sum);
+                 ash_sched_reason_text(refusal.reason), figures);
     }
     simulation_close(simulation);
     return true;
