@@ -136,7 +136,16 @@ uint32_t ash__cache_clock_victim(struct ash_cache *cache, uint32_t newcomers, bo
 
 /* frames.c */
 bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame);
-enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame);
+enum ash__cache_claim ash__cache_claim_used(struct ash_cache *cache, uint32_t frame);
+
+/* May the policy have this frame? */
+static inline enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) {
+    cache->stats.scanned++;
+    if (cache->frames[frame].flags != 0 || ash__cache_pins(cache, frame) != 0)
+        return ash__cache_claim_used(cache, frame);
+    return ash__cache_make_absent(cache, frame) ? CLAIMED : PASS;
+}
+
 uint32_t ash__cache_take_frame(struct ash_cache *cache, struct ash_cache_space *space,
                                uint64_t index);
 uint32_t ash__cache_spare_frame(struct ash_cache *cache);

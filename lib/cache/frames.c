@@ -11,10 +11,9 @@ bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame) {
     return ash_load_relaxed(&cache->hot[frame].hold) == 0 && (cache->frames[frame].flags & no) == 0;
 }
 
-/* May the policy have this frame? */
-enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) {
+/* The same where something is known of it. */
+enum ash__cache_claim ash__cache_claim_used(struct ash_cache *cache, uint32_t frame) {
     uint16_t flags = cache->frames[frame].flags;
-    cache->stats.scanned++;
     if (ash_load_relaxed(&cache->hot[frame].hold) != 0 ||
         (flags & (WRITER | FAILED | UNORDERED | LOST)) != 0)
         return PASS;
@@ -28,7 +27,8 @@ enum ash__cache_claim ash__cache_claim(struct ash_cache *cache, uint32_t frame) 
 }
 
 /* Forgets the block of an absent frame. */
-static void unbind(struct ash_cache *cache, uint32_t frame, bool evicted) {
+static inline __attribute__((always_inline)) void unbind(struct ash_cache *cache, uint32_t frame,
+                                                         bool evicted) {
     if (ash_load_relaxed(&cache->hot[frame].touched) == FRESH)
         ash__cache_ahead_wasted(cache, frame);
     ash__cache_space(cache, frame)->frames--;
