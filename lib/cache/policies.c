@@ -109,6 +109,21 @@ static void take_of_others(struct ash_cache *cache, const struct ash__cache_walk
     }
 }
 
+/* None may go. Those that are dirty are to be written now, whatever lives they have: else nobody
+ * would, and there would be nothing to wait for. The hand stays where it is. */
+uint32_t ash__cache_search_in_vain(struct ash_cache *cache, const struct ash__cache_walk *walk,
+                                   uint32_t length, bool *stopped) {
+    uint32_t frame = walk->at(cache);
+    for (; length != 0; length--) {
+        enum ash__cache_claim claim = ash__cache_claim(cache, frame);
+        *stopped = claim == STOP;
+        if (claim != PASS)
+            return claim == CLAIMED ? frame : NONE;
+        frame = walk->after(cache, frame);
+    }
+    return NONE;
+}
+
 /* The second round. Should the choice have been pinned meanwhile, any behind it will do. */
 uint32_t ash__cache_search_again(struct ash_cache *cache, const struct ash__cache_walk *walk,
                                  uint32_t length, const struct ash__cache_choice *choice,

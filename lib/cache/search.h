@@ -24,6 +24,8 @@ struct ash__cache_choice {
     uint32_t frame, lives;
 };
 
+uint32_t ash__cache_search_in_vain(struct ash_cache *cache, const struct ash__cache_walk *walk,
+                                   uint32_t length, bool *stopped);
 uint32_t ash__cache_search_again(struct ash_cache *cache, const struct ash__cache_walk *walk,
                                  uint32_t length, const struct ash__cache_choice *choice,
                                  bool *stopped);
@@ -63,7 +65,7 @@ static inline __attribute__((always_inline)) uint32_t ash__cache_search(
         walk->pass(cache, frame);
     }
     if (choice.frame == NONE)
-        return NONE;
+        return ash__cache_search_in_vain(cache, walk, again, stopped);
     return ash__cache_search_again(cache, walk, again, &choice, stopped);
 }
 

@@ -331,3 +331,27 @@ TEST_CASE(cache_search, pinned_blocks_are_passed_once_a_round) {
         stand_end(stand);
     }
 }
+
+TEST_CASE(cache_search, dirty_blocks_with_lives_left_are_written_for_who_needs_a_frame) {
+    for (uint32_t policy = 0; ash_cache_policy_name(policy) != NULL; policy++) {
+        for (uint32_t blocks = 1; blocks <= 4; blocks++) {
+            struct stand *stand = stand_new(blocks);
+            struct stand_waiter waiter;
+            stand->config.policy = ash_cache_policy_name(policy);
+            stand->config.dirty_max = blocks;
+            stand->config.lazy = true;
+            stand_start(stand, 256);
+            for (uint64_t i = 0; i < blocks; i++)
+                stand_write(stand, 0, i, 1);
+            for (uint64_t i = 0; i < 4 * blocks; i++)
+                stand_read(stand, 0, i % blocks);
+            CHECK_EQ(stand_ask(stand, 0, 100, 0, &waiter), ASH_CACHE_PENDING);
+            CHECK(backend_count(&stand->backend, ASH_CACHE_OP_WRITE, NULL) != 0);
+            backend_drain(&stand->backend);
+            CHECK_EQ(waiter.told, 1);
+            CHECK_EQ(waiter.waiter.status, 0);
+            stand_put(stand, waiter.waiter.frame);
+            stand_end(stand);
+        }
+    }
+}
