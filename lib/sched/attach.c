@@ -159,12 +159,11 @@ void ash__sched_enter(struct ash_sched *sched, struct ash_sched_entity *entity,
     ASH_EVENT(event_admit, slot, entity->class_);
 }
 
-/* It goes; blocked. */
+/* It goes; blocked. Its owner is told by the caller: one that is moved always has one. */
 void ash__sched_exit(struct ash_sched *sched, struct ash_sched_entity *entity) {
     leave(sched, entity);
     sched->entities[entity->slot] = NULL;
     sched->free_slots[sched->free_count++] = entity->slot;
-    ash_store_relaxed(&entity->sched, (struct ash_sched *)NULL);
 }
 
 int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
@@ -264,5 +263,6 @@ int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity, u
         sched->by_reserve = false;
     }
     ash__sched_exit(sched, entity);
+    ash_store_relaxed(&entity->sched, (struct ash_sched *)NULL);
     return 0;
 }

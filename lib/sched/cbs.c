@@ -13,7 +13,10 @@
 /* A deadline never lies further ahead: keys of one queue stay within 2^43 of each other. Twice the
  * longest period, so that only one who overran is cut. */
 #define AHEAD_MAX_NS (2 * ASH_SCHED_TIME_MAX_NS)
-#define DEBT_MAX_NS  ((uint64_t)1 << 61)
+/* What a call that came late costs at most. Beyond a second it was not the call that was late: the
+ * clock has jumped, or the machine stood still. */
+#define DEBT_MAX_NS (INT64_C(1) << 30)
+#define RAN_MAX_NS  (UINT64_C(1) << 61)
 
 ASH_EVENT_DEFINE(event_wake_new, "sched.wake-new", "slot,deadline");
 ASH_EVENT_DEFINE(event_wake_keep, "sched.wake-keep", "slot,deadline");
@@ -46,7 +49,11 @@ static uint64_t next_period(const struct ash_sched_server *server) {
     return server->deadline - server->relative_ns + server->period_ns;
 }
 
-/* As many budgets as pay the debt, each a period later: one, unless a call came late. */
+/*
+ * As many budgets as pay the debt, each a period later: one, unless a call came late. Whose
+ * deadline is over all the same (a clock that jumped while it waited) begins anew, or it would run until it
+ * had made up for that time; an overload that is simulated keeps its deadlines, however late.
+ */
 static void add_budgets(struct ash_sched *sched, struct ash_sched_server *server) {
     uint64_t count = (uint64_t)-server->budget / server->runtime_ns + 1, ahead;
     uint64_t limit = sched->now + AHEAD_MAX_NS - server->deadline;
@@ -57,6 +64,9 @@ static void add_budgets(struct ash_sched *sched, struct ash_sched_server *server
     }
     server->deadline += ahead;
     server->budget += (int64_t)(count * server->runtime_ns);
+    if (ASH_UNLIKELY(ash__sched_before(server->deadline, sched->now)) &&
+        !ash__sched_has(sched, ASH_SCHED_ADMIT_ALL))
+        renew(sched, server);
 }
 
 static void make_ready(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -65,13 +75,10 @@ static void make_ready(struct ash_sched *sched, struct ash_sched_entity *entity)
     ash__sched_realtime_insert(sched, entity);
 }
 
-/* The next period has begun. An overload that is simulated keeps its deadlines, however late. */
+/* The next period has begun. */
 static void replenish(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_server *server = &entity->server;
     add_budgets(sched, server);
-    if (ash__sched_before(server->deadline, sched->now) &&
-        !ash__sched_has(sched, ASH_SCHED_ADMIT_ALL))
-        renew(sched, server);
     if (entity->job_ended)
         ash__sched_job_begins(sched, entity);
     ASH_EVENT(event_replenish, entity->slot, server->deadline);
@@ -200,11 +207,11 @@ void ash__sched_server_timer(struct ash_sched *sched, struct ash_sched_entity *e
 
 void ash__sched_server_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
                               uint64_t ran_ns) {
-    ran_ns = ash_min_u64(ran_ns, DEBT_MAX_NS);
+    ran_ns = ash_min_u64(ran_ns, RAN_MAX_NS);
     if (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0))
         ran_ns = ash__sched_grub_scale(sched, entity, ran_ns);
-    if (ASH_LIKELY(entity->server.budget > -(int64_t)DEBT_MAX_NS))
-        entity->server.budget -= (int64_t)ran_ns;
+    int64_t left = entity->server.budget - (int64_t)ran_ns;
+    entity->server.budget = left < -DEBT_MAX_NS ? -DEBT_MAX_NS : left;
 }
 
 /* Nanoseconds until q is used up, if it runs. */

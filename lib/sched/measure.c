@@ -35,8 +35,8 @@ static void set(struct ash_sched *sched, struct ash_sched_entity *entity,
 /* Its job has ended, and it is blocked. */
 void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity) {
     uint64_t ran_ns = entity->runtime_ns - entity->job_start_ns;
-    uint64_t remembered = entity->measured_max_ns - entity->measured_max_ns / FORGET;
-    entity->measured_max_ns = ash_max_u64(ran_ns, remembered);
+    uint64_t most = entity->measured_max_ns, forgotten = (most + FORGET - 1) / FORGET;
+    entity->measured_max_ns = ash_max_u64(ran_ns, most - forgotten);
     entity->measured_jobs++;
     uint64_t runtime_ns = wanted(entity);
     bool smaller = runtime_ns < entity->server.runtime_ns / 2 && entity->measured_jobs >= FORGET;

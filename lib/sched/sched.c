@@ -189,6 +189,8 @@ static void switch_to(struct ash_sched *sched, struct ash_sched_entity *entity) 
         entity->account.waited_max_ns =
             ash_max_u64(entity->account.waited_max_ns, sched->now - entity->ready_since);
         entity->starved = 0;
+        if (class_ == ASH_SCHED_REALTIME)
+            ash__sched_job_look(sched, entity);
     }
     sched->stats.switches++;
     ash_store_relaxed(&sched->hint_class, class_);
@@ -223,7 +225,8 @@ static uint64_t current_left(const struct ash_sched *sched) {
     switch (entity->class_) {
     case ASH_SCHED_REALTIME:
         left = ash__sched_server_left(sched, entity);
-        if (sched->config.missed == NULL || entity->job_late || entity->job_ended)
+        if (sched->config.missed == NULL || entity->job_late || entity->job_ended ||
+            ash__sched_before(entity->job_deadline, sched->now))
             return left;
         return ash_min_u64(left, entity->job_deadline + 1 - sched->now);
     case ASH_SCHED_INTERACTIVE:

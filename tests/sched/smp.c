@@ -154,12 +154,12 @@ TEST_CASE(sched_smp, a_whole_set_is_fitted_largest_first_or_not_at_all) {
     struct ash_sched_refusal refusal;
     for (uint32_t i = 0; i < 5; i++)
         entities[i] = test_alloc(sizeof(*entities[0]), 64);
-    /* As they come, 30 + 40 + 30 and 60 leave no room for 40: 60 + 40 and 40 + 30 + 30 do. */
-    struct ash_sched_attributes fits[] = {share(30), share(40), share(30), share(60), share(40)};
+    /* As they come, 40 + 40 and 30 + 30 leave no room for 60: 60 + 40 and 40 + 30 + 30 do. */
+    struct ash_sched_attributes fits[] = {share(40), share(40), share(30), share(30), share(60)};
     CHECK_EQ(ash_sched_attach_all(&machine->cpus, entities, fits, 5, order, 0, &failed, &refusal),
              0);
-    CHECK_EQ(ash_sched_owner(entities[3])->config.cpu, 0);
-    CHECK_EQ(ash_sched_owner(entities[0])->config.cpu, 1);
+    CHECK_EQ(ash_sched_owner(entities[4])->config.cpu, 0);
+    CHECK_EQ(ash_sched_owner(entities[2])->config.cpu, 1);
     struct ash_sched_attributes more = share(1);
     CHECK_EQ(ash_sched_fit(&machine->cpus, &more, 0) == ASH_SCHED_NO_CPU ||
                  stand_refused(&machine->stands[0], more) == ASH_SCHED_OVER_BANDWIDTH,
