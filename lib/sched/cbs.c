@@ -51,8 +51,8 @@ static uint64_t next_period(const struct ash_sched_server *server) {
 
 /*
  * As many budgets as pay the debt, each a period later: one, unless a call came late. Whose
- * deadline is over all the same (a clock that jumped while it waited) begins anew, or it would run until it
- * had made up for that time; an overload that is simulated keeps its deadlines, however late.
+ * deadline is over all the same (a clock that jumped while it waited) begins anew, or it would run
+ * until it had made up for that time; an overload that is simulated keeps its deadlines.
  */
 static void add_budgets(struct ash_sched *sched, struct ash_sched_server *server) {
     uint64_t count = (uint64_t)-server->budget / server->runtime_ns + 1, ahead;
