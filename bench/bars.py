@@ -236,9 +236,23 @@ def queues(b):
         b.add(f'queue: {count} in turn', queue(f'turns/{count}'), 8, 'ns')
 
 
+def decisions(b):
+    def one(name, peer='eevdf'):
+        return b.one(name, peer, 'ns', 'decisions')
+
+    for name, words, limit in (('random/1000', 'random runs', 50), ('full/1000', 'slices', 40),
+                               ('equal/1000', 'slices, equal weights', 10)):
+        b.add(f'EEVDF: a decision among 1k, {words}', one(name), limit, 'ns')
+        b.add('  red-black tree / that', b.ratio(one(name, 'rbtree'), one(name)), unit='x')
+    b.add('MLFQ: out, choose, in again, one of 1k', one('mlfq/1000'), 5, 'ns')
+    b.add('a whole decision among 100 mixed, blocks and wakes in it', one('events/100'), 40, 'ns')
+    b.add('ash_sched_decide / the class alone, 100 fair', b.ratio(one('unified/100'),
+                                                                  one('direct/100')), 1.05, 'x')
+
+
 def evaluate(results):
     b = Bars(results)
     for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
-                 disk, queues):
+                 disk, queues, decisions):
         part(b)
     return b.bars

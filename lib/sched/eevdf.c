@@ -23,6 +23,7 @@
  * before, whatever weight has come and gone, and with debt it stands where it stood, until V has
  * passed that: time pays debts, and sleeping gains nothing.
  */
+#include "queue_inline.h"
 #include "sched_internal.h"
 
 #define ONE_SHIFT 10 /* weight 1024 is nice 0 */
@@ -146,9 +147,9 @@ void ash__sched_eevdf_enqueue(struct ash_sched *sched, struct ash_sched_entity *
     own->vdeadline = own->vruntime + request(own);
     join(class, own);
     if (lag >= 0)
-        ash__sched_queue_insert(&class->eligible, entity->slot, own->vdeadline);
+        ash__queue_insert(&class->eligible, entity->slot, own->vdeadline);
     else
-        ash__sched_queue_insert(&class->waiting, entity->slot, own->vruntime);
+        ash__queue_insert(&class->waiting, entity->slot, own->vruntime);
 }
 
 void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -157,7 +158,7 @@ void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *
     uint64_t v = settle(class);
     int64_t lag = (int64_t)(v - own->vruntime), limit = (int64_t)request(own);
     bool eligible = ash__sched_queue_has(&class->eligible, entity->slot);
-    ash__sched_queue_remove(eligible ? &class->eligible : &class->waiting, entity->slot);
+    ash__queue_remove(eligible ? &class->eligible : &class->waiting, entity->slot);
     leave(class, own);
     if (lag > limit)
         lag = limit;
@@ -186,8 +187,8 @@ void ash__sched_eevdf_charge(struct ash_sched *sched, struct ash_sched_entity *e
 }
 
 static inline void make_eligible(struct ash_sched *sched, uint32_t slot) {
-    ash__sched_queue_remove(&sched->eevdf.waiting, slot);
-    ash__sched_queue_insert(&sched->eevdf.eligible, slot, sched->entities[slot]->eevdf.vdeadline);
+    ash__queue_remove(&sched->eevdf.waiting, slot);
+    ash__queue_insert(&sched->eevdf.eligible, slot, sched->entities[slot]->eevdf.vdeadline);
 }
 
 /* At a given V nobody moves twice in the same direction: at most 2n moves, one of each kind for a
@@ -209,16 +210,16 @@ struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *sched) {
         if (!is_eligible(&sched->eevdf, own->vruntime)) {
             if (comes) { /* in each other's place */
                 uint64_t deadline = sched->entities[next]->eevdf.vdeadline;
-                ash__sched_queue_replace(eligible, slot, next, deadline);
-                ash__sched_queue_replace(waiting, next, slot, own->vruntime);
+                ash__queue_replace(eligible, slot, next, deadline);
+                ash__queue_replace(waiting, next, slot, own->vruntime);
             } else {
-                ash__sched_queue_remove(eligible, slot);
-                ash__sched_queue_insert(waiting, slot, own->vruntime);
+                ash__queue_remove(eligible, slot);
+                ash__queue_insert(waiting, slot, own->vruntime);
             }
         } else if (comes) { /* before one whose deadline has moved: they have waited for longer */
             make_eligible(sched, next);
         } else if (ash__sched_queue_first_key(eligible) != own->vdeadline) {
-            ash__sched_queue_requeue(eligible, slot, own->vdeadline);
+            ash__queue_replace(eligible, slot, slot, own->vdeadline);
         } else {
             return entity;
         }

@@ -2,14 +2,14 @@
 /* queue.c: see queue.h. An entry is named by its offset from the root in bytes: with that, the way
  * from a node to its children is one shift and one addition, which is what a replacement waits for.
  */
-#include "queue.h"
+#include "queue_inline.h"
 
 #define ENTRY         ((uint32_t)sizeof(struct ash_sched_queue_entry))
 #define NONE          ASH__SCHED_NO_SLOT
-#define EMPTY         INT64_MAX
-#define FAR           (INT64_MAX - SEQUENCE_MASK) /* the first place of those that are far */
-#define BEFORE_ALL    INT64_MIN
-#define DELTA_LIMIT   (INT64_C(1) << (63 - ASH__SCHED_SEQUENCE_BITS)) /* a place's delta is below */
+#define EMPTY         ASH__QUEUE_EMPTY
+#define FAR           ASH__QUEUE_FAR
+#define BEFORE_ALL    ASH__QUEUE_BEFORE_ALL
+#define DELTA_LIMIT   ASH__QUEUE_DELTA_LIMIT
 #define LINE          64u
 #define SEQUENCE_END  ASH__SCHED_SEQUENCE_END
 #define SEQUENCE_MASK ((INT64_C(1) << ASH__SCHED_SEQUENCE_BITS) - 1)
@@ -71,8 +71,8 @@ static inline void sift_up(struct ash_sched_queue *queue, uint64_t offset, int64
 }
 
 /* At this offset, whose entry is gone, or above or below it. */
-static inline void heap_refill(struct ash_sched_queue *queue, uint64_t offset, int64_t place,
-                               uint64_t slot) {
+ASH_HOT_ENTRY void ash__queue_heap_refill(struct ash_sched_queue *queue, uint64_t offset,
+                                          int64_t place, uint64_t slot) {
     uint64_t parent = ((offset - ENTRY) >> 2) & ~(uint64_t)(ENTRY - 1);
     if (offset != 0 && place < at(queue, parent)->place)
         sift_up(queue, offset, place, slot);
@@ -80,19 +80,20 @@ static inline void heap_refill(struct ash_sched_queue *queue, uint64_t offset, i
         sift_down(queue, offset, place, slot);
 }
 
-static inline void heap_insert(struct ash_sched_queue *queue, int64_t place, uint32_t slot) {
+ASH_HOT_ENTRY void ash__queue_heap_insert(struct ash_sched_queue *queue, int64_t place,
+                                          uint32_t slot) {
     uint64_t offset = queue->heap_bytes;
     queue->heap_bytes += ENTRY;
     sift_up(queue, offset, place, slot);
 }
 
-static inline void heap_remove(struct ash_sched_queue *queue, uint64_t offset) {
+ASH_HOT_ENTRY void ash__queue_heap_remove(struct ash_sched_queue *queue, uint64_t offset) {
     queue->heap_bytes -= ENTRY;
     struct ash_sched_queue_entry *end = at(queue, queue->heap_bytes);
     struct ash_sched_queue_entry last = *end;
     *end = (struct ash_sched_queue_entry){EMPTY, NONE};
     if (offset != queue->heap_bytes)
-        heap_refill(queue, offset, last.place, last.slot);
+        ash__queue_heap_refill(queue, offset, last.place, last.slot);
 }
 
 /* Any array becomes a heap: Floyd, Algorithm 245. */
@@ -106,37 +107,6 @@ static void heap_make(struct ash_sched_queue *queue) {
 
 /* Lane */
 
-static inline void lane_append(struct ash_sched_queue *queue, int64_t place, uint32_t slot) {
-    uint32_t last = queue->last;
-    queue->links[slot] =
-        (struct ash_sched_queue_link){.at.place = place, .next = NONE, .prev = last};
-    if (last == NONE) {
-        queue->first = slot;
-        queue->lane_first = place;
-    } else {
-        queue->links[last].next = slot;
-    }
-    queue->last = slot;
-    queue->lane_last = place;
-    queue->where[slot] = ASH__SCHED_IN_LANE;
-}
-
-static inline void lane_remove(struct ash_sched_queue *queue, uint32_t slot) {
-    uint32_t next = queue->links[slot].next, prev = queue->links[slot].prev;
-    if (prev == NONE) {
-        queue->first = next;
-        queue->lane_first = next == NONE ? EMPTY : queue->links[next].at.place;
-    } else {
-        queue->links[prev].next = next;
-    }
-    if (next == NONE) {
-        queue->last = prev;
-        queue->lane_last = prev == NONE ? BEFORE_ALL : queue->links[prev].at.place;
-    } else {
-        queue->links[next].prev = prev;
-    }
-}
-
 static void lane_clear(struct ash_sched_queue *queue) {
     queue->first = queue->last = NONE;
     queue->lane_first = EMPTY;
@@ -145,31 +115,10 @@ static void lane_clear(struct ash_sched_queue *queue) {
 
 /* Keys and places */
 
-static inline int64_t delta_of(int64_t place) {
-    return place >> ASH__SCHED_SEQUENCE_BITS;
-}
-
-static inline int64_t place_of(int64_t delta, uint32_t sequence) {
-    return (int64_t)((uint64_t)delta << ASH__SCHED_SEQUENCE_BITS | sequence);
-}
-
-static inline bool is_near(int64_t delta) {
-    return (uint64_t)delta + (uint64_t)DELTA_LIMIT < 2 * (uint64_t)DELTA_LIMIT - 1;
-}
-
-/* The key has a place, and there is a number for who comes in. */
-static inline bool has_place(const struct ash_sched_queue *queue, uint64_t key) {
-    return is_near((int64_t)(key - queue->base)) && queue->sequence < SEQUENCE_END;
-}
-
-static inline int64_t take_place(struct ash_sched_queue *queue, uint64_t key) {
-    return place_of((int64_t)(key - queue->base), queue->sequence++);
-}
-
 static uint64_t heap_key(const struct ash_sched_queue *queue,
                          const struct ash_sched_queue_entry *own) {
     return own->place >= FAR ? queue->links[own->slot].at.key
-                             : queue->base + (uint64_t)delta_of(own->place);
+                             : queue->base + (uint64_t)ash__queue_delta_of(own->place);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
@@ -179,7 +128,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 /* Of a queue that is not empty. The root is of those that are far the one that came first. */
 static uint64_t least_key(const struct ash_sched_queue *queue) {
     if (queue->lane_first < queue->root->place)
-        return queue->base + (uint64_t)delta_of(queue->lane_first);
+        return queue->base + (uint64_t)ash__queue_delta_of(queue->lane_first);
     uint64_t key = heap_key(queue, queue->root);
     if (queue->root->place < FAR)
         return key;
@@ -192,11 +141,11 @@ static uint64_t least_key(const struct ash_sched_queue *queue) {
 static int64_t moved_place(struct ash_sched_queue *queue, uint64_t slot, uint64_t key,
                            int64_t place, uint64_t base) {
     int64_t delta = (int64_t)(key - base);
-    if (!is_near(delta)) {
+    if (!ash__queue_is_near(delta)) {
         queue->links[slot].at.key = key;
         delta = DELTA_LIMIT - 1;
     }
-    return place_of(delta, (uint32_t)(place & SEQUENCE_MASK));
+    return ash__queue_place_of(delta, (uint32_t)(place & SEQUENCE_MASK));
 }
 
 /* base is not after the least key, so that no key is too early for it. */
@@ -210,10 +159,10 @@ static void rebase(struct ash_sched_queue *queue, uint64_t base) {
     while (slot != NONE) {
         uint32_t next = queue->links[slot].next;
         int64_t place = queue->links[slot].at.place;
-        uint64_t key = queue->base + (uint64_t)delta_of(place);
+        uint64_t key = queue->base + (uint64_t)ash__queue_delta_of(place);
         place = moved_place(queue, slot, key, place, base);
         if (place < FAR) {
-            lane_append(queue, place, slot);
+            ash__queue_lane_append(queue, place, slot);
         } else { /* the lane is for those that have a place */
             *at(queue, queue->heap_bytes) = (struct ash_sched_queue_entry){place, slot};
             queue->heap_bytes += ENTRY;
@@ -241,11 +190,11 @@ static uint32_t renumber_near(struct ash_sched_queue *queue) {
         } else if (place >= FAR) {
             return longest;
         } else {
-            heap_remove(queue, 0);
+            ash__queue_heap_remove(queue, 0);
         }
-        sequence = delta_of(place) == delta ? sequence + 1 : 0;
-        delta = delta_of(place);
-        lane_append(queue, place_of(delta, sequence), next);
+        sequence = ash__queue_delta_of(place) == delta ? sequence + 1 : 0;
+        delta = ash__queue_delta_of(place);
+        ash__queue_lane_append(queue, ash__queue_place_of(delta, sequence), next);
         longest = sequence >= longest ? sequence + 1 : longest;
     }
 }
@@ -255,13 +204,13 @@ static uint32_t renumber_far(struct ash_sched_queue *queue) {
     uint32_t first = NONE, *end = &first, sequence = 0;
     while (queue->heap_bytes != 0) {
         uint32_t slot = (uint32_t)queue->root->slot;
-        heap_remove(queue, 0);
+        ash__queue_heap_remove(queue, 0);
         *end = slot;
         end = &queue->links[slot].next;
     }
     *end = NONE;
     for (uint32_t slot = first; slot != NONE; slot = queue->links[slot].next)
-        heap_insert(queue, FAR + sequence++, slot);
+        ash__queue_heap_insert(queue, FAR + sequence++, slot);
     return sequence;
 }
 
@@ -271,38 +220,27 @@ static void renumber(struct ash_sched_queue *queue) {
     queue->renumbers++;
 }
 
-static __attribute__((noinline, cold)) void bring_near(struct ash_sched_queue *queue) {
+void ash__queue_bring_near(struct ash_sched_queue *queue) {
     rebase(queue, least_key(queue));
 }
 
-/* Somebody has gone: where all that are left are far, it is their turn to get places. */
-static inline void look_far(struct ash_sched_queue *queue) {
-    if (ASH_UNLIKELY(queue->root->place >= FAR && queue->length != 0 && queue->first == NONE))
-        bring_near(queue);
-}
-
 /* The slot is not queued. */
-static __attribute__((noinline, cold)) void insert_rarely(struct ash_sched_queue *queue,
-                                                          uint32_t slot, uint64_t key) {
+void ash__queue_insert_rarely(struct ash_sched_queue *queue, uint32_t slot, uint64_t key) {
     if (queue->sequence == SEQUENCE_END)
         renumber(queue);
-    if (!is_near((int64_t)(key - queue->base))) {
+    if (!ash__queue_is_near((int64_t)(key - queue->base))) {
         if (queue->heap_bytes == 0 && queue->first == NONE)
             queue->base = key;
         else if (earlier(key, least_key(queue)) != queue->base)
             rebase(queue, earlier(key, least_key(queue)));
     }
     int64_t delta = (int64_t)(key - queue->base);
-    if (!is_near(delta)) {
+    if (!ash__queue_is_near(delta)) {
         queue->links[slot].at.key = key;
-        heap_insert(queue, FAR + queue->sequence++, slot);
+        ash__queue_heap_insert(queue, FAR + queue->sequence++, slot);
         return;
     }
-    int64_t place = take_place(queue, key);
-    if (place > queue->lane_last)
-        lane_append(queue, place, slot);
-    else
-        heap_insert(queue, place, slot);
+    ash__queue_enter(queue, slot, ash__queue_take_place(queue, key));
 }
 
 /* Operations */
@@ -332,61 +270,22 @@ void ash__sched_queue_init(struct ash_sched_queue *queue, void *storage, uint32_
 
 ASH_HOT_ENTRY void ash__sched_queue_insert(struct ash_sched_queue *queue, uint32_t slot,
                                            uint64_t key) {
-    if (queue->length++ == 0)
-        queue->sequence = 0;
-    if (ASH_UNLIKELY(!has_place(queue, key))) {
-        insert_rarely(queue, slot, key);
-        return;
-    }
-    int64_t place = take_place(queue, key);
-    if (place > queue->lane_last)
-        lane_append(queue, place, slot);
-    else
-        heap_insert(queue, place, slot);
+    ash__queue_insert(queue, slot, key);
 }
 
 ASH_HOT_ENTRY void ash__sched_queue_remove(struct ash_sched_queue *queue, uint32_t slot) {
-    uint32_t where = queue->where[slot];
-    queue->where[slot] = ASH__SCHED_NOT_QUEUED;
-    queue->length--;
-    if (where == ASH__SCHED_IN_LANE)
-        lane_remove(queue, slot);
-    else
-        heap_remove(queue, where);
-    look_far(queue);
+    ash__queue_remove(queue, slot);
 }
 
 ASH_HOT_ENTRY void ash__sched_queue_replace(struct ash_sched_queue *queue, uint32_t old,
                                             uint32_t slot, uint64_t key) {
-    uint32_t where = queue->where[old];
-    queue->where[old] = ASH__SCHED_NOT_QUEUED;
-    if (ASH_UNLIKELY(!has_place(queue, key))) {
-        if (where == ASH__SCHED_IN_LANE)
-            lane_remove(queue, old);
-        else
-            heap_remove(queue, where);
-        insert_rarely(queue, slot, key);
-        return;
-    }
-    int64_t place = take_place(queue, key);
-    if (where == ASH__SCHED_IN_LANE) {
-        lane_remove(queue, old);
-        if (place > queue->lane_last)
-            lane_append(queue, place, slot);
-        else
-            heap_insert(queue, place, slot);
-    } else if (place > queue->lane_last) {
-        heap_remove(queue, where);
-        lane_append(queue, place, slot);
-    } else {
-        heap_refill(queue, where, place, slot);
-    }
+    ash__queue_replace(queue, old, slot, key);
 }
 
 /* Of one that is queued. */
 uint64_t ash__sched_queue_key(const struct ash_sched_queue *queue, uint32_t slot) {
     if (queue->where[slot] == ASH__SCHED_IN_LANE)
-        return queue->base + (uint64_t)delta_of(queue->links[slot].at.place);
+        return queue->base + (uint64_t)ash__queue_delta_of(queue->links[slot].at.place);
     return heap_key(queue, at(queue, queue->where[slot]));
 }
 
@@ -402,7 +301,7 @@ static const char *check_heap(const struct ash_sched_queue *queue) {
             return "Q2: an entry of the heap is before its parent, or has the same place";
         if ((own->place & SEQUENCE_MASK) >= queue->sequence)
             return "Q3: a sequence number is still to be given";
-        if (own->place >= FAR && is_near((int64_t)(heap_key(queue, own) - queue->base)))
+        if (own->place >= FAR && ash__queue_is_near((int64_t)(heap_key(queue, own) - queue->base)))
             return "Q4: a key is far that is near";
     }
     for (uint32_t i = 0; i < 3; i++) {
