@@ -33,7 +33,8 @@ void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_po
     uint32_t touch_cap = cache->pinners != NULL ? UINT32_MAX : policy->touch_cap;
     ash_store_relaxed(&cache->policy, policy);
     ash_store_relaxed(&cache->touch_cap, touch_cap);
-    cache->hits_are_dated = policy == &ash__cache_lru && !cache->shared && cache->pinners == NULL;
+    bool dated = policy == &ash__cache_lru && !cache->shared && cache->pinners == NULL;
+    ash_store_relaxed(&cache->hits_are_dated, dated);
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->queues); i++)
         ash__cache_queue_init(&cache->queues[i]);
     ash__cache_ghosts_reset(cache, policy->ghosts(cache->config.blocks));

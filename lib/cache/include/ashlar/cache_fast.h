@@ -107,7 +107,7 @@ static inline void ash__cache_note_hit(struct ash_cache *cache, const struct ash
                                        uint32_t stamp, uint32_t frame) {
     if (ASH_LIKELY(ash__cache_is_quiet(stamp)))
         return;
-    if (cache->hits_are_dated && cache->fresh == 0)
+    if (ash_load_relaxed(&cache->hits_are_dated) && cache->fresh == 0)
         ash__cache_date(cache, frame);
     else
         ash__cache_touch(cache, slot, stamp, frame);
