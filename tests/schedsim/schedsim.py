@@ -378,7 +378,8 @@ def _():
 
 
 def eevdf_set(chance):
-    return {'clients': [[chance.choice(models.WEIGHTS), chance.randrange(1, 9),
+    weights = chance.choice((models.WEIGHTS, range(1, 10), range(1, 1000)))
+    return {'clients': [[chance.choice(weights), chance.randrange(1, 9),
                          chance.choice((0, 0, 0, 5, 17))] for _ in range(chance.randrange(1, 7))],
             'quantum': 1, 'quanta': chance.randrange(1, 300)}
 
@@ -466,6 +467,15 @@ def _():
         for ran, weight in zip(got['ran'], weights):
             if abs(ran - Fraction(weight * case['ticks'], sum(weights))) > 1:
                 tap.fail(f'{got["ran"]} ticks for {case["nice"]}')
+
+
+@tap.case('properties.all_pairs_of_weights_lag_less_than_a_quantum')
+def _():
+    sets = [{'clients': [[a, 1, 0], [b, 1, 0]], 'quantum': 1, 'quanta': 100}
+            for a in models.WEIGHTS for b in models.WEIGHTS]
+    for case, got in zip(sets, simulate(sets)):
+        if exact(got['maxlag']) >= 1:
+            tap.fail(f'a lag of {got["maxlag"]} in {case}')
 
 
 # Files for others.
@@ -719,7 +729,7 @@ def _():
             ('more than 0', {'clients': [[1, 0, 0]], 'quantum': 1}),
             ('cannot be negative', {'clients': [[1, 1, -1]], 'quantum': 1}),
             ('quantum is 0', {'clients': [[1, 1, 0]], 'quantum': 0}),
-            ('no nice value of weight 7', {'clients': [[7, 1, 0], [15, 1, 0]], 'quantum': 1}),
+            ('to 1048576', {'clients': [[2000000, 1, 0]], 'quantum': 1}),
             ('[name, [[run, sleep], ...]]', {'tasks': [['a']], 'until': 5}),
             ('[run, sleep]', {'tasks': [['a', [1]]], 'until': 5}),
             ('more than 0', {'tasks': [['a', [[0, 1]]]], 'until': 5}),

@@ -18,8 +18,6 @@ static const uint32_t weights[] = {
     3906,  3121,  2501,  1991,  1586,  1277,  1024,  820,   655,   526,   423,  335,  272,  215,
     172,   137,   110,   87,    70,    56,    45,    36,    29,    23,    18,   15};
 
-enum { NICES = sizeof(weights) / sizeof(*weights) };
-
 /* The index of what the library says runs now. */
 static size_t decide(struct simulation *simulation, int64_t now) {
     struct ash_sched_decision decision;
@@ -85,23 +83,6 @@ bool simulate_fair(struct simulation *simulation) {
 }
 
 /* EEVDF */
-
-/* The nice value of a weight; of a set that is all of one weight, any. */
-static bool nice_of(const struct simulation *simulation, size_t task, int *nice) {
-    const struct task *tasks = simulation->set->tasks;
-    bool equal = true;
-    for (size_t i = 0; i < simulation->set->task_count; i++)
-        equal = equal && tasks[i].weight == tasks[0].weight;
-    *nice = 0;
-    if (equal)
-        return true;
-    for (int i = 0; i < NICES; i++) {
-        *nice = i - 20;
-        if (weights[i] == tasks[task].weight)
-            return true;
-    }
-    return false;
-}
 
 /* In units of the task set, not in ticks. */
 struct lags {
@@ -191,15 +172,11 @@ static bool attach_clients(struct simulation *simulation) {
         struct ash_sched_attributes attributes = {
             .flags = ASH_SCHED_NICE,
             .slice_ns = (uint64_t)simulation_ticks(simulation, client->request)};
-        int nice;
-        if (!nice_of(simulation, i, &nice))
-            return simulation_fails(simulation,
-                                    "there is no nice value of weight %u: weights that are not all "
-                                    "the same have to be those of nice values, 15 to 88761",
-                                    client->weight);
-        attributes.nice = nice;
         if (!simulation_attach(simulation, i, &attributes))
             return false;
+        /* Any weight, not the 40 of nice values alone: this is what the library keeps of it. */
+        simulation->entities[i].eevdf.weight = client->weight;
+        simulation->entities[i].eevdf.reciprocal = UINT64_MAX / client->weight;
     }
     return true;
 }
