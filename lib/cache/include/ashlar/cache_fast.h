@@ -198,19 +198,25 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
         return NULL;
     const struct ash_cache_slot *slot;
     uint64_t key = ash__cache_key(space, index);
-    if (!cache->shared) {
-        if (ASH_UNLIKELY(!ash__cache_probe(cache, key, &slot) || slot->stamp == 0))
+    bool shared = cache->shared;
+    if (!shared) {
+        if (ASH_UNLIKELY(!ash__cache_probe(cache, key, &slot)))
             return NULL;
         view->stamp = slot->stamp;
-        cache->stats.hits++;
-    } else {
-        if (ASH_UNLIKELY(!ash__cache_probe_shared(cache, key, &slot, &view->stamp)))
-            return NULL;
-        ash__cache_count_shared_hit(cache);
+    } else if (ASH_UNLIKELY(!ash__cache_probe_shared(cache, key, &slot, &view->stamp))) {
+        return NULL;
     }
     view->place = &slot->stamp;
     uint32_t frame = ash_load_relaxed(&slot->frame);
-    ash__cache_note_hit(cache, slot, view->stamp, frame);
+    if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp))) {
+        if (view->stamp == 0)
+            return NULL;
+        ash__cache_note_hit(cache, slot, view->stamp, frame);
+    }
+    if (!shared)
+        cache->stats.hits++;
+    else
+        ash__cache_count_shared_hit(cache);
     return ash_cache_data(cache, frame);
 }
 
