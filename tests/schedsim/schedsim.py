@@ -239,7 +239,8 @@ def _():
 @tap.case('text.says_it_all')
 def _():
     text = good(CASES)
-    for words in ('edf_u1\n  admission accepted\n  segments  0..2 T1   2..5 T2   5..7 T1',
+    for words in ('edf_u1\n  admission accepted\n  chart     ##...##...##  T1\n'
+                  '            ..###..###..  T2\n  segments  0..2 T1   2..5 T2   5..7 T1',
                   'refused at "T2": ', 'T1 of 12 (deadline 16)', 'server    S\n',
                   '13         wake-keep    q 2        d 19',
                   'T1                       12         15         17         16  missed',

@@ -5,7 +5,10 @@
 
 #include "report.h"
 
-enum { LINE = 100 };
+enum {
+    LINE = 100,
+    CHART_MAX = 72, /* units of time */
+};
 
 void report_title(const struct result *result, char *title, size_t room) {
     if (result->set->id != NULL)
@@ -214,6 +217,28 @@ static void text_segments(FILE *file, const struct result *result) {
     fputs(result->segment_count == 0 ? "none\n" : "\n", file);
 }
 
+/* A row a task, a character a unit of time; for what has few of both, and no parts of a unit. */
+static void text_chart(FILE *file, const struct result *result) {
+    int64_t units = result->until / result->unit;
+    char row[CHART_MAX + 1];
+    bool whole = units <= CHART_MAX && units * result->unit == result->until;
+    for (size_t i = 0; whole && i < result->segment_count; i++)
+        whole = result->segments[i].start % result->unit == 0 &&
+                result->segments[i].end % result->unit == 0;
+    for (size_t task = 0; whole && task < result->set->task_count; task++) {
+        memset(row, '.', (size_t)units);
+        row[units] = '\0';
+        for (size_t i = 0; i < result->segment_count; i++) {
+            const struct segment *segment = &result->segments[i];
+            if (segment->task == task)
+                memset(row + segment->start / result->unit, '#',
+                       (size_t)((segment->end - segment->start) / result->unit));
+        }
+        heading(file, task == 0 ? "chart" : "");
+        fprintf(file, "%s  %s\n", row, result->set->tasks[task].name);
+    }
+}
+
 static void text_time(FILE *file, const struct result *result, int64_t ticks) {
     char text[RATIONAL_TEXT_MAX];
     fprintf(file, " %10s", ticks == TICKS_NONE ? "-" : units_text(result, ticks, text));
@@ -282,6 +307,7 @@ static void text_verdict(FILE *file, const struct result *result) {
 
 static void text_schedule(FILE *file, const struct result *result) {
     text_verdict(file, result);
+    text_chart(file, result);
     text_segments(file, result);
     text_jobs(file, result);
     text_misses(file, result);
@@ -327,6 +353,7 @@ void report_text(FILE *file, const struct result *result) {
     else if (result->set->kind == TASKSET_EEVDF)
         text_eevdf(file, result);
     else if (result->set->kind == TASKSET_MLFQ) {
+        text_chart(file, result);
         text_segments(file, result);
         text_shares(file, result);
     } else {
