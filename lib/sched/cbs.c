@@ -40,9 +40,11 @@ void ash__sched_server_init(struct ash_sched *sched, struct ash_sched_entity *en
     entity->bandwidth = ash__sched_bandwidth(sched, reservation);
 }
 
-static void renew(struct ash_sched *sched, struct ash_sched_server *server) {
+static void renew(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_server *server = &entity->server;
     server->deadline = sched->now + server->relative_ns;
     server->budget = (int64_t)server->runtime_ns;
+    entity->charge_rest = 0; /* of the budget that is gone */
 }
 
 static uint64_t next_period(const struct ash_sched_server *server) {
@@ -54,7 +56,8 @@ static uint64_t next_period(const struct ash_sched_server *server) {
  * deadline is over all the same (a clock that jumped while it waited) begins anew, or it would run
  * until it had made up for that time; an overload that is simulated keeps its deadlines.
  */
-static void add_budgets(struct ash_sched *sched, struct ash_sched_server *server) {
+static void add_budgets(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_server *server = &entity->server;
     uint64_t count = (uint64_t)-server->budget / server->runtime_ns + 1, ahead;
     uint64_t limit = sched->now + AHEAD_MAX_NS - server->deadline;
     if (ASH_UNLIKELY(!ash_mul_u64(count, server->period_ns, &ahead) || ahead > limit)) {
@@ -66,7 +69,7 @@ static void add_budgets(struct ash_sched *sched, struct ash_sched_server *server
     server->budget += (int64_t)(count * server->runtime_ns);
     if (ASH_UNLIKELY(ash__sched_before(server->deadline, sched->now)) &&
         !ash__sched_has(sched, ASH_SCHED_ADMIT_ALL))
-        renew(sched, server);
+        renew(sched, entity);
 }
 
 static void make_ready(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -78,7 +81,7 @@ static void make_ready(struct ash_sched *sched, struct ash_sched_entity *entity)
 /* The next period has begun. */
 static void replenish(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_server *server = &entity->server;
-    add_budgets(sched, server);
+    add_budgets(sched, entity);
     if (entity->job_ended)
         ash__sched_job_begins(sched, entity);
     ASH_EVENT(event_replenish, entity->slot, server->deadline);
@@ -101,21 +104,25 @@ static void throttle(struct ash_sched *sched, struct ash_sched_entity *entity) {
 }
 
 /* The budget that is left would, used up by d, exceed the bandwidth: q/(d - t) against Q/D. */
-static bool overflows(const struct ash_sched *sched, const struct ash_sched_server *server) {
-    if (server->budget <= 0)
+static bool overflows(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
+    const struct ash_sched_server *server = &entity->server;
+    int64_t budget = ash__sched_budget_whole(entity);
+    if (budget <= 0)
         return false;
-    ash__u128 left = (ash__u128)(uint64_t)server->budget * server->relative_ns;
+    ash__u128 left = (ash__u128)(uint64_t)budget * server->relative_ns;
     ash__u128 right = (ash__u128)(server->deadline - sched->now) * server->runtime_ns;
     return ash__sched_has(sched, ASH_SCHED_STRICT_WAKE) ? left > right : left >= right;
 }
 
 /* Keeps d, and of q what fits: (d - t) Q/D. */
-static void revise(struct ash_sched *sched, struct ash_sched_server *server) {
+static void revise(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_server *server = &entity->server;
     uint64_t ahead = server->deadline - sched->now; /* < D, or it would not overflow */
     uint64_t budget = ash_mul_div_u64(ahead, server->runtime_ns, server->relative_ns);
     sched->stats.rounded +=
         (uint64_t)(ahead * server->runtime_ns) != (uint64_t)(budget * server->relative_ns);
     server->budget = (int64_t)budget;
+    entity->charge_rest = 0;
 }
 
 /*
@@ -138,7 +145,7 @@ static void use_up(struct ash_sched *sched, struct ash_sched_entity *entity) {
         throttle(sched, entity);
         return;
     }
-    add_budgets(sched, &entity->server);
+    add_budgets(sched, entity);
     ash__sched_queue_requeue(&sched->ready, entity->slot, entity->server.deadline);
     ASH_EVENT(event_replenish, entity->slot, entity->server.deadline);
 }
@@ -152,11 +159,11 @@ void ash__sched_server_wake(struct ash_sched *sched, struct ash_sched_entity *en
     }
     bool constrained = server->relative_ns < server->period_ns;
     if (!ash__sched_before(sched->now, server->deadline) ||
-        (!constrained && overflows(sched, server))) {
-        renew(sched, server);
+        (!constrained && overflows(sched, entity))) {
+        renew(sched, entity);
         ASH_EVENT(event_wake_new, entity->slot, server->deadline);
-    } else if (constrained && overflows(sched, server)) {
-        revise(sched, server);
+    } else if (constrained && overflows(sched, entity)) {
+        revise(sched, entity);
         ASH_EVENT(event_wake_revised, entity->slot, server->deadline);
     } else {
         ASH_EVENT(event_wake_keep, entity->slot, server->deadline);
@@ -229,5 +236,5 @@ uint64_t ash__sched_server_departs(struct ash_sched *sched, const struct ash_sch
     const struct ash_sched_server *server = &entity->server;
     return sched->tight || server->relative_ns < server->period_ns
                ? next_period(server)
-               : ash__sched_zero_lag(sched, server);
+               : ash__sched_zero_lag(sched, entity);
 }

@@ -23,10 +23,12 @@ uint64_t ash__sched_bandwidth(const struct ash_sched *sched,
 }
 
 /* When its bandwidth is free: (d - t) Q/D would be as much as q. Rounded up. */
-uint64_t ash__sched_zero_lag(struct ash_sched *sched, const struct ash_sched_server *server) {
-    if (server->budget <= 0)
+uint64_t ash__sched_zero_lag(struct ash_sched *sched, const struct ash_sched_entity *entity) {
+    const struct ash_sched_server *server = &entity->server;
+    int64_t whole = ash__sched_budget_whole(entity);
+    if (whole <= 0)
         return server->deadline;
-    uint64_t budget = (uint64_t)server->budget;
+    uint64_t budget = (uint64_t)whole;
     uint64_t before = ash_mul_div_u64(budget, server->relative_ns, server->runtime_ns);
     sched->stats.rounded += before * server->runtime_ns != budget * server->relative_ns;
     return server->deadline - before;
@@ -56,7 +58,7 @@ void ash__sched_grub_wake(struct ash_sched *sched, struct ash_sched_entity *enti
 void ash__sched_grub_block(struct ash_sched *sched, struct ash_sched_entity *entity) {
     if (entity->grub != ASH__GRUB_ACTIVE)
         return;
-    uint64_t at = ash__sched_zero_lag(sched, &entity->server);
+    uint64_t at = ash__sched_zero_lag(sched, entity);
     if (!ash__sched_before(sched->now, at)) {
         ash__sched_grub_timer(sched, entity);
         return;

@@ -136,11 +136,16 @@ void ash__sched_charge(struct ash_sched *sched, uint64_t now) {
         ash__sched_server_charge(sched, &sched->reserve, ran_ns);
 }
 
+/* Ready, and with nothing to run on: by GRUB's rates, less than a nanosecond is nothing. */
+static bool is_used_up(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
+    if (entity->class_ != ASH_SCHED_REALTIME || entity->state != ASH_SCHED_READY)
+        return false;
+    return entity->server.budget <= 0 || (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0) &&
+                                          ash__sched_server_left(sched, entity) == 0);
+}
+
 static void exhaust(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    if (entity != NULL && entity->class_ == ASH_SCHED_REALTIME &&
-        entity->state == ASH_SCHED_READY &&
-        (entity->server.budget <= 0 ||
-         ((entity->flags & ASH_SCHED_RECLAIM) != 0 && ash__sched_server_left(sched, entity) == 0)))
+    if (entity != NULL && is_used_up(sched, entity))
         ash__sched_server_exhausted(sched, entity);
 }
 
@@ -264,6 +269,10 @@ int ash_sched_decide(struct ash_sched *sched, uint64_t now, struct ash_sched_dec
     ash__sched_advance(sched, now);
     sched->stats.decisions++;
     struct ash_sched_entity *next = pick(sched);
+    while (next != NULL && ASH_UNLIKELY(is_used_up(sched, next))) {
+        ash__sched_server_exhausted(sched, next); /* its rate has risen while it waited */
+        next = pick(sched);
+    }
     if (next != sched->current)
         switch_to(sched, next);
     if (sched->config.starving_ns != 0 && !ash__sched_before(now, sched->watch_at))

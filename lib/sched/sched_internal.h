@@ -130,7 +130,13 @@ void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity
 /* grub.c. */
 uint64_t ash__sched_bandwidth(const struct ash_sched *sched,
                               const struct ash__sched_reservation *reservation);
-uint64_t ash__sched_zero_lag(struct ash_sched *sched, const struct ash_sched_server *server);
+uint64_t ash__sched_zero_lag(struct ash_sched *sched, const struct ash_sched_entity *entity);
+
+/* The whole nanoseconds of its budget: a charge may have left part of one. */
+static inline int64_t ash__sched_budget_whole(const struct ash_sched_entity *entity) {
+    return entity->server.budget - (entity->charge_rest != 0);
+}
+
 void ash__sched_grub_wake(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_grub_block(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_grub_timer(struct ash_sched *sched, struct ash_sched_entity *entity);
