@@ -162,17 +162,13 @@ void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *
     leave(class, own);
     if (lag > limit)
         lag = limit;
-    if (class->weight == 0) {
-        class->zero = own->vruntime; /* V was there, and time goes on from it */
-    } else if (lag < -limit) { /* where it would stand, as its going has moved V, had it that lag */
-        lag = -limit;
+    if (lag < -limit && class->weight != 0) /* where it would stand, now that V has moved */
         own->vruntime = settle(class) + spread(class, own, (uint64_t)limit);
-    }
     own->vdeadline = (uint64_t)lag;
 }
 
-void ash__sched_eevdf_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
-                             uint64_t ran_ns) {
+ASH_HOT_ENTRY void ash__sched_eevdf_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
+                                           uint64_t ran_ns) {
     struct ash_sched_eevdf *class = &sched->eevdf;
     fair *own = &entity->eevdf;
     if (ASH_UNLIKELY(ran_ns > RAN_MAX_NS))
@@ -186,43 +182,50 @@ void ash__sched_eevdf_charge(struct ash_sched *sched, struct ash_sched_entity *e
         settle(class);
 }
 
-static inline void make_eligible(struct ash_sched *sched, uint32_t slot) {
-    ash__queue_remove(&sched->eevdf.waiting, slot);
-    ash__queue_insert(&sched->eevdf.eligible, slot, sched->entities[slot]->eevdf.vdeadline);
+/* The first of those that wait, if it is eligible. */
+static inline uint32_t next_to_come(const struct ash_sched_eevdf *class) {
+    uint32_t next = ash__sched_queue_first(&class->waiting);
+    if (next != ASH__SCHED_NO_SLOT &&
+        is_eligible(class, ash__sched_queue_first_key(&class->waiting)))
+        return next;
+    return ASH__SCHED_NO_SLOT;
 }
 
 /* At a given V nobody moves twice in the same direction: at most 2n moves, one of each kind for a
- * decision in the mean. */
-struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *sched) {
-    struct ash_sched_queue *eligible = &sched->eevdf.eligible, *waiting = &sched->eevdf.waiting;
+ * decision in the mean. Those who come go before one whose deadline has moved: they have waited for
+ * longer. */
+ASH_HOT_ENTRY struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *sched) {
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    struct ash_sched_queue *eligible = &class->eligible, *waiting = &class->waiting;
+    uint32_t next = next_to_come(class);
     for (;;) {
-        uint32_t next = ash__sched_queue_first(waiting), slot = ash__sched_queue_first(eligible);
-        bool comes = next != ASH__SCHED_NO_SLOT &&
-                     is_eligible(&sched->eevdf, ash__sched_queue_first_key(waiting));
-        if (slot == ASH__SCHED_NO_SLOT) {
-            if (!comes)
-                return NULL;
-            make_eligible(sched, next);
-            continue;
-        }
-        struct ash_sched_entity *entity = sched->entities[slot];
-        fair *own = &entity->eevdf;
-        if (!is_eligible(&sched->eevdf, own->vruntime)) {
-            if (comes) { /* in each other's place */
-                uint64_t deadline = sched->entities[next]->eevdf.vdeadline;
-                ash__queue_replace(eligible, slot, next, deadline);
-                ash__queue_replace(waiting, next, slot, own->vruntime);
-            } else {
-                ash__queue_remove(eligible, slot);
-                ash__queue_insert(waiting, slot, own->vruntime);
+        uint32_t slot = ash__sched_queue_first(eligible);
+        struct ash_sched_entity *entity = NULL;
+        if (slot != ASH__SCHED_NO_SLOT) {
+            entity = sched->entities[slot];
+            uint64_t v = entity->eevdf.vruntime, deadline = entity->eevdf.vdeadline;
+            if (!is_eligible(class, v)) {
+                if (next == ASH__SCHED_NO_SLOT) {
+                    ash__queue_remove(eligible, slot);
+                    ash__queue_insert(waiting, slot, v);
+                    continue;
+                }
+                /* in each other's place */
+                ash__queue_replace(eligible, slot, next, sched->entities[next]->eevdf.vdeadline);
+                ash__queue_replace(waiting, next, slot, v);
+                next = next_to_come(class);
+                continue;
             }
-        } else if (comes) { /* before one whose deadline has moved: they have waited for longer */
-            make_eligible(sched, next);
-        } else if (ash__sched_queue_first_key(eligible) != own->vdeadline) {
-            ash__queue_replace(eligible, slot, slot, own->vdeadline);
-        } else {
-            return entity;
+            if (next == ASH__SCHED_NO_SLOT && ash__sched_queue_first_key(eligible) != deadline) {
+                ash__queue_replace(eligible, slot, slot, deadline);
+                continue;
+            }
         }
+        if (next == ASH__SCHED_NO_SLOT)
+            return entity;
+        ash__queue_remove(waiting, next);
+        ash__queue_insert(eligible, next, sched->entities[next]->eevdf.vdeadline);
+        next = next_to_come(class);
     }
 }
 
