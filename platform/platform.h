@@ -112,6 +112,37 @@ int platform_interrupt_self(void (*handler)(void *context), void *context) ASH_M
 /* One line about a CPU ("cortex-a57 r1p0, EL1"), for people; len includes the final NUL. */
 void platform_cpu_describe(uint32_t cpu, char *text, size_t len);
 
+/*
+ * Contexts: threads of control, each on its own stack. What a switch keeps is what a function must
+ * keep for its caller: the callee-saved registers and the stack pointer. Masks, pins and the modes
+ * of floating-point arithmetic are the CPU's, one for all contexts: a context is never switched
+ * away while it is pinned, and who schedules by interrupts switches with interrupts masked.
+ */
+struct platform_context {
+    void *stack_pointer; /* while it does not run */
+    const void *stack;   /* the rest: for tools that must be told of a switch */
+    size_t stack_bytes;
+    void *tool;
+};
+
+/*
+ * entry(argument) will run on these bytes (aligned to 16, at least 1 KiB) when *context is first
+ * switched to; it panics if it returns. What switches for the first time itself, on the stack that
+ * its CPU began with, needs no init: a context of all zeroes.
+ */
+void platform_context_init(struct platform_context *context, void *stack, size_t stack_bytes,
+                           void (*entry)(void *argument), void *argument);
+
+/* Goes on with *to, where it switched away last; returns when somebody switches to *from. */
+void platform_context_switch(struct platform_context *from, struct platform_context *to);
+
+/* The same, for ever: nobody switches to *from again. */
+void platform_context_exit(struct platform_context *from, struct platform_context *to)
+    __attribute__((noreturn));
+
+/* Of a context that was initialised, when it runs no more or never has: its stack is free. */
+void platform_context_fini(struct platform_context *context);
+
 /* virtio-mmio: register windows, empty slots included */
 
 uint32_t platform_virtio_slots(void);

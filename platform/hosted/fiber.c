@@ -10,48 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include "hosted.h"
 #include "hosted_internal.h"
 #include "platform.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define FIBER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FIBER_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define FIBER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FIBER_ASAN 1
-#endif
-#endif
-#ifdef FIBER_TSAN
-#include <sanitizer/tsan_interface.h>
-#endif
-#ifdef FIBER_ASAN
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 enum { STACK_BYTES = 256 << 10 };
 
 struct fiber {
-    ucontext_t context;
+    struct platform_context context;
     struct hosted_cpu cpu; /* while another has the turn */
     char *stack;
-    size_t stack_bytes;
-    void *sanitizer; /* ASan's fake stack or TSan's fiber */
     bool done, waiting;
     ash_ns_t deadline_ns; /* while waiting */
 };
 
 static struct {
     struct fiber fibers[ASH_PORT_CPUS_MAX];
-    struct fiber scheduler; /* the thread's own stack */
+    struct platform_context scheduler; /* on the thread's own stack */
     uint32_t count, current;
     uint64_t random;
     void (*body)(void *context, uint32_t cpu);
@@ -70,40 +46,19 @@ void hosted_fibers_seed(uint64_t seed) {
     loop.random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 }
 
-/* A sanitizer that is not told of a switch takes the other stack's frames for overflows. */
-static void switch_stacks(struct fiber *from, struct fiber *to, bool for_ever) {
-    (void)for_ever;
-#ifdef FIBER_ASAN
-    __sanitizer_start_switch_fiber(for_ever ? NULL : &from->sanitizer, to->stack, to->stack_bytes);
-#endif
-#ifdef FIBER_TSAN
-    from->sanitizer = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(to->sanitizer, 0);
-#endif
-    swapcontext(&from->context, &to->context);
-#ifdef FIBER_ASAN
-    __sanitizer_finish_switch_fiber(from->sanitizer, NULL, NULL);
-#endif
-}
-
-static void fiber_main(void) {
-    struct fiber *self = &loop.fibers[loop.current];
-#ifdef FIBER_ASAN
-    const void *bottom;
-    __sanitizer_finish_switch_fiber(NULL, &bottom, &loop.scheduler.stack_bytes);
-    loop.scheduler.stack = (char *)(uintptr_t)bottom;
-#endif
+static void fiber_main(void *argument) {
+    struct fiber *self = argument;
     ash_port_irq_restore(hosted_this_cpu.irq_depth - 1);
     loop.body(loop.context, loop.current);
     (void)ash_port_irq_save();
     self->done = true;
-    switch_stacks(self, &loop.scheduler, true);
+    platform_context_exit(&self->context, &loop.scheduler);
 }
 
 /* Masked across the switch, so that the state of the CPU moves in one piece. */
 void hosted_fiber_yield(void) {
     ash_irq_t state = ash_port_irq_save();
-    switch_stacks(&loop.fibers[loop.current], &loop.scheduler, false);
+    platform_context_switch(&loop.fibers[loop.current].context, &loop.scheduler);
     ash_port_irq_restore(state);
 }
 
@@ -162,17 +117,11 @@ static int make_fiber(uint32_t cpu, const struct hosted_cpu *state) {
     if (stack == MAP_FAILED)
         return -ASH_ENOMEM;
     fiber->stack = stack + ASH_PAGE_SIZE;
-    fiber->stack_bytes = STACK_BYTES;
     if (mprotect(fiber->stack, STACK_BYTES, PROT_READ | PROT_WRITE) != 0) {
         munmap(stack, STACK_BYTES + ASH_PAGE_SIZE);
         return -ASH_ENOMEM;
     }
-    getcontext(&fiber->context);
-    fiber->context.uc_stack = (stack_t){.ss_sp = fiber->stack, .ss_size = STACK_BYTES};
-    makecontext(&fiber->context, fiber_main, 0);
-#ifdef FIBER_TSAN
-    fiber->sanitizer = __tsan_create_fiber(0);
-#endif
+    platform_context_init(&fiber->context, fiber->stack, STACK_BYTES, fiber_main, fiber);
     fiber->cpu = *state;
     hosted_interrupt_move(cpu, state, &fiber->cpu);
     fiber->cpu.index = cpu;
@@ -183,9 +132,7 @@ static int make_fiber(uint32_t cpu, const struct hosted_cpu *state) {
 
 static void free_fiber(uint32_t cpu) {
     struct fiber *fiber = &loop.fibers[cpu];
-#ifdef FIBER_TSAN
-    __tsan_destroy_fiber(fiber->sanitizer);
-#endif
+    platform_context_fini(&fiber->context);
     munmap(fiber->stack - ASH_PAGE_SIZE, STACK_BYTES + ASH_PAGE_SIZE);
     if (cpu != 0) {
         hosted_interrupt_target(cpu, NULL);
@@ -212,7 +159,7 @@ int hosted_fibers_run(void (*body)(void *context, uint32_t cpu), void *context, 
         loop.current = cpu;
         fiber->waiting = false;
         hosted_interrupt_move(cpu, &fiber->cpu, &hosted_this_cpu);
-        switch_stacks(&loop.scheduler, fiber, false);
+        platform_context_switch(&loop.scheduler, &fiber->context);
         hosted_interrupt_move(cpu, &hosted_this_cpu, &fiber->cpu);
         hosted_this_cpu = scheduler_cpu;
     }

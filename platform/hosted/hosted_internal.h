@@ -8,16 +8,27 @@
 
 #include "hosted.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HOSTED_SANITIZED 1
+#if defined(__SANITIZE_ADDRESS__)
+#define HOSTED_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define HOSTED_TSAN 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer)
+#define HOSTED_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define HOSTED_TSAN 1
+#elif __has_feature(memory_sanitizer)
 #define HOSTED_SANITIZED 1
 #endif
+#endif
+#ifndef HOSTED_ASAN
+#define HOSTED_ASAN 0
+#endif
+#ifndef HOSTED_TSAN
+#define HOSTED_TSAN 0
 #endif
 #ifndef HOSTED_SANITIZED
-#define HOSTED_SANITIZED 0
+#define HOSTED_SANITIZED (HOSTED_ASAN || HOSTED_TSAN)
 #endif
 
 /*

@@ -24,6 +24,8 @@ LIBC_MEMBERS = {
     'memchr-stub.c.o', 'memcmp-stub.c.o', 'strchr-stub.c.o', 'strcmp-stub.c.o', 'strcpy-stub.c.o',
     'strlen-stub.c.o', 'strncmp-stub.c.o', 'strnlen-stub.c.o',
 }
+# Six pairs of registers and the stack pointer, out and in.
+CONTEXT_SWITCH = 17
 # It faults on purpose; and its being found shows that the search finds.
 SIMD_ALLOWED = {'test__selftest_floating_point'}
 SIMD_REGISTER = re.compile(r'(?<![\w.#])[vqdshb]([12]?\d|3[01])(?![\w])')
@@ -72,6 +74,14 @@ def _():
     users = {function for function, _, operands in instructions()
              if re.search(r'\btpidr_el0\b', operands, re.IGNORECASE)}
     tap.equal(users, set(), 'functions with the thread pointer')
+
+
+@tap.case('image.a_context_switch_is_short')
+def _():
+    body = [mnemonic for function, mnemonic, _ in instructions()
+            if function == 'platform_context_switch']
+    body = body[:body.index('ret') + 1]  # no-ops that align what follows do not count
+    tap.equal(len(body), CONTEXT_SWITCH, 'instructions of platform_context_switch')
 
 
 @tap.case('image.only_listed_members_of_the_c_library')

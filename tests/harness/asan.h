@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* asan.h: memory that nobody may touch, where AddressSanitizer looks on; else nothing. */
+/*
+ * asan.h: memory that nobody may touch, where AddressSanitizer looks on; else nothing. Also whether
+ * a sanitizer that follows the stack looks on.
+ */
 #ifndef ASHLAR_TEST_ASAN_H
 #define ASHLAR_TEST_ASAN_H
 
@@ -11,6 +14,17 @@
 #if __has_feature(address_sanitizer)
 #define TEST_ASAN 1
 #endif
+#endif
+
+#if defined(TEST_ASAN) || defined(__SANITIZE_THREAD__)
+#define TEST_STACK_IS_WATCHED true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_STACK_IS_WATCHED true
+#endif
+#endif
+#ifndef TEST_STACK_IS_WATCHED
+#define TEST_STACK_IS_WATCHED false
 #endif
 
 #ifdef TEST_ASAN

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * context.c: contexts of platform.h over context.S, and what the sanitizers are told about them:
+ * one that does not know of a switch takes the other stack's frames for overflows, and two
+ * contexts for one thread that races with itself.
+ */
+#include <ashlar/check.h>
+#include <stdlib.h>
+
+#include "hosted_internal.h"
+#include "platform.h"
+
+#if HOSTED_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if HOSTED_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+/* The frame that hosted_context_swap pops, in words from the stack pointer on. */
+#if defined(__x86_64__)
+enum { FRAME_ENTRY = 2, FRAME_ARGUMENT = 3, FRAME_RETURN = 6, FRAME_WORDS = 7 };
+#elif defined(__aarch64__)
+enum { FRAME_ARGUMENT = 0, FRAME_ENTRY = 1, FRAME_RETURN = 11, FRAME_WORDS = 20 };
+#endif
+
+void hosted_context_swap(struct platform_context *from, struct platform_context *to);
+void hosted_context_start(void);
+void hosted_context_entered(void);
+void hosted_context_returned(void);
+
+_Static_assert(offsetof(struct platform_context, stack_pointer) == 0, "context.S");
+
+#if HOSTED_ASAN
+
+/* Who switched last on this thread: where its stack lies is learned on arrival. */
+static __thread struct platform_context *left;
+
+static void before_switch(struct platform_context *from, struct platform_context *to,
+                          bool for_ever) {
+    left = from;
+    __sanitizer_start_switch_fiber(for_ever ? NULL : &from->tool, to->stack, to->stack_bytes);
+}
+
+/* Not inlined: the context may be on another thread than before, whose `left` is another. */
+__attribute__((noinline)) static void after_switch(struct platform_context *self) {
+    __sanitizer_finish_switch_fiber(self == NULL ? NULL : self->tool, &left->stack,
+                                    &left->stack_bytes);
+}
+
+#elif HOSTED_TSAN
+
+static void before_switch(struct platform_context *from, struct platform_context *to,
+                          bool for_ever) {
+    (void)for_ever;
+    from->tool = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->tool, 0);
+}
+
+static void after_switch(struct platform_context *self) {
+    (void)self;
+}
+
+#else
+
+static inline void before_switch(struct platform_context *from, struct platform_context *to,
+                                 bool for_ever) {
+    (void)from, (void)to, (void)for_ever;
+}
+
+static inline void after_switch(struct platform_context *self) {
+    (void)self;
+}
+
+#endif
+
+void hosted_context_entered(void) {
+    after_switch(NULL);
+}
+
+void hosted_context_returned(void) {
+    ash_panic(__FILE__, __LINE__,
+              "platform_context: an entry returned; it ends by platform_context_exit");
+}
+
+void platform_context_init(struct platform_context *context, void *stack, size_t stack_bytes,
+                           void (*entry)(void *argument), void *argument) {
+    ASH_REQUIRE(ash_is_aligned((uintptr_t)stack, 16) && ash_is_aligned(stack_bytes, 16) &&
+                    stack_bytes >= 1024,
+                "platform_context_init: %p, %zu bytes, is no stack: aligned to 16, 1 KiB or more",
+                stack, stack_bytes);
+    uintptr_t *frame = (uintptr_t *)stack + stack_bytes / sizeof(uintptr_t) - FRAME_WORDS;
+    for (uint32_t i = 0; i < FRAME_WORDS; i++)
+        frame[i] = 0;
+    frame[FRAME_ENTRY] = (uintptr_t)entry;
+    frame[FRAME_ARGUMENT] = (uintptr_t)argument;
+    frame[FRAME_RETURN] = (uintptr_t)hosted_context_start;
+    *context = (struct platform_context){
+        .stack_pointer = frame, .stack = stack, .stack_bytes = stack_bytes};
+#if HOSTED_TSAN
+    context->tool = __tsan_create_fiber(0);
+#endif
+}
+
+void platform_context_switch(struct platform_context *from, struct platform_context *to) {
+    before_switch(from, to, false);
+    hosted_context_swap(from, to);
+    after_switch(from);
+}
+
+void platform_context_exit(struct platform_context *from, struct platform_context *to) {
+    before_switch(from, to, true);
+    hosted_context_swap(from, to);
+    abort();
+}
+
+void platform_context_fini(struct platform_context *context) {
+#if HOSTED_TSAN
+    __tsan_destroy_fiber(context->tool);
+#endif
+    context->stack_pointer = NULL;
+}
