@@ -84,8 +84,9 @@ void block(benchmark::State &state) {
 }
 
 void add_all() {
-    for (auto [name, workload] : {std::pair{"hold", random_hold}, std::pair{"ties", ties},
-                                  std::pair{"turns", turns}, std::pair{"block", block}}) {
+    using Workload = std::pair<const char *, void (*)(benchmark::State &)>;
+    for (auto [name, workload] : {Workload{"hold", random_hold}, Workload{"ties", ties},
+                                  Workload{"turns", turns}, Workload{"block", block}}) {
         for (int64_t count : {10, 100, 1000, 10000, 100000})
             benchmark::RegisterBenchmark(name, workload)->Iterations(1)->Arg(count);
     }
