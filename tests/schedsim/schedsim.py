@@ -99,7 +99,7 @@ def _():
 def _():
     for case in oracles['fair']:
         tap.equal(models.fair(case)['ran'], case['ran_reference'], f'shares of {case["nice"]}')
-    for case in oracles['eevdf']:
+    for case in oracles['eevdf'][:None if SETS else 5]:
         got = models.eevdf(case)
         if 'order' in case:
             tap.equal((got['order'], got['maxlag']), (case['order'], case['maxlag']), 'order')
