@@ -140,7 +140,45 @@ void mlfq(benchmark::State &state) {
     });
 }
 
+/* Reservations of 1 to 100 ms; D = T * percent / 100, and in all so many percent of the CPU. */
+ash_sched_attributes reservation(bench::Random &random, size_t count, uint64_t percent,
+                                 uint64_t bandwidth) {
+    ash_sched_attributes attributes = {};
+    attributes.period_ns = (10000 + random.below(990000)) * 100;
+    attributes.period_ns -= attributes.period_ns % (100 * count);
+    attributes.runtime_ns = attributes.period_ns / 100 * bandwidth / count;
+    attributes.deadline_ns = attributes.period_ns / 100 * (percent + random.below(101 - percent));
+    return attributes;
+}
+
+/* One more comes, is judged, and goes. */
+template <uint64_t percent, uint64_t bandwidth> void admit(benchmark::State &state) {
+    auto count = static_cast<size_t>(state.range(0));
+    Scheduler all(count, {});
+    bench::Random random;
+    ash_sched *sched = &all.sched;
+    auto attach = [&](size_t which) {
+        auto attributes = reservation(random, count, percent, bandwidth);
+        return ash_sched_attach(sched, &all.entities[which], &attributes, all.now, nullptr);
+    };
+    for (size_t i = 0; i + 1 < count; i++)
+        benchmark::DoNotOptimize(attach(i));
+    bench::measure(state, 1000, [&](size_t n) {
+        for (size_t i = 0; i < n; i++) {
+            if (attach(count - 1) == 0 &&
+                ash_sched_detach(sched, &all.entities[count - 1], all.now) != 0)
+                std::abort();
+        }
+    });
+}
+
 void add_whole() {
+    for (auto [name, workload] :
+         {std::pair{"admit", admit<100, 95>}, std::pair{"admit.full", admit<100, 100>},
+          std::pair{"admit.demand", admit<80, 95>}}) {
+        for (int64_t count : {8, 64})
+            benchmark::RegisterBenchmark(name, workload)->Iterations(1)->Arg(count);
+    }
     for (auto [name, workload] : {std::pair{"decide", decisions}, std::pair{"events", events},
                                   std::pair{"direct", direct}, std::pair{"unified", unified}}) {
         for (int64_t count : {10, 100, 1000})
