@@ -175,6 +175,7 @@ void ash__cache_free_orphans(struct ash_cache *cache);
 
 /* flush.c */
 bool ash__cache_flush_runs(const struct ash_cache *cache, uint32_t number);
+bool ash__cache_flush_failed(const struct ash_cache *cache, uint32_t number);
 void ash__cache_settle(struct ash_cache *cache, uint32_t frame, uint32_t until, int error);
 bool ash__cache_flush_covers(const struct ash_cache *cache, uint32_t frame, uint32_t number);
 bool ash__cache_flush_begin(struct ash_cache *cache);

@@ -23,6 +23,17 @@ bool ash__cache_flush_runs(const struct ash_cache *cache, uint32_t number) {
     return false;
 }
 
+/* Has it failed, and whoever asked for it may not know yet? */
+bool ash__cache_flush_failed(const struct ash_cache *cache, uint32_t number) {
+    if (cache->flush_telling != 0 && cache->flush_telling == number)
+        return true;
+    for (struct ash_list *link = cache->flushed.next; link != &cache->flushed; link = link->next) {
+        if (flush_of(link)->number == number)
+            return flush_of(link)->status != 0;
+    }
+    return false;
+}
+
 static bool covers(const struct ash_cache_flush_request *flush, const struct ash_cache_space *space,
                    uint32_t epoch) {
     return (flush->space == NULL || flush->space == space) && (int32_t)(epoch - flush->number) <= 0;

@@ -302,7 +302,7 @@ int ash_cache_order(struct ash_cache *cache, uint32_t frame, uint32_t number) {
                 "cache: order of frame %u, which was not got for writing", frame);
     if ((int32_t)(number - cache->epoch) >= 0)
         error = -ASH_EINVAL;
-    else if (has_broken_tag(cache, frame))
+    else if (has_broken_tag(cache, frame) || ash__cache_flush_failed(cache, number))
         error = -ASH_EIO;
     else if (!ash__cache_flush_runs(cache, number))
         error = 0; /* it has ended: nothing to wait for */

@@ -24,9 +24,11 @@ static bool tell_one(struct ash_cache *cache, ash_irq_t *irq) {
     if (flushed != NULL) {
         struct ash_cache_flush_request *flush =
             ASH_LIST_ENTRY(flushed, struct ash_cache_flush_request, link);
+        cache->flush_telling = flush->status != 0 ? flush->number : 0;
         ash__cache_leave(cache, *irq);
         flush->done(flush);
         *irq = ash__cache_enter(cache);
+        cache->flush_telling = 0;
     }
     return flushed != NULL;
 }

@@ -88,6 +88,50 @@ TEST_CASE(cache_order, flush_that_has_ended_is_waited_for_no_more) {
     stand_end(stand);
 }
 
+/* Of two flushes that end at once, what order says of the second when each is told. */
+struct two_flushes {
+    struct stand *stand;
+    struct ash_cache_flush_request first, second;
+    int said[2];
+    uint32_t told;
+};
+
+static void order_behind_second(struct two_flushes *two) {
+    uint32_t frame;
+    CHECK_EQ(stand_try(two->stand, 0, 9, ALL_OF_IT, &frame), 0);
+    two->said[two->told++] = ash_cache_order(&two->stand->cache, frame, two->second.number);
+    ash_cache_put_unchanged(&two->stand->cache, frame);
+}
+
+static void first_told(struct ash_cache_flush_request *flush) {
+    order_behind_second(ASH_LIST_ENTRY(flush, struct two_flushes, first));
+}
+
+static void second_told(struct ash_cache_flush_request *flush) {
+    order_behind_second(ASH_LIST_ENTRY(flush, struct two_flushes, second));
+}
+
+TEST_CASE(cache_order, flush_that_failed_is_refused_until_who_asked_for_it_was_told) {
+    for (int failing = 0; failing < 2; failing++) {
+        struct stand *stand = stand_started(16);
+        struct two_flushes two = {
+            .stand = stand, .first.done = first_told, .second.done = second_told};
+        stand_read(stand, 0, 9);
+        stand_write(stand, 0, 3, 1);
+        ash_cache_flush(&stand->cache, NULL, &two.first);
+        ash_cache_flush(&stand->cache, NULL, &two.second);
+        stand_end_io(stand, ASH_CACHE_OP_WRITE, 0);
+        stand_end_io(stand, ASH_CACHE_OP_FLUSH, failing != 0 ? -ASH_EIO : 0);
+        CHECK_EQ(two.told, 2);
+        for (uint32_t i = 0; i < 2; i++)
+            CHECK_EQ(two.said[i], failing != 0 ? -ASH_EIO : 0);
+        uint32_t frame = stand_get(stand, 0, 9, ALL_OF_IT);
+        CHECK_EQ(ash_cache_order(&stand->cache, frame, two.second.number), 0);
+        ash_cache_put_unchanged(&stand->cache, frame);
+        stand_end(stand);
+    }
+}
+
 TEST_CASE(cache_order, block_that_the_flush_itself_waits_for_is_refused) {
     struct stand *stand = stand_started(16);
     struct stand_flush flush;

@@ -123,10 +123,11 @@ void ash_cache_mark_dirty(struct ash_cache *cache, uint32_t frame);
 /*
  * To be called before put_dirty: the block is not written before flush `number` succeeded. If that
  * fails, before put_dirty or after it, the block stays dirty, later flushes return -ASH_EIO, and it
- * is written once it was dirtied anew. put_unchanged takes the order back. A flush that has ended
- * when this is called, well or not, is waited for no more.
+ * is written once it was dirtied anew. put_unchanged takes the order back. A flush whose `done` has
+ * returned, well or not, is waited for no more.
  *   -ASH_EINVAL  no flush has that number yet
- *   -ASH_EIO     the flush that this writer ordered the block behind has failed: put_unchanged
+ *   -ASH_EIO     that flush, or the one that this writer ordered the block behind before, has
+ *                failed: put_unchanged
  *   -ASH_EBUSY   that flush, or one before it, waits for this very block, which was dirty already,
  *                or the block waits for another: put_unchanged, and try again when it is done
  */

@@ -159,6 +159,7 @@ struct ash_cache {
     struct ash_list dirty_spaces;
     struct ash_cache_queue tagged; /* clean blocks that a writer has, with a tag */
     uint32_t epoch;                /* the number of the next flush */
+    uint32_t flush_telling;        /* of one that failed and whose done is being called; 0: none */
     uint32_t dirty;                /* blocks */
     uint32_t reserved;             /* clean blocks that somebody has for writing */
     uint32_t failed;               /* dirty blocks given up */
