@@ -22,10 +22,13 @@
 enum { TASKS_MAX = 7, PERIODS_MAX = 40, BACKLOG_MAX = 1000 };
 
 /* All periods of a set divide one of these, so that a hyperperiod is short. */
-static const uint32_t wholes[] = {60, 72, 84, 96, 120, 144, 210};
+static const uint64_t wholes[] = {60, 72, 84, 96, 120, 144, 210};
+/* Nanoseconds a unit: for the last nanosecond, and for what periods really are. */
+static const uint64_t scales[] = {1, 1000, 100000, 16777216};
 
 struct task {
-    uint32_t runtime, deadline, period, flags;
+    uint64_t runtime, deadline, period;
+    uint32_t flags;
     bool overruns;
     /* While it is simulated. */
     uint64_t next, left, release;
@@ -36,7 +39,7 @@ struct world {
     uint64_t random;
     struct task tasks[TASKS_MAX], wanted; /* wanted: the last one that was asked for */
     size_t count;
-    uint32_t hyperperiod;
+    uint64_t scale, hyperperiod; /* all periods and deadlines are multiples of the scale */
     struct ash_sched sched;
     struct ash_sched_entity entities[TASKS_MAX];
     void *storage;
@@ -60,11 +63,11 @@ static uint64_t below(struct world *world, uint64_t limit) {
 static _Noreturn void broken(const struct world *world, const char *what, size_t task) {
     printf("set %" PRIu64 ": %s (task %zu)\n", world->set, what, task);
     for (size_t i = 0; i < world->count; i++)
-        printf("  task %zu: Q %u D %u T %u flags %u%s\n", i, world->tasks[i].runtime,
-               world->tasks[i].deadline, world->tasks[i].period, world->tasks[i].flags,
-               world->tasks[i].overruns ? ", overruns" : "");
-    printf("  asked for: Q %u D %u T %u\n", world->wanted.runtime, world->wanted.deadline,
-           world->wanted.period);
+        printf("  task %zu: Q %" PRIu64 " D %" PRIu64 " T %" PRIu64 " flags %u%s\n", i,
+               world->tasks[i].runtime, world->tasks[i].deadline, world->tasks[i].period,
+               world->tasks[i].flags, world->tasks[i].overruns ? ", overruns" : "");
+    printf("  asked for: Q %" PRIu64 " D %" PRIu64 " T %" PRIu64 "\n", world->wanted.runtime,
+           world->wanted.deadline, world->wanted.period);
     exit(1);
 }
 
@@ -76,20 +79,18 @@ static void must(const struct world *world, int status, const char *call) {
 /* Admission */
 
 static uint64_t demand(const struct task *task, uint64_t end) {
-    return end < task->deadline
-               ? 0
-               : ((end - task->deadline) / task->period + 1) * (uint64_t)task->runtime;
+    return end < task->deadline ? 0 : ((end - task->deadline) / task->period + 1) * task->runtime;
 }
 
 /* The judge: every interval that begins with all of them and ends with a deadline. */
 static bool fits(const struct world *world) {
     const struct task *wanted = &world->wanted;
-    uint64_t sum = (uint64_t)wanted->runtime * (world->hyperperiod / wanted->period);
+    uint64_t sum = wanted->runtime * (world->hyperperiod / wanted->period);
     for (size_t i = 0; i < world->count; i++)
-        sum += (uint64_t)world->tasks[i].runtime * (world->hyperperiod / world->tasks[i].period);
+        sum += world->tasks[i].runtime * (world->hyperperiod / world->tasks[i].period);
     if (sum > world->hyperperiod)
         return false;
-    for (uint64_t end = 1; end <= world->hyperperiod; end++) {
+    for (uint64_t end = world->scale; end <= world->hyperperiod; end += world->scale) {
         uint64_t due = demand(wanted, end);
         for (size_t i = 0; i < world->count; i++)
             due += demand(&world->tasks[i], end);
@@ -99,16 +100,24 @@ static bool fits(const struct world *world) {
     return true;
 }
 
+/* Numbers below PERIODS_MAX, times the scale; the runtime a bit more or less than that. */
 static void make_wanted(struct world *world, bool constrained) {
     struct task *wanted = &world->wanted;
-    uint32_t period;
+    uint64_t period, runtime, deadline;
     do
-        period = 2 + (uint32_t)below(world, PERIODS_MAX);
-    while (world->hyperperiod % period != 0);
-    *wanted = (struct task){.period = period, .deadline = period};
-    wanted->runtime = 1 + (uint32_t)below(world, below(world, 3) == 0 ? period : (period + 2) / 3);
+        period = 2 + below(world, PERIODS_MAX);
+    while (world->hyperperiod / world->scale % period != 0);
+    runtime = 1 + below(world, below(world, 3) == 0 ? period : (period + 2) / 3);
+    deadline = period;
     if (constrained && below(world, 4) != 0)
-        wanted->deadline = wanted->runtime + (uint32_t)below(world, period - wanted->runtime + 1);
+        deadline = runtime + below(world, period - runtime + 1);
+    *wanted = (struct task){.period = period * world->scale,
+                            .deadline = deadline * world->scale,
+                            .runtime = runtime * world->scale};
+    if (world->scale != 1)
+        wanted->runtime += below(world, 3) - 1;
+    if (wanted->runtime > wanted->deadline)
+        wanted->runtime = wanted->deadline;
     wanted->overruns = below(world, 4) == 0;
     if (wanted->overruns)
         wanted->flags = (below(world, 2) != 0 ? ASH_SCHED_SOFT : 0u) |
@@ -138,13 +147,13 @@ static void ask(struct world *world) {
 /* Q, or less now and then; of one that overruns, whatever comes. */
 static uint64_t work_of(struct world *world, const struct task *task) {
     if (task->overruns)
-        return 1 + below(world, 3 * (uint64_t)task->runtime);
+        return 1 + below(world, 3 * task->runtime);
     return below(world, 3) == 0 ? 1 + below(world, task->runtime) : task->runtime;
 }
 
 static uint64_t gap_of(struct world *world, const struct task *task, bool periodic) {
     if (task->overruns)
-        return 1 + below(world, 2 * (uint64_t)task->period);
+        return 1 + below(world, 2 * task->period);
     return task->period + (periodic || below(world, 2) == 0 ? 0 : below(world, task->period));
 }
 
@@ -189,7 +198,7 @@ static void look_for_misses(const struct world *world, uint64_t now) {
 
 static void simulate(struct world *world) {
     bool periodic = below(world, 2) == 0, together = below(world, 2) == 0;
-    uint64_t now = 0, until = 2 * (uint64_t)world->hyperperiod;
+    uint64_t now = 0, until = 2 * world->hyperperiod;
     struct ash_sched_decision decision = {.run = NULL};
     for (size_t i = 0; i < world->count; i++)
         world->tasks[i].next = together ? 0 : below(world, world->tasks[i].period);
@@ -221,7 +230,8 @@ static void one_set(struct world *world) {
     size_t asked = 1 + below(world, TASKS_MAX);
     bool constrained = below(world, 3) != 0;
     const char *why;
-    world->hyperperiod = wholes[below(world, sizeof(wholes) / sizeof(*wholes))];
+    world->scale = scales[below(world, sizeof(scales) / sizeof(*scales))];
+    world->hyperperiod = world->scale * wholes[below(world, sizeof(wholes) / sizeof(*wholes))];
     world->count = 0;
     memset(world->entities, 0, sizeof(world->entities));
     must(world, ash_sched_init(&world->sched, &config, world->storage, world->storage_bytes, 0),
