@@ -76,6 +76,19 @@ ash_ns_t platform_now_ns(void);
  */
 void platform_wait(ash_ns_t deadline_ns);
 
+/*
+ * The calling CPU's one-shot timer: once time is at or past deadline_ns (absolute; UINT64_MAX is
+ * never), handler(context) runs on this CPU in interrupt context, and not before. At once, when
+ * interrupts are unmasked, if the deadline has passed. Replaces what was armed; the handler may arm
+ * it again. A platform_wait of another deadline leaves it armed. -ASH_ENOMEM: the host has no timer
+ * left (bare metal always has).
+ */
+int platform_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context),
+                       void *context) ASH_MUST_CHECK;
+
+/* The handler of what was armed on the calling CPU will not run. */
+void platform_timer_disarm(void);
+
 /* Cost */
 
 /*

@@ -83,7 +83,7 @@ static int arm_linux(uint32_t cpu, ash_ns_t deadline_ns) {
                                                                                    : 0;
 }
 
-int hosted_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context), void *context) {
+int platform_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context), void *context) {
     ash_irq_t state = ash_port_irq_save();
     uint32_t cpu = hosted_this_cpu.index;
     timers[cpu].handler = handler;
@@ -100,7 +100,7 @@ int hosted_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context), void 
     return error;
 }
 
-void hosted_timer_cancel(void) {
+void platform_timer_disarm(void) {
     ash_irq_t state = ash_port_irq_save();
     ash_store_release(&timers[hosted_this_cpu.index].deadline_ns, NEVER);
     disarm_linux(hosted_this_cpu.index);

@@ -73,16 +73,6 @@ void hosted_clock_set_real(void);
 /* Manual clock only: moves time, stopping at each armed timer on the way to raise it. */
 void hosted_clock_advance(ash_ns_t by_ns);
 
-/* Timer: one a CPU, one-shot */
-
-/*
- * Raises the calling CPU's timer interrupt once time is at or past `deadline_ns` (absolute), which
- * runs handler(context). Replaces what was armed. -ASH_ENOMEM when Linux has no timer left.
- */
-int hosted_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context),
-                     void *context) ASH_MUST_CHECK;
-void hosted_timer_cancel(void);
-
 /* Interrupts */
 
 enum hosted_line {

@@ -38,6 +38,9 @@ struct cpu {
     uint32_t is_stopped;                 /* the same, for good */
     void (*self_handler)(void *context); /* of platform_interrupt_self; NULL: none is pending */
     void *self_context;
+    ash_ns_t timer_deadline_ns; /* of platform_timer_arm; UINT64_MAX: none */
+    void (*timer_handler)(void *context);
+    void *timer_context;
     uint32_t job_wanted; /* number of the job to run; store-released by the giver */
     uint32_t job_done;   /* number of the last job run; store-released by the CPU */
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));

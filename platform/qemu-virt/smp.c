@@ -38,6 +38,7 @@ void cpu_init(uint32_t index, uint64_t mpidr) {
     struct cpu *cpu = &cpus[index];
     memset(cpu, 0, sizeof(*cpu));
     cpu->port.index = index;
+    cpu->timer_deadline_ns = UINT64_MAX;
     cpu->mpidr = mpidr & MPIDR_AFFINITY;
     cpu->stack_top = (uint64_t)(uintptr_t)(&cpu_stacks[index] + 1);
     cpu->exception_stack_top = (uint64_t)(uintptr_t)cpu_stacks[index].guard;

@@ -9,7 +9,4 @@
 
 void timer_init(const struct board *board);
 
-/* An interrupt at or soon after deadline_ns (absolute); UINT64_MAX for none. Replaces the last. */
-void timer_arm(ash_ns_t deadline_ns);
-
 #endif

@@ -62,7 +62,7 @@ TEST_CASE(disk_silence, a_device_that_was_only_slow_is_reset_and_nobody_notices)
     uint8_t *other = test_alloc(100001, 16);
     hosted_clock_set_manual(1000);
     bench->silent = true;
-    int armed = hosted_timer_arm(1000 + DISK_TIMEOUT_NS / 2, wake_up, bench);
+    int armed = platform_timer_arm(1000 + DISK_TIMEOUT_NS / 2, wake_up, bench);
     int error = disk_read(&bench->disk, 0, other, 100000);
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();
@@ -81,7 +81,7 @@ TEST_CASE(disk_silence, a_device_that_needs_a_reset_in_silence_is_found) {
     hosted_clock_set_manual(1000);
     bench->silent = true;
     bench->device.status |= 0x40; /* DEVICE_NEEDS_RESET */
-    int armed = hosted_timer_arm(2000, wake_up, bench);
+    int armed = platform_timer_arm(2000, wake_up, bench);
     int error = disk_read(&bench->disk, 0, other, 1000);
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();
@@ -97,7 +97,7 @@ static void complete_one(void *context) {
     if (bench->device.held_count != 0)
         mini_device_complete(&bench->device, 0);
     bench->device.status_byte = 0;
-    if (hosted_timer_arm(platform_now_ns() + 1000, complete_one, bench) != 0)
+    if (platform_timer_arm(platform_now_ns() + 1000, complete_one, bench) != 0)
         bench->reason = "no timer";
 }
 
@@ -113,7 +113,7 @@ TEST_CASE(disk_silence, an_error_is_returned_once_every_request_is_back) {
     bench->device.status_byte = 1;
     int error = disk_read(&bench->disk, 0, buffer, 40 * DISK_REQUEST_BYTES);
     uint32_t in_flight = ash_virtio_blk_in_flight(bench->disk.queue);
-    hosted_timer_cancel();
+    platform_timer_disarm();
     hosted_clock_set_real();
     CHECK_STR_EQ(bench->reason, "");
     CHECK_EQ(error, -ASH_EIO);
@@ -217,7 +217,7 @@ TEST_CASE(disk_silence, a_wait_with_work_does_it_when_it_is_due_or_ready) {
     struct errand errand = {.ready = 1};
     const struct kernel_work work = {run_errand, errand_is_ready, &errand};
     hosted_clock_set_manual(1000);
-    int armed = hosted_timer_arm(9000, nothing, NULL); /* what makes the condition true */
+    int armed = platform_timer_arm(9000, nothing, NULL); /* what makes the condition true */
     kernel_wait_and_work(is_nine, &calls, &work);
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();
@@ -302,7 +302,7 @@ TEST_CASE(disk_silence, who_waits_for_a_key_does_not_wait_for_a_silent_disk) {
     bench->silent = true;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(ends_ns); i++) {
         ash_ns_t end_ns = ends_ns[i];
-        armed |= hosted_timer_arm(end_ns, nothing, NULL); /* a key */
+        armed |= platform_timer_arm(end_ns, nothing, NULL); /* a key */
         kernel_wait_and_work(is_that_late, &end_ns, &work);
         late_ns += platform_now_ns() - end_ns;
     }
@@ -336,7 +336,7 @@ TEST_CASE(disk_silence, a_disk_that_was_only_slow_is_reset_in_the_background) {
     struct block_cache *cache = dirty_cache(&bench);
     const struct kernel_work work = background_of(cache);
     bench->silent = true;
-    int armed = hosted_timer_arm(BLOCK_CACHE_AGE_NS + DISK_TIMEOUT_NS / 2, wake_up, bench);
+    int armed = platform_timer_arm(BLOCK_CACHE_AGE_NS + DISK_TIMEOUT_NS / 2, wake_up, bench);
     kernel_wait_and_work(is_written, bench, &work);
     ash_ns_t now = platform_now_ns();
     hosted_clock_set_real();

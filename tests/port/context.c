@@ -203,7 +203,7 @@ TEST_CASE(context, that_never_ran_can_be_finished) {
 static void start_contexts_on_this_cpu(void *argument, uint32_t cpu) {
     struct member *members = argument;
     struct ring ring = {.count = 1};
-    struct member member = {.sum = test_seed() + cpu};
+    struct member member = {.sum = members[cpu].sum};
     void *stack = (void *)members[cpu].frame;
     member.ring = &ring;
     member.index = ring.count++;
@@ -217,8 +217,10 @@ static void start_contexts_on_this_cpu(void *argument, uint32_t cpu) {
 TEST_CASE(context, each_cpu_has_its_own) {
     struct member members[ASH_PORT_CPUS_MAX];
     uint32_t cpus = platform_cpu_count();
-    for (uint32_t cpu = 0; cpu < cpus; cpu++)
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
         members[cpu].frame = (uintptr_t)test_alloc(STACK_BYTES, 16);
+        members[cpu].sum = test_seed() + cpu;
+    }
     test_run_on_cpus(start_contexts_on_this_cpu, members, cpus);
     for (uint32_t cpu = 0; cpu < cpus; cpu++)
         CHECK_EQ(members[cpu].sum, compute(NULL, 0, test_seed() + cpu, TURNS));

@@ -44,13 +44,13 @@ static void fire_and_arm_again(void *context) {
     if (probe->count < ASH_ARRAY_LEN(probe->fired_at_ns))
         probe->fired_at_ns[probe->count++] = now;
     if (probe->period_ns != 0)
-        (void)!hosted_timer_arm(now + probe->period_ns, fire_and_arm_again, probe);
+        (void)!platform_timer_arm(now + probe->period_ns, fire_and_arm_again, probe);
 }
 
 TEST_CASE(hosted, advance_stops_at_every_timer_on_the_way) {
     struct timer_probe probe = {.period_ns = 10};
     hosted_clock_set_manual(0);
-    CHECK_EQ(hosted_timer_arm(10, fire_and_arm_again, &probe), 0);
+    CHECK_EQ(platform_timer_arm(10, fire_and_arm_again, &probe), 0);
     hosted_clock_advance(9);
     CHECK_EQ(probe.count, 0);
     hosted_clock_advance(26);
@@ -58,7 +58,7 @@ TEST_CASE(hosted, advance_stops_at_every_timer_on_the_way) {
     for (uint32_t i = 0; i < 3; i++)
         CHECK_EQ(probe.fired_at_ns[i], 10 * (i + 1));
     CHECK_EQ(platform_now_ns(), 35);
-    hosted_timer_cancel();
+    platform_timer_disarm();
     hosted_clock_advance(100);
     CHECK_EQ(probe.count, 3);
     hosted_clock_set_real();
@@ -67,7 +67,7 @@ TEST_CASE(hosted, advance_stops_at_every_timer_on_the_way) {
 TEST_CASE(hosted, timer_in_the_past_fires_at_once) {
     uint32_t calls = 0;
     hosted_clock_set_manual(100);
-    CHECK_EQ(hosted_timer_arm(99, count_call, &calls), 0);
+    CHECK_EQ(platform_timer_arm(99, count_call, &calls), 0);
     CHECK_EQ(calls, 1);
     hosted_clock_set_real();
 }
@@ -75,7 +75,7 @@ TEST_CASE(hosted, timer_in_the_past_fires_at_once) {
 TEST_CASE(hosted, timer_that_expires_while_masked_waits_for_the_restore) {
     uint32_t calls = 0;
     hosted_clock_set_manual(0);
-    CHECK_EQ(hosted_timer_arm(10, count_call, &calls), 0);
+    CHECK_EQ(platform_timer_arm(10, count_call, &calls), 0);
     ash_irq_t state = ash_port_irq_save();
     hosted_clock_advance(50);
     CHECK_EQ(calls, 0);
@@ -88,7 +88,7 @@ TEST_CASE(hosted, timer_of_linux_interrupts_a_cpu_that_computes) {
     uint32_t calls = 0;
     hosted_clock_set_real();
     ash_ns_t armed = platform_now_ns();
-    CHECK_EQ(hosted_timer_arm(armed + 200000, count_call, &calls), 0);
+    CHECK_EQ(platform_timer_arm(armed + 200000, count_call, &calls), 0);
     while (ash_load_relaxed(&calls) == 0 && platform_now_ns() < armed + UINT64_C(5000000000))
         ash_port_relax();
     CHECK_EQ(calls, 1);
@@ -98,7 +98,7 @@ TEST_CASE(hosted, timer_of_linux_interrupts_a_cpu_that_computes) {
 TEST_CASE(hosted, timer_of_linux_wakes_a_cpu_that_waits) {
     uint32_t calls = 0;
     ash_irq_t state = ash_port_irq_save();
-    CHECK_EQ(hosted_timer_arm(platform_now_ns() + 200000, count_call, &calls), 0);
+    CHECK_EQ(platform_timer_arm(platform_now_ns() + 200000, count_call, &calls), 0);
     for (uint32_t waits = 0; waits < 1000 && calls == 0; waits++)
         platform_wait(UINT64_MAX);
     ash_port_irq_restore(state);
@@ -113,7 +113,7 @@ TEST_CASE(hosted, no_wake_up_is_lost_however_the_timer_falls) {
         uint32_t calls = 0;
         ash_irq_t state = ash_port_irq_save();
         ash_ns_t armed = platform_now_ns();
-        CHECK_EQ(hosted_timer_arm(armed + shot * STEP_NS, count_call, &calls), 0);
+        CHECK_EQ(platform_timer_arm(armed + shot * STEP_NS, count_call, &calls), 0);
         while (calls == 0 && platform_now_ns() < armed + 2 * too_late_ns)
             platform_wait(armed + 2 * too_late_ns);
         ash_port_irq_restore(state);
@@ -134,7 +134,7 @@ TEST_CASE(hosted, waiting_under_the_manual_clock_jumps_to_the_deadline) {
 TEST_CASE(hosted, waiting_under_the_manual_clock_stops_at_the_timer) {
     uint32_t calls = 0;
     hosted_clock_set_manual(0);
-    CHECK_EQ(hosted_timer_arm(70, count_call, &calls), 0);
+    CHECK_EQ(platform_timer_arm(70, count_call, &calls), 0);
     ash_irq_t state = ash_port_irq_save();
     platform_wait(100);
     ash_port_irq_restore(state);
