@@ -211,3 +211,36 @@ TEST_CASE(sched_admission, a_change_passes_it_too_and_begins_with_the_next_perio
     stand_go(&stand, 70);
     CHECK_EQ(stand_ran(&stand, a), 20 + 50);
 }
+
+/* d = 100 and q = 10 of 20 when it blocks at 10: the old reservation's time is over at 50. */
+TEST_CASE(sched_admission, a_change_in_the_middle_of_a_period_waits_for_its_zero_lag_time) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 20, 100, 100, 0);
+    struct ash_sched_attributes more = {.runtime_ns = 30, .period_ns = 100};
+    struct ash_sched_attributes rest = {.runtime_ns = 71, .period_ns = 100};
+    stand_wake(&stand, a);
+    CHECK(stand_go(&stand, 10) == a);
+    stand_block(&stand);
+    CHECK_EQ(ash_sched_change(stand.sched, a, &more, 10, NULL), 0);
+    CHECK_EQ(stand_refused(&stand, rest), ASH_SCHED_OVER_BANDWIDTH);
+    stand_run(&stand, 20);
+    stand_wake(&stand, a);
+    CHECK(stand_run(&stand, 49) == NULL);
+    CHECK(stand_run(&stand, 50) == a);
+    CHECK_EQ(ash_sched_server_deadline(a), 150);
+    CHECK_EQ(ash_sched_server_budget(a), 30);
+}
+
+/* a/p + b/q is 1 - 1/(p q), and then 1 + 1/(p q). */
+TEST_CASE(sched_admission, tells_sums_apart_that_differ_from_one_by_two_to_the_minus_80) {
+    const uint64_t p = ASH_SCHED_TIME_MAX_NS - 1, q = ASH_SCHED_TIME_MAX_NS - 3;
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    server(&stand, UINT64_C(549755813888), p, p);
+    server(&stand, UINT64_C(549755813886), q, q);
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    server(&stand, UINT64_C(549755813887), p, p);
+    struct ash_sched_attributes other = {.runtime_ns = UINT64_C(549755813887), .period_ns = q};
+    CHECK_EQ(stand_refused(&stand, other), ASH_SCHED_OVER_BANDWIDTH);
+}

@@ -134,3 +134,37 @@ TEST_CASE(sched_grub, takes_what_the_others_leave) {
     const struct server plain[] = {{'a', 4, 8, 8, 0, {{0, 2}}, 0}, {'b', 4, 8, 8, 0, {{0, 20}}, 0}};
     expect(plain, 2, 8, "0-2a 2-6b");
 }
+
+/* Active are 1/30 and 5/8. 'a' has a third of a nanosecond left when it blocks at 1: it is active
+ * until its deadline, and 29 * (1/30 + 5/8) = 19.1 are charged to 'b' until then. */
+TEST_CASE(sched_grub, part_of_a_nanosecond_frees_no_bandwidth_early) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.entities_max = 4}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 1, 30, 30, ASH_SCHED_RECLAIM);
+    struct ash_sched_entity *b = stand_server(&stand, 150, 240, 240, ASH_SCHED_RECLAIM);
+    stand_wake(&stand, a);
+    stand_wake(&stand, b);
+    CHECK(stand_go(&stand, 0) == a);
+    stand.now = 1;
+    stand_block(&stand);
+    CHECK(stand_run(&stand, 30) == b);
+    CHECK_EQ(ash_sched_server_budget(b), 150 - 19);
+}
+
+/* It comes back at once, with less than a nanosecond left by the rate of both. */
+TEST_CASE(sched_grub, part_of_a_nanosecond_is_nothing_to_run_on) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.entities_max = 4}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 1, 3, 3, ASH_SCHED_RECLAIM | ASH_SCHED_SOFT);
+    struct ash_sched_entity *b = stand_server(&stand, 5, 8, 8, 0);
+    stand_wake(&stand, a);
+    stand_wake(&stand, b);
+    CHECK(stand_go(&stand, 0) == a);
+    stand.now = 1;
+    stand_block(&stand);
+    stand_wake(&stand, a);
+    stand_decide(&stand);
+    CHECK(stand.decision.run == a);
+    CHECK_EQ(ash_sched_server_deadline(a), 6);
+    CHECK(stand.decision.timed && stand.decision.call_at == 2);
+}

@@ -222,6 +222,7 @@ TEST_CASE(sched_realtime, fair_keeps_what_is_reserved_for_it) {
     struct ash_sched_entity *hog = stand_server(&stand, 95, 100, 100, ASH_SCHED_SOFT);
     struct ash_sched_entity *fair = fair_hog(&stand);
     CHECK(stand_go(&stand, 1000) == fair); /* alone, it has all, and uses nothing of it up */
+    CHECK_EQ(test_event_count("sched.throttle"), 0);
     stand_wake(&stand, hog);
     for (uint32_t period = 1; period <= 50; period++) {
         uint64_t before = stand_ran(&stand, fair);
