@@ -153,9 +153,9 @@ static void count_owned(struct ash_cache *cache, uint32_t *place, uint32_t frame
 
 /* The same from the hit path. */
 void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
-                      uint32_t frame) {
+                      uint32_t frame, bool pinned) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-    if (cache->pinners != NULL)
+    if (pinned && cache->pinners != NULL)
         ash_store_relaxed(&cache->pinners[frame], __builtin_return_address(0));
     if (touched != FRESH && ash_load_relaxed(&cache->policy)->touch == NULL) {
         uint32_t *place = &cache->table[slot - cache->table].stamp;

@@ -223,6 +223,12 @@ __attribute__((noinline)) static void pin_there(struct stand *stand) {
     stand->backend.kicks++; /* not a call in tail position */
 }
 
+__attribute__((noinline)) static void peek_here(struct stand *stand) {
+    struct ash_cache_view view;
+    CHECK(ash_cache_peek(&stand->cache, &stand->spaces[0], 9, &view) != NULL);
+    CHECK(ash_cache_peek_valid(&view));
+}
+
 TEST_CASE(cache_stats, pins_are_shown_with_who_has_them) {
     struct stand *stand = stand_new(8);
     stand->config.trace_pins = true;
@@ -243,6 +249,10 @@ TEST_CASE(cache_stats, pins_are_shown_with_who_has_them) {
         pin_there(stand);
         ash_cache_visit_pins(&stand->cache, see, &seen);
         CHECK(seen.pinner != here); /* the last one, of hits too */
+        const void *there = seen.pinner;
+        peek_here(stand);
+        ash_cache_visit_pins(&stand->cache, see, &seen);
+        CHECK(seen.pinner == there); /* who peeks pins nothing */
     }
     for (uint32_t i = 0; i < 11; i++)
         stand_put(stand, frame);

@@ -23,9 +23,9 @@ extern "C" {
 int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                    uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) ASH_MUST_CHECK;
 void ash__cache_unpinned(struct ash_cache *cache);
-/* A hit of a block that is not QUIET. */
+/* A hit of a block that is not QUIET. pinned: by a get, which visit_pins is to name. */
 void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
-                      uint32_t frame);
+                      uint32_t frame, bool pinned);
 
 void ash__cache_redate(struct ash_cache *cache);
 
@@ -104,13 +104,13 @@ static inline void ash__cache_date(struct ash_cache *cache, uint32_t frame) {
 
 /* slot, stamp: as it was found. */
 static inline void ash__cache_note_hit(struct ash_cache *cache, const struct ash_cache_slot *slot,
-                                       uint32_t stamp, uint32_t frame) {
+                                       uint32_t stamp, uint32_t frame, bool pinned) {
     if (ASH_LIKELY(ash__cache_is_quiet(stamp)))
         return;
     if (ash_load_relaxed(&cache->hits_are_dated) && cache->fresh == 0)
         ash__cache_date(cache, frame);
     else
-        ash__cache_touch(cache, slot, stamp, frame);
+        ash__cache_touch(cache, slot, stamp, frame, pinned);
 }
 
 /* A pin of what a hit found; false: it is no plain hit. */
@@ -123,7 +123,7 @@ static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_
     if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
         return false;
     *hold = (uint16_t)(*hold + 1);
-    ash__cache_note_hit(cache, slot, slot->stamp, found);
+    ash__cache_note_hit(cache, slot, slot->stamp, found, true);
     cache->stats.hits++;
     *frame = found;
     return true;
@@ -141,7 +141,7 @@ static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, 
         ash_cache_put(cache, found);
         return false;
     }
-    ash__cache_note_hit(cache, slot, stamp, found);
+    ash__cache_note_hit(cache, slot, stamp, found, true);
     ash__cache_count_shared_hit(cache);
     *frame = found;
     return true;
@@ -211,7 +211,7 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
     if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp))) {
         if (view->stamp == 0)
             return NULL;
-        ash__cache_note_hit(cache, slot, view->stamp, frame);
+        ash__cache_note_hit(cache, slot, view->stamp, frame, false);
     }
     if (!shared)
         cache->stats.hits++;
