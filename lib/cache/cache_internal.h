@@ -4,11 +4,13 @@
  * lock held.
  *
  *   get.c      a block is asked for             table.c    key -> frame
- *   frames.c   a block's life in a frame        policies.c, search.h, lru.c ...   which one goes
- *   fill.c     blocks to be read                ghosts.c   numbers of those that went
- *   write.c    dirty blocks, rounds of writing  ahead.c    reading ahead
- *   flush.c    what is safe                     wait.c     who waits for what
+ *   put.c      a writer is done with it         policies.c, search.h, lru.c ...   which one goes
+ *   frames.c   a block's life in a frame        ghosts.c, ghost_ring.c   numbers of those that went
+ *   fill.c     blocks to be read                ahead.c    reading ahead
+ *   write.c    dirty blocks, rounds of writing  wait.c     who waits for what
+ *   flush.c    what is safe                     place.c    where a block lies
  *   io.c       I/Os: joined, submitted, ended   pump.c     the one loop that starts and tells
+ *   space.c    spaces, blocks dropped           init.c, stats.c, check.c
  */
 #ifndef ASHLAR_CACHE_INTERNAL_H
 #define ASHLAR_CACHE_INTERNAL_H
@@ -201,6 +203,9 @@ int ash__cache_try(struct ash_cache *cache, struct ash_cache_waiter *want, bool 
 int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want, bool first);
 void ash__cache_finish(struct ash_cache *cache, struct ash_cache_waiter *want, ash_irq_t *irq);
 
+/* put.c */
+void ash__cache_filled_in(struct ash_cache *cache, uint32_t frame);
+
 /* wait.c */
 void ash__cache_wait(struct ash_cache *cache, struct ash_cache_waiter *waiter, int what);
 void ash__cache_try_waiters(struct ash_cache *cache, uint32_t frame, int error);
@@ -210,6 +215,17 @@ bool ash__cache_retry(struct ash_cache *cache);
 bool ash__cache_is_waited_for(struct ash_cache *cache, uint32_t frame);
 bool ash__cache_is_asked_of(const struct ash_cache *cache, const struct ash_cache_space *space);
 void ash__cache_look_starving(struct ash_cache *cache);
+
+/* What backends and maps say, as one of the numbers of <ashlar/error.h>. */
+static inline int ash__cache_error(int status) {
+    enum { LAST = 4095 };
+    return status > 0 || status < -LAST ? -ASH_EIO : status;
+}
+
+/* place.c */
+int ash__cache_place(struct ash_cache *cache, ash_irq_t *irq, uint32_t frame, enum ash_cache_op op,
+                     const struct ash_cache_space *space, uint64_t index,
+                     struct ash_cache_map *map);
 
 /* io.c */
 bool ash__cache_build(struct ash_cache *cache, ash_irq_t *irq);

@@ -13,49 +13,6 @@ struct work {
     bool prefetch;
 };
 
-/* What backends and maps say, as one of the numbers of <ashlar/error.h>. */
-static int as_error(int status) {
-    enum { LAST = 4095 };
-    return status > 0 || status < -LAST ? -ASH_EIO : status;
-}
-
-static bool is_sane(const struct ash_cache_map *map, uint32_t block_bytes) {
-    uint64_t bytes = 0;
-    if (map->extent_count > ASH_CACHE_EXTENTS_MAX)
-        return false;
-    for (uint32_t i = 0; i < map->extent_count; i++) {
-        const struct ash_cache_extent *extent = &map->extents[i];
-        if (extent->sectors == 0 || extent->sector > UINT64_MAX - extent->sectors)
-            return false;
-        bytes += (uint64_t)extent->sectors * ASH_CACHE_SECTOR_BYTES;
-    }
-    return map->extent_count == 0 || (bytes <= block_bytes && map->valid_bytes <= bytes);
-}
-
-/* Sectors that have nothing of the block are neither read nor written. */
-static void shorten(struct ash_cache_map *map) {
-    uint32_t sectors = map->valid_bytes / ASH_CACHE_SECTOR_BYTES +
-                       (map->valid_bytes % ASH_CACHE_SECTOR_BYTES != 0);
-    for (uint32_t i = 0; i < map->extent_count; i++) {
-        struct ash_cache_extent *extent = &map->extents[i];
-        if (extent->sectors > sectors)
-            extent->sectors = sectors;
-        sectors -= extent->sectors;
-        if (extent->sectors == 0)
-            map->extent_count = i;
-    }
-}
-
-/* Where the map says that the block lies; with nothing locked. */
-static int map_block(struct ash_cache *cache, const struct ash_cache_space *space, uint64_t index,
-                     struct ash_cache_map *map) {
-    *map = (struct ash_cache_map){.extent_count = 0};
-    int error = space->map(space->context, index, map);
-    if (error != 0)
-        return as_error(error);
-    return is_sane(map, 1u << cache->block_shift) ? 0 : -ASH_EINVAL;
-}
-
 static struct ash_cache_io *new_io(struct ash_cache *cache) {
     struct ash_list *free = cache->io_free;
     if (free == NULL)
@@ -176,36 +133,6 @@ static void ended(struct ash_cache *cache, uint32_t frame, int error,
         ash__cache_written(cache, frame, error);
 }
 
-/* What the disk does not have of the block: zeros in memory, and none of it written. */
-static void trim(struct ash_cache *cache, const struct work *work,
-                 const struct ash_cache_map *map) {
-    uint32_t block_bytes = 1u << cache->block_shift;
-    uint32_t keep = map->valid_bytes;
-    if (work->op == ASH_CACHE_OP_READ) {
-        uint32_t mapped = 0;
-        for (uint32_t i = 0; i < map->extent_count; i++)
-            mapped += map->extents[i].sectors * ASH_CACHE_SECTOR_BYTES;
-        keep = mapped;
-    }
-    if (keep < block_bytes)
-        __builtin_memset((char *)ash_cache_data(cache, work->frame) + keep, 0, block_bytes - keep);
-}
-
-/* Where the block of the work lies; the lock is let go to ask. */
-static int place(struct ash_cache *cache, ash_irq_t *irq, const struct work *work,
-                 const struct ash_cache_space *space, uint64_t index, struct ash_cache_map *map) {
-    ash__cache_leave(cache, *irq);
-    int error = map_block(cache, space, index, map);
-    if (error == 0 && map->extent_count == 0 && work->op == ASH_CACHE_OP_WRITE)
-        error = -ASH_ENOSPC;
-    if (error == 0) {
-        shorten(map);
-        trim(cache, work, map);
-    }
-    *irq = ash__cache_enter(cache);
-    return error;
-}
-
 static bool next_read(struct ash_cache *cache, struct work *work) {
     work->frame = ash__cache_pop_last(cache, &cache->fill, WORK);
     work->op = ASH_CACHE_OP_READ;
@@ -282,7 +209,7 @@ static bool build_block(struct ash_cache *cache, ash_irq_t *irq, const struct wo
         add_whole(cache, work, index);
         return true;
     }
-    int error = place(cache, irq, work, space, index, &map);
+    int error = ash__cache_place(cache, irq, work->frame, work->op, space, index, &map);
     return build_placed(cache, work, error, &map);
 }
 
@@ -353,7 +280,7 @@ static enum entered enter(struct ash_cache *cache, struct ash_cache_io *io, ash_
     if (cache->config.backend.kick != NULL)
         cache->submitted = cache->again = true;
     if (error != 0)
-        cache->io_status = as_error(error);
+        cache->io_status = ash__cache_error(error);
     return ended || error != 0 ? ENDED : GOING;
 }
 
@@ -377,7 +304,7 @@ struct ash_cache_waiter *ash__cache_read_one(struct ash_cache *cache,
     if (space->map != NULL) {
         struct work work = {.frame = frame, .op = ASH_CACHE_OP_READ};
         struct ash_cache_map map;
-        int error = place(cache, irq, &work, space, index, &map);
+        int error = ash__cache_place(cache, irq, frame, work.op, space, index, &map);
         if (error != 0 || map.extent_count != 1) {
             if (waiter != NULL)
                 ash__cache_wait(cache, waiter, WAIT_BLOCK);
@@ -422,12 +349,12 @@ static void complete(struct ash_cache *cache, struct ash_cache_io *io, int statu
         cache->frames[io->segments[i].frame].flags |= LOST;
     if (io == cache->io_entering) { /* whoever submits it goes on with it */
         cache->io_entering = NULL;
-        cache->io_status = as_error(status);
+        cache->io_status = ash__cache_error(status);
         io->submitted = false;
         ash__cache_leave(cache, irq);
         return;
     }
-    end_io(cache, io, as_error(status));
+    end_io(cache, io, ash__cache_error(status));
     ash__cache_run(cache, irq);
 }
 
