@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fill.c: blocks on their way from the disk, from the frame taken to those told who asked. */
+/* fill.c: blocks in line to be read, at once or when there is nothing better to do. */
 #include "cache_internal.h"
 
 /* An absent frame's block is to be read. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * write.c: dirty blocks. Each is on its space's list, the last to be written first. They are
- * written in rounds: up to ASH_CACHE_ROUND of them are picked, sorted by their place, and started
+ * written in rounds: up to ASH_CACHE_ROUND of them are picked, sorted by their key, and started
  * one after the other as I/Os become free; when the round is over the next is picked. What is
  * picked, in this order: urgent blocks (somebody waits for this one), what a flush waits for, and,
  * above half of the bound or when writers wait for it, the oldest.

@@ -14,8 +14,9 @@
  * Rules
  *  - A block has one home, (space, index): space 0 is the raw device, a file is a space of its own.
  *    Who reads or writes a file's sectors in space 0 flushes and discards them in the file first.
- *  - Between get and put a block is pinned: its memory is its own. Blocks that are pinned, read,
- *    written, or dirty by a failed write are never evicted. When all are, get says -ASH_EAGAIN.
+ *  - Between get and put a block is pinned: its memory is its own. Blocks that are pinned, in
+ *    flight or dirty are never evicted. Where all are, get waits for one in flight, or to be
+ *    written; where none is that, it says -ASH_EAGAIN.
  *  - One read a block, however many ask (single flight); all of them are told of its end.
  *  - A block is written to only between get with ASH_CACHE_WRITE and put_dirty or put_unchanged;
  *    one writer at a time, and not while the device reads it. Readers who pinned it see it change.
@@ -79,7 +80,8 @@ int ash_cache_space_close(struct ash_cache *cache, struct ash_cache_space *space
 /*
  * Pins block `index` of the space. 0: *frame is its frame. ASH_CACHE_PENDING: the waiter is queued,
  * and woken with the frame or an error. Inline; O(1) for a hit, else O(1) and the policy's search,
- * which looks at 2 * blocks frames at most ("lru" sorts some of them, and all once in 2^31 hits).
+ * which looks at 2 * blocks frames at most ("lru" sorts some of them, and all once in 2^31 hits),
+ * and once more for each block that is read ahead.
  *   -ASH_EAGAIN  no frame can be had: all are pinned. (Shared, each was when it was looked at: of a
  *                few frames that others read from all the time, ask a few times before it counts.)
  *                Or it would be pending, and waiter is NULL: what has to be done for it is started

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cache_fast.h: the hit path of <ashlar/cache.h>, inline. A hit reads one line of the table and
- * writes a count of pins; everything else is a call, as what the policy is told of it: once a block
- * was hit as often as the policy counts, its slot says so (QUIET), until the policy counts anew.
+ * writes a count of pins, and a date where "lru" has one owner; everything else is a call, as what
+ * other policies are told of it: once a block was hit as often as the policy counts, its slot says
+ * so (QUIET), until the policy counts anew.
  *
  * Two orders of reading. One owner: as it stands. Shared: the slot may be rewritten at any moment,
  * so its stamp is read before its key and its frame, and once more behind what relies on them. A

@@ -127,8 +127,8 @@ struct ash_cache {
     struct ash_cache_config config;
     const struct ash__cache_policy *policy;
     struct ash_cache_frame *frames;
-    /* Of frames. 0: the policy's queue, or the free ones. 1: what is to be done: dirty blocks of a
-     * space, blocks to be read. */
+    /* Of frames. 0: the policy's queue. 1: what is to be done with it: dirty blocks of a space,
+     * blocks to be read, free frames, and so on. */
     struct ash_cache_links *links[2];
     struct ash_cache_space **spaces;
     const void **pinners;
@@ -149,7 +149,7 @@ struct ash_cache {
     uint32_t io_free_count;
     struct ash_cache_queue free_frames, orphans;
     struct ash_cache_queue fill, prefetch; /* frames to be read */
-    uint32_t round[ASH_CACHE_ROUND];       /* frames to be written, in the disk's order */
+    uint32_t round[ASH_CACHE_ROUND];       /* frames to be written, by key */
     uint32_t round_next, round_count;
 
     struct ash_list waiting[64]; /* for a block, by frame */
@@ -165,7 +165,7 @@ struct ash_cache {
     uint32_t failed;               /* dirty blocks given up */
     uint32_t lost;                 /* frames without a block, of I/Os that were abandoned */
     uint32_t writing;              /* dirty blocks in flight */
-    uint32_t urgent;               /* of these, those to be written before all others */
+    uint32_t urgent;               /* dirty blocks to be written before all others */
     uint32_t fresh;                /* blocks read ahead and not asked for yet */
     uint32_t in_a_row;             /* reads started since something else was, or could have been */
     uint32_t news;                 /* completions and pumps: the backend may have room again */

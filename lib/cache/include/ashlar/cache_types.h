@@ -47,7 +47,7 @@ struct ash_cache_map {
 
 /*
  * What blocks belong to: space 0 is the raw device, a file is a space. The caller's memory, from
- * ash_cache_space_open until ash_cache_space_close; the first four fields are the caller's, set
+ * ash_cache_space_open until ash_cache_space_close; the first five fields are the caller's, set
  * before open. One owner may change `blocks` later, between two calls: what lies beyond is to be
  * discarded.
  */
