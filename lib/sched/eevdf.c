@@ -48,9 +48,11 @@ static inline uint64_t divide(const fair *own, uint64_t dividend, uint32_t *rest
 }
 
 /* A request's length in virtual time, from where it really is: v and the rest. */
+/* A request is never nothing, however short the slice and great the weight. */
 static inline uint64_t request(const fair *own) {
     uint32_t rest;
-    return divide(own, (own->slice_ns << ONE_SHIFT) + own->rest, &rest);
+    uint64_t length = divide(own, (own->slice_ns << ONE_SHIFT) + own->rest, &rest);
+    return length + (length == 0);
 }
 
 static inline i128 weighted(const struct ash_sched_eevdf *class, uint64_t weight, uint64_t v) {
@@ -235,6 +237,8 @@ uint64_t ash__sched_eevdf_left(const struct ash_sched *sched,
     const fair *own = &entity->eevdf;
     if (sched->eevdf.weight == own->weight)
         return ASH__SCHED_FOREVER;
+    if (own->vdeadline == own->vruntime) /* a request that was rescaled to nothing */
+        return 1;
     uint64_t work = (own->vdeadline - own->vruntime) * own->weight - own->rest;
     return (work + (1 << ONE_SHIFT) - 1) >> ONE_SHIFT;
 }

@@ -15,14 +15,22 @@ struct ash_sched *ash_sched_owner(const struct ash_sched_entity *entity) {
     return ash_load_relaxed(&entity->sched);
 }
 
+/* How many want to run there. Who is of the idle class makes way: where such a one runs, nobody
+ * wants to. */
+static uint32_t load_of(const struct ash_sched *sched) {
+    if (ash_load_relaxed(&sched->hint_class) == ASH_SCHED_IDLE)
+        return 0;
+    return ash_load_relaxed(&sched->hint_runnable);
+}
+
 uint32_t ash_sched_place(const struct ash_sched_cpus *cpus, const struct ash_sched_entity *entity) {
     uint32_t own = entity->sched->config.cpu, best = own, least;
     if (entity->class_ == ASH_SCHED_REALTIME)
         return own;
-    least = ash_load_relaxed(&cpus->cpu[own]->hint_runnable);
+    least = load_of(cpus->cpu[own]);
     for (uint32_t i = 1; i < cpus->count && least != 0; i++) {
         uint32_t cpu = (own + i) % cpus->count;
-        uint32_t runnable = ash_load_relaxed(&cpus->cpu[cpu]->hint_runnable);
+        uint32_t runnable = load_of(cpus->cpu[cpu]);
         if (!may_run_on(&entity->attributes, cpu) || runnable >= least)
             continue;
         least = runnable;
@@ -35,7 +43,7 @@ uint32_t ash_sched_busiest(const struct ash_sched_cpus *cpus, uint32_t thief) {
     uint32_t best = ASH_SCHED_NO_CPU, most = 1; /* one that runs is not to be had */
     for (uint32_t i = 1; i < cpus->count; i++) {
         uint32_t cpu = (thief + i) % cpus->count;
-        uint32_t runnable = ash_load_relaxed(&cpus->cpu[cpu]->hint_runnable);
+        uint32_t runnable = load_of(cpus->cpu[cpu]);
         if (runnable <= most)
             continue;
         most = runnable;

@@ -50,6 +50,21 @@ TEST_CASE(sched_smp, a_wake_goes_to_the_own_cpu_if_it_has_nothing_to_run) {
     CHECK_EQ(ash_sched_place(&machine->cpus, sleeper), 2);
 }
 
+TEST_CASE(sched_smp, a_cpu_that_runs_one_of_the_idle_class_has_nothing_to_run) {
+    struct machine *machine = machine_of(2);
+    struct ash_sched_entity *sleeper = fair(machine, 0, 0);
+    struct ash_sched_attributes idle = {.flags = ASH_SCHED_IDLEST};
+    for (uint32_t i = 0; i < 3; i++)
+        wake(machine, stand_attach(&machine->stands[1], idle));
+    wake(machine, fair(machine, 0, 0));
+    stand_go(&machine->stands[0], 0);
+    CHECK_EQ(ash_sched_busiest(&machine->cpus, 0), 1);
+    CHECK_EQ(ash_sched_place(&machine->cpus, sleeper), 0);
+    stand_go(&machine->stands[1], 0);
+    CHECK_EQ(ash_sched_busiest(&machine->cpus, 0), ASH_SCHED_NO_CPU);
+    CHECK_EQ(ash_sched_place(&machine->cpus, sleeper), 1);
+}
+
 TEST_CASE(sched_smp, affinity_and_reservations_stay_where_they_must) {
     struct machine *machine = machine_of(3);
     struct ash_sched_entity *bound = fair(machine, 1, 3); /* CPUs 0 and 1 */

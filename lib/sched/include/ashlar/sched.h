@@ -19,8 +19,8 @@
  *    reservation for fair (config) is a server among the real-time ones.
  *  - Admission is exact: a set of reservations is accepted if and only if EDF meets all deadlines
  *    on one CPU, whatever the times of the releases. Attributes change through it only.
- *  - The contract of a reservation: while a job's work since its release is at most Q, it ends
- *    before its deadline, whatever the others do, if decide is called when it asked to be.
+ *  - The contract of a reservation: a job that needs no more than Q, and comes T or more after the
+ *    one before, ends within D, whatever the others do, if decide is called when it asked to be.
  *  - Locks: none. The caller serialises the calls of one instance; a call on two wants both, the
  *    lower CPU's first. Callable with interrupts masked: no callback but those of the config.
  *
