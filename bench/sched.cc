@@ -26,6 +26,8 @@
 
 namespace {
 
+using Workload = std::pair<const char *, void (*)(benchmark::State &)>;
+
 constexpr uint32_t choices = 65536, ops = 16384;
 constexpr uint64_t slice_ns = 3000000;
 
@@ -92,8 +94,8 @@ void block(benchmark::State &state) {
 namespace {
 
 void add_all() {
-    for (auto [name, workload] : {std::pair{"random", random_runs}, std::pair{"full", full},
-                                  std::pair{"equal", equal}, std::pair{"block", block}}) {
+    for (auto [name, workload] : {Workload{"random", random_runs}, Workload{"full", full},
+                                  Workload{"equal", equal}, Workload{"block", block}}) {
         for (int64_t count : {10, 100, 1000, 10000})
             benchmark::RegisterBenchmark(name, workload)->Iterations(1)->Arg(count);
     }

@@ -174,13 +174,13 @@ template <uint64_t percent, uint64_t bandwidth> void admit(benchmark::State &sta
 
 void add_whole() {
     for (auto [name, workload] :
-         {std::pair{"admit", admit<100, 95>}, std::pair{"admit.full", admit<100, 100>},
-          std::pair{"admit.demand", admit<80, 95>}}) {
+         {Workload{"admit", admit<100, 95>}, Workload{"admit.full", admit<100, 100>},
+          Workload{"admit.demand", admit<80, 95>}}) {
         for (int64_t count : {8, 64})
             benchmark::RegisterBenchmark(name, workload)->Iterations(1)->Arg(count);
     }
-    for (auto [name, workload] : {std::pair{"decide", decisions}, std::pair{"events", events},
-                                  std::pair{"direct", direct}, std::pair{"unified", unified}}) {
+    for (auto [name, workload] : {Workload{"decide", decisions}, Workload{"events", events},
+                                  Workload{"direct", direct}, Workload{"unified", unified}}) {
         for (int64_t count : {10, 100, 1000})
             benchmark::RegisterBenchmark(name, workload)->Iterations(1)->Arg(count);
     }
