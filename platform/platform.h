@@ -125,6 +125,25 @@ int platform_interrupt_self(void (*handler)(void *context), void *context) ASH_M
 /* One line about a CPU ("cortex-a57 r1p0, EL1"), for people; len includes the final NUL. */
 void platform_cpu_describe(uint32_t cpu, char *text, size_t len);
 
+/* Stacks with nothing mapped below: running over one is a panic that names it */
+
+enum {
+    PLATFORM_STACKS_MAX = 128,            /* at a time */
+    PLATFORM_STACK_BYTES_MAX = 192 << 10, /* what stays below is at least 64 KiB */
+};
+
+/*
+ * A stack of size_bytes (whole pages, at most PLATFORM_STACK_BYTES_MAX). Its memory is `pages`, of
+ * platform_memory, which nobody touches at their own address until the stack is unmapped. *name
+ * stays where it is. Returns its lowest byte, or NULL: PLATFORM_STACKS_MAX are mapped, or the host
+ * gives no memory. No DMA into it: it is no address of RAM. O(PLATFORM_STACKS_MAX + pages); any
+ * CPU, not in an interrupt handler.
+ */
+void *platform_stack_map(void *pages, size_t size_bytes, const char *name) ASH_MUST_CHECK;
+
+/* Of what platform_stack_map returned, when nobody runs on it. The pages are the caller's again. */
+void platform_stack_unmap(void *stack);
+
 /*
  * Contexts: threads of control, each on its own stack. What a switch keeps is what a function must
  * keep for its caller: the callee-saved registers and the stack pointer. Masks, pins and the modes

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fault.c: a fault of the CPU (NULL store, undefined instruction, division by zero) goes to
- * platform_panic_hook, as on bare metal; with no hook the process dies of the signal. A sanitizer
+ * platform_panic_hook, as on bare metal; with no hook the process dies of the signal, and if a
+ * stack ran over it says whose. A sanitizer
  * keeps its own handlers, which report better.
  */
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "hosted_internal.h"
@@ -31,16 +33,33 @@ static const char *describe(int number) {
     return "fault";
 }
 
+/* A debugger does not see at once that a stack ran over, and which. */
+static void report(const char *message) {
+    char line[200];
+    hosted_console_restore();
+    snprintf(line, sizeof(line), "panic: %s\n", message);
+    (void)hosted_write_all(STDERR_FILENO, line, strlen(line));
+}
+
 /*
  * The hook may longjmp away: the signal is never blocked (SA_NODEFER), and Linux tells by the stack
  * pointer whether the other stack is in use. Sent by kill, it is no fault of the CPU.
  */
 static void on_fault(int number, siginfo_t *info, void *machine) {
     (void)machine;
-    if (platform_panic_hook != NULL && info->si_code > 0) {
-        char message[80];
-        snprintf(message, sizeof(message), "%s at %p", describe(number), info->si_addr);
-        platform_panic_hook("cpu", 0, message);
+    if (info->si_code > 0) {
+        char message[160];
+        const char *stack =
+            number == SIGSEGV ? hosted_stack_of_guard((uintptr_t)info->si_addr) : NULL;
+        if (stack != NULL)
+            snprintf(message, sizeof(message), "stack overflow of \"%s\": %s at %p", stack,
+                     describe(number), info->si_addr);
+        else
+            snprintf(message, sizeof(message), "%s at %p", describe(number), info->si_addr);
+        if (platform_panic_hook != NULL)
+            platform_panic_hook("cpu", 0, message);
+        if (stack != NULL)
+            report(message);
     }
     hosted_console_restore();
     signal(number, SIG_DFL);

@@ -7,9 +7,8 @@
  * Only the machine's own thread raises interrupts here, and the clock is manual.
  */
 #include <ashlar/error.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "hosted.h"
 #include "hosted_internal.h"
@@ -20,7 +19,8 @@ enum { STACK_BYTES = 256 << 10 };
 struct fiber {
     struct platform_context context;
     struct hosted_cpu cpu; /* while another has the turn */
-    char *stack;
+    void *stack;
+    char name[16];
     bool done, waiting;
     ash_ns_t deadline_ns; /* while waiting */
 };
@@ -111,16 +111,10 @@ static uint32_t pick(void) {
 static int make_fiber(uint32_t cpu, const struct hosted_cpu *state) {
     struct fiber *fiber = &loop.fibers[cpu];
     memset(fiber, 0, sizeof(*fiber));
-    /* The lowest page stays unmapped: an overflow is a fault. */
-    char *stack =
-        mmap(NULL, STACK_BYTES + ASH_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack == MAP_FAILED)
+    snprintf(fiber->name, sizeof(fiber->name), "CPU %u", cpu);
+    fiber->stack = hosted_stack_map(STACK_BYTES, fiber->name);
+    if (fiber->stack == NULL)
         return -ASH_ENOMEM;
-    fiber->stack = stack + ASH_PAGE_SIZE;
-    if (mprotect(fiber->stack, STACK_BYTES, PROT_READ | PROT_WRITE) != 0) {
-        munmap(stack, STACK_BYTES + ASH_PAGE_SIZE);
-        return -ASH_ENOMEM;
-    }
     platform_context_init(&fiber->context, fiber->stack, STACK_BYTES, fiber_main, fiber);
     fiber->cpu = *state;
     hosted_interrupt_move(cpu, state, &fiber->cpu);
@@ -133,7 +127,7 @@ static int make_fiber(uint32_t cpu, const struct hosted_cpu *state) {
 static void free_fiber(uint32_t cpu) {
     struct fiber *fiber = &loop.fibers[cpu];
     platform_context_fini(&fiber->context);
-    munmap(fiber->stack - ASH_PAGE_SIZE, STACK_BYTES + ASH_PAGE_SIZE);
+    platform_stack_unmap(fiber->stack);
     if (cpu != 0) {
         hosted_interrupt_target(cpu, NULL);
         hosted_timer_forget(cpu);

@@ -104,6 +104,14 @@ int hosted_console_write_error(void); /* an errno; 0: all output was written */
 /* Says on standard error what the driver of the disk did wrong; true if there was something. */
 bool hosted_disk_report(void);
 
+/* stack.c */
+
+/* As platform_stack_map, of any size. */
+void *hosted_stack_map(size_t size_bytes, const char *name);
+
+/* The name of the stack below which the address lies, if it does. Any context. */
+const char *hosted_stack_of_guard(uintptr_t address);
+
 /* memory.c, fault.c, mmio.c */
 
 bool hosted_memory_is_mapped(void);

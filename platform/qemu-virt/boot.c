@@ -93,6 +93,7 @@ static void build_map(void) {
     map_device(&board.gic_cpu);
     for (uint32_t i = 0; i < board.virtio_count; i++)
         map_device(&board.virtio[i].window);
+    mmu_prepare_window();
     mmu_enable();
 }
 

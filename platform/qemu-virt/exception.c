@@ -13,6 +13,7 @@
 #include "panic.h"
 #include "platform.h"
 #include "semihosting.h"
+#include "stack_map.h"
 #include "symbols.h"
 
 /* Vector numbers: four kinds (synchronous, IRQ, FIQ, SError) from each of four origins. */
@@ -90,7 +91,7 @@ static const char *abort_access(uint64_t esr, uint64_t far) {
 }
 
 static void describe(const struct exception_frame *frame, uint32_t vector, char *text, size_t len) {
-    char place[96], access[160] = "";
+    char place[96], access[160] = "", whose[64] = "";
     uint64_t offset, esr = frame->esr;
     const char *name = symbols_lookup(frame->elr, &offset);
     if (name != NULL)
@@ -100,10 +101,13 @@ static void describe(const struct exception_frame *frame, uint32_t vector, char 
     const char *what = class_name(esr);
     if ((vector & EXCEPTION_STACK_UNUSABLE) != 0)
         what = ash_is_aligned(frame->sp, 16) ? "stack overflow" : "misaligned stack pointer";
+    const char *stack = stack_map_of_guard(frame->sp - FRAME_BYTES);
+    if ((vector & EXCEPTION_STACK_UNUSABLE) != 0 && stack != NULL)
+        snprintf(whose, sizeof(whose), " of \"%s\"", stack);
     if (is_abort(esr))
         snprintf(access, sizeof(access), ": %s at FAR 0x%llx, %s", abort_access(esr, frame->far),
                  (unsigned long long)frame->far, abort_reason(esr));
-    snprintf(text, len, "%s%s, ELR 0x%llx%s, ESR 0x%llx", what, access,
+    snprintf(text, len, "%s%s%s, ELR 0x%llx%s, ESR 0x%llx", what, whose, access,
              (unsigned long long)frame->elr, place, (unsigned long long)esr);
 }
 

@@ -4,7 +4,13 @@
 
 #include <ashlar/check.h>
 
-enum { TABLES_MAX = 48, ENTRIES = 512, LAST_LEVEL = 3, ADDRESS_BITS = 39 };
+enum {
+    WINDOW_TABLES = 1 + (MMU_WINDOW_BYTES >> 21), /* 2 MiB each, and one above */
+    TABLES_MAX = 48 + WINDOW_TABLES,
+    ENTRIES = 512,
+    LAST_LEVEL = 3,
+    ADDRESS_BITS = 39
+};
 
 #define DESC_VALID    (UINT64_C(1) << 0)
 #define DESC_TABLE    (UINT64_C(1) << 1) /* in levels 1 and 2; in level 3 it says "page" */
@@ -102,6 +108,37 @@ void mmu_map(uint64_t base, uint64_t size_bytes, enum mmu_kind kind) {
         base = ASH_PAGE_SIZE;
     while (base < end)
         base += map_one(base, end - base, attributes(kind));
+}
+
+/* The entry of a page, below tables that are there or are made. */
+static uint64_t *page_entry(uint64_t address) {
+    uint64_t *table = tables[0];
+    for (uint32_t level = 1; level < LAST_LEVEL; level++)
+        table = table_below(&table[address / level_bytes(level) % ENTRIES], level);
+    return &table[address / ASH_PAGE_SIZE % ENTRIES];
+}
+
+void mmu_prepare_window(void) {
+    for (uint64_t offset = 0; offset < MMU_WINDOW_BYTES; offset += level_bytes(LAST_LEVEL - 1))
+        ASH_REQUIRE(*page_entry(MMU_WINDOW + offset) == 0,
+                    "mmu: the machine has memory at 0x%llx, where stacks are to be mapped",
+                    (unsigned long long)(MMU_WINDOW + offset));
+}
+
+/* An entry that was invalid is in no TLB (Arm ARM D8.14). */
+void mmu_map_page(uint64_t address, uint64_t frame) {
+    __atomic_store_n(page_entry(address), frame | attributes(MMU_DATA) | DESC_TABLE,
+                     __ATOMIC_RELAXED);
+    __asm__ volatile("dsb ishst\n\tisb" ::: "memory");
+}
+
+void mmu_unmap_pages(uint64_t address, uint64_t size_bytes) {
+    for (uint64_t offset = 0; offset < size_bytes; offset += ASH_PAGE_SIZE)
+        __atomic_store_n(page_entry(address + offset), 0, __ATOMIC_RELAXED);
+    __asm__ volatile("dsb ishst" ::: "memory");
+    for (uint64_t offset = 0; offset < size_bytes; offset += ASH_PAGE_SIZE)
+        __asm__ volatile("tlbi vaae1is, %0" ::"r"((address + offset) >> ASH_PAGE_SHIFT) : "memory");
+    __asm__ volatile("dsb ish\n\tisb" ::: "memory");
 }
 
 void mmu_enable(void) {

@@ -2,7 +2,7 @@
 /*
  * mmu.h: the kernel's own map: identity, 39-bit addresses, 4 KiB pages and larger blocks where they
  * fit. Only what is named is mapped; page 0 and the stacks' guards never are. Boot only: nothing
- * here is locked, and the map does not change once other CPUs run.
+ * here is locked, and the map does not change once other CPUs run, but in the window.
  */
 #ifndef QEMU_VIRT_MMU_H
 #define QEMU_VIRT_MMU_H
@@ -14,6 +14,20 @@ enum mmu_kind { MMU_TEXT, MMU_RODATA, MMU_DATA, MMU_DEVICE, MMU_NOTHING };
 /* Maps whole pages, over what was there. Panics when the pool of tables is used up, or past
  * 2^39. */
 void mmu_map(uint64_t base, uint64_t size_bytes, enum mmu_kind kind);
+
+/*
+ * The window: addresses beyond all RAM where single pages are mapped while other CPUs run. Its
+ * tables are made at boot; whoever changes an entry is the only one to do so.
+ */
+#define MMU_WINDOW_BYTES (UINT64_C(32) << 20)
+#define MMU_WINDOW       ((UINT64_C(1) << 39) - MMU_WINDOW_BYTES)
+void mmu_prepare_window(void);
+
+/* The page at this address of the window, where none was: read-write data in this frame. */
+void mmu_map_page(uint64_t address, uint64_t frame);
+
+/* Pages that are mapped no longer are when it returns, on no CPU. */
+void mmu_unmap_pages(uint64_t address, uint64_t size_bytes);
 
 /* Switches this CPU to the map; the others use it from their start on. */
 void mmu_enable(void);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stack.c: who called, by the chain of frame records {the caller's record, return address}
- * (AAPCS64 6.4.6). Only records in the CPUs' own stacks are followed, and only upwards.
+ * (AAPCS64 6.4.6). Only records in stacks are followed, and only upwards.
  */
 #include "cpu.h"
 #include "platform.h"
+#include "stack_map.h"
 #include "symbols.h"
 
 static bool is_record(uint64_t fp) {
     uint64_t base = (uint64_t)(uintptr_t)cpu_stacks;
-    return ash_is_aligned(fp, 16) && fp >= base && fp - base < sizeof(cpu_stacks);
+    return ash_is_aligned(fp, 16) && (fp - base < sizeof(cpu_stacks) || stack_map_holds(fp));
 }
 
 uint32_t platform_stack(uintptr_t *sites, uint32_t max) {

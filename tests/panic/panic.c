@@ -112,6 +112,40 @@ Test(fault, null_store_is_sigsegv, .signal = SIGSEGV, .disabled = FAULTS_ARE_REP
     *null = 1;
 }
 
+static int run_over(volatile int *depth) {
+    volatile char page[4096];
+    page[0] = (char)(*depth)++;
+    return *depth < 0 ? 0 : run_over(depth) + page[0];
+}
+
+static void enter(void *argument) {
+    (void)run_over(argument);
+}
+
+Test(fault, stack_overflow_says_whose_and_is_sigsegv, .disabled = FAULTS_ARE_REPORTED) {
+    char text[200] = "";
+    static char pages[4 * 4096] __attribute__((aligned(4096)));
+    FILE *report = tmpfile();
+    cr_assert_not_null(report);
+    pid_t child = fork();
+    if (child == 0) {
+        int depth = 0;
+        struct platform_context here = {0}, context;
+        void *stack = platform_stack_map(pages, sizeof(pages), "deep");
+        dup2(fileno(report), STDERR_FILENO);
+        platform_context_init(&context, stack, sizeof(pages), enter, &depth);
+        platform_context_switch(&here, &context);
+    }
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    rewind(report);
+    cr_assert_not_null(fgets(text, sizeof(text), report));
+    const char *expected = "panic: stack overflow of \"deep\": segmentation fault at 0x";
+    cr_assert_eq(strncmp(text, expected, strlen(expected)), 0, "%s", text);
+    fclose(report);
+}
+
 Test(fault, trap_is_sigill, .signal = SIGILL, .disabled = FAULTS_ARE_REPORTED) {
     __builtin_trap();
 }
