@@ -23,7 +23,7 @@ static void init(struct ash_cache *cache) {
 
 static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
     int queue = remembered ? AM : A1IN;
-    cache->hot[frame].queue = (uint8_t)queue;
+    ash__cache_set_queue(cache, frame, queue);
     /* Set already, so that hits in A1in have nothing to write. */
     ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)!remembered);
     ash__cache_push(cache, &cache->queues[queue], POLICY, frame);

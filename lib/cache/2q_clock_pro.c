@@ -85,7 +85,7 @@ static void insert(struct ash_cache *cache, uint32_t frame, bool remembered) {
     bool nothing_known = cache->ghosts.pushed == 0 && cache->ghosts.first == 0;
     bool room = cache->queues[HOT].length < cache->config.blocks - cache->queue_max;
     bool hot = remembered || (nothing_known && room);
-    cache->hot[frame].queue = hot ? HOT : COLD;
+    ash__cache_set_queue(cache, frame, hot ? HOT : COLD);
     /* Full already, so that hits in the cold queue have nothing to write. */
     ash_store_relaxed(&cache->hot[frame].touched, hot ? (uint8_t)0 : cache->policy->touch_cap);
     if (hot)
@@ -114,7 +114,7 @@ static void forget_stale(struct ash_cache *cache) {
 }
 
 static void remove(struct ash_cache *cache, uint32_t frame, bool evicted) {
-    uint8_t queue = cache->hot[frame].queue;
+    uint32_t queue = ash__cache_queue_of(cache, frame);
     ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);
     if (!evicted)
         return;

@@ -109,6 +109,34 @@ static inline bool ash__cache_has(const struct ash_cache *cache, uint32_t frame,
     return (cache->frames[frame].flags & flags) != 0;
 }
 
+static inline uint32_t ash__cache_queue_of(const struct ash_cache *cache, uint32_t frame) {
+    return cache->hot[frame].queue & ~FRESH;
+}
+
+static inline bool ash__cache_is_fresh(const struct ash_cache *cache, uint32_t frame) {
+    return (ash_load_relaxed(&cache->hot[frame].queue) & FRESH) != 0;
+}
+
+static inline void ash__cache_set_queue(struct ash_cache *cache, uint32_t frame, int queue) {
+    uint8_t fresh = cache->hot[frame].queue & FRESH;
+    ash_store_relaxed(&cache->hot[frame].queue, (uint8_t)((uint8_t)queue | fresh));
+}
+
+/* Of a block that was read ahead no hits are counted before it is asked for, nor is that hit: so
+ * each of them is told, and the first that finds the lock free is the one. A late hit of the block
+ * that was in the frame before may count here; at worst this one is taken for never used. */
+static inline void ash__cache_set_fresh(struct ash_cache *cache, uint32_t frame, bool fresh) {
+    uint32_t queue = ash__cache_queue_of(cache, frame);
+    ash_store_relaxed(&cache->hot[frame].queue, (uint8_t)(queue | (fresh ? FRESH : 0)));
+    ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+}
+
+/* Another block in it: nothing is known. */
+static inline void ash__cache_make_new(struct ash_cache *cache, uint32_t frame) {
+    ash_store_relaxed(&cache->hot[frame].queue, (uint8_t)0);
+    ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+}
+
 /* table.c */
 void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t other);
 void ash__cache_hush(struct ash_cache *cache, uint32_t frame);

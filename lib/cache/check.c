@@ -12,8 +12,9 @@ static const char *check_table(const struct ash_cache *cache) {
             return "I1: a slot names no frame";
         if (slot->key == ASH__CACHE_NO_KEY && slot->stamp != 0)
             return "I1: an empty slot is to be seen";
-        if (ash__cache_is_quiet(slot->stamp) && (ash__cache_same_stamp(slot->stamp, 0) ||
-                                                 cache->hot[frame].touched != cache->touch_cap))
+        if (ash__cache_is_quiet(slot->stamp) &&
+            (cache->shared || ash__cache_same_stamp(slot->stamp, 0) ||
+             cache->hot[frame].touched != cache->touch_cap))
             return "I1: a block is quiet whose hits are to be counted";
         if (slot->key == ASH__CACHE_NO_KEY)
             continue;
@@ -93,7 +94,7 @@ static const char *check_dirty(const struct ash_cache *cache) {
         urgent += (flags & URGENT) != 0;
         writing += (flags & (DIRTY | WRITING)) == (DIRTY | WRITING);
         reserved += (flags & (WRITER | DIRTY)) == WRITER;
-        fresh += cache->frames[frame].slot != NONE && cache->hot[frame].touched == FRESH;
+        fresh += cache->frames[frame].slot != NONE && ash__cache_is_fresh(cache, frame);
         if ((flags & (FAILED | UNORDERED | URGENT | ROUNDED | BEHIND)) != 0 && (flags & DIRTY) == 0)
             return "I3: a clean block is to be written";
         if ((flags & (FILLING | DIRTY)) == (FILLING | DIRTY))

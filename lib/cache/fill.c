@@ -8,7 +8,7 @@ void ash__cache_fill(struct ash_cache *cache, uint32_t frame, bool prefetch) {
     cache->frames[frame].error = 0;
     if (prefetch) {
         cache->frames[frame].flags = FILLING | IDLE;
-        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)FRESH);
+        ash__cache_set_fresh(cache, frame, true);
         cache->fresh++;
     }
     ash__cache_push(cache, prefetch ? &cache->prefetch : &cache->fill, WORK, frame);

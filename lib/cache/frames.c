@@ -29,7 +29,7 @@ enum ash__cache_claim ash__cache_claim_used(struct ash_cache *cache, uint32_t fr
 /* Forgets the block of an absent frame. */
 static inline __attribute__((always_inline)) void unbind(struct ash_cache *cache, uint32_t frame,
                                                          bool evicted) {
-    if (ash_load_relaxed(&cache->hot[frame].touched) == FRESH)
+    if (ash__cache_is_fresh(cache, frame))
         ash__cache_ahead_wasted(cache, frame);
     ash__cache_space(cache, frame)->frames--;
     cache->policy->remove(cache, frame, evicted);
@@ -59,7 +59,7 @@ uint32_t ash__cache_take_frame(struct ash_cache *cache, struct ash_cache_space *
     cache->frames[frame].flags = 0;
     cache->frames[frame].order = 0;
     cache->frames[frame].parts = cache->frames[frame].retries = 0;
-    ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+    ash__cache_make_new(cache, frame);
     ash__cache_table_insert(cache, key, frame);
     space->frames++;
     cache->policy->insert(cache, frame, remembered);
@@ -108,14 +108,14 @@ bool ash__cache_may_free(const struct ash_cache *cache) {
 
 /* Was it hit as often as the policy counts? */
 static bool is_counted_up(const struct ash_cache *cache, uint32_t frame) {
-    return ash_load_sequential(&cache->hot[frame].touched) == ash_load_relaxed(&cache->touch_cap);
+    return ash_load_relaxed(&cache->hot[frame].touched) == cache->touch_cap;
 }
 
 /* A hit, to the policy and to those who read ahead. */
 void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-    if (touched == FRESH) {
-        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
+    if (ash__cache_is_fresh(cache, frame)) {
+        ash__cache_set_fresh(cache, frame, false);
         ash__cache_ahead_used(cache, frame);
     } else if (cache->policy->touch != NULL) {
         cache->policy->touch(cache, frame);
@@ -128,20 +128,15 @@ void ash__cache_touched(struct ash_cache *cache, uint32_t frame) {
 }
 
 /*
- * Counted without the lock. The block may be gone by then, which only means that another one is
- * thought well of; QUIET is not said of that one, as its stamp is another. Whoever takes some of
- * what was counted does so first, and sees then whether the block is QUIET; so a hit that said it
- * looks at the count once more.
+ * Without the lock, and as a plain store: of two hits at once one may be lost, what the hand takes
+ * meanwhile may come back, and the block may be gone by then. So one is thought a little better or
+ * worse of, nothing else: a count says what policies like, never what is true of a block. QUIET is
+ * not said here: the lines of the table are those that all CPUs have to read.
  */
-static void count_shared(struct ash_cache *cache, uint32_t *place, uint32_t stamp, uint32_t frame) {
+static void count_shared(struct ash_cache *cache, uint32_t frame) {
     uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-    uint32_t quiet = stamp | ASH__CACHE_QUIET;
     if (touched < ash_load_relaxed(&cache->policy)->touch_cap)
-        /* Lost where another was quicker: it may be FRESH now. */
-        (void)ash_compare_exchange(&cache->hot[frame].touched, &touched, (uint8_t)(touched + 1));
-    if (is_counted_up(cache, frame) && ash_compare_exchange(place, &stamp, quiet) &&
-        !is_counted_up(cache, frame))
-        (void)ash_compare_exchange(place, &quiet, stamp);
+        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)(touched + 1));
 }
 
 static void count_owned(struct ash_cache *cache, uint32_t *place, uint32_t frame) {
@@ -152,17 +147,16 @@ static void count_owned(struct ash_cache *cache, uint32_t *place, uint32_t frame
 }
 
 /* The same from the hit path. */
-void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
-                      uint32_t frame, bool pinned) {
-    uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
+void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t frame,
+                      bool pinned) {
+    bool fresh = ash__cache_is_fresh(cache, frame);
     if (pinned && cache->pinners != NULL)
         ash_store_relaxed(&cache->pinners[frame], __builtin_return_address(0));
-    if (touched != FRESH && ash_load_relaxed(&cache->policy)->touch == NULL) {
-        uint32_t *place = &cache->table[slot - cache->table].stamp;
+    if (!fresh && ash_load_relaxed(&cache->policy)->touch == NULL) {
         if (cache->shared)
-            count_shared(cache, place, stamp, frame);
+            count_shared(cache, frame);
         else
-            count_owned(cache, place, frame);
+            count_owned(cache, &cache->table[slot - cache->table].stamp, frame);
         return;
     }
     ash_irq_t irq = 0;
@@ -176,7 +170,7 @@ void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot
     bool there = cache->frames[frame].slot != NONE && !ash__cache_has(cache, frame, FILLING);
     if (there)
         ash__cache_touched(cache, frame);
-    if (touched == FRESH)
+    if (fresh)
         ash__cache_run(cache, irq);
     else
         ash__cache_leave(cache, irq);

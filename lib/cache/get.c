@@ -87,7 +87,7 @@ int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want,
         result = try_writing(cache, want, first);
     else
         result = ash__cache_pin(cache, frame, want->pinner) ? 0 : -ASH_EAGAIN;
-    bool fresh = ash_load_relaxed(&cache->hot[frame].touched) == FRESH;
+    bool fresh = ash__cache_is_fresh(cache, frame);
     if (!first) {
         if (fresh && result == 0)
             ash__cache_touched(cache, frame);

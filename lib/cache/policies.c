@@ -42,11 +42,10 @@ void ash__cache_policy_start(struct ash_cache *cache, const struct ash__cache_po
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         if (cache->frames[frame].slot == NONE)
             continue;
-        uint8_t fresh = ash_load_relaxed(&cache->hot[frame].touched) & FRESH;
         ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);
         policy->insert(cache, frame, false);
-        if (fresh != 0) /* whatever the policy made of it: not asked for yet */
-            ash_store_relaxed(&cache->hot[frame].touched, fresh);
+        if (ash__cache_is_fresh(cache, frame)) /* whatever the policy made of it */
+            ash__cache_set_fresh(cache, frame, true);
         ash__cache_listen(cache, frame);
     }
 }
@@ -70,7 +69,7 @@ uint32_t ash__cache_no_ghosts(uint32_t blocks) {
 
 /* Of two queues: who is evicted from the newcomers' leaves its number. */
 void ash__cache_remove_newcomer(struct ash_cache *cache, uint32_t frame, bool evicted) {
-    uint8_t queue = cache->hot[frame].queue;
+    uint32_t queue = ash__cache_queue_of(cache, frame);
     if (evicted && queue == ASH__CACHE_NEWCOMERS)
         ash__cache_ghost_push(cache, ash__cache_frame_key(cache, frame));
     ash__cache_unlink(cache, &cache->queues[queue], POLICY, frame);

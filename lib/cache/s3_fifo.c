@@ -25,7 +25,7 @@ static void init(struct ash_cache *cache) {
 }
 
 static void enqueue(struct ash_cache *cache, uint32_t frame, int queue) {
-    cache->hot[frame].queue = (uint8_t)queue;
+    ash__cache_set_queue(cache, frame, queue);
     ash__cache_push(cache, &cache->queues[queue], POLICY, frame);
 }
 
@@ -39,7 +39,7 @@ static uint32_t small_victim(struct ash_cache *cache, bool *stopped) {
     for (uint32_t left = small->length; left != 0; left--) {
         uint32_t frame = small->last;
         uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-        bool moves_on = (touched & ~FRESH) >= PROMOTION_HITS;
+        bool moves_on = touched >= PROMOTION_HITS;
         if (moves_on) {
             cache->stats.scanned++;
             ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)0);

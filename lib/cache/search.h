@@ -33,11 +33,10 @@ uint32_t ash__cache_search_again(struct ash_cache *cache, const struct ash__cach
 /* What is left of a block's lives. */
 static inline uint32_t ash__cache_take_lives(struct ash_cache *cache, uint32_t frame,
                                              uint32_t many) {
-    uint8_t touched = ash_load_relaxed(&cache->hot[frame].touched);
-    uint32_t lives = touched & ~FRESH & UINT8_MAX;
+    uint32_t lives = ash_load_relaxed(&cache->hot[frame].touched);
     uint32_t left = lives > many ? lives - many : 0;
     if (left != lives) {
-        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)((touched & FRESH) | left));
+        ash_store_relaxed(&cache->hot[frame].touched, (uint8_t)left);
         ash__cache_listen(cache, frame);
     }
     return left;
@@ -51,7 +50,7 @@ static inline __attribute__((always_inline)) uint32_t ash__cache_search(
     struct ash__cache_choice choice = {.frame = NONE, .lives = UINT32_MAX};
     for (uint32_t i = 0; i < length; i++) {
         uint32_t frame = walk->at(cache);
-        if ((ash_load_relaxed(&cache->hot[frame].touched) & ~FRESH) == 0) {
+        if (ash_load_relaxed(&cache->hot[frame].touched) == 0) {
             enum ash__cache_claim claim = ash__cache_claim(cache, frame);
             *stopped = claim == STOP;
             if (claim != PASS)

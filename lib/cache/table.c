@@ -81,22 +81,17 @@ void ash__cache_table_replace(struct ash_cache *cache, uint32_t frame, uint32_t 
     cache->frames[frame].slot = NONE;
 }
 
-/* Its hits change nothing any more. A block that is not to be seen says so when it is shown. */
+/* Its hits change nothing any more, of one owner's. A block that is not to be seen says so when it
+ * is shown. */
 void ash__cache_hush(struct ash_cache *cache, uint32_t frame) {
     uint32_t *stamp = &cache->table[cache->frames[frame].slot].stamp;
-    if (ash_load_relaxed(stamp) != 0)
-        ash_store_relaxed(stamp, ash_load_relaxed(stamp) | ASH__CACHE_QUIET);
+    if (!cache->shared && *stamp != 0)
+        *stamp |= ASH__CACHE_QUIET;
 }
 
-/* They count again: fewer of them than could be are known from now on. Against it stands a hit that
- * has counted, says QUIET, and looks whether the count still holds (frames.c). */
+/* They count again: fewer of them than could be are known from now on. */
 void ash__cache_listen(struct ash_cache *cache, uint32_t frame) {
     uint32_t slot = cache->frames[frame].slot;
-    if (slot == NONE) /* a frame without a block, where all are a ring */
-        return;
-    if (cache->shared)
-        ash_fence();
-    uint32_t *stamp = &cache->table[slot].stamp;
-    if (ash__cache_is_quiet(ash_load_relaxed(stamp)))
-        ash_store_relaxed(stamp, ash_load_relaxed(stamp) & ~ASH__CACHE_QUIET);
+    if (!cache->shared && slot != NONE) /* without a block: where all frames are a ring */
+        cache->table[slot].stamp &= ~ASH__CACHE_QUIET;
 }

@@ -58,7 +58,7 @@ static inline void ash__cache_hide(struct ash_cache *cache, uint32_t frame) {
 
 static inline void ash__cache_show(struct ash_cache *cache, uint32_t frame) {
     cache->stamp = cache->stamp == ASH__CACHE_STAMP_MAX ? 1 : cache->stamp + 1;
-    bool quiet = ash_load_relaxed(&cache->hot[frame].touched) == cache->touch_cap;
+    bool quiet = !cache->shared && cache->hot[frame].touched == cache->touch_cap;
     ash_store_release(&cache->table[cache->frames[frame].slot].stamp,
                       cache->stamp | (quiet ? ASH__CACHE_QUIET : 0));
 }

@@ -341,7 +341,7 @@ void ash__cache_unwrite(struct ash_cache *cache, uint32_t frame) {
 void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) {
     struct ash_cache_space *space = ash__cache_space(cache, frame);
     struct ash_cache_frame *f = &cache->frames[frame], *o = &cache->frames[other];
-    bool in_main = cache->hot[frame].queue != 0;
+    bool in_main = ash__cache_queue_of(cache, frame) != 0;
     cache->policy->remove(cache, frame, false);
     ash__cache_exchange(cache, &space->dirty, WORK, frame, other);
     ash__cache_table_replace(cache, frame, other);
@@ -349,11 +349,10 @@ void ash__cache_orphan(struct ash_cache *cache, uint32_t frame, uint32_t other) 
     o->flags = (uint16_t)(DIRTY | EMPTY | BEHIND | (f->flags & URGENT));
     o->order = 0;
     o->parts = o->retries = 0;
-    uint8_t fresh = ash_load_relaxed(&cache->hot[frame].touched) & FRESH;
-    ash_store_relaxed(&cache->hot[other].touched, (uint8_t)0);
+    ash__cache_make_new(cache, other);
     cache->policy->insert(cache, other, in_main);
-    if (fresh != 0)
-        ash_store_relaxed(&cache->hot[other].touched, fresh);
+    if (ash__cache_is_fresh(cache, frame))
+        ash__cache_set_fresh(cache, other, true);
     cache->writing--;
     f->epoch = other; /* which waits for it */
     f->redirtied = cache->epoch;

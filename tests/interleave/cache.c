@@ -245,8 +245,12 @@ static void finish(void) {
     uint32_t told = world.told, submits = world.submits;
     uint64_t evictions = world.cache.stats.evictions;
     check();
+    /* Who waits for a frame, which an I/O in flight will give him, has another search made, which
+     * may come to a dirty block that the last one gave a second chance. */
+    bool searches = !ash_list_is_empty(&world.cache.waiting_frame) &&
+                    world.cache.io_free_count != world.cache.config.depth;
     ash_cache_pump(&world.cache); /* nothing was left undone */
-    EXPLORE_CHECK(told == world.told && submits == world.submits);
+    EXPLORE_CHECK(told == world.told && (searches || submits == world.submits));
     EXPLORE_CHECK(evictions == world.cache.stats.evictions);
     world.full = false;
     ash_cache_pump(&world.cache);
@@ -485,7 +489,7 @@ TEST_CASE(cache_orders, block_is_read_once_however_many_ask) {
                                             .preemptions = 2});
 }
 
-TEST_CASE(cache_orders, block_is_quiet_only_while_all_its_hits_are_counted) {
+TEST_CASE(cache_orders, hits_are_counted_while_the_hand_takes_some_back) {
     with_all_policies(
         2, true,
         &(struct explore_scenario){.bodies = {peek_0_twice, read_1_and_2}, .preemptions = 2});

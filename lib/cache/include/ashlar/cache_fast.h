@@ -3,7 +3,7 @@
  * cache_fast.h: the hit path of <ashlar/cache.h>, inline. A hit reads one line of the table and
  * writes a count of pins, and a date where "lru" has one owner; everything else is a call, as what
  * other policies are told of it: once a block was hit as often as the policy counts, its slot says
- * so (QUIET), until the policy counts anew.
+ * so to one owner (QUIET), until the policy counts anew. Where it is shared, `touched` says so.
  *
  * Two orders of reading. One owner: as it stands. Shared: the slot may be rewritten at any moment,
  * so its stamp is read before its key and its frame, and once more behind what relies on them. A
@@ -24,9 +24,9 @@ extern "C" {
 int ash__cache_get(struct ash_cache *cache, struct ash_cache_space *space, uint64_t index,
                    uint32_t flags, struct ash_cache_waiter *waiter, uint32_t *frame) ASH_MUST_CHECK;
 void ash__cache_unpinned(struct ash_cache *cache);
-/* A hit of a block that is not QUIET. pinned: by a get, which visit_pins is to name. */
-void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t stamp,
-                      uint32_t frame, bool pinned);
+/* A hit that counts. pinned: by a get, which visit_pins is to name. */
+void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t frame,
+                      bool pinned);
 
 void ash__cache_redate(struct ash_cache *cache);
 
@@ -103,15 +103,24 @@ static inline void ash__cache_date(struct ash_cache *cache, uint32_t frame) {
         ash__cache_redate(cache);
 }
 
-/* slot, stamp: as it was found. */
 static inline void ash__cache_note_hit(struct ash_cache *cache, const struct ash_cache_slot *slot,
-                                       uint32_t stamp, uint32_t frame, bool pinned) {
-    if (ASH_LIKELY(ash__cache_is_quiet(stamp)))
+                                       uint32_t frame, bool pinned) {
+    if (ASH_LIKELY(ash__cache_is_quiet(slot->stamp)))
         return;
-    if (ash_load_relaxed(&cache->hits_are_dated) && cache->fresh == 0)
+    if (cache->hits_are_dated && cache->fresh == 0)
         ash__cache_date(cache, frame);
     else
-        ash__cache_touch(cache, slot, stamp, frame, pinned);
+        ash__cache_touch(cache, slot, frame, pinned);
+}
+
+/* No block is QUIET where several CPUs read the table: to write that there would cost all of them a
+ * line. */
+static inline void ash__cache_note_shared_hit(struct ash_cache *cache,
+                                              const struct ash_cache_slot *slot, uint32_t frame,
+                                              bool pinned) {
+    if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) !=
+                     ash_load_relaxed(&cache->touch_cap)))
+        ash__cache_touch(cache, slot, frame, pinned);
 }
 
 /* A pin of what a hit found; false: it is no plain hit. */
@@ -124,7 +133,7 @@ static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_
     if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
         return false;
     *hold = (uint16_t)(*hold + 1);
-    ash__cache_note_hit(cache, slot, slot->stamp, found, true);
+    ash__cache_note_hit(cache, slot, found, true);
     cache->stats.hits++;
     *frame = found;
     return true;
@@ -142,7 +151,7 @@ static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, 
         ash_cache_put(cache, found);
         return false;
     }
-    ash__cache_note_hit(cache, slot, stamp, found, true);
+    ash__cache_note_shared_hit(cache, slot, found, true);
     ash__cache_count_shared_hit(cache);
     *frame = found;
     return true;
@@ -209,15 +218,17 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
     }
     view->place = &slot->stamp;
     uint32_t frame = ash_load_relaxed(&slot->frame);
+    if (shared) {
+        ash__cache_note_shared_hit(cache, slot, frame, false);
+        ash__cache_count_shared_hit(cache);
+        return ash_cache_data(cache, frame);
+    }
     if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp))) {
         if (view->stamp == 0)
             return NULL;
-        ash__cache_note_hit(cache, slot, view->stamp, frame, false);
+        ash__cache_note_hit(cache, slot, frame, false);
     }
-    if (!shared)
-        cache->stats.hits++;
-    else
-        ash__cache_count_shared_hit(cache);
+    cache->stats.hits++;
     return ash_cache_data(cache, frame);
 }
 

@@ -27,8 +27,8 @@ struct ash__cache_policy;
 /*
  * Of the table; two of them are a pair, half a line. A key that no block can have: it is empty. The
  * stamp belongs to this block in this slot and is never used again; 0: it is being changed, or not
- * to be seen. Beside it the bit QUIET: hits are counted no more. The frame is one of the cache's,
- * whatever else is being changed.
+ * to be seen. Beside it, with one owner, the bit QUIET: hits are counted no more. The frame is one
+ * of the cache's, whatever else is being changed.
  */
 struct ash_cache_slot {
     uint64_t key;
@@ -42,8 +42,8 @@ struct ash_cache_slot {
 /* What a hit writes. */
 struct ash_cache_hot {
     uint16_t hold;   /* ASH__CACHE_ABSENT | pins */
-    uint8_t touched; /* up to cache->touch_cap; ASH__CACHE_FRESH: read ahead, not asked for yet */
-    uint8_t queue;   /* of the policy */
+    uint8_t touched; /* up to cache->touch_cap; by hits without a lock, and by whoever has it */
+    uint8_t queue;   /* of the policy; ASH__CACHE_FRESH: read ahead, not asked for yet */
 };
 
 #define ASH__CACHE_ABSENT 0x8000u
