@@ -267,8 +267,8 @@ template <typename B> class Filler {
     uint64_t brought_ = 0;
 };
 
-/* What a line of memory takes from one CPU to the other, in ns. */
-double passing_ns(bench::Couple &couple) {
+/* What a line of memory takes from one CPU to the other, in ns; nobody asks without threads. */
+[[maybe_unused]] double passing_ns(bench::Couple &couple) {
     constexpr uint32_t passes = 4000;
     alignas(128) uint32_t ball = 0;
     auto player = [&](uint32_t turn) {
