@@ -61,6 +61,8 @@ static const char *check_frames(const struct ash_cache *cache) {
             return "I2: a block can be pinned before it is there, or cannot be when it is";
         if (orphan && cache->frames[frame].slot != NONE)
             return "I2: an orphan has a name";
+        if (ash__cache_has(cache, frame, WRITER) && ash__cache_pins(cache, frame) == 0)
+            return "I2: a writer has a block that nobody has pinned";
     }
     if (free == UINT32_MAX || orphans == UINT32_MAX ||
         free + orphans + held + cache->lost != cache->config.blocks)
@@ -141,21 +143,38 @@ static const char *check_flushes(const struct ash_cache *cache) {
     return NULL;
 }
 
+/* Segments of the I/Os that are ready and of those that are the backend's; *ios: how many. */
+static uint64_t segments_in_flight(const struct ash_cache *cache, uint32_t *ios) {
+    uint64_t segments = 0;
+    *ios = 0;
+    for (const struct ash_list *link = cache->io_ready.next; link != &cache->io_ready;
+         link = link->next, ++*ios)
+        segments += ASH_LIST_ENTRY(link, struct ash_cache_io, link)->segment_count;
+    for (uint32_t i = 0; i < cache->config.depth; i++) {
+        const struct ash_cache_io *io = &cache->ios[i];
+        *ios += io->submitted;
+        segments += io->submitted ? io->segment_count : 0;
+    }
+    return segments;
+}
+
 /* I5: each I/O is free, ready or the backend's, and frames know how many they wait for. */
 static const char *check_ios(const struct ash_cache *cache) {
-    uint32_t free = 0;
+    uint32_t free = 0, in_flight;
+    uint64_t segments = segments_in_flight(cache, &in_flight), parts = 0;
     for (const struct ash_list *link = cache->io_free; link != NULL; link = link->next) {
         if (free++ == cache->config.depth)
             return "I5: the list of free I/Os is broken";
     }
-    if (free != cache->io_free_count)
+    if (free != cache->io_free_count || free + in_flight != cache->config.depth)
         return "I5: an I/O is lost";
     for (uint32_t frame = 0; frame < cache->config.blocks; frame++) {
         const struct ash_cache_frame *f = &cache->frames[frame];
         if (f->parts != 0 && (f->flags & (FILLING | WRITING)) == 0)
             return "I5: an I/O is in flight for a block that is not";
+        parts += f->parts;
     }
-    return NULL;
+    return parts == segments ? NULL : "I5: a block has other parts than the I/Os carry";
 }
 
 static const char *check_ghost_row(const struct ash_cache *cache) {
