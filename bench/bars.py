@@ -236,6 +236,16 @@ def queues(b):
         b.add(f'queue: {count} in turn', queue(f'turns/{count}'), 8, 'ns')
 
 
+def contexts(b):
+    def turns(count, peer='ours'):
+        return b.one(f'turns/{count}', peer, 'ns', 'contexts')
+
+    for count in (8, 64):
+        b.add(f'switch of contexts, {count} in turn', turns(count), 2.5, 'ns')
+    for peer in ('boost', 'ucontext'):
+        b.add(f'  {peer} / that of 8', b.ratio(turns(8, peer), turns(8)), unit='x')
+
+
 def decisions(b):
     def one(name, peer='eevdf'):
         return b.one(name, peer, 'ns', 'decisions')
@@ -253,6 +263,6 @@ def decisions(b):
 def evaluate(results):
     b = Bars(results)
     for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
-                 disk, queues, decisions):
+                 disk, queues, decisions, contexts):
         part(b)
     return b.bars

@@ -17,11 +17,17 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* The frame that hosted_context_swap pops, in words from the stack pointer on. */
+/* The frame that hosted_context_swap loads, in words; the stack pointer points to FRAME_POINTER. */
 #if defined(__x86_64__)
-enum { FRAME_ENTRY = 2, FRAME_ARGUMENT = 3, FRAME_RETURN = 6, FRAME_WORDS = 7 };
+enum { FRAME_ENTRY = 2, FRAME_ARGUMENT = 3, FRAME_POINTER = 6, FRAME_RETURN = 6, FRAME_WORDS = 7 };
 #elif defined(__aarch64__)
-enum { FRAME_ARGUMENT = 0, FRAME_ENTRY = 1, FRAME_RETURN = 11, FRAME_WORDS = 20 };
+enum {
+    FRAME_POINTER = 0,
+    FRAME_ARGUMENT = 0,
+    FRAME_ENTRY = 1,
+    FRAME_RETURN = 11,
+    FRAME_WORDS = 20
+};
 #endif
 
 void hosted_context_swap(struct platform_context *from, struct platform_context *to);
@@ -96,17 +102,19 @@ void platform_context_init(struct platform_context *context, void *stack, size_t
     frame[FRAME_ARGUMENT] = (uintptr_t)argument;
     frame[FRAME_RETURN] = (uintptr_t)hosted_context_start;
     *context = (struct platform_context){
-        .stack_pointer = frame, .stack = stack, .stack_bytes = stack_bytes};
+        .stack_pointer = frame + FRAME_POINTER, .stack = stack, .stack_bytes = stack_bytes};
 #if HOSTED_TSAN
     context->tool = __tsan_create_fiber(0);
 #endif
 }
 
+#if HOSTED_ASAN || HOSTED_TSAN
 void platform_context_switch(struct platform_context *from, struct platform_context *to) {
     before_switch(from, to, false);
     hosted_context_swap(from, to);
     after_switch(from);
 }
+#endif
 
 void platform_context_exit(struct platform_context *from, struct platform_context *to) {
     before_switch(from, to, true);
