@@ -79,7 +79,7 @@ static bool take_memory(struct block_cache *cache, uint32_t blocks, size_t stora
     cache->storage.order = memory_order_of(storage_bytes);
     cache->memory_bytes = ((uint64_t)ASH_PAGE_SIZE << cache->data.order) +
                           ((uint64_t)ASH_PAGE_SIZE << cache->storage.order) +
-                          files * sizeof(struct cached_file);
+                          files * (sizeof(*cache->files) + sizeof(*cache->chains));
     if (cache->memory_bytes > free_bytes / BLOCK_CACHE_SHARE_MAX)
         return false;
     cache->data.pages = memory_pages_alloc(memory, cache->data.order);
