@@ -165,7 +165,8 @@ struct platform_context {
 void platform_context_init(struct platform_context *context, void *stack, size_t stack_bytes,
                            void (*entry)(void *argument), void *argument);
 
-/* Goes on with *to, where it switched away last; returns when somebody switches to *from. */
+/* Goes on with *to, another one, where it switched away last; returns when somebody switches to
+ * *from. */
 void platform_context_switch(struct platform_context *from, struct platform_context *to);
 
 /* The same, for ever: nobody switches to *from again. */

@@ -110,6 +110,7 @@ void platform_context_init(struct platform_context *context, void *stack, size_t
 
 #if HOSTED_ASAN || HOSTED_TSAN
 void platform_context_switch(struct platform_context *from, struct platform_context *to) {
+    ASH_REQUIRE(from != to, "platform_context_switch: a context switches to itself");
     before_switch(from, to, false);
     hosted_context_swap(from, to);
     after_switch(from);

@@ -61,13 +61,6 @@ TEST_CASE(context, runs_from_its_entry_and_goes_on_where_it_left) {
     end(&ring);
 }
 
-TEST_CASE(context, that_switches_to_itself_goes_on) {
-    struct ring ring = {.count = 1};
-    pass_on(&ring, 0);
-    pass_on(&ring, 0);
-    CHECK_EQ(ring.turns, 2);
-}
-
 static void note_frame(void *argument) {
     struct member *member = argument;
     member->frame = (uintptr_t)__builtin_frame_address(0);
