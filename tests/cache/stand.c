@@ -159,6 +159,14 @@ void stand_begin_flush(struct stand *stand, struct ash_cache_space *space,
     ash_cache_flush(&stand->cache, space, stand_flush(flush));
 }
 
+struct stand *stand_in_flight(uint32_t blocks, struct stand_flush *flush) {
+    struct stand *stand = stand_started(blocks);
+    stand_write(stand, 0, 5, 1);
+    ash_cache_flush(&stand->cache, NULL, stand_flush(flush));
+    CHECK_EQ(backend_count(&stand->backend, ASH_CACHE_OP_WRITE, NULL), 1);
+    return stand;
+}
+
 void stand_end_io(struct stand *stand, enum ash_cache_op op, int status) {
     uint32_t which, count = backend_count(&stand->backend, op, &which);
     CHECK(count == 1 || (count != 0 && op != ASH_CACHE_OP_FLUSH));

@@ -93,6 +93,9 @@ int stand_sync(struct stand *stand, struct ash_cache_space *space) ASH_MUST_CHEC
 void stand_begin_flush(struct stand *stand, struct ash_cache_space *space,
                        struct stand_flush *flush);
 
+/* A cache of so many frames with block 5, version 1, in flight to the disk for the flush. */
+struct stand *stand_in_flight(uint32_t blocks, struct stand_flush *flush);
+
 /* Ends the oldest I/O of that kind; there is one, of FLUSH only one. */
 void stand_end_io(struct stand *stand, enum ash_cache_op op, int status);
 

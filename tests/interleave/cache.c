@@ -507,7 +507,7 @@ static void setup_touched_collision(void) {
     peek(world.colliding[1]);
 }
 
-TEST_CASE(cache_orders, block_that_moves_is_quiet_only_while_all_its_hits_are_counted) {
+TEST_CASE(cache_orders, block_that_moves_is_quiet_to_nobody_who_shares_it) {
     world.policy = "clock";
     explore_cache(3, true,
                   (struct explore_scenario){.setup = setup_touched_collision,
