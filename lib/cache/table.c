@@ -67,9 +67,7 @@ void ash__cache_table_close(struct ash_cache *cache, uint32_t hole) {
         if (slot == NONE)
             continue;
         const struct ash_cache_slot *from = &cache->table[slot];
-        /* Not QUIET: a hit that has just said so could not take it back here. */
-        set(cache, hole, from->key, from->frame,
-            ash_load_relaxed(&from->stamp) & ~ASH__CACHE_QUIET);
+        set(cache, hole, from->key, from->frame, ash_load_relaxed(&from->stamp));
         hole = slot;
     } while (room_in(cache, pair) == NONE);
     ash__cache_table_empty(cache, hole);

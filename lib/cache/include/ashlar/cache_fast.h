@@ -103,23 +103,15 @@ static inline void ash__cache_date(struct ash_cache *cache, uint32_t frame) {
         ash__cache_redate(cache);
 }
 
+/* stamp: its slot's, as it was found. No block is QUIET where several CPUs read the table, as to
+ * write that there would cost all of them a line: they look at `touched`. */
 static inline void ash__cache_note_hit(struct ash_cache *cache, const struct ash_cache_slot *slot,
-                                       uint32_t frame, bool pinned) {
-    if (ASH_LIKELY(ash__cache_is_quiet(slot->stamp)))
+                                       uint32_t stamp, uint32_t frame, bool pinned) {
+    if (ASH_LIKELY(ash__cache_is_quiet(stamp)))
         return;
-    if (cache->hits_are_dated && cache->fresh == 0)
+    if (ash_load_relaxed(&cache->hits_are_dated) && cache->fresh == 0)
         ash__cache_date(cache, frame);
-    else
-        ash__cache_touch(cache, slot, frame, pinned);
-}
-
-/* No block is QUIET where several CPUs read the table: to write that there would cost all of them a
- * line. */
-static inline void ash__cache_note_shared_hit(struct ash_cache *cache,
-                                              const struct ash_cache_slot *slot, uint32_t frame,
-                                              bool pinned) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&cache->hot[frame].touched) !=
-                     ash_load_relaxed(&cache->touch_cap)))
+    else if (ash_load_relaxed(&cache->hot[frame].touched) != ash_load_relaxed(&cache->touch_cap))
         ash__cache_touch(cache, slot, frame, pinned);
 }
 
@@ -133,7 +125,7 @@ static inline bool ash__cache_hit(struct ash_cache *cache, uint64_t key, uint32_
     if (ASH_UNLIKELY(*hold >= ASH_CACHE_PINS_MAX))
         return false;
     *hold = (uint16_t)(*hold + 1);
-    ash__cache_note_hit(cache, slot, found, true);
+    ash__cache_note_hit(cache, slot, slot->stamp, found, true);
     cache->stats.hits++;
     *frame = found;
     return true;
@@ -151,7 +143,7 @@ static inline bool ash__cache_hit_shared(struct ash_cache *cache, uint64_t key, 
         ash_cache_put(cache, found);
         return false;
     }
-    ash__cache_note_shared_hit(cache, slot, found, true);
+    ash__cache_note_hit(cache, slot, stamp, found, true);
     ash__cache_count_shared_hit(cache);
     *frame = found;
     return true;
@@ -218,17 +210,15 @@ static inline const void *ash_cache_peek(struct ash_cache *cache,
     }
     view->place = &slot->stamp;
     uint32_t frame = ash_load_relaxed(&slot->frame);
-    if (shared) {
-        ash__cache_note_shared_hit(cache, slot, frame, false);
-        ash__cache_count_shared_hit(cache);
-        return ash_cache_data(cache, frame);
-    }
     if (ASH_UNLIKELY(!ash__cache_is_quiet(view->stamp))) {
         if (view->stamp == 0)
             return NULL;
-        ash__cache_note_hit(cache, slot, frame, false);
+        ash__cache_note_hit(cache, slot, view->stamp, frame, false);
     }
-    cache->stats.hits++;
+    if (!shared)
+        cache->stats.hits++;
+    else
+        ash__cache_count_shared_hit(cache);
     return ash_cache_data(cache, frame);
 }
 
