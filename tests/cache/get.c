@@ -255,6 +255,7 @@ TEST_CASE(cache_get, pins_of_a_block_are_counted_to_their_limit) {
     stand_check(stand);
     for (uint32_t i = 0; i < ASH_CACHE_PINS_MAX; i++)
         stand_put(stand, frame);
+    stand_needs_checks();
     CHECK_PANICS(stand_put(stand, frame), "which nobody has pinned");
     stand_start(stand, 256);
     stand_end(stand);
@@ -300,6 +301,7 @@ TEST_CASE(cache_get, wake_may_get_again_while_the_device_answers_within_submit) 
 }
 
 TEST_CASE(cache_get, overwrite_and_copy_are_for_write_alone) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     uint32_t frame;
     CHECK_PANICS(CHECK_EQ(stand_try(stand, 0, 1, ASH_CACHE_OVERWRITE, &frame), 0), "are for WRITE");
@@ -307,6 +309,7 @@ TEST_CASE(cache_get, overwrite_and_copy_are_for_write_alone) {
 }
 
 TEST_CASE(cache_get, put_of_what_is_not_pinned_panics) {
+    stand_needs_checks();
     for (uint32_t shared = 0; shared < 2; shared++) {
         struct stand *stand = stand_new(4);
         stand->config.shared = shared != 0;

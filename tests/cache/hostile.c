@@ -5,6 +5,7 @@
 enum { ALL_OF_IT = ASH_CACHE_WRITE | ASH_CACHE_OVERWRITE };
 
 TEST_CASE(cache_hostile, io_that_ends_twice_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     struct stand_waiter waiter;
     CHECK_EQ(stand_ask(stand, 0, 3, 0, &waiter), ASH_CACHE_PENDING);
@@ -14,6 +15,7 @@ TEST_CASE(cache_hostile, io_that_ends_twice_panics) {
 }
 
 TEST_CASE(cache_hostile, io_that_was_never_submitted_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     struct ash_cache_io foreign = {.op = ASH_CACHE_OP_READ};
     CHECK_PANICS(ash_cache_complete(&stand->cache, &stand->cache.ios[0], 0), "not the backend's");
@@ -28,6 +30,7 @@ static int take_and_refuse(void *context, struct ash_cache_io *io) {
 }
 
 TEST_CASE(cache_hostile, io_that_ended_and_was_refused_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     struct stand_waiter waiter;
     stand->cache.config.backend.submit = take_and_refuse;
@@ -42,6 +45,7 @@ static int end_twice(void *context, struct ash_cache_io *io) {
 }
 
 TEST_CASE(cache_hostile, io_that_ends_twice_within_submit_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     struct stand_waiter waiter;
     stand->cache.config.backend.submit = end_twice;
@@ -271,6 +275,7 @@ TEST_CASE(cache_hostile, ios_abandoned_at_any_time_cost_their_frames_and_nobody_
 }
 
 TEST_CASE(cache_hostile, block_of_a_space_that_is_not_open_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     struct ash_cache_space closed = {.id = 2, .blocks = 10}, other = {.id = 0, .blocks = 10},
                            beyond = {.id = UINT32_MAX, .blocks = 10};

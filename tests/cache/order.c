@@ -187,6 +187,7 @@ TEST_CASE(cache_order, two_flushes_cannot_wait_for_each_others_blocks) {
 }
 
 TEST_CASE(cache_order, of_what_was_not_got_for_writing_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     uint32_t frame = stand_get(stand, 0, 9, 0);
     CHECK_PANICS(CHECK_EQ(ash_cache_order(&stand->cache, frame, 1), 0), "not got for writing");

@@ -88,6 +88,7 @@ TEST_CASE(cache_space, close_is_busy_while_something_of_it_is) {
     backend_drain(&stand->backend);
     CHECK_EQ(flush.told, 1);
     CHECK_EQ(ash_cache_space_close(&stand->cache, space), 0);
+    stand_needs_checks();
     CHECK_PANICS(CHECK_EQ(ash_cache_space_close(&stand->cache, space), 0), "is not open");
 }
 
@@ -246,6 +247,7 @@ TEST_CASE(cache_discard, put_behind_leaves_what_took_its_frame_alone) {
 }
 
 TEST_CASE(cache_discard, put_behind_of_what_is_not_pinned_panics) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     stand_read(stand, 0, 1);
     for (uint32_t frame = 0; frame < 4; frame++)

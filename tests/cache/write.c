@@ -204,6 +204,7 @@ TEST_CASE(cache_write, mark_dirty_passes_over_the_bound) {
 }
 
 TEST_CASE(cache_write, what_was_not_got_for_writing_cannot_be_put_so) {
+    stand_needs_checks();
     struct stand *stand = stand_started(4);
     uint32_t frame = stand_get(stand, 0, 5, 0);
     CHECK_PANICS((void)ash_cache_put_dirty(&stand->cache, frame, NULL), "not got for writing");
