@@ -106,17 +106,30 @@ static void join(struct ash_sched *sched, struct ash_sched_entity *entity,
     }
 }
 
-/* Out of its class; blocked. */
-static void leave(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    if (entity->class_ != ASH_SCHED_REALTIME)
-        return;
+/* One that it had before, whose time is not over, counts on with it: as what is more of both. */
+void ash__sched_part(struct ash_sched *sched, const struct ash_sched_entity *entity) {
     const struct ash_sched_server *server = &entity->server;
-    sched->partings[entity->slot] = (struct ash_sched_parting){
+    struct ash_sched_parting *parting = &sched->partings[entity->slot], before = *parting;
+    *parting = (struct ash_sched_parting){
         .runtime_ns = server->runtime_ns,
         .relative_ns = server->relative_ns,
         .period_ns = server->period_ns,
         .until = ash__sched_server_departs(sched, entity),
     };
+    if (has_left(&before, sched->now))
+        return;
+    parting->runtime_ns = ash_max_u64(parting->runtime_ns, before.runtime_ns);
+    parting->relative_ns = ash_min_u64(parting->relative_ns, before.relative_ns);
+    parting->period_ns = ash_min_u64(parting->period_ns, before.period_ns);
+    if (ash__sched_before(parting->until, before.until))
+        parting->until = before.until;
+}
+
+/* Out of its class; blocked. */
+static void leave(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if (entity->class_ != ASH_SCHED_REALTIME)
+        return;
+    ash__sched_part(sched, entity);
     ash__sched_grub_leave(sched, entity);
     ash__sched_hint_bandwidth(sched, entity, false);
     reclaimers_add(sched, entity, -1);
@@ -177,6 +190,7 @@ int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
     if (error == 0) {
         ash__sched_advance(sched, now);
         entity->runtime_ns = 0;
+        entity->starved = 0;
         entity->account = (struct ash_sched_account){0};
         ash__sched_enter(sched, entity, attributes, &entry);
     }
@@ -261,6 +275,7 @@ int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity, u
     if (sched->current == entity) {
         sched->current = NULL;
         sched->by_reserve = false;
+        ash_store_relaxed(&sched->hint_class, (uint32_t)ASH_SCHED_NOTHING);
     }
     ash__sched_exit(sched, entity);
     ash_store_relaxed(&entity->sched, (struct ash_sched *)NULL);

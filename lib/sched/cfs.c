@@ -122,12 +122,6 @@ void ash__sched_cfs_reweight(struct ash_sched *sched, struct ash_sched_entity *e
     entity->cfs.rest = 0;
 }
 
-bool ash__sched_cfs_preempts(const struct ash_sched *sched, const struct ash_sched_entity *woken,
-                             const struct ash_sched_entity *running) {
-    (void)sched;
-    return ash__sched_before(woken->cfs.vruntime, running->cfs.vruntime);
-}
-
 const char *ash__sched_cfs_check(const struct ash_sched *sched) {
     const struct ash_rbtree_cached *tree = &sched->cfs.tree;
     const struct ash_rbtree_node *first = ash_rbtree_first(&tree->tree);

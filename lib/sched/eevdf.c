@@ -33,6 +33,10 @@
 /* How far v may be from zero before zero follows. */
 #define ZERO_NEAR (INT64_C(1) << 60)
 
+/* How far behind V a sleeper is at most when it is reniced: far from any debt, and times the ratio
+ * of two weights, which is less than 2^13, still comparable. */
+#define PAID_LONG_AGO (INT64_C(1) << 48)
+
 typedef struct ash_sched_eevdf_entity fair; /* what is in this file's every line */
 
 typedef ash__sched_i128 i128;
@@ -266,8 +270,10 @@ void ash__sched_eevdf_reweight(struct ash_sched *sched, struct ash_sched_entity 
     if (queued)
         leave(class, own);
     set_weight(sched, entity);
-    int64_t ahead = rescale((int64_t)(own->vruntime - v), from, own->weight);
-    own->vruntime = v + (uint64_t)ahead;
+    int64_t ahead = (int64_t)(own->vruntime - v);
+    if (!queued && ahead < -PAID_LONG_AGO)
+        ahead = -PAID_LONG_AGO;
+    own->vruntime = v + (uint64_t)rescale(ahead, from, own->weight);
     if (!queued) {
         own->vdeadline = (uint64_t)rescale((int64_t)own->vdeadline, from, own->weight);
         return;
@@ -278,14 +284,6 @@ void ash__sched_eevdf_reweight(struct ash_sched *sched, struct ash_sched_entity 
         ash__sched_queue_requeue(&class->eligible, entity->slot, own->vdeadline);
     else
         ash__sched_queue_requeue(&class->waiting, entity->slot, own->vruntime);
-}
-
-bool ash__sched_eevdf_preempts(const struct ash_sched *sched, const struct ash_sched_entity *woken,
-                               const struct ash_sched_entity *running) {
-    const struct ash_sched_eevdf *class = &sched->eevdf;
-    return is_eligible(class, woken->eevdf.vruntime) &&
-           (ash__sched_before(woken->eevdf.vdeadline, running->eevdf.vdeadline) ||
-            !is_eligible(class, running->eevdf.vruntime));
 }
 
 /* Checker */

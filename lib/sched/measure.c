@@ -20,9 +20,7 @@ static void set(struct ash_sched *sched, struct ash_sched_entity *entity,
                 const struct ash__sched_reservation *reservation) {
     struct ash_sched_server *server = &entity->server;
     if (reservation->runtime_ns < server->runtime_ns)
-        sched->partings[entity->slot] =
-            (struct ash_sched_parting){server->runtime_ns, server->relative_ns, server->period_ns,
-                                       ash__sched_server_departs(sched, entity)};
+        ash__sched_part(sched, entity);
     uint64_t bandwidth = ash__sched_bandwidth(sched, reservation);
     if (entity->grub != ASH__GRUB_INACTIVE)
         sched->active_bandwidth += bandwidth - entity->bandwidth;

@@ -132,12 +132,6 @@ void ash__sched_mlfq_yield(struct ash_sched *sched, struct ash_sched_entity *ent
     push(&sched->mlfq, entity);
 }
 
-bool ash__sched_mlfq_preempts(const struct ash_sched *sched, const struct ash_sched_entity *woken,
-                              const struct ash_sched_entity *running) {
-    (void)sched;
-    return woken->level < ash_sched_level(running);
-}
-
 /* Checker */
 
 static const char *check_level(const struct ash_sched *sched, uint32_t level, uint32_t *count) {

@@ -51,7 +51,6 @@ static inline bool ash__sched_has(const struct ash_sched *sched, uint32_t config
  *   pick     whose turn it is, NULL: nobody's     left  how long it may run until that may change
  *   yield    the running one lets the others go first, as far as its lag allows
  *   reweight the attributes' nice and slice have changed, queued or not
- *   preempts the one just enqueued goes before the running one
  *   check    the first broken invariant, or NULL
  */
 #define ASH__SCHED_FAIR(x)                                                                    \
@@ -67,9 +66,6 @@ static inline bool ash__sched_has(const struct ash_sched *sched, uint32_t config
                                    const struct ash_sched_entity *entity);                    \
     void ash__sched_##x##_yield(struct ash_sched *sched, struct ash_sched_entity *entity);    \
     void ash__sched_##x##_reweight(struct ash_sched *sched, struct ash_sched_entity *entity); \
-    bool ash__sched_##x##_preempts(const struct ash_sched *sched,                             \
-                                   const struct ash_sched_entity *woken,                      \
-                                   const struct ash_sched_entity *running);                   \
     const char *ash__sched_##x##_check(const struct ash_sched *sched)
 ASH__SCHED_FAIR(eevdf);
 ASH__SCHED_FAIR(cfs);
@@ -92,8 +88,6 @@ struct ash_sched_entity *ash__sched_mlfq_pick(struct ash_sched *sched);
 uint64_t ash__sched_mlfq_left(const struct ash_sched *sched, const struct ash_sched_entity *entity);
 uint64_t ash__sched_mlfq_next(const struct ash_sched *sched, uint64_t now);
 void ash__sched_mlfq_yield(struct ash_sched *sched, struct ash_sched_entity *entity);
-bool ash__sched_mlfq_preempts(const struct ash_sched *sched, const struct ash_sched_entity *woken,
-                              const struct ash_sched_entity *running);
 const char *ash__sched_mlfq_check(const struct ash_sched *sched);
 
 struct ash__sched_reservation {
@@ -175,6 +169,8 @@ void ash__sched_enter(struct ash_sched *sched, struct ash_sched_entity *entity,
                       const struct ash_sched_attributes *attributes,
                       const struct ash__sched_entry *entry);
 void ash__sched_exit(struct ash_sched *sched, struct ash_sched_entity *entity);
+/* The reservation of one that is blocked counts on, until its time is over. */
+void ash__sched_part(struct ash_sched *sched, const struct ash_sched_entity *entity);
 void ash__sched_hint_bandwidth(struct ash_sched *sched, const struct ash_sched_entity *entity,
                                bool comes);
 

@@ -61,8 +61,8 @@ static int refused(struct ash_sched_refusal *refusal, enum ash_sched_reason reas
 /* What a move must not touch. */
 struct luggage {
     struct ash_sched_account account;
-    uint64_t runtime_ns, job_deadline, job_start_ns;
-    uint8_t job_late, job_ended, awake;
+    uint64_t runtime_ns, job_deadline, job_start_ns, ready_since;
+    uint8_t job_late, job_ended, state;
 };
 
 static struct luggage pack(const struct ash_sched_entity *entity) {
@@ -72,7 +72,8 @@ static struct luggage pack(const struct ash_sched_entity *entity) {
                             .job_start_ns = entity->job_start_ns,
                             .job_late = entity->job_late,
                             .job_ended = entity->job_ended,
-                            .awake = entity->state != ASH_SCHED_BLOCKED};
+                            .ready_since = entity->ready_since,
+                            .state = entity->state};
 }
 
 static void unpack(struct ash_sched_entity *entity, const struct luggage *luggage) {
@@ -81,6 +82,8 @@ static void unpack(struct ash_sched_entity *entity, const struct luggage *luggag
     entity->job_start_ns = luggage->job_start_ns;
     entity->job_late = luggage->job_late;
     entity->job_ended = luggage->job_ended;
+    if (luggage->state == ASH_SCHED_READY && entity->state == ASH_SCHED_READY)
+        entity->ready_since = luggage->ready_since;
 }
 
 int ash_sched_move(struct ash_sched *from, struct ash_sched *to, struct ash_sched_entity *entity,
@@ -102,12 +105,12 @@ int ash_sched_move(struct ash_sched *from, struct ash_sched *to, struct ash_sche
     ash__sched_advance(from, now);
     ash__sched_advance(to, now);
     struct luggage luggage = pack(entity);
-    if (luggage.awake)
+    if (luggage.state != ASH_SCHED_BLOCKED)
         ash__sched_dequeue(from, entity);
     ash__sched_exit(from, entity);
     ash__sched_enter(to, entity, &attributes, &entry);
     entity->runtime_ns = luggage.runtime_ns;
-    if (luggage.awake)
+    if (luggage.state != ASH_SCHED_BLOCKED)
         ash__sched_enqueue(to, entity);
     unpack(entity, &luggage);
     ASH_EVENT(event_migrate, entity->slot, to->config.cpu);

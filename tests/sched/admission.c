@@ -244,3 +244,28 @@ TEST_CASE(sched_admission, tells_sums_apart_that_differ_from_one_by_two_to_the_m
     struct ash_sched_attributes other = {.runtime_ns = UINT64_C(549755813887), .period_ns = q};
     CHECK_EQ(stand_refused(&stand, other), ASH_SCHED_OVER_BANDWIDTH);
 }
+
+/* 90 of 100 are used up at 90: until 100 that counts, whatever it has been changed to since. */
+TEST_CASE(sched_admission, a_second_change_frees_nothing_early) {
+    for (uint32_t detached = 0; detached < 2; detached++) {
+        struct stand stand;
+        stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+        struct ash_sched_entity *a = stand_server(&stand, 90, 100, 100, 0);
+        struct ash_sched_attributes less = {.runtime_ns = 1, .period_ns = 100};
+        struct ash_sched_attributes other = {.runtime_ns = 4, .period_ns = 5};
+        stand_server(&stand, 10, 100, 100, 0);
+        stand_wake(&stand, a);
+        CHECK(stand_go(&stand, 89) == a);
+        stand.now++;
+        stand_block(&stand);
+        CHECK_EQ(ash_sched_change(stand.sched, a, &less, stand.now, NULL), 0);
+        less.period_ns = 1000;
+        if (detached)
+            CHECK_EQ(ash_sched_detach(stand.sched, a, stand.now), 0);
+        else
+            CHECK_EQ(ash_sched_change(stand.sched, a, &less, stand.now, NULL), 0);
+        CHECK_EQ(stand_refused(&stand, other), ASH_SCHED_OVER_BANDWIDTH);
+        stand_run(&stand, 100);
+        stand_attach(&stand, other);
+    }
+}

@@ -527,3 +527,26 @@ TEST_CASE(sched_cfs, yield_lets_the_next_one_go) {
         CHECK(stand_go(&stand, 0) == (run == a ? b : a));
     }
 }
+
+/* Behind V by 2^51 and more, times 88761/15, is beyond 64 bits. */
+TEST_CASE(sched_eevdf, a_sleeper_of_half_a_day_can_be_reniced) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_attributes most = {.flags = ASH_SCHED_NICE, .nice = ASH_SCHED_NICE_MIN};
+    struct ash_sched_attributes least = {.flags = ASH_SCHED_NICE, .nice = ASH_SCHED_NICE_MAX};
+    struct ash_sched_entity *sleeper = stand_attach(&stand, most);
+    struct ash_sched_entity *hog = stand_attach(&stand, least);
+    stand_wake(&stand, sleeper);
+    stand_wake(&stand, hog);
+    stand_decide(&stand);
+    CHECK(stand.decision.run == sleeper);
+    stand.now += 1000000;
+    stand_block(&stand);
+    CHECK((int64_t)sleeper->eevdf.vdeadline < 0); /* in debt */
+    stand_go(&stand, UINT64_C(30000) * 1000000000);
+    CHECK_EQ(ash_sched_change(stand.sched, sleeper, &least, stand.now, NULL), 0);
+    stand_wake(&stand, sleeper);
+    uint64_t before = stand_ran(&stand, sleeper);
+    stand_go(&stand, 60000000);
+    CHECK(stand_ran(&stand, sleeper) - before >= 27000000);
+}

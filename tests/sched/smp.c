@@ -203,3 +203,32 @@ TEST_CASE(sched_smp, first_fit_passes_by_cpus_that_are_full_or_not_allowed) {
     wanted.affinity = 1;
     CHECK_EQ(ash_sched_fit(&machine->cpus, &wanted, 0), ASH_SCHED_NO_CPU);
 }
+
+TEST_CASE(sched_smp, a_move_does_not_end_a_wait) {
+    struct stand stand[2];
+    struct ash_sched_account account;
+    for (uint32_t cpu = 0; cpu < 2; cpu++) {
+        stand_begin(&stand[cpu], (struct ash_sched_config){.cpu = cpu}, 0);
+        stand_wake(&stand[cpu], stand_attach(&stand[cpu], (struct ash_sched_attributes){
+                                                              .flags = ASH_SCHED_NICE}));
+        stand_decide(&stand[cpu]);
+    }
+    struct ash_sched_entity *idle =
+        stand_attach(&stand[0], (struct ash_sched_attributes){.flags = ASH_SCHED_IDLEST});
+    stand_wake(&stand[0], idle);
+    CHECK_EQ(ash_sched_move(stand[0].sched, stand[1].sched, idle, 60, NULL), 0);
+    CHECK_EQ(ash_sched_get_account(stand[1].sched, idle, 100, &account), 0);
+    CHECK_EQ(account.waited_max_ns, 100);
+}
+
+TEST_CASE(sched_smp, a_cpu_whose_running_entity_is_detached_runs_nothing) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *idle =
+        stand_attach(&stand, (struct ash_sched_attributes){.flags = ASH_SCHED_IDLEST});
+    stand_wake(&stand, idle);
+    stand_decide(&stand);
+    CHECK_EQ(stand.sched->hint_class, ASH_SCHED_IDLE);
+    CHECK_EQ(ash_sched_detach(stand.sched, idle, 1), 0);
+    CHECK_EQ(stand.sched->hint_class, ASH_SCHED_NOTHING);
+}
