@@ -16,6 +16,7 @@ static int set(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_
                ash__sched_before(deadline, now - AHEAD_MAX_NS);
     if (far || (earlier && !ash__sched_has(sched, ASH_SCHED_ADMIT_ALL)))
         return -ASH_ERANGE;
+    ash__sched_charge(sched, now);
     server->deadline += deadline - base;
     entity->job_deadline = deadline;
     if (throttled)

@@ -117,7 +117,7 @@ int ash_sched_init(struct ash_sched *sched, const struct ash_sched_config *confi
     __builtin_memset(sched, 0, sizeof(*sched));
     sched->config = *config;
     sched->now = now;
-    sched->watch_at = now + config->starving_ns / 2;
+    sched->watch_at = now + (config->starving_ns + 1) / 2;
     sched->hint_class = ASH_SCHED_NOTHING;
     sched->entities = (void *)(base + at.entities);
     sched->partings = (void *)(base + at.partings);

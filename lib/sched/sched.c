@@ -207,7 +207,7 @@ static void switch_to(struct ash_sched *sched, struct ash_sched_entity *entity) 
  * again, since all are looked at twice in that time. */
 static void watch(struct ash_sched *sched) {
     uint64_t starving_ns = sched->config.starving_ns;
-    sched->watch_at = sched->now + starving_ns / 2;
+    sched->watch_at = sched->now + (starving_ns + 1) / 2;
     for (uint32_t slot = 0; slot < sched->config.entities_max; slot++) {
         struct ash_sched_entity *entity = sched->entities[slot];
         if (entity == NULL || entity->state != ASH_SCHED_READY || entity == sched->current ||
@@ -281,16 +281,29 @@ int ash_sched_decide(struct ash_sched *sched, uint64_t now, struct ash_sched_dec
     return 0;
 }
 
+/* Is a call needed before the one that decide asked for, now that one more is awake? */
+static bool is_due_earlier(const struct ash_sched *sched) {
+    const struct ash_sched_entity *running = sched->current;
+    uint64_t left = ASH__SCHED_FOREVER;
+    if (sched->timers.length != 0)
+        left = ash__sched_queue_first_key(&sched->timers) - sched->now;
+    if (sched->config.starving_ns != 0 && sched->hint_runnable > 1)
+        left = ash_min_u64(left, ash__sched_before(sched->now, sched->watch_at)
+                                     ? sched->watch_at - sched->now
+                                     : 0);
+    if (running->class_ == ASH_SCHED_REALTIME && (running->flags & ASH_SCHED_RECLAIM) != 0)
+        left = ash_min_u64(left, ash__sched_server_left(sched, running)); /* its rate has risen */
+    return left != ASH__SCHED_FOREVER &&
+           (!sched->timed || ash__sched_before(sched->now + left, sched->call_at));
+}
+
 /* Would decide say something else, now that `woken` is there? */
 static bool changes(const struct ash_sched *sched, const struct ash_sched_entity *woken) {
     const struct ash_sched_entity *running = sched->current;
     if (running == NULL || running->state != ASH_SCHED_READY)
         return true;
-    if (sched->timers.length != 0) {
-        uint64_t due = ash__sched_queue_first_key(&sched->timers);
-        if (!sched->timed || ash__sched_before(due, sched->call_at))
-            return true;
-    }
+    if (is_due_earlier(sched))
+        return true;
     uint32_t first = ash__sched_queue_first(&sched->ready);
     if (running->class_ == ASH_SCHED_REALTIME)
         return first != running->slot;

@@ -258,3 +258,55 @@ TEST_CASE(sched_calls, an_event_says_of_each_decision_who_and_why) {
     CHECK_EQ(test_event_last("sched.refuse", &slot, NULL), 1);
     CHECK_EQ(slot, ASH_SCHED_OVER_BANDWIDTH);
 }
+
+/* The watchdog looks at 1500, where nothing else would have asked for a call. */
+TEST_CASE(sched_calls, a_wake_that_the_watchdog_must_see_asks_for_a_call) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.starving_ns = 1000}, 0);
+    struct ash_sched_entity *hog =
+        stand_attach(&stand, (struct ash_sched_attributes){.flags = ASH_SCHED_NICE});
+    struct ash_sched_entity *idle =
+        stand_attach(&stand, (struct ash_sched_attributes){.flags = ASH_SCHED_IDLEST});
+    stand_wake(&stand, hog);
+    stand_go(&stand, 10);
+    CHECK(!stand.decision.timed);
+    CHECK_EQ(ash_sched_wake(stand.sched, idle, stand.now), ASH_SCHED_PREEMPTS);
+}
+
+TEST_CASE(sched_calls, a_watchdog_of_a_nanosecond_asks_for_a_call_in_the_future) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.starving_ns = 1}, 0);
+    for (uint32_t i = 0; i < 2; i++)
+        stand_wake(&stand,
+                   stand_attach(&stand, (struct ash_sched_attributes){.flags = ASH_SCHED_NICE}));
+    stand_decide(&stand);
+    CHECK_EQ(stand.decision.call_at, 1);
+}
+
+TEST_CASE(sched_calls, a_deadline_set_takes_note_of_the_time) {
+    struct stand stand;
+    struct ash_sched_decision decision;
+    stand_begin(&stand, small, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 5, 10, 10, 0);
+    stand_wake(&stand, a);
+    stand_decide(&stand);
+    CHECK_EQ(ash_sched_deadline_at(stand.sched, a, 50, 4), 0);
+    CHECK_EQ(ash_sched_server_budget(a), 1);
+    CHECK_EQ(ash_sched_decide(stand.sched, 3, &decision), -ASH_EINVAL);
+}
+
+TEST_CASE(sched_calls, who_comes_again_has_not_been_told_of_as_starving) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.starving_ns = 100}, 0);
+    struct ash_sched_attributes idlest = {.flags = ASH_SCHED_IDLEST};
+    struct ash_sched_entity *idle = stand_attach(&stand, idlest);
+    stand_wake(&stand,
+               stand_attach(&stand, (struct ash_sched_attributes){.flags = ASH_SCHED_NICE}));
+    for (uint32_t times = 1; times <= 2; times++) {
+        stand_wake(&stand, idle);
+        stand_go(&stand, 200);
+        CHECK_EQ(stand.sched->stats.starvings, times);
+        CHECK_EQ(ash_sched_detach(stand.sched, idle, stand.now), 0);
+        CHECK_EQ(ash_sched_attach(stand.sched, idle, &idlest, stand.now, NULL), 0);
+    }
+}

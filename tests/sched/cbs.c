@@ -168,3 +168,17 @@ TEST_CASE(sched_grub, part_of_a_nanosecond_is_nothing_to_run_on) {
     CHECK_EQ(ash_sched_server_deadline(a), 6);
     CHECK(stand.decision.timed && stand.decision.call_at == 2);
 }
+
+/* Alone, it is charged a tenth; with the other one ready behind it, six tenths. */
+TEST_CASE(sched_grub, who_wakes_behind_one_that_reclaims_asks_for_an_earlier_call) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 10, 100, 100, ASH_SCHED_RECLAIM);
+    struct ash_sched_entity *b = stand_server(&stand, 100, 200, 200, 0);
+    stand_wake(&stand, a);
+    stand_decide(&stand);
+    CHECK(stand.decision.call_at > 90);
+    CHECK_EQ(ash_sched_wake(stand.sched, b, stand.now), ASH_SCHED_PREEMPTS);
+    stand_decide(&stand);
+    CHECK(stand.decision.run == a && stand.decision.call_at < 20);
+}

@@ -110,7 +110,7 @@ int ash_sched_decide(struct ash_sched *sched, uint64_t now,
  * The deadline of the job that it is at, absolute or from now: never earlier than the reservation
  * gave it, for that was what admission knew of. Then decide may say something else.
  *   -ASH_ENOENT  not attached here    -ASH_EAGAIN  it sleeps, or is not real-time
- *   -ASH_ERANGE  earlier, or 2^41 ns ahead or more    -ASH_EINVAL  `now`
+ *   -ASH_ERANGE  earlier, or more than 2^41 ns ahead    -ASH_EINVAL  `now`
  */
 int ash_sched_deadline_at(struct ash_sched *sched, struct ash_sched_entity *entity,
                           uint64_t deadline, uint64_t now) ASH_MUST_CHECK;
