@@ -104,6 +104,7 @@ static void run_over(void *argument) {
 
 static __attribute__((noinline)) void use_a_large_frame(void *argument) {
     volatile char frame[3 * STACK_BYTES];
+    __asm__ volatile("" ::"r"(frame) : "memory"); /* all of it: clang keeps what is used */
     frame[0] = 1;
     *(volatile uint32_t *)argument = (uint32_t)frame[0];
 }

@@ -279,7 +279,7 @@ static bool opened(struct reader *reader, char close, bool *more) {
 
 static bool read_list(struct reader *reader, struct json *list) {
     struct json **place = &list->first;
-    bool more;
+    bool more = false;
     if (!opened(reader, ']', &more))
         return false;
     while (more) {
@@ -314,7 +314,7 @@ static bool read_key(struct reader *reader, const struct json *object, const cha
 static bool read_object(struct reader *reader, struct json *object) {
     struct json **place = &object->first;
     const char *key;
-    bool more;
+    bool more = false;
     if (!opened(reader, '}', &more))
         return false;
     while (more) {
