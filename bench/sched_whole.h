@@ -33,9 +33,8 @@ void decide(Scheduler &all, ash_sched_decision &decision) {
         std::abort();
 }
 
-void decisions(benchmark::State &state) {
-    Scheduler all(static_cast<size_t>(state.range(0)), {});
-    add_mixed(all);
+/* Each decision when the last one asked for it. */
+void decide_when_due(benchmark::State &state, Scheduler &all) {
     ash_sched_decision decision;
     decide(all, decision);
     bench::measure(state, ops, [&](size_t n) {
@@ -44,6 +43,12 @@ void decisions(benchmark::State &state) {
             decide(all, decision);
         }
     });
+}
+
+void decisions(benchmark::State &state) {
+    Scheduler all(static_cast<size_t>(state.range(0)), {});
+    add_mixed(all);
+    decide_when_due(state, all);
 }
 
 void events(benchmark::State &state) {
@@ -76,7 +81,7 @@ void events(benchmark::State &state) {
     });
 }
 
-Scheduler &add_fair(Scheduler &all) {
+void add_fair(Scheduler &all) {
     bench::Random random;
     for (size_t i = 0; i < all.entities.size(); i++) {
         ash_sched_attributes attributes = {};
@@ -84,25 +89,18 @@ Scheduler &add_fair(Scheduler &all) {
         attributes.nice = static_cast<int32_t>(random.below(20)) - 10;
         all.add(i, attributes);
     }
-    return all;
 }
 
 void unified(benchmark::State &state) {
     Scheduler all(static_cast<size_t>(state.range(0)), {});
     add_fair(all);
-    ash_sched_decision decision;
-    decide(all, decision);
-    bench::measure(state, ops, [&](size_t n) {
-        for (size_t i = 0; i < n; i++) {
-            all.now = decision.call_at;
-            decide(all, decision);
-        }
-    });
+    decide_when_due(state, all);
 }
 
 void direct(benchmark::State &state) {
     Scheduler all(static_cast<size_t>(state.range(0)), {});
-    ash_sched *sched = &add_fair(all).sched;
+    add_fair(all);
+    ash_sched *sched = &all.sched;
     ash_sched_entity *running = ash__sched_eevdf_pick(sched);
     uint64_t left = ash__sched_eevdf_left(sched, running);
     bench::measure(state, ops, [&](size_t n) {
