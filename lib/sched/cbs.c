@@ -10,9 +10,6 @@
 
 #include "sched_internal.h"
 
-/* A deadline never lies further ahead: keys of one queue stay within 2^43 of each other. Twice the
- * longest period, so that only one who overran is cut. */
-#define AHEAD_MAX_NS (2 * ASH_SCHED_TIME_MAX_NS)
 /* What a call that came late costs at most. Beyond a second it was not the call that was late: the
  * clock has jumped, or the machine stood still. */
 #define DEBT_MAX_NS (INT64_C(1) << 30)
@@ -59,9 +56,9 @@ static uint64_t next_period(const struct ash_sched_server *server) {
 static void add_budgets(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_server *server = &entity->server;
     uint64_t count = (uint64_t)-server->budget / server->runtime_ns + 1, ahead;
-    uint64_t limit = sched->now + AHEAD_MAX_NS - server->deadline;
+    uint64_t limit = sched->now + ASH__SCHED_AHEAD_MAX_NS - server->deadline;
     if (ASH_UNLIKELY(!ash_mul_u64(count, server->period_ns, &ahead) || ahead > limit)) {
-        server->deadline = sched->now + AHEAD_MAX_NS;
+        server->deadline = sched->now + ASH__SCHED_AHEAD_MAX_NS;
         server->budget = (int64_t)server->runtime_ns;
         return;
     }

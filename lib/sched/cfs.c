@@ -10,8 +10,6 @@
  */
 #include "sched_internal.h"
 
-#define RAN_MAX_NS (UINT64_C(1) << 50) /* as in eevdf.c */
-
 static inline struct ash_sched_entity *entity_of(const struct ash_rbtree_node *node) {
     return ASH_CONTAINER_OF((struct ash_rbtree_node *)(uintptr_t)node, struct ash_sched_entity,
                             cfs.node);
@@ -83,7 +81,7 @@ void ash__sched_cfs_dequeue(struct ash_sched *sched, struct ash_sched_entity *en
 void ash__sched_cfs_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
                            uint64_t ran_ns) {
     struct ash_sched_cfs_entity *own = &entity->cfs;
-    uint64_t work = ash_min_u64(ran_ns, RAN_MAX_NS) * 1024 + own->rest;
+    uint64_t work = ash_min_u64(ran_ns, ASH__SCHED_FAIR_RAN_MAX_NS) * 1024 + own->rest;
     own->rest = (uint32_t)(work % own->weight);
     if (work < own->weight)
         return;

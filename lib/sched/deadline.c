@@ -2,9 +2,6 @@
 /* deadline.c: a job's own deadline. */
 #include "sched_internal.h"
 
-/* Further ahead, keys of one queue could lie too far apart. */
-#define AHEAD_MAX_NS (2 * ASH_SCHED_TIME_MAX_NS)
-
 static int set(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t deadline,
                uint64_t now) {
     struct ash_sched_server *server = &entity->server;
@@ -12,8 +9,8 @@ static int set(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_
     /* Throttled, its budget to come has the deadline of the next period. */
     uint64_t base = throttled ? server->deadline + server->period_ns : server->deadline;
     bool earlier = ash__sched_before(deadline, base);
-    bool far = ash__sched_before(now + AHEAD_MAX_NS, deadline) ||
-               ash__sched_before(deadline, now - AHEAD_MAX_NS);
+    bool far = ash__sched_before(now + ASH__SCHED_AHEAD_MAX_NS, deadline) ||
+               ash__sched_before(deadline, now - ASH__SCHED_AHEAD_MAX_NS);
     if (far || (earlier && !ash__sched_has(sched, ASH_SCHED_ADMIT_ALL)))
         return -ASH_ERANGE;
     ash__sched_charge(sched, now);
@@ -40,6 +37,7 @@ int ash_sched_deadline_at(struct ash_sched *sched, struct ash_sched_entity *enti
 
 int ash_sched_deadline_in(struct ash_sched *sched, struct ash_sched_entity *entity,
                           uint64_t ahead_ns, uint64_t now) {
-    return ahead_ns > AHEAD_MAX_NS ? -ASH_ERANGE
-                                   : ash_sched_deadline_at(sched, entity, now + ahead_ns, now);
+    return ahead_ns > ASH__SCHED_AHEAD_MAX_NS
+               ? -ASH_ERANGE
+               : ash_sched_deadline_at(sched, entity, now + ahead_ns, now);
 }

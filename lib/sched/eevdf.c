@@ -28,8 +28,6 @@
 
 #define ONE_SHIFT 10 /* weight 1024 is nice 0 */
 
-/* What one charge counts at most, 13 days: v stays comparable whatever a clock does. */
-#define RAN_MAX_NS (UINT64_C(1) << 50)
 /* How far v may be from zero before zero follows. */
 #define ZERO_NEAR (INT64_C(1) << 60)
 
@@ -51,8 +49,8 @@ static inline uint64_t divide(const fair *own, uint64_t dividend, uint32_t *rest
     return quotient + more;
 }
 
-/* A request's length in virtual time, from where it really is: v and the rest. */
-/* A request is never nothing, however short the slice and great the weight. */
+/* A request's length in virtual time, from where it really is: v and the rest. Never nothing,
+ * however short the slice and great the weight. */
 static inline uint64_t request(const fair *own) {
     uint32_t rest;
     uint64_t length = divide(own, (own->slice_ns << ONE_SHIFT) + own->rest, &rest);
@@ -177,8 +175,8 @@ ASH_HOT_ENTRY void ash__sched_eevdf_charge(struct ash_sched *sched, struct ash_s
                                            uint64_t ran_ns) {
     struct ash_sched_eevdf *class = &sched->eevdf;
     fair *own = &entity->eevdf;
-    if (ASH_UNLIKELY(ran_ns > RAN_MAX_NS))
-        ran_ns = RAN_MAX_NS;
+    if (ASH_UNLIKELY(ran_ns > ASH__SCHED_FAIR_RAN_MAX_NS))
+        ran_ns = ASH__SCHED_FAIR_RAN_MAX_NS;
     uint64_t work = (ran_ns << ONE_SHIFT) + own->rest;
     own->vruntime += divide(own, work, &own->rest);
     class->sum += work - own->rest; /* w times what v went on */

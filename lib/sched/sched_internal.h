@@ -28,6 +28,13 @@ enum ash__sched_grub { ASH__GRUB_INACTIVE, ASH__GRUB_ACTIVE, ASH__GRUB_NONCONTEN
 
 #define ASH__SCHED_FOREVER UINT64_MAX /* of spans of time: no end */
 
+/* A deadline never lies further ahead: keys of one queue stay within 2^43 of each other. Twice the
+ * longest period, so that only one who overran is cut. */
+#define ASH__SCHED_AHEAD_MAX_NS (2 * ASH_SCHED_TIME_MAX_NS)
+/* What one charge of a fair one counts at most, 13 days: vruntimes stay comparable whatever a clock
+ * does. */
+#define ASH__SCHED_FAIR_RAN_MAX_NS (UINT64_C(1) << 50)
+
 /* Slots behind the callers' ones. */
 #define ASH__SCHED_OWN_SLOTS        2
 #define ASH__SCHED_INTERACTIVE_SLOT 0
