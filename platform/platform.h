@@ -5,7 +5,7 @@
  *
  * Rules
  *  - Plain functions, one machine: this is the kernel's ground, not a library's seam (that is
- *    <ashlar/port.h>). Nothing here is on a hot path.
+ *    <ashlar/port.h>). Nothing here is on a hot path but platform_context_switch.
  *  - Time is monotonic and starts near 0 at boot.
  *  - Errors are -ASH_E* of <ashlar/error.h>.
  */
@@ -141,7 +141,8 @@ enum {
  */
 void *platform_stack_map(void *pages, size_t size_bytes, const char *name) ASH_MUST_CHECK;
 
-/* Of what platform_stack_map returned, when nobody runs on it. The pages are the caller's again. */
+/* Of what platform_stack_map returned, when nobody runs on it. The pages are the caller's again.
+ * Panics at what is no such stack. O(PLATFORM_STACKS_MAX + pages); not in an interrupt. */
 void platform_stack_unmap(void *stack);
 
 /*
@@ -158,9 +159,9 @@ struct platform_context {
 };
 
 /*
- * entry(argument) will run on these bytes (aligned to 16, at least 1 KiB) when *context is first
- * switched to; it panics if it returns. What switches for the first time itself, on the stack that
- * its CPU began with, needs no init: a context of all zeroes.
+ * entry(argument) will run on these bytes (address and size multiples of 16, at least 1 KiB, else
+ * it panics) when *context is first switched to; it panics if it returns. What switches for the
+ * first time itself, on the stack that its CPU began with, needs no init: a context of all zeroes.
  */
 void platform_context_init(struct platform_context *context, void *stack, size_t stack_bytes,
                            void (*entry)(void *argument), void *argument);

@@ -58,7 +58,7 @@ enum { WAIT_BLOCK = 1, WAIT_FRAME, WAIT_DIRTY, WAIT_READ };
 
 struct ash__cache_policy {
     const char *name;
-    uint8_t touch_cap; /* a hit counts up to it; above 127: each hit is told */
+    uint8_t touch_cap; /* a hit counts up to it; UINT8_MAX: each hit is told */
     uint32_t (*ghosts)(uint32_t blocks);
     void (*init)(struct ash_cache *cache);
     /* A block is about to come in: is it among the ghosts? It is none from then on. NULL: there are

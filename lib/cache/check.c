@@ -42,7 +42,7 @@ static uint32_t walk(const struct ash_cache *cache, const struct ash_cache_queue
     return queue->last == before && queue->length == length ? length : UINT32_MAX;
 }
 
-/* I2: each frame is free, an orphan, or in one queue of the policy. */
+/* I2: each frame is free, an orphan, lost, or in one queue of the policy. */
 static const char *check_frames(const struct ash_cache *cache) {
     uint32_t free = walk(cache, &cache->free_frames, WORK), held = 0;
     uint32_t orphans = walk(cache, &cache->orphans, WORK);

@@ -11,7 +11,7 @@ bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame) {
     return ash_load_relaxed(&cache->hot[frame].hold) == 0 && (cache->frames[frame].flags & no) == 0;
 }
 
-/* The same where something is known of it. */
+/* ash__cache_claim, where something is known of the frame. */
 enum ash__cache_claim ash__cache_claim_used(struct ash_cache *cache, uint32_t frame) {
     uint16_t flags = cache->frames[frame].flags;
     if (ash_load_relaxed(&cache->hot[frame].hold) != 0 ||

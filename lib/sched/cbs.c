@@ -22,7 +22,7 @@ ASH_EVENT_DEFINE(event_replenish, "sched.replenish", "slot,deadline");
 ASH_EVENT_DEFINE(event_throttle, "sched.throttle", "slot,deadline");
 ASH_EVENT_DEFINE(event_idle, "sched.idle", "slot,deadline");
 
-/* d = t + D, q = Q: without history. */
+/* R1: without history: q = 0, and the period before this one ends now. */
 void ash__sched_server_init(struct ash_sched *sched, struct ash_sched_entity *entity,
                             const struct ash__sched_reservation *reservation) {
     struct ash_sched_server *server = &entity->server;
@@ -30,7 +30,6 @@ void ash__sched_server_init(struct ash_sched *sched, struct ash_sched_entity *en
     server->relative_ns = reservation->relative_ns;
     server->period_ns = reservation->period_ns;
     server->budget = 0;
-    /* The period before this one ends now. */
     server->deadline = sched->now + server->relative_ns - server->period_ns;
     entity->grub = ASH__GRUB_INACTIVE;
     entity->charge_rest = 0;

@@ -27,7 +27,8 @@
  *    each sector old or new. A block larger than a sector can tear.
  *  - Not shared (config): all calls from one context. Shared: any CPU, complete and pump from
  *    interrupts too; own lock, interrupts masked, O(1) under it where no other cost is named; a hit
- *    takes no lock (policy "lru" tries it), two atomic operations with pin and put, none with peek.
+ *    takes no lock ("lru", and the first of a block read ahead, try it), two atomic operations with
+ *    pin and put, none with peek.
  *  - wake, done, map, submit, kick are called with nothing locked, and may call the cache (map may
  *    not). Completions out of submit do not recurse.
  *
@@ -195,6 +196,7 @@ int ash_cache_set_policy(struct ash_cache *cache, const char *name) ASH_MUST_CHE
 /* Policies by number, from 0; NULL behind the last. */
 const char *ash_cache_policy_name(uint32_t number);
 
+/* What was counted, and what is where now; the lock is let go after each frame. O(blocks). */
 void ash_cache_get_stats(struct ash_cache *cache, struct ash_cache_stats *stats);
 
 /* Calls `visit` for each pinned block; pinner: where it was pinned last (config.trace_pins, else

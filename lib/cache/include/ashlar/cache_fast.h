@@ -27,7 +27,7 @@ void ash__cache_unpinned(struct ash_cache *cache);
 /* A hit that counts. pinned: by a get, which visit_pins is to name. */
 void ash__cache_touch(struct ash_cache *cache, const struct ash_cache_slot *slot, uint32_t frame,
                       bool pinned);
-
+/* Dates begin anew, in the same order. O(blocks). */
 void ash__cache_redate(struct ash_cache *cache);
 
 static inline bool ash__cache_is_quiet(uint32_t stamp) {

@@ -11,7 +11,7 @@
  *       ┌────────────┼──────────────┐
  *       v            v              v
  *   hot[frame]   frame[frame]   data + frame * block_bytes
- *   pins, touch  queue, dirty   the block itself
+ *   pins, queue  dirty, order   the block itself
  *
  * A block that is dirty or in flight carries all that is known of it in its frame; what waits for
  * it is the caller's (struct ash_cache_waiter), and what is in flight is one of `depth` I/Os.

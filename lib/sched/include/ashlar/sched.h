@@ -6,7 +6,7 @@
  *     ash_sched_init(&sched, &config, storage, sizeof storage, now);
  *     ash_sched_attach(&sched, &entity, &attributes, now, &refusal);   // admission; it sleeps
  *     ash_sched_wake(&sched, &entity, now);
- *     ash_sched_decide(&sched, now, &decision);       // decision.run, decision.call_at_ns
+ *     ash_sched_decide(&sched, now, &decision);       // decision.run, decision.call_at
  *     ...                                             // time passes; the timer fires, or
  *     ash_sched_block(&sched, now);                   // the entity that runs waits for something
  *     ash_sched_decide(&sched, now, &decision);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sched_state.h: the structs of sched.h, public for their size. Fields are the library's own,
- * except where a comment says otherwise; read an entity through ash_sched_account and the inline
- * functions below.
+ * except where a comment says otherwise; read an entity through ash_sched_get_account and the
+ * inline functions below.
  *
  *     entity, first line:  slot class state level | runtime, waiting since | union: what its class
  *                          needs at every decision                           (64 bytes)
@@ -85,7 +85,7 @@ struct ash_sched_entity {
     uint64_t charge_rest;    /* GRUB: what a charge left of its last nanosecond, of bandwidth_one */
     uint8_t grub;            /* enum ash__sched_grub */
     uint8_t job_late;        /* its miss has been told */
-    uint8_t job_ended;       /* by a yield: the next begins with the next period */
+    uint8_t job_ended;       /* by a block or a yield */
     uint8_t starved;         /* its starving has been told */
     uint8_t measured;        /* Q is what its jobs were seen to need */
     uint32_t measured_jobs;

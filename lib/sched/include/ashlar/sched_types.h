@@ -88,7 +88,7 @@ struct ash_sched_config {
     uint32_t entities_max; /* attached at one time: 1 .. ASH_SCHED_ENTITIES_MAX */
     uint32_t cpu;          /* this instance's number, 0 .. 63 */
     uint32_t flags;
-    uint32_t levels;               /* interactive; 0: 4 */
+    uint32_t levels;               /* interactive, 1 .. ASH_SCHED_LEVELS_MAX; 0: 4 */
     const uint64_t *allotments_ns; /* one a level; NULL: 5, 10, 20, 40 ms, then 40. Copied */
     uint64_t slice_ns;             /* fair and idle; 0: 3 ms */
     uint64_t reserve_runtime_ns;   /* what real-time leaves to the others: this much ... */
