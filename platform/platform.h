@@ -122,6 +122,14 @@ void platform_wake(uint32_t cpu);
  */
 int platform_interrupt_self(void (*handler)(void *context), void *context) ASH_MUST_CHECK;
 
+/*
+ * Called on a CPU after the handlers of an interrupt have run, all that were pending: with
+ * interrupts masked, on the stack of the context that was interrupted, never nested; and never by
+ * platform_wait, whose caller looks for itself. may_switch: that context is not pinned, so it may
+ * be switched away here, and go on on another CPU. NULL: nobody asks. Set while one CPU runs.
+ */
+extern void (*platform_after_interrupt)(bool may_switch);
+
 /* One line about a CPU ("cortex-a57 r1p0, EL1"), for people; len includes the final NUL. */
 void platform_cpu_describe(uint32_t cpu, char *text, size_t len);
 

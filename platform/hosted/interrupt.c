@@ -34,6 +34,8 @@ static struct {
     pthread_t thread;
 } targets[ASH_PORT_CPUS_MAX];
 
+void (*platform_after_interrupt)(bool may_switch);
+
 static void run_line(uint32_t line) {
     uint32_t cpu = hosted_this_cpu.index;
     if (line == HOSTED_LINE_TIMER) {

@@ -143,9 +143,18 @@ static void on_fault(struct exception_frame *frame, uint32_t vector) {
     frame->x[30] = 0;
 }
 
+void (*platform_after_interrupt)(bool may_switch);
+
+/* The frame lies on the interrupted context's stack: another CPU may return from it. */
+static void on_interrupt(void) {
+    gic_dispatch();
+    if (platform_after_interrupt != NULL)
+        platform_after_interrupt(cpu_this()->port.pin_depth == 0);
+}
+
 void exception_main(struct exception_frame *frame, uint32_t vector) {
     if (vector == IRQ_OWN_STACK) {
-        gic_dispatch();
+        on_interrupt();
     } else if (vector == SYNC_OWN_STACK && semihosting_is_call(frame->elr)) {
         frame->x[0] = UINT64_MAX;
         frame->elr += 4;

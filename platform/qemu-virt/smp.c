@@ -148,8 +148,8 @@ void smp_secondary_main(void) {
             ash_store_release(&cpu->job_done, wanted);
         } else {
             /* Masked since the look at job_wanted, so a wake-up in between is not lost. */
-            __asm__ volatile("dsb sy\n\twfi\n\tmsr daifclr, #2\n\tisb\n\tmsr daifset, #2" ::
-                                 : "memory");
+            __asm__ volatile("dsb sy\n\twfi" ::: "memory");
+            gic_dispatch();
         }
     }
 }
