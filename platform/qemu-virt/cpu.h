@@ -11,6 +11,7 @@
 #ifndef QEMU_VIRT_CPU_H
 #define QEMU_VIRT_CPU_H
 
+#define CPU_INDEX               0
 #define CPU_EXCEPTION_STACK_TOP 8
 #define CPU_STACK_TOP           16
 
@@ -27,12 +28,12 @@
 #include <ashlar/port.h>
 
 struct cpu {
-    struct port_cpu port;
+    uint32_t index;
+    uint32_t midr;
     uint64_t exception_stack_top;
     uint64_t stack_top;
-    uint64_t mpidr;     /* affinity fields only */
-    uint64_t gic_frame; /* GICv3: this CPU's redistributor */
-    uint32_t midr;
+    uint64_t mpidr;                      /* affinity fields only */
+    uint64_t gic_frame;                  /* GICv3: this CPU's redistributor */
     uint32_t in_interrupt;               /* 1 inside a handler: no longjmp out of it */
     uint32_t is_online;                  /* store-released by the CPU itself */
     uint32_t is_stopped;                 /* the same, for good */
@@ -45,7 +46,7 @@ struct cpu {
     uint32_t job_done;   /* number of the last job run; store-released by the CPU */
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
-_Static_assert(offsetof(struct port_cpu, pin_depth) == 4, "setjmp.S");
+_Static_assert(offsetof(struct cpu, index) == CPU_INDEX, "start.S");
 _Static_assert(offsetof(struct cpu, exception_stack_top) == CPU_EXCEPTION_STACK_TOP, "vectors.S");
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP, "start.S");
 
@@ -61,8 +62,11 @@ _Static_assert(sizeof(struct cpu_stacks) == CPU_STACKS_BYTES, "start.S");
 extern struct cpu cpus[ASH_PORT_CPUS_MAX];
 extern struct cpu_stacks cpu_stacks[ASH_PORT_CPUS_MAX];
 
+/* For who is pinned or has masked interrupts: of anybody else it may be another CPU's by now. */
 static inline struct cpu *cpu_this(void) {
-    return (struct cpu *)port_this_cpu();
+    struct cpu *cpu;
+    __asm__ volatile("mrs %0, tpidr_el1" : "=r"(cpu));
+    return cpu;
 }
 
 /* Fills in the block of CPU `index`; its stacks are the index-th. */

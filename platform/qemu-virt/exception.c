@@ -123,13 +123,13 @@ static struct fault {
 
 /* Entered by ERET, at the place and with the interrupt mask of the faulting instruction. */
 static void deliver_fault(void) {
-    struct fault *fault = &faults[cpu_this()->port.index];
+    struct fault *fault = &faults[cpu_this()->index];
     platform_panic_hook("exception", 0, fault->text);
     panic_report(fault->text, &fault->frame);
 }
 
 static void on_fault(struct exception_frame *frame, uint32_t vector) {
-    struct fault *fault = &faults[cpu_this()->port.index];
+    struct fault *fault = &faults[cpu_this()->index];
     fault->frame = *frame;
     describe(frame, vector, fault->text, sizeof(fault->text));
     if ((vector & 15) != SYNC_OWN_STACK || !panic_hook_applies())
@@ -149,7 +149,7 @@ void (*platform_after_interrupt)(bool may_switch);
 static void on_interrupt(void) {
     gic_dispatch();
     if (platform_after_interrupt != NULL)
-        platform_after_interrupt(cpu_this()->port.pin_depth == 0);
+        platform_after_interrupt(port_pin_depth() == 0);
 }
 
 void exception_main(struct exception_frame *frame, uint32_t vector) {

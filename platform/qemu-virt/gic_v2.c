@@ -36,7 +36,7 @@ static void init(const struct board *board) {
 }
 
 static void init_cpu(void) {
-    cpu_mask[cpu_this()->port.index] = (uint8_t)mmio_read32(distributor + GICD_ITARGETSR);
+    cpu_mask[cpu_this()->index] = (uint8_t)mmio_read32(distributor + GICD_ITARGETSR);
     for (uint32_t intid = 0; intid < 32; intid += 4)
         mmio_write32(distributor + GICD_IPRIORITYR + intid, (uint32_t)GIC_PRIORITIES);
     mmio_write32(interface + GICC_PMR, 0xff);
@@ -55,7 +55,7 @@ static void settle(uint32_t intid) {
 
 /* The sender itself by the filter: the only CPU of a machine has an empty mask. */
 static void send(uint32_t cpu, uint32_t sgi) {
-    uint32_t target = cpu == cpu_this()->port.index ? SGIR_SELF : (uint32_t)cpu_mask[cpu] << 16;
+    uint32_t target = cpu == cpu_this()->index ? SGIR_SELF : (uint32_t)cpu_mask[cpu] << 16;
     mmio_write32(distributor + GICD_SGIR, target | sgi);
 }
 

@@ -84,7 +84,7 @@ static void print_registers(const struct exception_frame *frame) {
 void panic_report(const char *title, const struct exception_frame *frame) {
     static uint32_t reporter; /* 1 + the number of the CPU that was first; 0: none yet */
     static uint32_t depth;    /* the reporter's own */
-    uint32_t self = cpu_this()->port.index + 1, first = 0;
+    uint32_t self = cpu_this()->index + 1, first = 0;
     __asm__ volatile("msr daifset, #15" ::: "memory");
     if (!ash_compare_exchange(&reporter, &first, self) && first != self)
         smp_stop_self(); /* the report of the CPU that was first is the one to read */
@@ -96,7 +96,7 @@ void panic_report(const char *title, const struct exception_frame *frame) {
         platform_exit(EXIT_PANIC);
     smp_stop_others();
     print_without_lock();
-    print("\npanic: %s\non CPU %u, %llu us after boot\n", title, cpu_this()->port.index,
+    print("\npanic: %s\non CPU %u, %llu us after boot\n", title, cpu_this()->index,
           (unsigned long long)(platform_now_ns() / 1000));
     if (frame != NULL)
         print_registers(frame);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * setjmp.S: setjmp and longjmp in general registers only (the kernel has no others), which also
- * keep the interrupt mask and the pin depth: a jump out of a critical section leaves it.
+ * keep the interrupt mask and the pin depth: a jump out of a critical section leaves it. Not the
+ * CPU's number, the rest of x18: the context may have moved since.
  * The jump buffer is picolibc's, 22 words.
  */
     .section .text.setjmp, "ax"
@@ -17,8 +18,7 @@ setjmp:
     mov     x1, sp
     mrs     x2, daif
     stp     x1, x2, [x0, #96]
-    mrs     x1, tpidr_el1
-    ldr     w1, [x1, #4]
+    lsr     x1, x18, #8
     str     x1, [x0, #112]
     mov     w0, #0
     ret
@@ -36,8 +36,7 @@ longjmp:
     ldp     x2, x3, [x0, #96]
     mov     sp, x2
     ldr     x2, [x0, #112]
-    mrs     x4, tpidr_el1
-    str     w2, [x4, #4]
+    bfi     x18, x2, #8, #56
     msr     daif, x3
     cmp     w1, #0
     csinc   w0, w1, wzr, ne             /* 0 becomes 1 (C11 7.13.2.1) */

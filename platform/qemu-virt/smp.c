@@ -37,7 +37,7 @@ void smp_secondary_main(void) __attribute__((noreturn));
 void cpu_init(uint32_t index, uint64_t mpidr) {
     struct cpu *cpu = &cpus[index];
     memset(cpu, 0, sizeof(*cpu));
-    cpu->port.index = index;
+    cpu->index = index;
     cpu->timer_deadline_ns = UINT64_MAX;
     cpu->mpidr = mpidr & MPIDR_AFFINITY;
     cpu->stack_top = (uint64_t)(uintptr_t)(&cpu_stacks[index] + 1);
@@ -81,7 +81,7 @@ int platform_interrupt_self(void (*handler)(void *context), void *context) {
     if (!is_busy) {
         cpu->self_handler = handler;
         cpu->self_context = context;
-        gic_send(cpu->port.index, GIC_SGI_SELF);
+        gic_send(cpu->index, GIC_SGI_SELF);
     }
     ash_port_irq_restore(state);
     /* Unmasked, it comes within a few instructions; the caller is promised that it has. */
@@ -96,15 +96,14 @@ static enum start_result start(struct cpu *cpu) {
     int64_t error =
         psci_cpu_on(cpu->mpidr, (uint64_t)(uintptr_t)secondary_start, (uint64_t)(uintptr_t)cpu);
     if (error != 0) {
-        print("smp: CPU %u does not start: PSCI CPU_ON says %lld\n", cpu->port.index,
-              (long long)error);
+        print("smp: CPU %u does not start: PSCI CPU_ON says %lld\n", cpu->index, (long long)error);
         return REFUSED;
     }
     ash_ns_t deadline_ns = platform_now_ns() + ONLINE_WAIT_S * UINT64_C(1000000000);
     while (ash_load_acquire(&cpu->is_online) == 0) {
         if (platform_now_ns() > deadline_ns) {
             print("smp: CPU %u was started but has not come online in %d s; no more are started\n",
-                  cpu->port.index, ONLINE_WAIT_S);
+                  cpu->index, ONLINE_WAIT_S);
             return LATE;
         }
         ash_port_relax();
@@ -143,7 +142,7 @@ void smp_secondary_main(void) {
         uint32_t wanted = ash_load_acquire(&cpu->job_wanted);
         if (wanted != cpu->job_done) {
             __asm__ volatile("msr daifclr, #2" ::: "memory");
-            job.body(job.context, cpu->port.index);
+            job.body(job.context, cpu->index);
             __asm__ volatile("msr daifset, #2" ::: "memory");
             ash_store_release(&cpu->job_done, wanted);
         } else {
@@ -161,8 +160,8 @@ uint32_t platform_cpu_count(void) {
 int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *context, uint32_t count) {
     if (count == 0 || count > online_count)
         return -ASH_EINVAL;
-    ASH_REQUIRE(cpu_this()->port.index == 0, "platform_run_on_cpus: called on CPU %u, not 0",
-                cpu_this()->port.index);
+    ASH_REQUIRE(cpu_this()->index == 0, "platform_run_on_cpus: called on CPU %u, not 0",
+                cpu_this()->index);
     job.body = body;
     job.context = context;
     job.number++;
@@ -180,7 +179,7 @@ int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *contex
 
 /* A CPU that has masked interrupts finishes its section first; one that never ends it is left. */
 void smp_stop_others(void) {
-    uint32_t self = cpu_this()->port.index;
+    uint32_t self = cpu_this()->index;
     for (uint32_t i = 0; i < online_count; i++) {
         if (i != self && ash_load_acquire(&cpus[i].is_stopped) == 0)
             gic_send(i, GIC_SGI_STOP);

@@ -34,6 +34,7 @@ _start:
 2:  adrp    x0, cpus
     add     x0, x0, :lo12:cpus
     msr     tpidr_el1, x0
+    mov     x18, xzr                    /* CPU 0, not pinned */
     ldr     x1, =(cpu_stacks + CPU_STACKS_BYTES)
     mov     sp, x1
     bl      cpu_registers
@@ -55,6 +56,7 @@ secondary_start:
     ldp     x0, x1, [x1]
     bl      mmu_switch
     msr     tpidr_el1, x19
+    ldr     w18, [x19, #CPU_INDEX]
     ldr     x1, [x19, #CPU_STACK_TOP]
     mov     sp, x1
     bl      cpu_registers

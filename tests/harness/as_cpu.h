@@ -14,7 +14,7 @@ static inline void as_cpu_set(uint32_t cpu) {
 #if __STDC_HOSTED__ /* the bare-metal half is freestanding */
     hosted_this_cpu.index = cpu;
 #else
-    port_this_cpu()->index = cpu;
+    __asm__ volatile("bfi x18, %0, #0, #8" ::"r"((uint64_t)cpu) : "memory");
 #endif
 }
 

@@ -29,7 +29,7 @@ TEST_CASE(setjmp, returns_what_longjmp_says_and_never_0) {
 
 TEST_CASE(setjmp, jump_out_of_a_masked_and_pinned_section_leaves_it) {
     jmp_buf buffer;
-    volatile uint32_t depth = port_this_cpu()->pin_depth;
+    volatile uint64_t depth = port_pin_depth();
     volatile ash_irq_t before = ash_port_irq_save();
     ash_port_irq_restore(before);
     value = 1;
@@ -42,5 +42,5 @@ TEST_CASE(setjmp, jump_out_of_a_masked_and_pinned_section_leaves_it) {
     ash_irq_t after = ash_port_irq_save();
     ash_port_irq_restore(before);
     CHECK_EQ(after, before);
-    CHECK_EQ(port_this_cpu()->pin_depth, depth);
+    CHECK_EQ(port_pin_depth(), depth);
 }

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.h of qemu-virt: aarch64 bare metal at EL1, up to 8 CPUs. TPIDR_EL1 points to this CPU's
- * struct port_cpu; an interrupt is masked by DAIF.I; locks are LDAXR/STLXR (the compiler's
- * builtins, built without outlined atomics).
+ * port.h of qemu-virt: aarch64 bare metal at EL1, up to 8 CPUs. An interrupt is masked by DAIF.I;
+ * locks are LDAXR/STLXR (the compiler's builtins, built without outlined atomics).
+ *
+ * x18 is the CPU's, whoever runs on it: its lowest 8 bits are the CPU's number, the rest is how
+ * often the context that runs is pinned. All code is compiled with -ffixed-x18, and nothing saves
+ * or restores it, neither a context switch nor the return from an exception. So a pin is one
+ * instruction, which no interrupt divides: before it the context may go on elsewhere, and counts in
+ * the x18 of the CPU where it then is; after it, it stays, and what it reads in x18 is its own CPU.
+ * A depth in memory would be reached through a pointer that is another CPU's by the time it is
+ * used. A context is switched away at depth 0 only, so the depth need not move with it.
  */
 #ifndef ASHLAR_PORT_H
 #define ASHLAR_PORT_H
@@ -24,34 +31,23 @@ struct ash_spinlock {
     uint32_t locked;
 };
 
-/* The head of the platform's per-CPU block; setjmp.S knows the offset of pin_depth. */
-struct port_cpu {
-    uint32_t index;
-    uint32_t pin_depth; /* this context stays on this CPU while not 0 */
-};
-
-/* Volatile: read again after every point at which the context may have moved. */
-static inline struct port_cpu *port_this_cpu(void) {
-    struct port_cpu *cpu;
-    __asm__ volatile("mrs %0, tpidr_el1" : "=r"(cpu));
-    return cpu;
-}
-
 static inline void ash_port_compiler_fence(void) {
     __asm__ volatile("" ::: "memory");
 }
 
-/* An interrupt between the load and the store of the depth leaves it as it found it. */
 static inline void ash_port_pin(uint32_t *cpu) {
-    struct port_cpu *this_cpu = port_this_cpu();
-    this_cpu->pin_depth++;
-    ash_port_compiler_fence();
-    *cpu = this_cpu->index;
+    __asm__ volatile("add x18, x18, #0x100\n\tand %w0, w18, #0xff" : "=r"(*cpu)::"memory");
 }
 
 static inline void ash_port_unpin(void) {
-    ash_port_compiler_fence();
-    port_this_cpu()->pin_depth--;
+    __asm__ volatile("sub x18, x18, #0x100" ::: "memory");
+}
+
+/* How often the context that runs is pinned. */
+static inline uint64_t port_pin_depth(void) {
+    uint64_t depth;
+    __asm__ volatile("lsr %0, x18, #8" : "=r"(depth)::"memory");
+    return depth;
 }
 
 static inline ash_irq_t ash_port_irq_save(void) {
