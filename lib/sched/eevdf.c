@@ -19,9 +19,9 @@
  * in `eligible` may be too early for the same reason (a charge moves the deadline): it is set
  * right when it is first. So pick is exact, and a charge touches no queue.
  *
- * Who sleeps keeps its lag, a request's length at most: with lag it is placed as far behind V as
- * before, whatever weight has come and gone, and with debt it stands where it stood, until V has
- * passed that: time pays debts, and sleeping gains nothing.
+ * Who sleeps keeps its lag, a request's length at most, both as it falls asleep and as it wakes:
+ * with lag it is placed as far behind V as before, whatever weight has come and gone, and with debt
+ * it stands where it stood, until V has passed that: time pays debts, and sleeping gains nothing.
  */
 #include "queue_inline.h"
 #include "sched_internal.h"
@@ -31,9 +31,9 @@
 /* How far v may be from zero before zero follows. */
 #define ZERO_NEAR (INT64_C(1) << 60)
 
-/* How far behind V a sleeper is at most when it is reniced: far from any debt, and times the ratio
- * of two weights, which is less than 2^13, still comparable. */
-#define PAID_LONG_AGO (INT64_C(1) << 48)
+/* How far from V a sleeper is at most when it is reniced: further than a request is long, and times
+ * the ratio of two weights, which is less than 2^13, still comparable. */
+#define SLEEPER_FAR (INT64_C(1) << 48)
 
 typedef struct ash_sched_eevdf_entity fair; /* what is in this file's every line */
 
@@ -140,15 +140,17 @@ void ash__sched_eevdf_attach(struct ash_sched *sched, struct ash_sched_entity *e
 void ash__sched_eevdf_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_eevdf *class = &sched->eevdf;
     fair *own = &entity->eevdf;
-    uint64_t v = settle(class);
-    int64_t lag = (int64_t)own->vdeadline;
-    if (class->weight == 0 || (lag < 0 && !ash__sched_before(v, own->vruntime)))
+    uint64_t v = settle(class), most = request(own);
+    int64_t lag = (int64_t)own->vdeadline, ahead = (int64_t)(own->vruntime - v);
+    if (class->weight == 0 || (lag < 0 && ahead <= 0))
         lag = 0; /* nobody to whom it is owed, or it has been paid */
+    /* Both were cut when it fell asleep, by what a request was then, and by who was there. */
     if (lag > 0)
-        v -= spread(class, own, (uint64_t)lag);
-    if (lag >= 0)
-        own->vruntime = v;
-    own->vdeadline = own->vruntime + request(own);
+        v -= spread(class, own, ash_min_u64((uint64_t)lag, most));
+    if (lag < 0)
+        v += ash_min_u64((uint64_t)ahead, spread(class, own, most));
+    own->vruntime = v;
+    own->vdeadline = v + most;
     join(class, own);
     if (lag >= 0)
         ash__queue_insert(&class->eligible, entity->slot, own->vdeadline);
@@ -269,8 +271,8 @@ void ash__sched_eevdf_reweight(struct ash_sched *sched, struct ash_sched_entity 
         leave(class, own);
     set_weight(sched, entity);
     int64_t ahead = (int64_t)(own->vruntime - v);
-    if (!queued && ahead < -PAID_LONG_AGO)
-        ahead = -PAID_LONG_AGO;
+    if (!queued)
+        ahead = ahead < -SLEEPER_FAR ? -SLEEPER_FAR : ahead > SLEEPER_FAR ? SLEEPER_FAR : ahead;
     own->vruntime = v + (uint64_t)rescale(ahead, from, own->weight);
     if (!queued) {
         own->vdeadline = (uint64_t)rescale((int64_t)own->vdeadline, from, own->weight);
