@@ -13,6 +13,13 @@
 
 _Static_assert(offsetof(struct ash_sched_entity, sched) == 64, "the hot part is a cache line");
 
+static uint64_t allotment_of(const struct ash_sched_config *config, uint32_t level) {
+    static const uint64_t allotments_ns[LEVELS] = {5000000, 10000000, 20000000, 40000000};
+    if (config->allotments_ns != NULL)
+        return config->allotments_ns[level];
+    return allotments_ns[level < LEVELS ? level : LEVELS - 1];
+}
+
 static bool is_valid(const struct ash_sched_config *config) {
     bool reserves = (config->reserve_runtime_ns | config->reserve_period_ns) != 0;
     if (config->entities_max == 0 || config->entities_max > ASH_SCHED_ENTITIES_MAX ||
@@ -28,6 +35,9 @@ static bool is_valid(const struct ash_sched_config *config) {
         if (config->allotments_ns[i] == 0 || config->allotments_ns[i] > ASH_SCHED_TIME_MAX_NS)
             return false;
     }
+    /* A boost before level 0's allotment is used up leaves its first one first, for ever. */
+    if (config->boost_ns != 0 && config->boost_ns < allotment_of(config, 0))
+        return false;
     /* All of a CPU reserved for fair would leave GRUB to divide by 0. */
     return !reserves || (config->reserve_runtime_ns != 0 &&
                          config->reserve_runtime_ns < config->reserve_period_ns &&
@@ -66,15 +76,12 @@ size_t ash_sched_storage_size(const struct ash_sched_config *config) {
 }
 
 static void fill_in(struct ash_sched *sched) {
-    static const uint64_t allotments_ns[LEVELS] = {5000000, 10000000, 20000000, 40000000};
     struct ash_sched_config *config = &sched->config;
     config->levels = config->levels == 0 ? LEVELS : config->levels;
     config->slice_ns = config->slice_ns == 0 ? SLICE_NS : config->slice_ns;
     config->bandwidth_one = config->bandwidth_one == 0 ? BANDWIDTH_ONE : config->bandwidth_one;
     for (uint32_t i = 0; i < config->levels; i++)
-        sched->mlfq.allotments_ns[i] = config->allotments_ns != NULL
-                                           ? config->allotments_ns[i]
-                                           : allotments_ns[i < LEVELS ? i : LEVELS - 1];
+        sched->mlfq.allotments_ns[i] = allotment_of(config, i);
     config->allotments_ns = NULL;
 }
 

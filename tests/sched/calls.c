@@ -134,7 +134,7 @@ TEST_CASE(sched_calls, nothing_runs_so_nothing_blocks_or_yields) {
 }
 
 TEST_CASE(sched_calls, wrong_configurations_are_refused) {
-    static const uint64_t zero_allotment[] = {5, 0};
+    static const uint64_t zero_allotment[] = {5, 0}, long_allotment[] = {1000};
     const struct ash_sched_config wrong[] = {
         {.entities_max = 0},
         {.entities_max = ASH_SCHED_ENTITIES_MAX + 1},
@@ -142,6 +142,8 @@ TEST_CASE(sched_calls, wrong_configurations_are_refused) {
         {.entities_max = 1, .flags = 16},
         {.entities_max = 1, .levels = 65},
         {.entities_max = 1, .levels = 2, .allotments_ns = zero_allotment},
+        {.entities_max = 1, .boost_ns = 4999999},
+        {.entities_max = 1, .levels = 1, .allotments_ns = long_allotment, .boost_ns = 999},
         {.entities_max = 1, .slice_ns = ASH_SCHED_TIME_MAX_NS + 1},
         {.entities_max = 1, .reserve_runtime_ns = 5},
         {.entities_max = 1, .reserve_period_ns = 5},

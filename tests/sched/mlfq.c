@@ -238,6 +238,16 @@ TEST_CASE(sched_mlfq, boosts_that_were_missed_are_one) {
     CHECK_EQ(ash_sched_level(a), 0);
 }
 
+/* With one more often, the first of level 0 never was used up, and the second never ran. */
+TEST_CASE(sched_mlfq, equals_take_turns_with_the_shortest_boost) {
+    struct stand stand;
+    begin(&stand, 5 * MS, 0);
+    struct ash_sched_entity *a = hog(&stand), *b = hog(&stand);
+    stand_run(&stand, 1000 * MS);
+    CHECK_EQ(stand_ran(&stand, a), 500 * MS);
+    CHECK_EQ(stand_ran(&stand, b), 500 * MS);
+}
+
 TEST_CASE(sched_mlfq, a_sleeper_hears_of_boosts_when_it_wakes) {
     struct stand stand;
     begin(&stand, 100 * MS, 0);

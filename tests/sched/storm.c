@@ -49,11 +49,13 @@ static struct ash_sched_attributes any_attributes(struct test_random *random) {
 }
 
 static struct ash_sched_config any_config(struct test_random *random) {
+    static const uint64_t allotments_ns[] = {100, 700, 50, 3000, 20, 1000};
     struct ash_sched_config config = {.entities_max = ENTITIES - 2, .slice_ns = 50};
     config.flags = (uint32_t)test_random_below(random, 8);
+    config.allotments_ns = allotments_ns;
     config.boost_ns = test_random_chance(random, 50) ? 1000 : 0;
     config.starving_ns = test_random_chance(random, 50) ? 5000 : 0;
-    config.levels = 1 + (uint32_t)test_random_below(random, 6);
+    config.levels = 1 + (uint32_t)test_random_below(random, ASH_ARRAY_LEN(allotments_ns));
     if (test_random_chance(random, 60)) {
         config.reserve_runtime_ns = 5;
         config.reserve_period_ns = 100;

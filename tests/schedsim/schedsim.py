@@ -736,6 +736,8 @@ def _():
             ('more than 0', {'tasks': [['a', [[0, 1]]]], 'until': 5}),
             ('is empty', {'tasks': [['a', []]], 'until': 5}),
             ('boost is -1', {'tasks': [['a', [[1, 1]]]], 'until': 5, 'options': {'boost': -1}}),
+            ('boost is less than 5',
+             {'tasks': [['a', [[1, 1]]]], 'until': 5, 'options': {'boost': '9/2'}}),
             ('kind has to be', {'kind': 'hard', 'tasks': [{'name': 'a', 'C': 1, 'T': 2}]}),
             ('has D < T', {'kind': 'implicit', 'tasks': [{'name': 'a', 'C': 1, 'T': 2, 'D': 1}]}),
             ('only periodic', {'kind': 'constrained', 'tasks': cbs()['tasks']}),

@@ -110,6 +110,9 @@ static bool open_levels(struct levels *levels) {
     config.boost_ns = (uint64_t)simulation_ticks(simulation, set->boost);
     if (allotments[LEVELS - 1] > ASH_SCHED_TIME_MAX_NS || config.boost_ns > ASH_SCHED_TIME_MAX_NS)
         return simulation_fails(simulation, "boost is too long, or its times are too fine");
+    if (config.boost_ns != 0 && config.boost_ns < allotments[0])
+        return simulation_fails(simulation, "boost is less than %d, which level 0's tasks may run",
+                                quanta[0]);
     if (!simulation_open(simulation, &config))
         return false;
     for (size_t i = 0; i < set->task_count; i++) {

@@ -96,7 +96,8 @@ struct ash_sched_config {
     uint64_t period_min_ns;        /* the shortest T that is taken; 0: 1 ns */
     uint64_t bandwidth_one;        /* the integer that stands for all of a CPU in GRUB, at most
                                       2^62: all Q/T times it whole, no rounding; 0: 2^32 */
-    uint64_t boost_ns;             /* all interactive entities back to level 0; 0: never */
+    uint64_t boost_ns;             /* all interactive entities back to level 0, so often, not
+                                      before level 0's allotment is over; 0: never */
     uint64_t starving_ns;          /* watchdog: runnable for longer without running; 0: off */
     int32_t interactive_nice;      /* the interactive class's weight among fair entities */
     /*
