@@ -14,6 +14,7 @@
 #include "mmu.h"
 #include "panic.h"
 #include "platform.h"
+#include "pmu.h"
 #include "print.h"
 #include "psci.h"
 #include "semihosting.h"
@@ -128,6 +129,7 @@ void boot_main(uint64_t loader_argument) {
     psci_init(&board);
     gic_init(&board);
     timer_init(&board);
+    pmu_init();
     read_arguments();
     smp_init(&board);
     uart_enable_receive(board.uart_irq.intid);

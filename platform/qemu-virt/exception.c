@@ -114,14 +114,16 @@ static void describe(const struct exception_frame *frame, uint32_t vector, char 
 /* SPSR bits that would raise an exception at the hook's first instruction: IL (an illegal state was
  * taken here) and SS (single step). */
 #define SPSR_NOT_RESUMED (UINT64_C(1) << 20 | UINT64_C(1) << 21)
+#define SPSR_IRQ_MASKED  (UINT64_C(1) << 7)
 
-/* By CPU: what the hook does not take must still be reported. */
+/* By CPU: what the hook does not take must still be reported. Nobody else runs on it until then. */
 static struct fault {
     struct exception_frame frame;
     char text[320];
 } faults[ASH_PORT_CPUS_MAX];
 
-/* Entered by ERET, at the place and with the interrupt mask of the faulting instruction. */
+/* Entered by ERET, as if called by the faulting instruction, with interrupts masked: the report,
+ * and the exception stack if this is on it, are the CPU's. */
 static void deliver_fault(void) {
     struct fault *fault = &faults[cpu_this()->index];
     platform_panic_hook("exception", 0, fault->text);
@@ -137,7 +139,7 @@ static void on_fault(struct exception_frame *frame, uint32_t vector) {
     if ((vector & EXCEPTION_STACK_UNUSABLE) != 0)
         frame->sp = cpu_this()->exception_stack_top;
     frame->sp = ash_align_down(frame->sp, 16);
-    frame->spsr &= ~SPSR_NOT_RESUMED;
+    frame->spsr = (frame->spsr & ~SPSR_NOT_RESUMED) | SPSR_IRQ_MASKED;
     frame->elr = (uint64_t)(uintptr_t)deliver_fault;
     frame->x[29] = 0;
     frame->x[30] = 0;

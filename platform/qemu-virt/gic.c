@@ -9,9 +9,15 @@
 
 static const struct gic_driver *driver;
 static struct {
-    void (*handler)(void *context);
+    void (*handler)(void *context); /* store-released after its context */
     void *context;
 } handlers[GIC_INTIDS];
+
+/* Taken with interrupts masked: of those who connect, whose registers have bits of several. */
+static struct ash_spinlock connect_lock;
+
+/* The shared interrupt whose handler CPU 0 is about to call, or calls; 0: none. */
+static uint32_t shared_running;
 
 static void enable(uint32_t intid) {
     mmio_write32(driver->registers(intid) + GICD_ISENABLER + intid / 32 * 4, 1u << intid % 32);
@@ -46,21 +52,43 @@ void gic_init_cpu(void) {
 void gic_connect(uint32_t intid, bool is_edge, void (*handler)(void *context), void *context) {
     ASH_REQUIRE(intid < GIC_INTIDS, "gic: no interrupt %u: the last is %d", intid, GIC_INTIDS - 1);
     ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&connect_lock);
     disable(intid);
-    handlers[intid].handler = handler;
-    handlers[intid].context = context;
+    ash_store_relaxed(&handlers[intid].handler, NULL);
+    ash_fence(); /* with that of run_shared: it sees the NULL, or is seen here */
+    while (intid >= GIC_FIRST_SHARED && ash_load_acquire(&shared_running) == intid)
+        ash_port_relax();
     if (handler != NULL) {
+        handlers[intid].context = context;
+        ash_store_release(&handlers[intid].handler, handler);
         if (intid >= GIC_FIRST_SHARED)
             set_edge(intid, is_edge);
         enable(intid);
     }
+    ash_spin_unlock(&connect_lock);
     ash_port_irq_restore(state);
 }
 
 void gic_send(uint32_t cpu, uint32_t sgi) {
-    /* What was written before is seen by whoever takes the interrupt. */
+    /* What was written before is seen by whoever takes the interrupt. Masked: a driver may ask on
+     * which CPU it is, and then act on that. */
+    ash_irq_t state = ash_port_irq_save();
     __asm__ volatile("dsb ish" ::: "memory");
     driver->send(cpu, sgi);
+    ash_port_irq_restore(state);
+}
+
+static void run(uint32_t intid) {
+    void (*handler)(void *) = ash_load_acquire(&handlers[intid].handler);
+    if (handler != NULL)
+        handler(handlers[intid].context);
+}
+
+static void run_shared(uint32_t intid) {
+    ash_store_relaxed(&shared_running, intid);
+    ash_fence();
+    run(intid);
+    ash_store_release(&shared_running, 0u);
 }
 
 void gic_dispatch(void) {
@@ -71,8 +99,10 @@ void gic_dispatch(void) {
         uint32_t token = driver->acknowledge(&intid);
         if (intid >= GIC_INTIDS) /* 1020..1023: nothing is pending */
             break;
-        if (handlers[intid].handler != NULL)
-            handlers[intid].handler(handlers[intid].context);
+        if (intid < GIC_FIRST_SHARED)
+            run(intid);
+        else
+            run_shared(intid);
         driver->complete(token);
     }
     cpu->in_interrupt = 0;

@@ -4,7 +4,7 @@
  *
  * Rules
  *  - Shared interrupts go to CPU 0; handlers run with interrupts masked and do not nest.
- *  - One priority for all. Handlers are connected at boot or by CPU 0.
+ *  - One priority for all. Private interrupts are connected at boot, shared ones at any time.
  */
 #ifndef QEMU_VIRT_GIC_H
 #define QEMU_VIRT_GIC_H
@@ -34,8 +34,9 @@ void gic_init(const struct board *board);
 void gic_init_cpu(void);
 
 /*
- * Connects and enables an interrupt; NULL disables it. A private one (below 32) must be enabled on
- * each CPU: gic_init_cpu does it for those connected before.
+ * Connects and enables an interrupt; NULL disables it. When it returns, the handler before runs no
+ * more: so not in a handler, and with no lock held that one takes. A private interrupt (below 32)
+ * must be enabled on each CPU: gic_init_cpu does it for those connected before.
  */
 void gic_connect(uint32_t intid, bool is_edge, void (*handler)(void *context), void *context);
 

@@ -18,7 +18,10 @@ void (*platform_panic_hook)(const char *file, uint32_t line, const char *message
 enum { FRAMES_MAX = 32 };
 
 bool panic_hook_applies(void) {
-    return platform_panic_hook != NULL && cpu_this()->in_interrupt == 0;
+    ash_irq_t state = ash_port_irq_save();
+    bool is_in_interrupt = cpu_this()->in_interrupt != 0;
+    ash_port_irq_restore(state);
+    return platform_panic_hook != NULL && !is_in_interrupt;
 }
 
 static void print_place(uint32_t number, uint64_t address, uint64_t inside) {
@@ -84,8 +87,8 @@ static void print_registers(const struct exception_frame *frame) {
 void panic_report(const char *title, const struct exception_frame *frame) {
     static uint32_t reporter; /* 1 + the number of the CPU that was first; 0: none yet */
     static uint32_t depth;    /* the reporter's own */
-    uint32_t self = cpu_this()->index + 1, first = 0;
     __asm__ volatile("msr daifset, #15" ::: "memory");
+    uint32_t self = cpu_this()->index + 1, first = 0;
     if (!ash_compare_exchange(&reporter, &first, self) && first != self)
         smp_stop_self(); /* the report of the CPU that was first is the one to read */
     if (++depth == 2) {  /* the report itself broke: no more than this */

@@ -4,6 +4,8 @@
  * instructions. QEMU implements that event exactly where it runs under -icount with a fixed shift,
  * and then says so in PMCEID0; else the generic timer's counter has to do.
  */
+#include "pmu.h"
+
 #include <ashlar/port.h>
 
 #include "platform.h"
@@ -25,23 +27,25 @@ static bool event_is_counted(void) {
     return (events >> EVENT_INST_RETIRED & 1) != 0;
 }
 
+static bool is_counted;
+
+void pmu_init(void) {
+    is_counted = event_is_counted();
+    if (is_counted)
+        __asm__ volatile("msr pmevtyper0_el0, %0\n\t"
+                         "msr pmcntenset_el0, %1\n\t"
+                         "msr pmcr_el0, %2\n\t"
+                         "isb" ::"r"((uint64_t)EVENT_INST_RETIRED),
+                         "r"((uint64_t)1), "r"((uint64_t)(PMCR_ENABLE | PMCR_RESET_EVENTS)));
+}
+
 bool platform_counts_instructions(void) {
-    static enum { UNKNOWN, NO, YES } counted;
-    if (counted == UNKNOWN) {
-        counted = event_is_counted() ? YES : NO;
-        if (counted == YES)
-            __asm__ volatile("msr pmevtyper0_el0, %0\n\t"
-                             "msr pmcntenset_el0, %1\n\t"
-                             "msr pmcr_el0, %2\n\t"
-                             "isb" ::"r"((uint64_t)EVENT_INST_RETIRED),
-                             "r"((uint64_t)1), "r"((uint64_t)(PMCR_ENABLE | PMCR_RESET_EVENTS)));
-    }
-    return counted == YES;
+    return is_counted;
 }
 
 uint32_t platform_cost(void) {
     uint64_t count;
-    if (!platform_counts_instructions())
+    if (!is_counted)
         return (uint32_t)ash_port_cycles();
     __asm__ volatile("isb\n\tmrs %0, pmevcntr0_el0" : "=r"(count)::"memory");
     return (uint32_t)count;
