@@ -55,6 +55,7 @@ __attribute__((constructor)) static void boot(void) {
 }
 
 ash_ns_t platform_now_ns(void) {
+    hosted_poll();
     if (ash_load_relaxed(&time_base.manual))
         return ash_load_acquire(&time_base.now_ns);
     return monotonic_ns() - time_base.boot_ns;
@@ -85,7 +86,7 @@ static int arm_linux(uint32_t cpu, ash_ns_t deadline_ns) {
 
 int platform_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context), void *context) {
     ash_irq_t state = ash_port_irq_save();
-    uint32_t cpu = hosted_this_cpu.index;
+    uint32_t cpu = HOSTED_CPU_READ(index);
     timers[cpu].handler = handler;
     timers[cpu].context = context;
     ash_store_release(&timers[cpu].deadline_ns, deadline_ns);
@@ -102,8 +103,9 @@ int platform_timer_arm(ash_ns_t deadline_ns, void (*handler)(void *context), voi
 
 void platform_timer_disarm(void) {
     ash_irq_t state = ash_port_irq_save();
-    ash_store_release(&timers[hosted_this_cpu.index].deadline_ns, NEVER);
-    disarm_linux(hosted_this_cpu.index);
+    uint32_t cpu = HOSTED_CPU_READ(index);
+    ash_store_release(&timers[cpu].deadline_ns, NEVER);
+    disarm_linux(cpu);
     ash_port_irq_restore(state);
 }
 
@@ -187,12 +189,12 @@ bool hosted_clock_jump(ash_ns_t deadline_ns) {
  */
 static void sleep_in_poll(ash_ns_t deadline_ns, const sigset_t *opened) {
     ash_ns_t now = deadline_ns == NEVER ? 0 : platform_now_ns();
-    if (ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0 || now >= deadline_ns)
+    if (hosted_irq_is_pending() || now >= deadline_ns)
         return;
     ash_ns_t left = ash_min_u64(deadline_ns - now, DEADLINE_MAX_NS);
     struct timespec timeout = {(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    bool listens = hosted_this_cpu.index == 0 && hosted_console_poll_wanted();
+    bool listens = HOSTED_CPU_READ(index) == 0 && hosted_console_poll_wanted();
     if (ppoll(&input, listens, deadline_ns == NEVER ? NULL : &timeout, opened) > 0)
         hosted_console_woken();
 }
@@ -233,7 +235,7 @@ static sigset_t block_signals(void) {
 void hosted_sleep(ash_ns_t deadline_ns) {
     sigset_t before = block_signals();
     if (time_base.manual)
-        sleep_manual(hosted_this_cpu.index, deadline_ns, &before);
+        sleep_manual(HOSTED_CPU_READ(index), deadline_ns, &before);
     else
         sleep_in_poll(deadline_ns, &before);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

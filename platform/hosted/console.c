@@ -103,7 +103,7 @@ static void fill_buffer(void) {
     console.ended = got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
 }
 
-int platform_console_read(void) {
+static int read_byte(void) {
     if (!console.opened)
         open_terminal();
     if (console.start == console.end && !console.ended)
@@ -113,6 +113,14 @@ int platform_console_read(void) {
     if (found)
         return console.buffer[console.start++];
     return console.ended ? -ASH_EPIPE : -ASH_EAGAIN;
+}
+
+/* Masked, like what writes: errno is the thread's, and the buffer has one reader at a time. */
+int platform_console_read(void) {
+    ash_irq_t state = ash_port_irq_save();
+    int byte = read_byte();
+    ash_port_irq_restore(state);
+    return byte;
 }
 
 bool hosted_console_poll_wanted(void) {
@@ -142,9 +150,11 @@ int hosted_write_all(int descriptor, const void *bytes, size_t len) {
 }
 
 void platform_console_write(const void *bytes, size_t len) {
+    ash_irq_t state = ash_port_irq_save();
     int error = console.write_error == 0 ? hosted_write_all(STDOUT_FILENO, bytes, len) : 0;
     if (error != 0)
         console.write_error = error;
+    ash_port_irq_restore(state);
 }
 
 int hosted_console_write_error(void) {

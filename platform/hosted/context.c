@@ -56,15 +56,27 @@ __attribute__((noinline)) static void after_switch(struct platform_context *self
 
 #elif HOSTED_TSAN
 
-static void before_switch(struct platform_context *from, struct platform_context *to,
-                          bool for_ever) {
+/* A signal that came is kept with the context that ran, until that one's next call of libc. This is
+ * the last one on this CPU, whose interrupt it is; and from here on none comes. */
+static void block_signals(int how) {
+    sigset_t interrupts;
+    hosted_signals(&interrupts);
+    pthread_sigmask(how, &interrupts, NULL);
+}
+
+/* Inlined, as what a function does at its end would be another context's. */
+__attribute__((always_inline)) static inline void before_switch(struct platform_context *from,
+                                                                struct platform_context *to,
+                                                                bool for_ever) {
     (void)for_ever;
+    block_signals(SIG_BLOCK);
     from->tool = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(to->tool, 0);
 }
 
 static void after_switch(struct platform_context *self) {
     (void)self;
+    block_signals(SIG_UNBLOCK);
 }
 
 #else

@@ -9,7 +9,8 @@
 #include "hosted_internal.h"
 #include "platform.h"
 
-__thread struct hosted_cpu hosted_this_cpu;
+/* Used: by assembly, which link-time optimisation does not read. */
+__attribute__((used)) __thread struct hosted_cpu hosted_this_cpu;
 
 static uint32_t running = 1;
 
@@ -18,27 +19,28 @@ uint32_t hosted_cpus_running(void) {
 }
 
 void hosted_cpu_enter(uint32_t cpu) {
-    hosted_this_cpu = (struct hosted_cpu){.index = cpu};
+    *hosted_here() = (struct hosted_cpu){.index = cpu};
     hosted_fault_stack_enter();
-    hosted_interrupt_target(cpu, &hosted_this_cpu);
+    hosted_interrupt_target(cpu, hosted_here());
 }
 
 /* After this nobody can signal the thread as that CPU, and it may end. */
 static void leave_cpu(void) {
-    hosted_interrupt_target(hosted_this_cpu.index, NULL);
-    hosted_timer_forget(hosted_this_cpu.index);
+    hosted_interrupt_target(HOSTED_CPU_READ(index), NULL);
+    hosted_timer_forget(HOSTED_CPU_READ(index));
     hosted_fault_stack_leave();
 }
 
 void hosted_kick_others(void) {
     for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
-        if (cpu != hosted_this_cpu.index)
+        if (cpu != HOSTED_CPU_READ(index))
             hosted_interrupt_kick(cpu);
     }
 }
 
 void hosted_yield(void) {
-    if (hosted_this_cpu.fiber != 0)
+    hosted_poll();
+    if (HOSTED_CPU_READ(fiber) != 0)
         hosted_fiber_yield();
     else
         sched_yield();
@@ -114,7 +116,7 @@ int platform_run_on_cpus(void (*body)(void *context, uint32_t cpu), void *contex
     if (count == 0 || count > platform_cpu_count())
         return -ASH_EINVAL;
     uint32_t idle = 1;
-    if (hosted_this_cpu.index != 0 || hosted_this_cpu.fiber != 0 ||
+    if (HOSTED_CPU_READ(index) != 0 || HOSTED_CPU_READ(fiber) != 0 ||
         !ash_compare_exchange(&running, &idle, count))
         return -ASH_EBUSY;
     (void)platform_memory(NULL, 0); /* mapped before a second CPU asks for it */

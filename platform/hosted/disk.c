@@ -72,7 +72,7 @@ static void disk_write(void *context, uint32_t offset, uint32_t width_bytes, uin
         fake_virtio_run(&disk->blk.device, STEPS_MAX);
     leave(disk, state);
     /* It works while CPU 0 waits, which may not be asked by anybody else to look again. */
-    if (offset == QUEUE_NOTIFY && hosted_this_cpu.index != 0)
+    if (offset == QUEUE_NOTIFY && HOSTED_CPU_READ(index) != 0)
         platform_wake(0);
 }
 

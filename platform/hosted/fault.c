@@ -41,12 +41,21 @@ static void report(const char *message) {
     (void)hosted_write_all(STDERR_FILENO, line, strlen(line));
 }
 
+/* Nobody may be switched away on the faults' stack. Linux has interrupts blocked up to here. */
+static void mask_interrupts(void) {
+    sigset_t interrupts;
+    (void)ash_port_irq_save();
+    hosted_signals(&interrupts);
+    pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
+}
+
 /*
  * The hook may longjmp away: the signal is never blocked (SA_NODEFER), and Linux tells by the stack
  * pointer whether the other stack is in use. Sent by kill, it is no fault of the CPU.
  */
 static void on_fault(int number, siginfo_t *info, void *machine) {
     (void)machine;
+    mask_interrupts();
     if (info->si_code > 0) {
         char message[160];
         const char *stack =
@@ -69,13 +78,13 @@ static void on_fault(int number, siginfo_t *info, void *machine) {
 __attribute__((constructor)) static void boot(void) {
     struct sigaction action = {.sa_sigaction = on_fault,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
+    hosted_signals(&action.sa_mask);
     for (size_t i = 0; i < ASH_ARRAY_LEN(faults) && !HOSTED_SANITIZED; i++)
         sigaction(faults[i].number, &action, NULL);
 }
 
 void hosted_fault_stack_enter(void) {
-    stack_t stack = {.ss_sp = fault_stacks[hosted_this_cpu.index], .ss_size = FAULT_STACK_BYTES};
+    stack_t stack = {.ss_sp = fault_stacks[HOSTED_CPU_READ(index)], .ss_size = FAULT_STACK_BYTES};
     if (!HOSTED_SANITIZED)
         sigaltstack(&stack, NULL);
 }

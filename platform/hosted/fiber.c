@@ -48,7 +48,7 @@ void hosted_fibers_seed(uint64_t seed) {
 
 static void fiber_main(void *argument) {
     struct fiber *self = argument;
-    ash_port_irq_restore(hosted_this_cpu.irq_depth - 1);
+    ash_port_irq_restore(HOSTED_CPU_READ(irq_depth) - 1);
     loop.body(loop.context, loop.current);
     (void)ash_port_irq_save();
     self->done = true;
@@ -63,7 +63,7 @@ void hosted_fiber_yield(void) {
 }
 
 bool hosted_fiber_wait(ash_ns_t deadline_ns) {
-    if (hosted_this_cpu.fiber == 0)
+    if (HOSTED_CPU_READ(fiber) == 0)
         return false;
     struct fiber *self = &loop.fibers[loop.current];
     self->deadline_ns = deadline_ns;

@@ -74,6 +74,12 @@ void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct h
 /* Wakes a CPU from platform_wait without raising a line. */
 void hosted_interrupt_kick(uint32_t cpu);
 
+/* Under the thread sanitizer handlers do not run inside signals, but here, and on unmasking. */
+static inline void hosted_poll(void) {
+    if (HOSTED_TSAN)
+        ash_port_irq_restore(ash_port_irq_save());
+}
+
 /* clock.c */
 
 /* Sleeps until an interrupt, console input that is waited for, or the deadline. Masked. */

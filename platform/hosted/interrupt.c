@@ -37,7 +37,7 @@ static struct {
 void (*platform_after_interrupt)(bool may_switch);
 
 static void run_line(uint32_t line) {
-    uint32_t cpu = hosted_this_cpu.index;
+    uint32_t cpu = HOSTED_CPU_READ(index);
     if (line == HOSTED_LINE_TIMER) {
         hosted_timer_expired(cpu);
         return;
@@ -55,52 +55,73 @@ static void run_line(uint32_t line) {
         handler.run(handler.context);
 }
 
-void hosted_irq_replay(void) {
-    struct hosted_cpu *cpu = &hosted_this_cpu;
-    do {
-        cpu->irq_depth++;
-        ash_port_compiler_fence();
-        for (uint32_t pending; (pending = ash_exchange(&cpu->irq_pending, 0u)) != 0;) {
-            for (uint32_t line = 0; line < HOSTED_LINES; line++) {
-                if ((pending >> line & 1) != 0)
-                    run_line(line);
-            }
+/* Masked, so on this CPU to the end. */
+static void run_pending(void) {
+    uint32_t *word = &hosted_here()->irq_pending;
+    for (uint32_t pending; (pending = ash_exchange(word, 0u)) != 0;) {
+        for (uint32_t line = 0; line < HOSTED_LINES; line++) {
+            if ((pending >> line & 1) != 0)
+                run_line(line);
         }
-        ash_port_compiler_fence();
-        cpu->irq_depth--;
-        ash_port_compiler_fence();
-    } while (ash_load_relaxed(&cpu->irq_pending) != 0);
+    }
 }
 
-/* Runs what is pending although the caller holds the mask, and masks again. */
-static void open_window(void) {
-    uint32_t depth = hosted_this_cpu.irq_depth;
-    hosted_this_cpu.irq_depth = 0;
-    ash_port_compiler_fence();
-    if (ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0)
-        hosted_irq_replay();
-    ash_port_compiler_fence();
-    hosted_this_cpu.irq_depth = depth;
+/*
+ * Called at depth 0 alone, and handlers, like the hook, run at 1: so it does not nest. The depth is
+ * the CPU's: who was switched away in the hook may come back on another one, at the depth of who
+ * switched to it.
+ */
+void hosted_irq_replay(void) {
+    do {
+        HOSTED_CPU_INCREMENT(irq_depth);
+        run_pending();
+        if (platform_after_interrupt != NULL)
+            platform_after_interrupt(HOSTED_MAY_SWITCH && HOSTED_CPU_READ(pin_depth) == 0);
+        HOSTED_CPU_WRITE(irq_depth, 0u);
+    } while (hosted_irq_is_pending());
+}
+
+/* errno is the thread's, and its address a constant to a compiler: looked up once a call here. */
+__attribute__((noinline)) static void set_errno(int value) {
+    errno = value;
+}
+
+/*
+ * The handlers that a signal stands for. Linux blocks both signals up to the moment when they run,
+ * so that a storm of them cannot pile up frames; then they are open, for a handler may leave by
+ * longjmp, and find the mask taken.
+ *
+ * A context that was switched away in there may be on another thread now. What its frame will put
+ * back must be right for that one: the mask, which is the same for all CPUs, and the stack for
+ * faults. So from the look at that stack to the end of the frame nobody may move it again.
+ */
+static void run_on_frame(ucontext_t *frame) {
+    bool switches = platform_after_interrupt != NULL;
+    sigset_t interrupts;
+    hosted_signals(&interrupts);
+    ash_irq_t state = ash_port_irq_save();
+    pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
+    ash_port_irq_restore(state);
+    if (!switches)
+        return;
+    pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
+    sigaltstack(NULL, &frame->uc_stack);
 }
 
 /*
  * Only this CPU's thread gets here, at any instruction: it touches nothing that a lock protects.
- * Linux blocks both signals up to the moment when handlers run, so that a storm of them cannot pile
- * up frames; then they are open, for a handler may leave by longjmp, and find the mask taken.
+ * The thread sanitizer calls it late, while it goes through a list of its own: there it only notes
+ * what came, see hosted_poll.
  */
 static void on_signal(int number, siginfo_t *info, void *machine) {
     int saved = errno;
-    (void)info, (void)machine;
+    (void)info;
+    struct hosted_cpu *cpu = hosted_here();
     if (number == HOSTED_SIGNAL_TIMER)
-        __atomic_fetch_or(&hosted_this_cpu.irq_pending, 1u << HOSTED_LINE_TIMER, __ATOMIC_RELAXED);
-    if (hosted_this_cpu.irq_depth == 0 && ash_load_relaxed(&hosted_this_cpu.irq_pending) != 0) {
-        sigset_t interrupts;
-        hosted_signals(&interrupts);
-        ash_irq_t state = ash_port_irq_save();
-        pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
-        ash_port_irq_restore(state);
-    }
-    errno = saved;
+        __atomic_fetch_or(&cpu->irq_pending, 1u << HOSTED_LINE_TIMER, __ATOMIC_RELAXED);
+    if (!HOSTED_TSAN && cpu->irq_depth == 0 && ash_load_relaxed(&cpu->irq_pending) != 0)
+        run_on_frame(machine);
+    set_errno(saved);
 }
 
 void hosted_signals(sigset_t *set) {
@@ -142,7 +163,7 @@ static int deliver(uint32_t cpu, uint32_t bits) {
     if (where != NULL) {
         /* Bits that stood there already have their signal on the way. */
         uint32_t before = __atomic_fetch_or(&where->irq_pending, bits, __ATOMIC_ACQ_REL);
-        if (where != &hosted_this_cpu && (before == 0 || bits == 0))
+        if (where != hosted_here() && (before == 0 || bits == 0))
             pthread_kill(targets[cpu].thread, HOSTED_SIGNAL_KICK);
     }
     ash_spin_unlock(&targets[cpu].lock);
@@ -173,10 +194,11 @@ void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), voi
 int platform_interrupt_self(void (*handler)(void *context), void *context) {
     int error = -ASH_EBUSY;
     ash_irq_t state = ash_port_irq_save();
-    struct handler *self = &self_handlers[hosted_this_cpu.index];
+    uint32_t cpu = HOSTED_CPU_READ(index);
+    struct handler *self = &self_handlers[cpu];
     if (self->run == NULL) {
         *self = (struct handler){handler, context};
-        error = deliver(hosted_this_cpu.index, 1u << HOSTED_LINE_SELF);
+        error = deliver(cpu, 1u << HOSTED_LINE_SELF);
     }
     ash_port_irq_restore(state);
     return error;
@@ -187,13 +209,14 @@ void platform_wake(uint32_t cpu) {
     (void)hosted_interrupt_raise(cpu, HOSTED_LINE_WAKE);
 }
 
+/* Whatever is pending runs although the caller holds the mask, which stays: no context is switched
+ * away in here. */
 void platform_wait(ash_ns_t deadline_ns) {
-    bool idle =
-        ash_load_relaxed(&hosted_this_cpu.irq_pending) == 0 && platform_now_ns() < deadline_ns;
+    bool idle = !hosted_irq_is_pending() && platform_now_ns() < deadline_ns;
     /* The devices are stepped by one CPU, the one that takes their interrupts. */
-    if (idle && !(hosted_this_cpu.index == 0 && hosted_mmio_step())) {
+    if (idle && !(HOSTED_CPU_READ(index) == 0 && hosted_mmio_step())) {
         if (!hosted_fiber_wait(deadline_ns))
             hosted_sleep(deadline_ns);
     }
-    open_window();
+    run_pending();
 }

@@ -64,7 +64,10 @@ uint32_t platform_stack(uintptr_t *sites, uint32_t max) {
 /* By the program: addr2line(1) goes on from there. */
 const char *platform_function(uintptr_t address, uint64_t *offset) {
     Dl_info info;
-    if (dladdr((void *)address, &info) == 0 || info.dli_fname == NULL)
+    ash_irq_t state = ash_port_irq_save(); /* dladdr takes the dynamic linker's lock */
+    bool found = dladdr((void *)address, &info) != 0;
+    ash_port_irq_restore(state);
+    if (!found || info.dli_fname == NULL)
         return NULL;
     const char *slash = strrchr(info.dli_fname, '/');
     *offset = address - (uintptr_t)info.dli_fbase;
@@ -80,8 +83,10 @@ uint32_t platform_cost(void) {
     return (uint32_t)ash_port_cycles();
 }
 
-/* exit() takes locks of libc that an interrupted function may hold. */
+/* exit() takes locks of libc that an interrupted function may hold. Masked: who is switched away
+ * in here would hold them for ever. */
 void platform_exit(int status) {
+    ash_irq_t state = ash_port_irq_save();
     int lost = hosted_console_write_error();
     hosted_console_restore();
     if (lost != 0) {
@@ -94,7 +99,7 @@ void platform_exit(int status) {
     }
     if (hosted_disk_report() && status == 0)
         status = 1;
-    if (hosted_this_cpu.index == 0 && hosted_this_cpu.irq_depth == 0 && hosted_cpus_running() == 1)
+    if (HOSTED_CPU_READ(index) == 0 && state == 0 && hosted_cpus_running() == 1)
         exit(status);
     _exit(status);
 }

@@ -24,7 +24,7 @@ static void require_memory(bool got, uint64_t bytes, const char *what) {
                   (unsigned long long)(bytes >> 20), what);
 }
 
-static void map_memory(void) {
+static void map(void) {
     uint64_t bytes = hosted_configuration()->memory_bytes;
     char *window = mmap(NULL, bytes + 2 * ALIGN_BYTES, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -33,6 +33,14 @@ static void map_memory(void) {
     require_memory(mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0, bytes, "RAM");
     memory_bytes = bytes;
     memory = start;
+}
+
+/* Masked: two contexts of one CPU may want it first. */
+static void map_memory(void) {
+    ash_irq_t state = ash_port_irq_save();
+    if (memory == NULL)
+        map();
+    ash_port_irq_restore(state);
 }
 
 bool hosted_memory_is_mapped(void) {

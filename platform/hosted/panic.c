@@ -20,6 +20,7 @@ void ash_panic(const char *file, uint32_t line, const char *format, ...) {
     va_end(args);
     if (platform_panic_hook != NULL)
         platform_panic_hook(file, line, message);
+    (void)ash_port_irq_save(); /* nobody else runs here, and perhaps panics too */
     hosted_console_restore();
     snprintf(report, sizeof(report), "panic at %s:%u: %s\n", file, line, message);
     (void)hosted_write_all(STDERR_FILENO, report, strlen(report));

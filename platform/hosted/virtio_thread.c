@@ -113,12 +113,13 @@ void fake_virtio_thread_stop(struct fake_virtio_thread *thread) {
     ash_irq_t state = enter(thread);
     thread->stopping = true;
     pthread_cond_signal(&thread->notification);
-    leave(thread, state);
+    pthread_mutex_unlock(&thread->lock);
     pthread_join(thread->thread, NULL);
     fake_virtio_on_interrupt(thread->window.device, NULL, NULL);
     pthread_cond_destroy(&thread->notification);
     pthread_cond_destroy(&thread->line_rose);
     pthread_mutex_destroy(&thread->lock);
+    ash_port_irq_restore(state);
 }
 
 uint32_t fake_virtio_thread_read(void *context, uint32_t offset, uint32_t width_bytes) {

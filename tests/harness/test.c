@@ -6,6 +6,7 @@
 #include "harness/test.h"
 
 #include "harness/asan.h"
+#include "harness/pins.h"
 
 #include <ashlar/port.h>
 #include <stdarg.h>
@@ -120,6 +121,7 @@ static void on_panic(const char *file, uint32_t line, const char *message) {
         test_fail(file, (int)line, "panic: %s", message);
     snprintf(panic->message, sizeof(panic->message), "%s", message);
     frame->panic = panic->outer;
+    test_set_pins(panic->pins);
     ash_port_irq_restore((ash_irq_t)panic->irq_state);
     longjmp(panic->jump, 1);
 }
@@ -134,6 +136,7 @@ static ash_irq_t irq_state_now(void) {
 static void run_in_frame(struct frame *frame, void (*body)(void *context), void *context) {
     uint32_t cpu = this_cpu();
     ash_irq_t state = irq_state_now();
+    uint32_t pins = test_pins();
     frame->panic = NULL;
     frame->set_cpu = NULL;
     frame->outer = run.frames[cpu];
@@ -143,7 +146,11 @@ static void run_in_frame(struct frame *frame, void (*body)(void *context), void 
         if (irq_state_now() != state)
             test_fail(frame->result.file, frame->result.line,
                       "ended with interrupts masked, or unmasked, that were not so before");
+        if (test_pins() != pins)
+            test_fail(frame->result.file, frame->result.line, "ended with %u pins, began with %u",
+                      test_pins(), pins);
     }
+    test_set_pins(pins);
     ash_port_irq_restore(state);
     if (frame->set_cpu != NULL) {
         frame->set_cpu(cpu);
@@ -209,6 +216,7 @@ jmp_buf *test_expect_panic(struct test_panic *panic) {
     struct frame *frame = run.frames[this_cpu()];
     panic->message[0] = '\0';
     panic->irq_state = irq_state_now();
+    panic->pins = test_pins();
     panic->outer = frame->panic;
     frame->panic = panic;
     return &panic->jump;

@@ -85,6 +85,7 @@ struct test_panic {
     jmp_buf jump;
     struct test_panic *outer;
     uint64_t irq_state; /* an ash_irq_t, which this header does not know */
+    uint32_t pins;
     char message[512];
 };
 jmp_buf *test_expect_panic(struct test_panic *panic);
