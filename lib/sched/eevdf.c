@@ -16,7 +16,7 @@
  * No division in an answer: v <= V is (v - zero) W <= S, where W is the sum of w and S that of
  * w(v - zero), in 128 bits. V goes back when somebody leaves who was behind: who is not eligible
  * any more is found when it is first, and goes back to `waiting`; so does one that has run. A key
- * in `eligible` may be too early for the same reason (a charge moves the deadline): it is set
+ * in either may be too early for the same reason (a charge moves what it is made of): it is set
  * right when it is first. So pick is exact, and a charge touches no queue.
  *
  * Who sleeps keeps its lag, a request's length at most, both as it falls asleep and as it wakes:
@@ -294,8 +294,8 @@ static const char *check_entity(const struct ash_sched *sched, uint32_t slot) {
     bool eligible = ash__sched_queue_has(&class->eligible, slot);
     if (eligible && ash__sched_queue_has(&class->waiting, slot))
         return "E1: a fair entity is in both queues";
-    if (!eligible && ash__sched_queue_key(&class->waiting, slot) != own->vruntime)
-        return "E2: a fair entity waits by a key that is not its vruntime";
+    if (!eligible && ash__sched_before(own->vruntime, ash__sched_queue_key(&class->waiting, slot)))
+        return "E2: a fair entity waits by a key behind its vruntime";
     if (eligible && ash__sched_before(own->vdeadline, ash__sched_queue_key(&class->eligible, slot)))
         return "E3: a fair entity is queued by a key behind its deadline";
     if (own->rest >= own->weight || ash__sched_before(own->vdeadline, own->vruntime))

@@ -250,12 +250,20 @@ static uint64_t current_left(const struct ash_sched *sched) {
                              : left;
 }
 
-static void say_when(struct ash_sched *sched, struct ash_sched_decision *decision) {
-    uint64_t left = ash_min_u64(current_left(sched), ash__sched_mlfq_next(sched, sched->now));
+/* How long what was decided holds, if nothing happens. */
+static uint64_t decision_left(const struct ash_sched *sched) {
+    uint64_t now = sched->now;
+    uint64_t left = ash_min_u64(current_left(sched), ash__sched_mlfq_next(sched, now));
     if (sched->timers.length != 0)
-        left = ash_min_u64(left, ash__sched_queue_first_key(&sched->timers) - sched->now);
+        left = ash_min_u64(left, ash__sched_queue_first_key(&sched->timers) - now);
     if (sched->config.starving_ns != 0 && sched->hint_runnable > 1)
-        left = ash_min_u64(left, sched->watch_at - sched->now);
+        left =
+            ash_min_u64(left, ash__sched_before(now, sched->watch_at) ? sched->watch_at - now : 0);
+    return left;
+}
+
+static void say_when(struct ash_sched *sched, struct ash_sched_decision *decision) {
+    uint64_t left = decision_left(sched);
     sched->timed = left != ASH__SCHED_FOREVER;
     sched->call_at = sched->timed ? sched->now + left : 0;
     decision->run = sched->current;
@@ -283,35 +291,36 @@ int ash_sched_decide(struct ash_sched *sched, uint64_t now, struct ash_sched_dec
 
 /* Is a call needed before the one that decide asked for, now that one more is awake? */
 static bool is_due_earlier(const struct ash_sched *sched) {
-    const struct ash_sched_entity *running = sched->current;
-    uint64_t left = ASH__SCHED_FOREVER;
-    if (sched->timers.length != 0)
-        left = ash__sched_queue_first_key(&sched->timers) - sched->now;
-    if (sched->config.starving_ns != 0 && sched->hint_runnable > 1)
-        left = ash_min_u64(left, ash__sched_before(sched->now, sched->watch_at)
-                                     ? sched->watch_at - sched->now
-                                     : 0);
-    if (running->class_ == ASH_SCHED_REALTIME && (running->flags & ASH_SCHED_RECLAIM) != 0)
-        left = ash_min_u64(left, ash__sched_server_left(sched, running)); /* its rate has risen */
+    if (sched->timed && !ash__sched_before(sched->now, sched->call_at))
+        return true; /* it is overdue */
+    uint64_t left = decision_left(sched);
     return left != ASH__SCHED_FOREVER &&
            (!sched->timed || ash__sched_before(sched->now + left, sched->call_at));
 }
 
-/* Would decide say something else, now that `woken` is there? */
-static bool changes(const struct ash_sched *sched, const struct ash_sched_entity *woken) {
+/*
+ * Would decide say something else, now that `woken` is there? Among fair ones, if it is `woken`
+ * that would be chosen: that what runs is ahead of V by now, so that somebody else would, is so at
+ * any time, and no reason to switch before its request is over.
+ */
+static bool changes(struct ash_sched *sched, const struct ash_sched_entity *woken) {
     const struct ash_sched_entity *running = sched->current;
-    if (running == NULL || running->state != ASH_SCHED_READY)
-        return true;
-    if (is_due_earlier(sched))
+    if (running == NULL)
+        return woken->state == ASH_SCHED_READY || is_due_earlier(sched);
+    if (running->state != ASH_SCHED_READY)
         return true;
     uint32_t first = ash__sched_queue_first(&sched->ready);
     if (running->class_ == ASH_SCHED_REALTIME)
-        return first != running->slot;
-    if (first != ASH__SCHED_NO_SLOT && (first != sched->reserve.slot || sched->ready.length > 1))
+        return first != running->slot || is_due_earlier(sched);
+    if (first != ASH__SCHED_NO_SLOT && first != sched->reserve.slot)
         return true;
-    if (running->class_ != ASH_SCHED_IDLE && woken->class_ == ASH_SCHED_IDLE)
+    if (sched->by_reserve != (sched->ready.length > 1) || is_due_earlier(sched))
+        return true; /* the reservation is used from now on */
+    if (woken->class_ != ASH_SCHED_FAIR && woken->class_ != ASH_SCHED_INTERACTIVE)
         return false;
-    return true;
+    if (running->class_ == ASH_SCHED_INTERACTIVE && woken->class_ == ASH_SCHED_INTERACTIVE)
+        return ash__sched_mlfq_pick(sched) == woken;
+    return pick_fair(sched) == woken;
 }
 
 int ash_sched_wake(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t now) {

@@ -196,6 +196,45 @@ TEST_CASE(sched_calls, a_wake_says_whether_decide_has_something_new_to_say) {
     CHECK_EQ(ash_sched_wake(stand.sched, fair, stand.now), ASH_SCHED_PREEMPTS);
 }
 
+/* A caller who calls decide for each of these switches at each wake. */
+TEST_CASE(sched_calls, a_wake_behind_what_runs_asks_for_nothing) {
+    static const uint32_t flags[] = {0, ASH_SCHED_CFS};
+    const struct ash_sched_attributes kinds[] = {{.flags = ASH_SCHED_NICE}, {.flags = 0}};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(flags) * ASH_ARRAY_LEN(kinds); i++) {
+        struct stand stand;
+        stand_begin(&stand, (struct ash_sched_config){.flags = flags[i / 2]}, 0);
+        struct ash_sched_entity *first = stand_attach(&stand, kinds[i % 2]);
+        stand_wake(&stand, first);
+        CHECK(stand_go(&stand, 0) == first);
+        for (uint32_t behind = 0; behind < 3; behind++) {
+            struct ash_sched_entity *next = stand_attach(&stand, kinds[i % 2]);
+            bool asks = behind == 0 && i % 2 == 0; /* until when: nobody else was there */
+            CHECK_EQ(ash_sched_wake(stand.sched, next, stand.now), asks);
+            CHECK(stand_go(&stand, 0) == first);
+        }
+    }
+}
+
+TEST_CASE(sched_calls, a_wake_before_what_runs_asks_for_a_decision) {
+    struct stand stand;
+    stand_begin(&stand, small, 0);
+    struct ash_sched_entity *slow = stand_attach(&stand, ATTRIBUTES(.flags = ASH_SCHED_NICE));
+    struct ash_sched_entity *quick =
+        stand_attach(&stand, ATTRIBUTES(.flags = ASH_SCHED_NICE, .slice_ns = 1000));
+    struct ash_sched_entity *low = stand_attach(&stand, ATTRIBUTES(.flags = 0));
+    struct ash_sched_entity *high = stand_attach(&stand, ATTRIBUTES(.flags = 0));
+    stand_wake(&stand, slow);
+    CHECK(stand_go(&stand, 10000) == slow);
+    CHECK_EQ(ash_sched_wake(stand.sched, quick, stand.now), ASH_SCHED_PREEMPTS);
+    CHECK(stand_go(&stand, 0) == quick);
+    stand_block(&stand);
+    CHECK_EQ(ash_sched_detach(stand.sched, slow, stand.now), 0);
+    stand_wake(&stand, low);
+    CHECK(stand_go(&stand, 6000000) == low); /* on level 1 */
+    CHECK_EQ(ash_sched_wake(stand.sched, high, stand.now), ASH_SCHED_PREEMPTS);
+    CHECK(stand_go(&stand, 0) == high);
+}
+
 TEST_CASE(sched_calls, the_account_is_charged_up_to_the_question) {
     struct stand stand;
     struct ash_sched_account account;

@@ -2,8 +2,11 @@
 /*
  * storm.c: every call at random, with attributes of every kind, some of them wrong. After each the
  * full check; and what decide says is never one that sleeps, nor asks to be called before now, and
- * leaves no CPU to a lower class while a higher one wants it.
+ * leaves no CPU to a lower class while a higher one wants it. Wake says that decide would say
+ * something else because of it if and only if it would.
  */
+#include "sched_internal.h"
+
 #include "sched/stand.h"
 
 enum { ENTITIES = 12, STEPS = 300 };
@@ -12,6 +15,7 @@ struct storm {
     struct stand stand;
     struct ash_sched_entity entities[ENTITIES];
     struct test_random random;
+    bool decided; /* what decide said last is what would be said again */
 };
 
 static uint64_t any_time(struct test_random *random) {
@@ -75,6 +79,7 @@ static bool wants(const struct storm *storm, enum ash_sched_class class_) {
 static void decide(struct storm *storm) {
     struct stand *stand = &storm->stand;
     stand_decide(stand);
+    storm->decided = true;
     const struct ash_sched_entity *run = stand->decision.run;
     bool shares = wants(storm, ASH_SCHED_FAIR) || wants(storm, ASH_SCHED_INTERACTIVE);
     CHECK(run == NULL || run->state == ASH_SCHED_READY);
@@ -88,6 +93,28 @@ static void decide(struct storm *storm) {
         CHECK(!wants(storm, ASH_SCHED_REALTIME));
 }
 
+/* Nothing but this wake has happened since decide. What also asks for a call: the reservation for
+ * fair, once it is used; the watchdog; and less than a nanosecond of budget, which decide takes
+ * away. */
+static void check_wake(struct storm *storm, const struct ash_sched_entity *woken, bool preempts) {
+    struct stand *stand = &storm->stand;
+    struct ash_sched_decision before = stand->decision, *after = &stand->decision;
+    if (before.timed && !ash__sched_before(stand->now, before.call_at)) {
+        CHECK(preempts);
+        return;
+    }
+    decide(storm);
+    bool earlier =
+        after->timed && (!before.timed || ash__sched_before(after->call_at, before.call_at));
+    if (!preempts) {
+        CHECK(after->run == before.run || after->run != woken);
+        CHECK(after->run != before.run || !earlier);
+    } else if (stand->sched->config.reserve_runtime_ns == 0 &&
+               stand->sched->config.starving_ns == 0 && woken->state == ASH_SCHED_READY) {
+        CHECK(after->run != before.run || earlier);
+    }
+}
+
 /* Returns may be refusals: each leaves a scheduler that is whole. */
 static void call(struct storm *storm) {
     struct stand *stand = &storm->stand;
@@ -96,6 +123,8 @@ static void call(struct storm *storm) {
     struct ash_sched_attributes attributes = any_attributes(&storm->random);
     struct ash_sched_account account;
     int result;
+    bool decided = storm->decided;
+    storm->decided = false;
     switch (test_random_below(&storm->random, 10)) {
     case 0:
         result = ash_sched_attach(sched, entity, &attributes, stand->now, NULL);
@@ -128,6 +157,8 @@ static void call(struct storm *storm) {
     default:
         result = ash_sched_wake(sched, entity, stand->now);
         CHECK(result >= 0 || entity->sched != sched || entity->state != ASH_SCHED_BLOCKED);
+        if (result >= 0 && decided)
+            check_wake(storm, entity, result == ASH_SCHED_PREEMPTS);
         break;
     }
     const char *broken = ash_sched_check(sched);

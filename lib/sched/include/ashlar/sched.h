@@ -86,8 +86,8 @@ int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity,
                      uint64_t now) ASH_MUST_CHECK;
 
 /*
- * It has something to do. 0, or ASH_SCHED_PREEMPTS: call decide now, for another is to run, or an
- * earlier call is needed. O(log n).
+ * It has something to do. 0, or ASH_SCHED_PREEMPTS: call decide now, for this one is to run, or an
+ * earlier call is needed, or the one asked for is due. O(log n) in the mean.
  *   -ASH_ENOENT  it is not attached here      -ASH_EEXIST  it is awake      -ASH_EINVAL  `now`
  */
 int ash_sched_wake(struct ash_sched *sched, struct ash_sched_entity *entity,
