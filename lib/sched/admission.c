@@ -45,7 +45,7 @@ static struct set collect(const struct ash_sched *sched, const struct ash_sched_
     for (uint32_t slot = 0; slot < sched->config.entities_max; slot++) {
         const struct ash_sched_entity *entity = sched->entities[slot];
         const struct ash_sched_parting *parting = &sched->partings[slot];
-        bool parted = parting->period_ns == 0 || !ash__sched_before(now, parting->until);
+        bool parted = !ash__sched_counts(parting, now);
         bool attached = entity != NULL && entity->class_ == ASH_SCHED_REALTIME;
         if (entity != NULL && entity == instead_of)
             continue;

@@ -41,14 +41,10 @@ static bool is_simulated(const struct ash_sched *sched, enum ash_sched_reason re
     return ash__sched_has(sched, ASH_SCHED_ADMIT_ALL) && error_of(reason) == -ASH_EBUSY;
 }
 
-static bool has_left(const struct ash_sched_parting *parting, uint64_t now) {
-    return parting->period_ns == 0 || !ash__sched_before(now, parting->until);
-}
-
 /* Where in free_slots one lies whose last reservation counts no more; free_count: nowhere. */
 static uint32_t free_slot(const struct ash_sched *sched, uint64_t now) {
     for (uint32_t i = sched->free_count; i-- != 0;) {
-        if (has_left(&sched->partings[sched->free_slots[i]], now))
+        if (!ash__sched_counts(&sched->partings[sched->free_slots[i]], now))
             return i;
     }
     return sched->free_count;
@@ -106,23 +102,26 @@ static void join(struct ash_sched *sched, struct ash_sched_entity *entity,
     }
 }
 
-/* One that it had before, whose time is not over, counts on with it: as what is more of both. */
-void ash__sched_part(struct ash_sched *sched, const struct ash_sched_entity *entity) {
+/* Where one that it had before counts still, the one that it has now has not begun: nothing of it
+ * has been used, and nothing is to count. So a slot has one parting at most. */
+void ash__sched_part(struct ash_sched *sched, struct ash_sched_entity *entity) {
     const struct ash_sched_server *server = &entity->server;
-    struct ash_sched_parting *parting = &sched->partings[entity->slot], before = *parting;
+    struct ash_sched_parting *parting = &sched->partings[entity->slot];
+    if (parting->bandwidth != 0 || ash__sched_counts(parting, sched->now))
+        return;
     *parting = (struct ash_sched_parting){
         .runtime_ns = server->runtime_ns,
         .relative_ns = server->relative_ns,
         .period_ns = server->period_ns,
         .until = ash__sched_server_departs(sched, entity),
     };
-    if (has_left(&before, sched->now))
-        return;
-    parting->runtime_ns = ash_max_u64(parting->runtime_ns, before.runtime_ns);
-    parting->relative_ns = ash_min_u64(parting->relative_ns, before.relative_ns);
-    parting->period_ns = ash_min_u64(parting->period_ns, before.period_ns);
-    if (ash__sched_before(parting->until, before.until))
-        parting->until = before.until;
+    ash__sched_grub_part(sched, entity);
+}
+
+void ash__sched_begins(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    const struct ash_sched_parting *parting = &sched->partings[entity->slot];
+    if (ash__sched_counts(parting, sched->now))
+        entity->server.deadline += parting->until - sched->now;
 }
 
 /* Out of its class; blocked. */
@@ -130,7 +129,6 @@ static void leave(struct ash_sched *sched, struct ash_sched_entity *entity) {
     if (entity->class_ != ASH_SCHED_REALTIME)
         return;
     ash__sched_part(sched, entity);
-    ash__sched_grub_leave(sched, entity);
     ash__sched_hint_bandwidth(sched, entity, false);
     reclaimers_add(sched, entity, -1);
 }
@@ -225,11 +223,10 @@ static void change_small(struct ash_sched *sched, struct ash_sched_entity *entit
 static void change_class(struct ash_sched *sched, struct ash_sched_entity *entity,
                          const struct ash_sched_attributes *attributes,
                          const struct ash__sched_reservation *reservation) {
-    struct ash_sched_parting *parting = &sched->partings[entity->slot];
     leave(sched, entity);
     join(sched, entity, attributes, reservation);
-    if (entity->class_ == ASH_SCHED_REALTIME && !has_left(parting, sched->now))
-        entity->server.deadline += parting->until - sched->now;
+    if (entity->class_ == ASH_SCHED_REALTIME)
+        ash__sched_begins(sched, entity);
 }
 
 int ash_sched_change(struct ash_sched *sched, struct ash_sched_entity *entity,

@@ -43,10 +43,6 @@ static void renew(struct ash_sched *sched, struct ash_sched_entity *entity) {
     entity->charge_rest = 0; /* of the budget that is gone */
 }
 
-static uint64_t next_period(const struct ash_sched_server *server) {
-    return server->deadline - server->relative_ns + server->period_ns;
-}
-
 /*
  * As many budgets as pay the debt, each a period later: one, unless a call came late. Whose
  * deadline is over all the same (a clock that jumped while it waited) begins anew, or it would run
@@ -93,8 +89,8 @@ static void throttle(struct ash_sched *sched, struct ash_sched_entity *entity) {
     entity->account.throttles++;
     sched->stats.throttles++;
     ASH_EVENT(event_throttle, entity->slot, server->deadline);
-    if (ash__sched_before(sched->now, next_period(server)))
-        ash__sched_queue_insert(&sched->timers, entity->slot, next_period(server));
+    if (ash__sched_before(sched->now, ash__sched_next_period(server)))
+        ash__sched_queue_insert(&sched->timers, entity->slot, ash__sched_next_period(server));
     else
         replenish(sched, entity);
 }
@@ -127,16 +123,18 @@ static void revise(struct ash_sched *sched, struct ash_sched_entity *entity) {
  * such a set, one that comes back within D of d too: nothing but its first release was counted on.
  */
 static bool comes_early(const struct ash_sched *sched, const struct ash_sched_server *server) {
-    if (!ash__sched_before(sched->now, next_period(server)))
+    if (!ash__sched_before(sched->now, ash__sched_next_period(server)))
         return false;
     if (!ash__sched_before(sched->now, server->deadline))
         return true; /* so D < T */
     return sched->tight && server->deadline - sched->now < server->relative_ns;
 }
 
-/* Ready, and q <= 0: hard waits for its next period, soft runs on in it. */
+/* Ready, and q <= 0: hard waits for its next period, soft runs on in it, unless that is the first
+ * of another reservation than it had. */
 static void use_up(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    if ((entity->flags & ASH_SCHED_SOFT) == 0) {
+    if ((entity->flags & ASH_SCHED_SOFT) == 0 ||
+        ash__sched_counts(&sched->partings[entity->slot], sched->now)) {
         ash__sched_realtime_remove(sched, entity);
         throttle(sched, entity);
         return;
@@ -201,11 +199,12 @@ void ash__sched_server_yield(struct ash_sched *sched, struct ash_sched_entity *e
     throttle(sched, entity);
 }
 
-void ash__sched_server_timer(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    if (entity->state == ASH_SCHED_THROTTLED)
+void ash__sched_server_timer(struct ash_sched *sched, uint32_t slot) {
+    struct ash_sched_entity *entity = sched->entities[slot];
+    if (ASH_UNLIKELY(sched->reclaimers != 0))
+        ash__sched_grub_timer(sched, slot);
+    if (entity != NULL && entity->state == ASH_SCHED_THROTTLED)
         replenish(sched, entity);
-    else
-        ash__sched_grub_timer(sched, entity);
 }
 
 void ash__sched_server_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
@@ -231,6 +230,6 @@ uint64_t ash__sched_server_left(const struct ash_sched *sched,
 uint64_t ash__sched_server_departs(struct ash_sched *sched, const struct ash_sched_entity *entity) {
     const struct ash_sched_server *server = &entity->server;
     return sched->tight || server->relative_ns < server->period_ns
-               ? next_period(server)
+               ? ash__sched_next_period(server)
                : ash__sched_zero_lag(sched, entity);
 }

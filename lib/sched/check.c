@@ -32,18 +32,20 @@ static const char *check_server(const struct ash_sched *sched,
     const struct ash_sched_server *server = &entity->server;
     bool ready = ash__sched_queue_has(&sched->ready, entity->slot);
     bool timed = ash__sched_queue_has(&sched->timers, entity->slot);
+    bool parts = sched->partings[entity->slot].bandwidth != 0;
     bool waits = entity->grub == ASH__GRUB_NONCONTENDING;
     if (ready != (entity->state == ASH_SCHED_READY))
         return "I2: a ready server is not queued, or one is that is not ready";
-    if (timed != (entity->state == ASH_SCHED_THROTTLED || waits))
+    if (timed != (entity->state == ASH_SCHED_THROTTLED || waits || parts))
         return "I2: a server waits for a time without a timer, or has one for nothing";
+    if (parts && (entity->grub != ASH__GRUB_INACTIVE || ready))
+        return "I2: a server has begun before the one that it had was over";
     if (waits && entity->state != ASH_SCHED_BLOCKED)
         return "I2: a server that is awake waits for its zero-lag time";
     if (ready && ash__sched_queue_key(&sched->ready, entity->slot) != server->deadline)
         return "I2: a ready server's key is not its deadline";
     if (entity->state == ASH_SCHED_THROTTLED &&
-        ash__sched_queue_key(&sched->timers, entity->slot) !=
-            server->deadline - server->relative_ns + server->period_ns)
+        ash__sched_queue_key(&sched->timers, entity->slot) != ash__sched_next_period(server))
         return "I2: a throttled server does not wait for its next period";
     return NULL;
 }
@@ -53,7 +55,7 @@ static const char *check_budget(const struct ash_sched *sched,
                                 const struct ash_sched_entity *entity) {
     const struct ash_sched_server *server = &entity->server;
     bool runs = entity == sched->current || entity == &sched->reserve;
-    if (server->budget > (int64_t)server->runtime_ns && !entity->measured)
+    if (server->budget > (int64_t)server->runtime_ns)
         return "I3: a server has more than its runtime";
     if (entity->state == ASH_SCHED_READY && server->budget <= 0 && !runs)
         return "I3: a ready server has no budget";
@@ -62,20 +64,35 @@ static const char *check_budget(const struct ash_sched *sched,
     return NULL;
 }
 
+/* I2, and what GRUB counts of a slot's parting. */
+static const char *check_parting(const struct ash_sched *sched, uint32_t slot) {
+    const struct ash_sched_parting *parting = &sched->partings[slot];
+    const struct ash_sched_entity *entity = sched->entities[slot];
+    if (parting->bandwidth == 0 || (entity != NULL && entity->state == ASH_SCHED_THROTTLED))
+        return NULL;
+    if (!ash__sched_queue_has(&sched->timers, slot) ||
+        ash__sched_queue_key(&sched->timers, slot) != parting->until)
+        return "I2: a reservation that left does not wait for its time";
+    return sched->reclaimers != 0 ? NULL : "I4: nobody reclaims, and bandwidth is counted";
+}
+
 static const char *check_servers(const struct ash_sched *sched) {
     uint32_t ready = 0, timers = 0, reclaimers = 0;
-    uint64_t active = 0;
+    ash__u128 active = 0;
     for (uint32_t slot = 0; slot < sched->config.entities_max + ASH__SCHED_OWN_SLOTS; slot++) {
         const struct ash_sched_entity *entity = sched->entities[slot];
-        if (entity == NULL || entity->class_ != ASH_SCHED_REALTIME)
+        const char *broken = check_parting(sched, slot);
+        timers += ash__sched_queue_has(&sched->timers, slot);
+        active += sched->partings[slot].bandwidth;
+        if (broken == NULL && (entity == NULL || entity->class_ != ASH_SCHED_REALTIME))
             continue;
-        const char *broken = check_server(sched, entity);
+        if (broken == NULL)
+            broken = check_server(sched, entity);
         if (broken == NULL)
             broken = check_budget(sched, entity);
         if (broken != NULL)
             return broken;
         ready += ash__sched_queue_has(&sched->ready, slot);
-        timers += ash__sched_queue_has(&sched->timers, slot);
         reclaimers += (entity->flags & ASH_SCHED_RECLAIM) != 0;
         active += entity->grub == ASH__GRUB_INACTIVE ? 0 : entity->bandwidth;
     }
@@ -83,7 +100,7 @@ static const char *check_servers(const struct ash_sched *sched) {
         return "I2: a queue holds what is no server";
     /* I4 */
     if (reclaimers != sched->reclaimers || active != sched->active_bandwidth)
-        return "I4: the active bandwidth is not the sum of those that are not inactive";
+        return "I4: the active bandwidth is not the sum of what is not inactive";
     /* I5 */
     if (!ash__sched_has(sched, ASH_SCHED_ADMIT_ALL) && !ash__sched_bandwidth_fits(sched))
         return "I5: the bandwidths sum to more than 1";

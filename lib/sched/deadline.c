@@ -17,8 +17,7 @@ static int set(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_
     server->deadline += deadline - base;
     entity->job_deadline = deadline;
     if (throttled)
-        ash__sched_queue_requeue(&sched->timers, entity->slot,
-                                 server->deadline - server->relative_ns + server->period_ns);
+        ash__sched_queue_requeue(&sched->timers, entity->slot, ash__sched_next_period(server));
     else
         ash__sched_queue_requeue(&sched->ready, entity->slot, server->deadline);
     return 0;

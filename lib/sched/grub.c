@@ -39,9 +39,28 @@ static void activate(struct ash_sched *sched, struct ash_sched_entity *entity) {
     sched->active_bandwidth += entity->bandwidth;
 }
 
-void ash__sched_grub_timer(struct ash_sched *sched, struct ash_sched_entity *entity) {
+static void inactivate(struct ash_sched *sched, struct ash_sched_entity *entity) {
     entity->grub = ASH__GRUB_INACTIVE;
     sched->active_bandwidth -= entity->bandwidth;
+}
+
+static void end_parting(struct ash_sched *sched, struct ash_sched_parting *parting) {
+    sched->active_bandwidth -= parting->bandwidth;
+    parting->bandwidth = 0;
+}
+
+/* A time in the queue of timers has come: that of the slot's parting, until which the next
+ * reservation of the slot is inactive, also while it waits; or that of who is not contending. */
+void ash__sched_grub_timer(struct ash_sched *sched, uint32_t slot) {
+    struct ash_sched_entity *entity = sched->entities[slot];
+    bool waits = entity != NULL && entity->state == ASH_SCHED_THROTTLED;
+    if (sched->partings[slot].bandwidth != 0) {
+        end_parting(sched, &sched->partings[slot]);
+        if (waits)
+            activate(sched, entity);
+    } else if (!waits) {
+        inactivate(sched, entity);
+    }
 }
 
 void ash__sched_grub_wake(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -50,51 +69,89 @@ void ash__sched_grub_wake(struct ash_sched *sched, struct ash_sched_entity *enti
     if (entity->grub == ASH__GRUB_NONCONTENDING) {
         ash__sched_queue_remove(&sched->timers, entity->slot);
         entity->grub = ASH__GRUB_ACTIVE;
+    } else if (sched->partings[entity->slot].bandwidth != 0) {
+        ash__sched_queue_remove(&sched->timers, entity->slot); /* it will wait for that time */
     } else if (entity->grub == ASH__GRUB_INACTIVE) {
         activate(sched, entity);
     }
 }
 
 void ash__sched_grub_block(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_parting *parting = &sched->partings[entity->slot];
+    if (sched->reclaimers == 0)
+        return;
+    if (parting->bandwidth != 0) { /* it has waited for that time, and does not any more */
+        if (ash__sched_before(sched->now, parting->until))
+            ash__sched_queue_insert(&sched->timers, entity->slot, parting->until);
+        else
+            end_parting(sched, parting);
+    }
     if (entity->grub != ASH__GRUB_ACTIVE)
         return;
     uint64_t at = ash__sched_zero_lag(sched, entity);
     if (!ash__sched_before(sched->now, at)) {
-        ash__sched_grub_timer(sched, entity);
+        inactivate(sched, entity);
         return;
     }
     entity->grub = ASH__GRUB_NONCONTENDING;
     ash__sched_queue_insert(&sched->timers, entity->slot, at);
 }
 
-/* It leaves the set; blocked. */
-void ash__sched_grub_leave(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    if (entity->grub == ASH__GRUB_NONCONTENDING)
-        ash__sched_queue_remove(&sched->timers, entity->slot);
-    if (entity->grub != ASH__GRUB_INACTIVE)
-        ash__sched_grub_timer(sched, entity);
+/* Its reservation leaves the set; blocked. What is active of it is that of the parting from now on,
+ * and waits for the time at which admission counts it no more. */
+void ash__sched_grub_part(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    struct ash_sched_parting *parting = &sched->partings[entity->slot];
+    if (entity->grub != ASH__GRUB_NONCONTENDING)
+        return;
+    entity->grub = ASH__GRUB_INACTIVE;
+    parting->bandwidth = entity->bandwidth;
+    ash__sched_queue_requeue(&sched->timers, entity->slot, parting->until);
 }
 
-/* The first one that reclaims is there, or the last one has gone. */
-void ash__sched_grub_switch(struct ash_sched *sched, bool on) {
-    for (uint32_t slot = 0; slot < sched->config.entities_max; slot++) {
-        struct ash_sched_entity *entity = sched->entities[slot];
-        if (entity == NULL || entity->class_ != ASH_SCHED_REALTIME)
-            continue;
-        if (!on) {
-            ash__sched_grub_leave(sched, entity);
-            continue;
-        }
+static void switch_on(struct ash_sched *sched, uint32_t slot) {
+    struct ash_sched_parting *parting = &sched->partings[slot];
+    struct ash_sched_entity *entity = sched->entities[slot];
+    if (ash__sched_counts(parting, sched->now)) {
+        struct ash__sched_reservation reservation = {parting->runtime_ns, parting->relative_ns,
+                                                     parting->period_ns};
+        parting->bandwidth = ash__sched_bandwidth(sched, &reservation);
+        sched->active_bandwidth += parting->bandwidth;
+        if (!ash__sched_queue_has(&sched->timers, slot))
+            ash__sched_queue_insert(&sched->timers, slot, parting->until);
+    } else if (entity != NULL && entity->class_ == ASH_SCHED_REALTIME) {
         activate(sched, entity);
         if (entity->state == ASH_SCHED_BLOCKED)
             ash__sched_grub_block(sched, entity);
     }
 }
 
+static void switch_off(struct ash_sched *sched, uint32_t slot) {
+    struct ash_sched_entity *entity = sched->entities[slot];
+    bool waits = entity != NULL && entity->state == ASH_SCHED_THROTTLED;
+    sched->partings[slot].bandwidth = 0;
+    if (entity != NULL)
+        entity->grub = ASH__GRUB_INACTIVE;
+    if (ash__sched_queue_has(&sched->timers, slot) && !waits)
+        ash__sched_queue_remove(&sched->timers, slot);
+}
+
+/* The first one that reclaims is there, or the last one has gone. */
+void ash__sched_grub_switch(struct ash_sched *sched, bool on) {
+    sched->active_bandwidth = 0;
+    for (uint32_t slot = 0; slot < sched->config.entities_max; slot++) {
+        if (on)
+            switch_on(sched, slot);
+        else
+            switch_off(sched, slot);
+    }
+}
+
 static uint64_t rate(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
     if (sched->tight)
         return sched->bandwidth_max;
-    uint64_t active = ash_max_u64(entity->bandwidth, sched->active_bandwidth);
+    if (sched->active_bandwidth >= sched->bandwidth_max)
+        return sched->bandwidth_max;
+    uint64_t active = ash_max_u64(entity->bandwidth, (uint64_t)sched->active_bandwidth);
     return ash_min_u64(active, sched->bandwidth_max);
 }
 

@@ -61,7 +61,7 @@ static struct layout layout_of(const struct ash_sched_config *config) {
     bool cfs = (config->flags & ASH_SCHED_CFS) != 0;
     struct layout at = {.bytes = 0};
     at.entities = take(&at, slots * sizeof(struct ash_sched_entity *));
-    at.partings = take(&at, most * sizeof(struct ash_sched_parting));
+    at.partings = take(&at, slots * sizeof(struct ash_sched_parting));
     /* With the reservation for fair, and a candidate. */
     at.terms = take(&at, (most + 2) * sizeof(struct ash_sched_term));
     at.free_slots = take(&at, most * sizeof(uint32_t));

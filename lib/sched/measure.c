@@ -15,19 +15,24 @@ static uint64_t wanted(const struct ash_sched_entity *entity) {
     return ash_min_u64(most + most / MARGIN + 1, entity->server.relative_ns);
 }
 
-/* A smaller one frees nothing before its zero-lag time: until then both are counted. */
-static void set(struct ash_sched *sched, struct ash_sched_entity *entity,
-                const struct ash__sched_reservation *reservation) {
-    struct ash_sched_server *server = &entity->server;
-    if (reservation->runtime_ns < server->runtime_ns)
-        ash__sched_part(sched, entity);
+/* Its budget and deadline stay: it has used more of the larger bandwidth than of the smaller. */
+static void grow(struct ash_sched *sched, struct ash_sched_entity *entity,
+                 const struct ash__sched_reservation *reservation) {
     uint64_t bandwidth = ash__sched_bandwidth(sched, reservation);
     if (entity->grub != ASH__GRUB_INACTIVE)
         sched->active_bandwidth += bandwidth - entity->bandwidth;
     entity->bandwidth = bandwidth;
-    ash__sched_hint_bandwidth(sched, entity, false);
-    server->runtime_ns = reservation->runtime_ns;
-    ash__sched_hint_bandwidth(sched, entity, true);
+    entity->server.runtime_ns = reservation->runtime_ns;
+}
+
+/* The larger one counts until its time is over, and the smaller one begins then, with the debt. */
+static void shrink(struct ash_sched *sched, struct ash_sched_entity *entity,
+                   const struct ash__sched_reservation *reservation) {
+    int64_t budget = entity->server.budget;
+    ash__sched_part(sched, entity);
+    ash__sched_server_init(sched, entity, reservation);
+    ash__sched_begins(sched, entity);
+    entity->server.budget = budget < 0 ? budget : 0;
 }
 
 /* Its job has ended, and it is blocked. */
@@ -47,6 +52,11 @@ void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity
     if (!ash__sched_admits(sched, entity, &reservation, sched->now, &tight, &refusal))
         return;
     sched->tight = tight;
-    set(sched, entity, &reservation);
+    ash__sched_hint_bandwidth(sched, entity, false);
+    if (smaller)
+        shrink(sched, entity, &reservation);
+    else
+        grow(sched, entity, &reservation);
+    ash__sched_hint_bandwidth(sched, entity, true);
     entity->measured_jobs = 0;
 }

@@ -157,7 +157,7 @@ void ash__sched_advance(struct ash_sched *sched, uint64_t now) {
            !ash__sched_before(now, ash__sched_queue_first_key(&sched->timers))) {
         uint32_t slot = ash__sched_queue_first(&sched->timers);
         ash__sched_queue_remove(&sched->timers, slot);
-        ash__sched_server_timer(sched, sched->entities[slot]);
+        ash__sched_server_timer(sched, slot);
     }
     ash__sched_mlfq_advance(sched, now);
 }

@@ -21,7 +21,7 @@
 
 #include "queue.h"
 
-__extension__ typedef unsigned __int128 ash__u128;
+typedef ash__sched_u128 ash__u128;
 
 /* GRUB's states (Abeni et al. 2015). Non-contending: blocked, until its zero-lag time. */
 enum ash__sched_grub { ASH__GRUB_INACTIVE, ASH__GRUB_ACTIVE, ASH__GRUB_NONCONTENDING };
@@ -105,8 +105,17 @@ struct ash__sched_reservation {
 void ash__sched_realtime_insert(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_realtime_remove(struct ash_sched *sched, struct ash_sched_entity *entity);
 
+static inline uint64_t ash__sched_next_period(const struct ash_sched_server *server) {
+    return server->deadline - server->relative_ns + server->period_ns;
+}
+
+/* A reservation left the slot, and its time is not over. */
+static inline bool ash__sched_counts(const struct ash_sched_parting *parting, uint64_t now) {
+    return parting->period_ns != 0 && ash__sched_before(now, parting->until);
+}
+
 /* cbs.c. Servers, and the reservation for fair, which is one. exhausted: ready, and q <= 0. timer:
- * its time in the queue of timers has come, and it is out of that. */
+ * the slot's time in the queue of timers has come, and it is out of that. */
 void ash__sched_server_init(struct ash_sched *sched, struct ash_sched_entity *entity,
                             const struct ash__sched_reservation *reservation);
 void ash__sched_server_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
@@ -115,7 +124,7 @@ void ash__sched_server_wake(struct ash_sched *sched, struct ash_sched_entity *en
 void ash__sched_server_block(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_server_exhausted(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_server_yield(struct ash_sched *sched, struct ash_sched_entity *entity);
-void ash__sched_server_timer(struct ash_sched *sched, struct ash_sched_entity *entity);
+void ash__sched_server_timer(struct ash_sched *sched, uint32_t slot);
 uint64_t ash__sched_server_left(const struct ash_sched *sched,
                                 const struct ash_sched_entity *entity);
 uint64_t ash__sched_server_departs(struct ash_sched *sched, const struct ash_sched_entity *entity);
@@ -140,8 +149,8 @@ static inline int64_t ash__sched_budget_whole(const struct ash_sched_entity *ent
 
 void ash__sched_grub_wake(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_grub_block(struct ash_sched *sched, struct ash_sched_entity *entity);
-void ash__sched_grub_timer(struct ash_sched *sched, struct ash_sched_entity *entity);
-void ash__sched_grub_leave(struct ash_sched *sched, struct ash_sched_entity *entity);
+void ash__sched_grub_timer(struct ash_sched *sched, uint32_t slot);
+void ash__sched_grub_part(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_grub_switch(struct ash_sched *sched, bool on);
 uint64_t ash__sched_grub_scale(struct ash_sched *sched, struct ash_sched_entity *entity,
                                uint64_t ran_ns);
@@ -176,8 +185,10 @@ void ash__sched_enter(struct ash_sched *sched, struct ash_sched_entity *entity,
                       const struct ash_sched_attributes *attributes,
                       const struct ash__sched_entry *entry);
 void ash__sched_exit(struct ash_sched *sched, struct ash_sched_entity *entity);
-/* The reservation of one that is blocked counts on, until its time is over. */
-void ash__sched_part(struct ash_sched *sched, const struct ash_sched_entity *entity);
+/* The reservation of one that is blocked gives way, and counts until its time is over. begins: then
+ * the one that came in its place begins. */
+void ash__sched_part(struct ash_sched *sched, struct ash_sched_entity *entity);
+void ash__sched_begins(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_hint_bandwidth(struct ash_sched *sched, const struct ash_sched_entity *entity,
                                bool comes);
 

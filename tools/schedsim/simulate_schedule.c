@@ -367,9 +367,9 @@ static void note_server(struct schedule *schedule) {
     entity = &simulation->entities[schedule->running];
     schedule->budget = entity->server.budget;
     schedule->rest = entity->charge_rest;
-    schedule->rate = simulation->sched.active_bandwidth;
-    if (schedule->rate > simulation->sched.bandwidth_max)
-        schedule->rate = simulation->sched.bandwidth_max;
+    schedule->rate = simulation->sched.bandwidth_max;
+    if (simulation->sched.active_bandwidth < schedule->rate)
+        schedule->rate = (uint64_t)simulation->sched.active_bandwidth;
     put_point(schedule, schedule->running, schedule->budget);
 }
 

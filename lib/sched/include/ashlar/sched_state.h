@@ -96,8 +96,10 @@ struct ash_sched_entity {
     void *user;
 } __attribute__((aligned(64)));
 
-/* The fair class; one of the two is in use. */
 __extension__ typedef __int128 ash__sched_i128;
+__extension__ typedef unsigned __int128 ash__sched_u128;
+
+/* The fair class; one of the two is in use. */
 struct ash_sched_eevdf {
     struct ash_sched_queue eligible, waiting;
     uint64_t zero, weight; /* that of all that are queued */
@@ -118,10 +120,12 @@ struct ash_sched_mlfq {
     uint64_t allotments_ns[ASH_SCHED_LEVELS_MAX];
 };
 
-/* A reservation that left: its bandwidth counts until its time has come. */
+/* A reservation that left its slot: its bandwidth counts until its time has come. The next one of
+ * the slot, if it is there already, begins then. */
 struct ash_sched_parting {
     uint64_t runtime_ns, relative_ns, period_ns; /* 0: none */
     uint64_t until;
+    uint64_t bandwidth; /* that GRUB counts as active, 0: none. Then the slot is in the timers */
 };
 
 /* Of a set of reservations whose sum is looked at: `rest` is what its division left so far. */
@@ -138,11 +142,11 @@ struct ash_sched {
     bool by_reserve;     /* the current one runs because of the reservation for fair */
     bool tight;          /* the densities Q/D sum to more than 1: see DESIGN.md, 'Admission' */
     uint32_t reclaimers; /* entities that are charged by GRUB */
-    struct ash_sched_queue ready;  /* real-time, by deadline */
-    struct ash_sched_queue timers; /* throttled: next period; blocked: zero-lag time */
-    uint64_t active_bandwidth;     /* GRUB: of servers that are not inactive */
-    uint64_t bandwidth_max;        /* GRUB: bandwidth_one less the reservation's */
-    uint32_t fair_count;           /* runnable in the fair class, the interactive group included */
+    struct ash_sched_queue ready;     /* real-time, by deadline */
+    struct ash_sched_queue timers;    /* throttled: next period; blocked: zero-lag time */
+    ash__sched_u128 active_bandwidth; /* GRUB: of servers that are not inactive, and partings */
+    uint64_t bandwidth_max;           /* GRUB: bandwidth_one less the reservation's */
+    uint32_t fair_count; /* runnable in the fair class, the interactive group included */
     union {
         struct ash_sched_eevdf eevdf;
         struct ash_sched_cfs cfs;
