@@ -62,8 +62,8 @@ static struct layout layout_of(const struct ash_sched_config *config) {
     struct layout at = {.bytes = 0};
     at.entities = take(&at, slots * sizeof(struct ash_sched_entity *));
     at.partings = take(&at, slots * sizeof(struct ash_sched_parting));
-    /* With the reservation for fair, and a candidate. */
-    at.terms = take(&at, (most + 2) * sizeof(struct ash_sched_term));
+    /* A slot that was changed may be two; the reservation for fair, and a candidate. */
+    at.terms = take(&at, (2 * most + 2) * sizeof(struct ash_sched_term));
     at.free_slots = take(&at, most * sizeof(uint32_t));
     at.ready = take(&at, ash__sched_queue_bytes(slots));
     at.timers = take(&at, ash__sched_queue_bytes(slots));

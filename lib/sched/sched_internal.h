@@ -2,11 +2,15 @@
 /*
  * sched_internal.h: what the files of the scheduler share.
  *
- *     sched.c      the calls: charge, timers, pick, next call
- *     cbs.c        servers: wake-up, exhaustion, replenishment     grub.c       active bandwidth
- *     admission.c  exact tests                                     attributes.c what may be asked
- *     eevdf.c, cfs.c  fair                                         mlfq.c       interactive
- *     queue.c      the priority queue of real-time, timers, EEVDF  account.c, check.c
+ *     sched.c      the calls that happen all the time: charge, timers, pick, next call
+ *     attach.c     who comes, changes and goes      admission.c, sum.c, demand.c  exact tests
+ *     init.c       what the storage holds           attributes.c  what may be asked for
+ *     cbs.c        servers: wake-up, exhaustion, replenishment    grub.c     active bandwidth
+ *     job.c        what is promised about a job     measure.c     Q that nobody knows
+ *     deadline.c   deadlines of one's own           smp.c         instances of several CPUs
+ *     eevdf.c, cfs.c, weights.c  fair, by fair.h    mlfq.c        interactive
+ *     queue.c      the priority queue of real-time, timers, EEVDF: queue.h, queue_inline.h
+ *     account.c    counts                           check.c       the invariants by number
  *
  * A class's functions never touch `current`, account or events of other classes; time has been
  * charged before they are called.

@@ -269,3 +269,80 @@ TEST_CASE(sched_admission, a_second_change_frees_nothing_early) {
         stand_attach(&stand, other);
     }
 }
+
+/* 900 of 1000, of which 400 are left, and 1 of 2: nine tenths until the first is over. */
+TEST_CASE(sched_admission, one_that_was_changed_counts_as_the_greater_of_both_and_no_more) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 900, 1000, 1000, 0);
+    struct ash_sched_attributes half = {.runtime_ns = 1, .period_ns = 2};
+    struct ash_sched_attributes rest = {.runtime_ns = 101, .period_ns = 1000};
+    stand_wake(&stand, a);
+    CHECK(stand_go(&stand, 500) == a);
+    stand_block(&stand);
+    CHECK_EQ(ash_sched_change(stand.sched, a, &half, stand.now, NULL), 0);
+    CHECK_EQ(stand_refused(&stand, rest), ASH_SCHED_OVER_BANDWIDTH);
+    rest.runtime_ns = 100;
+    stand_attach(&stand, rest);
+    stand_go(&stand, 1000);
+    rest.runtime_ns = 400;
+    stand_attach(&stand, rest);
+}
+
+/* In a set that only the demand test takes: 1 of 10 and then 10 of 100 are due as both, not as 10
+ * of 10; and 30 of 100 and then 31 of 100 as the latter, not as both. */
+TEST_CASE(sched_admission, one_that_was_changed_is_due_as_the_less_that_bounds_it) {
+    static const struct ash_sched_attributes pairs[][2] = {
+        {{.runtime_ns = 1, .period_ns = 10}, {.runtime_ns = 10, .period_ns = 100}},
+        {{.runtime_ns = 30, .period_ns = 100}, {.runtime_ns = 31, .period_ns = 100}}};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(pairs); i++) {
+        struct stand stand;
+        stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+        struct ash_sched_entity *a = stand_attach(&stand, pairs[i][0]);
+        stand_server(&stand, 30, 40, 100, 0);
+        stand_server(&stand, 30, 80, 200, 0);
+        CHECK(stand.sched->tight);
+        stand_wake(&stand, a);
+        stand_decide(&stand);
+        stand.now++;
+        stand_block(&stand);
+        CHECK_EQ(ash_sched_change(stand.sched, a, &pairs[i][1], stand.now, NULL), 0);
+        stand_server(&stand, 1, 100, 100, 0);
+        CHECK(stand.sched->tight);
+    }
+}
+
+/* (a_(i+1) - a_i) of a_i a_(i+1) each, which sum to 1 when the ends are filled in; their least
+ * common multiple has ten thousands of bits. */
+TEST_CASE(sched_admission, refuses_a_sum_that_is_made_to_take_too_long) {
+    enum { CHAIN = 800 };
+    const uint64_t first = 1000003, last = first + 2 * CHAIN;
+    struct stand stand;
+    struct ash_sched_attributes end = {.runtime_ns = first - 1, .period_ns = first};
+    stand_begin(&stand, (struct ash_sched_config){.entities_max = CHAIN + 2}, 0);
+    struct ash_sched_entity *entities = test_alloc(CHAIN * sizeof(*entities), 64);
+    for (uint64_t i = 0; i < CHAIN; i++) {
+        uint64_t at = first + 2 * i;
+        struct ash_sched_attributes link = {.runtime_ns = 2, .period_ns = at * (at + 2)};
+        CHECK_EQ(ash_sched_attach(stand.sched, &entities[i], &link, 0, NULL), 0);
+    }
+    stand_attach(&stand, end);
+    end = (struct ash_sched_attributes){.runtime_ns = 1, .period_ns = last};
+    CHECK_EQ(stand_refused(&stand, end), ASH_SCHED_UNDECIDED);
+    end.period_ns = last + 1;
+    stand_attach(&stand, end);
+}
+
+TEST_CASE(sched_admission, many_equal_ones_fill_the_cpu) {
+    enum { MANY = 300 };
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.entities_max = MANY + 1}, 0);
+    struct ash_sched_attributes part = {.runtime_ns = 1, .period_ns = MANY};
+    struct ash_sched_entity *entities = test_alloc(MANY * sizeof(*entities), 64);
+    for (uint64_t i = 0; i < MANY; i++, part.period_ns += MANY, part.runtime_ns++)
+        CHECK_EQ(ash_sched_attach(stand.sched, &entities[i], &part, 0, NULL), 0);
+    CHECK_EQ(
+        stand_refused(&stand, (struct ash_sched_attributes){.runtime_ns = 1,
+                                                            .period_ns = ASH_SCHED_TIME_MAX_NS}),
+        ASH_SCHED_OVER_BANDWIDTH);
+}

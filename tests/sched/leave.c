@@ -60,7 +60,8 @@ TEST_CASE(sched_leave, nor_what_a_changed_one_used_ahead) {
     struct ash_sched_attributes others[] = {
         {.runtime_ns = 1, .period_ns = 100},
         {.runtime_ns = 1, .period_ns = 100, .flags = ASH_SCHED_RECLAIM},
-        {.runtime_ns = 1, .period_ns = 100, .flags = ASH_SCHED_SOFT},
+        {.runtime_ns = 1, .period_ns = 80, .flags = ASH_SCHED_SOFT},
+        {.runtime_ns = 1, .deadline_ns = 20, .period_ns = 100, .flags = ASH_SCHED_SOFT},
         {.flags = ASH_SCHED_NICE}};
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(others); i++) {
         for (uint32_t wakes = 0; wakes < 2; wakes++) {

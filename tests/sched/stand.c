@@ -47,7 +47,7 @@ void stand_copy(const struct stand *stand, struct stand_copy *copy) {
 
 void stand_is_same(const struct stand *stand, const struct stand_copy *copy) {
     size_t terms = (size_t)((char *)stand->sched->terms - stand->storage);
-    size_t behind = terms + (stand->sched->config.entities_max + 2) * sizeof(struct ash_sched_term);
+    size_t behind = (size_t)((char *)stand->sched->free_slots - stand->storage);
     CHECK_MEM_EQ(stand->sched, &copy->sched, sizeof(copy->sched));
     CHECK_MEM_EQ(stand->storage, copy->storage, terms);
     CHECK_MEM_EQ(stand->storage + behind, copy->storage + behind, stand->storage_bytes - behind);

@@ -18,7 +18,9 @@
  *  - Classes, in this order: real-time by deadline; fair and interactive by weight; idle. The
  *    reservation for fair (config) is a server among the real-time ones.
  *  - Admission is exact: a set of reservations is accepted if and only if EDF meets all deadlines
- *    on one CPU, whatever the times of the releases. Attributes change through it only.
+ *    on one CPU, whatever the times of the releases; but for one that is made to take too long
+ *    (UNDECIDED). In the set is also what left or was changed, until its zero-lag time; there the
+ *    old and the new count as the greater of both. Attributes change through it only.
  *  - The contract of a reservation: a job that needs no more than Q, and comes T or more after the
  *    one before, ends within D, whatever the others do, if decide is called when it asked to be.
  *  - Locks: none. The caller serialises the calls of one instance; a call on two wants both, the
@@ -60,8 +62,10 @@ enum ash_sched_class ash_sched_class_of(const struct ash_sched_attributes *attri
 
 /*
  * From now on it is this scheduler's; it sleeps. The entity is zeroed before its first attach.
- * *refusal (or NULL) says why not, with the term that failed. Real-time: O(entities) and the demand
- * test; else O(1).
+ * *refusal (or NULL) says why not, with the term that failed. Call decide next: in the set with it
+ * nothing may be to be reclaimed any more, and what runs would go on for too long.
+ * O(1), and O(entities) where many have left lately; real-time: a few rounds of O(entities)
+ * divisions, at most 2^18 three times over, or 64 rounds where those are more.
  *   -ASH_EINVAL  flags, times or affinity, or `now`      -ASH_ERANGE  nice, period or slice
  *   -ASH_EBUSY   admission refuses it                    -ASH_ENOSPC  entities_max
  *   -ASH_EEXIST  it is attached already
@@ -72,8 +76,9 @@ int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
 
 /*
  * Other attributes, through admission as attach, and its counts are kept. nice, slice and affinity
- * change at any time; a reservation, or the class, only while it sleeps. A new reservation begins
- * with the period after the one that it is in.
+ * change at any time, O(log n); a reservation, or the class, only while it sleeps, at the cost of
+ * an attach. A new reservation begins at the zero-lag time of the one before: until then, both
+ * count, and a job waits. Call decide next.
  *   -ASH_ENOENT  it is not attached here      -ASH_EAGAIN  it is runnable      else as attach
  */
 int ash_sched_change(struct ash_sched *sched, struct ash_sched_entity *entity,
@@ -81,7 +86,8 @@ int ash_sched_change(struct ash_sched *sched, struct ash_sched_entity *entity,
                      struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
 
 /* Whatever it is doing; its memory is the caller's again. Its bandwidth counts until its zero-lag
- * time. -ASH_ENOENT: it is not attached here. -ASH_EINVAL: `now`. */
+ * time. Call decide next. O(log n); the last that reclaims, O(entities).
+ * -ASH_ENOENT: it is not attached here. -ASH_EINVAL: `now`. */
 int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity,
                      uint64_t now) ASH_MUST_CHECK;
 
@@ -98,7 +104,7 @@ int ash_sched_wake(struct ash_sched *sched, struct ash_sched_entity *entity,
 int ash_sched_block(struct ash_sched *sched, uint64_t now) ASH_MUST_CHECK;
 
 /* What runs lets others go first. Real-time: its job is done, it gives up the rest of its budget,
- * and its next job begins with its next period. Call decide next. Errors as block. */
+ * and its next job begins with its next period. Call decide next. Errors and cost as block. */
 int ash_sched_yield(struct ash_sched *sched, uint64_t now) ASH_MUST_CHECK;
 
 /* What to run from now on, and until when. -ASH_EINVAL: `now`. O(log n), as many times as timers
@@ -108,7 +114,7 @@ int ash_sched_decide(struct ash_sched *sched, uint64_t now,
 
 /*
  * The deadline of the job that it is at, absolute or from now: never earlier than the reservation
- * gave it, for that was what admission knew of. Then decide may say something else.
+ * gave it, for that was what admission knew of. Call decide next. O(log n).
  *   -ASH_ENOENT  not attached here    -ASH_EAGAIN  it sleeps, or is not real-time
  *   -ASH_ERANGE  earlier, or more than 2^41 ns ahead    -ASH_EINVAL  `now`
  */
@@ -117,7 +123,8 @@ int ash_sched_deadline_at(struct ash_sched *sched, struct ash_sched_entity *enti
 int ash_sched_deadline_in(struct ash_sched *sched, struct ash_sched_entity *entity,
                           uint64_t ahead_ns, uint64_t now) ASH_MUST_CHECK;
 
-/* Counts of one entity, charged up to now. -ASH_ENOENT: not attached here. -ASH_EINVAL: `now`. */
+/* Counts of one entity, charged up to now. O(log n).
+ * -ASH_ENOENT: not attached here. -ASH_EINVAL: `now`. */
 int ash_sched_get_account(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t now,
                           struct ash_sched_account *account) ASH_MUST_CHECK;
 void ash_sched_get_stats(const struct ash_sched *sched, struct ash_sched_stats *stats);
@@ -125,7 +132,8 @@ void ash_sched_get_stats(const struct ash_sched *sched, struct ash_sched_stats *
 /* A phrase for a person; never NULL. */
 const char *ash_sched_reason_text(enum ash_sched_reason reason);
 
-/* The first broken invariant by its number in DESIGN.md, or NULL. O(entities log entities). */
+/* The first broken invariant by its number in DESIGN.md, or NULL. O(entities log entities), and
+ * admission's sum. It reckons in the storage: serialised as the other calls are. */
 const char *ash_sched_check(const struct ash_sched *sched);
 
 #ifdef __cplusplus

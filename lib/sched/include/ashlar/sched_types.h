@@ -56,7 +56,7 @@ enum ash_sched_reason {
     ASH_SCHED_PERIOD_RANGE,     /* T outside what the scheduler takes, or a slice */
     ASH_SCHED_OVER_BANDWIDTH,   /* the sum of Q/T, the reservation for fair included, exceeds 1 */
     ASH_SCHED_OVER_DEMAND,      /* within `at_ns` more must be done than fits: see `demand_ns` */
-    ASH_SCHED_UNDECIDED,        /* the demand test would take too long to say */
+    ASH_SCHED_UNDECIDED,        /* whether it is so would take too long to find out */
     ASH_SCHED_BAD_AFFINITY,     /* this CPU is not in the mask */
     ASH_SCHED_TOO_MANY,         /* entities_max are attached, or left bandwidth that still counts */
     ASH_SCHED_ATTACHED,         /* it is already, here or elsewhere */
