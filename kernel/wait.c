@@ -1,24 +1,82 @@
 /* SPDX-License-Identifier: MIT */
-/* wait.c: see wait.h. Masked from the test to the sleep, so no wake-up falls between the two. */
+/*
+ * wait.c: see wait.h. A thread leaves its condition in a list that each CPU looks at after its
+ * interrupts; without threads the CPU sleeps, masked from the test to the sleep, so no wake-up
+ * falls between the two.
+ */
 #include "wait.h"
 
 #include <ashlar/error.h>
 #include <ashlar/port.h>
 
-#include "platform.h"
+#include "thread_internal.h"
+
+struct conditional {
+    struct ash_list node;
+    struct thread *thread;
+    bool (*condition)(void *context);
+    void *context;
+    bool is_met;
+};
+
+static struct ash_spinlock lock;
+static struct ash_list waiting = ASH_LIST_INIT(waiting);
+
+/* Once it was true it is not asked again: some take what they find. */
+static void look(struct conditional *one) {
+    one->is_met = one->condition(one->context);
+    if (one->is_met)
+        thread_wake(one->thread);
+}
+
+void thread_look_at_conditions(void) {
+    if (ash_load_relaxed(&waiting.next) == &waiting)
+        return;
+    ash_spin_lock(&lock);
+    for (struct ash_list *node = waiting.next; node != &waiting; node = node->next) {
+        struct conditional *one = ASH_LIST_ENTRY(node, struct conditional, node);
+        if (!one->is_met)
+            look(one);
+    }
+    ash_spin_unlock(&lock);
+}
+
+static bool block(struct thread *self, bool (*condition)(void *context), void *context,
+                  ash_ns_t deadline_ns) {
+    struct conditional mine = {
+        .thread = self, .condition = condition, .context = context, .is_met = condition(context)};
+    ash_list_init(&mine.node);
+    ash_spin_lock(&lock);
+    ash_list_push_back(&waiting, &mine.node);
+    while (!mine.is_met && platform_now_ns() < deadline_ns) {
+        thread_prepare_wait(self);
+        mine.is_met = condition(context); /* between the last look and the list */
+        if (!mine.is_met) {
+            ash_spin_unlock(&lock);
+            (void)thread_block(self, deadline_ns);
+            ash_spin_lock(&lock);
+        }
+    }
+    ash_list_remove(&mine.node);
+    ash_spin_unlock(&lock);
+    thread_cancel_wait(self);
+    return mine.is_met;
+}
+
+static bool sleep_the_cpu(bool (*condition)(void *context), void *context, ash_ns_t deadline_ns) {
+    bool is_met;
+    while (!(is_met = condition(context)) && platform_now_ns() < deadline_ns)
+        platform_wait(deadline_ns);
+    return is_met;
+}
 
 int kernel_wait(bool (*condition)(void *context), void *context, ash_ns_t deadline_ns) {
-    int result = 0;
+    struct thread *self = thread_current();
     ash_irq_t state = ash_port_irq_save();
-    while (!condition(context)) {
-        if (platform_now_ns() >= deadline_ns) {
-            result = -ASH_ETIMEDOUT;
-            break;
-        }
-        platform_wait(deadline_ns);
-    }
+    bool is_met = self == NULL ? sleep_the_cpu(condition, context, deadline_ns)
+                               : block(self, condition, context, deadline_ns);
     ash_port_irq_restore(state);
-    return result;
+    return is_met ? 0 : -ASH_ETIMEDOUT;
 }
 
 struct either {

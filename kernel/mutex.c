@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mutex.c: see mutex.h.
+ *
+ * A waiter on the owner's CPU stays runnable with `waits_for` set: thread_proxy follows that from
+ * whose turn it is to who runs. It looks only at what cannot change under it: a thread that is
+ * attached to this CPU and does not run cannot unlock.
+ * Any other waiter sleeps on the queue, and one whose owner sleeps is on the owner's list as well,
+ * to begin to lend when the owner wakes.
+ */
+#include "mutex.h"
+
+#include <ashlar/check.h>
+
+#include "thread_internal.h"
+
+#define HAS_WAITERS ((uintptr_t)1)
+
+static struct thread *owner_of(const struct mutex *mutex) {
+    return (struct thread *)(ash_load_acquire(&mutex->owner) & ~HAS_WAITERS);
+}
+
+void mutex_init(struct mutex *mutex) {
+    mutex->owner = 0;
+    wait_queue_init(&mutex->waiters);
+}
+
+bool mutex_is_mine(const struct mutex *mutex) {
+    const struct thread *self = thread_current();
+    return self == NULL || owner_of(mutex) == self;
+}
+
+/* Lending */
+
+static bool can_run_here(const struct thread *owner, const struct ash_sched *here) {
+    return ash_sched_owner(&owner->entity) == here && ash_load_acquire(&owner->is_waiting) == 0;
+}
+
+struct thread *thread_proxy(struct thread *thread) {
+    const struct ash_sched *here = ash_sched_owner(&thread->entity);
+    while (thread->waits_for != NULL) {
+        struct thread *owner = owner_of(thread->waits_for);
+        if (owner == NULL || !can_run_here(owner, here))
+            break; /* it looks for itself */
+        thread = owner;
+    }
+    return thread;
+}
+
+/* Everybody in the chain is on this CPU, and waits. */
+static void refuse_circle(const struct mutex *mutex, const struct thread *self) {
+    for (const struct thread *thread = owner_of(mutex);
+         thread != NULL && thread->waits_for != NULL;) {
+        thread = owner_of(thread->waits_for);
+        ASH_REQUIRE(thread != self, "mutex_lock: %s waits for a mutex whose owner waits for it",
+                    self->name);
+    }
+}
+
+/* The mutex's lock is held, and it has an owner: so that cannot unlock. */
+static bool lend(struct mutex *mutex, struct thread *self) {
+    struct thread *owner = owner_of(mutex);
+    struct thread_cpu *cpu = thread_this_cpu();
+    ash_spin_lock(&cpu->lock);
+    bool lends = can_run_here(owner, &cpu->sched);
+    if (lends) {
+        refuse_circle(mutex, self);
+        self->waits_for = mutex;
+    }
+    ash_spin_unlock(&cpu->lock);
+    return lends;
+}
+
+/* If the owner sleeps: an owner that wakes at the same time sees the list, or is seen awake. False:
+ * it is awake now. */
+static bool note_lender(struct thread *owner, struct thread *self) {
+    if (ash_load_acquire(&owner->is_waiting) == 0)
+        return true;
+    ash_spin_lock(&threads.lenders_lock);
+    ash_list_push_back(&owner->lenders, &self->lender);
+    ash_fence();
+    bool sleeps = ash_load_acquire(&owner->is_waiting) != 0;
+    if (!sleeps)
+        ash_list_remove(&self->lender);
+    ash_spin_unlock(&threads.lenders_lock);
+    return sleeps;
+}
+
+void thread_wake_lenders(struct thread *thread) {
+    struct ash_list awake;
+    ash_fence();
+    if (ash_load_relaxed(&thread->lenders.next) == &thread->lenders)
+        return;
+    ash_list_init(&awake);
+    ash_spin_lock(&threads.lenders_lock);
+    ash_list_splice_back(&awake, &thread->lenders);
+    for (struct ash_list *node; (node = ash_list_pop_front(&awake)) != NULL;) {
+        struct thread *lender = ASH_LIST_ENTRY(node, struct thread, lender);
+        if (thread_wake_one(lender))
+            ash_list_splice_back(&awake, &lender->lenders);
+    }
+    ash_spin_unlock(&threads.lenders_lock);
+}
+
+/* Locking */
+
+/* Takes it, if it is free; else notes that somebody waits. The mutex's lock is held. */
+static bool take_or_note(struct mutex *mutex, struct thread *self) {
+    uintptr_t owner = ash_load_relaxed(&mutex->owner), wanted;
+    do {
+        bool waited_for = !ash_list_is_empty(&mutex->waiters.waiters);
+        if ((owner & ~HAS_WAITERS) == 0)
+            wanted = (uintptr_t)self | (waited_for ? HAS_WAITERS : 0);
+        else
+            wanted = owner | HAS_WAITERS;
+    } while (!ash_compare_exchange(&mutex->owner, &owner, wanted));
+    return (owner & ~HAS_WAITERS) == 0;
+}
+
+/* The mutex's lock is held, and is again. */
+static void sleep_for(struct mutex *mutex, struct thread *self) {
+    ash_list_push_back(&mutex->waiters.waiters, &self->node);
+    thread_prepare_wait(self);
+    if (!note_lender(owner_of(mutex), self))
+        thread_cancel_wait(self);
+    ash_spin_unlock(&mutex->waiters.lock);
+    (void)thread_block(self, UINT64_MAX);
+    ash_spin_lock(&mutex->waiters.lock);
+    ash_list_remove(&self->node);
+    ash_spin_lock(&threads.lenders_lock);
+    ash_list_remove(&self->lender);
+    ash_spin_unlock(&threads.lenders_lock);
+}
+
+static void wait_for(struct mutex *mutex, struct thread *self) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&mutex->waiters.lock);
+    while (!take_or_note(mutex, self)) {
+        if (lend(mutex, self)) {
+            ash_spin_unlock(&mutex->waiters.lock);
+            thread_dispatch();
+            self->waits_for = NULL;
+            ash_spin_lock(&mutex->waiters.lock);
+        } else {
+            sleep_for(mutex, self);
+        }
+    }
+    ash_spin_unlock(&mutex->waiters.lock);
+    ash_port_irq_restore(state);
+}
+
+bool mutex_trylock(struct mutex *mutex) {
+    struct thread *self = thread_current();
+    uintptr_t nobody = 0;
+    if (self == NULL)
+        return true;
+    bool taken = ash_compare_exchange(&mutex->owner, &nobody, (uintptr_t)self);
+    self->mutexes += taken;
+    return taken;
+}
+
+void mutex_lock(struct mutex *mutex) {
+    struct thread *self = thread_current();
+    uintptr_t nobody = 0;
+    if (self == NULL)
+        return;
+    ASH_REQUIRE(owner_of(mutex) != self, "mutex_lock: %s has locked it already", self->name);
+    if (!ash_compare_exchange(&mutex->owner, &nobody, (uintptr_t)self))
+        wait_for(mutex, self);
+    self->mutexes++;
+}
+
+/* In a waiter's turn, or with one that is more urgent, it is not its turn any more. */
+static void hand_over(struct mutex *mutex) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&mutex->waiters.lock);
+    struct ash_list *node = ash_list_pop_front(&mutex->waiters.waiters);
+    bool more = !ash_list_is_empty(&mutex->waiters.waiters);
+    ash_store_release(&mutex->owner, more ? HAS_WAITERS : 0);
+    if (node != NULL)
+        thread_wake(ASH_LIST_ENTRY(node, struct thread, node));
+    ash_spin_unlock(&mutex->waiters.lock);
+    ash_store_relaxed(&thread_this_cpu()->resched, 1u);
+    thread_checkpoint(state);
+}
+
+void mutex_unlock(struct mutex *mutex) {
+    struct thread *self = thread_current();
+    uintptr_t mine = (uintptr_t)self;
+    if (self == NULL)
+        return;
+    ASH_REQUIRE(owner_of(mutex) == self, "mutex_unlock: %s has not locked it", self->name);
+    self->mutexes--;
+    if (!ash_compare_exchange(&mutex->owner, &mine, (uintptr_t)0))
+        hand_over(mutex);
+}
