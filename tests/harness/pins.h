@@ -11,6 +11,8 @@
 static inline uint32_t test_pins(void) {
 #ifdef HOSTED_CPU_READ
     return HOSTED_CPU_READ(pin_depth);
+#elif defined(PORT_COUNTS_PINS)
+    return (uint32_t)port_pin_depth();
 #else
     return 0;
 #endif

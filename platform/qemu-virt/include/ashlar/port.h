@@ -44,6 +44,7 @@ static inline void ash_port_unpin(void) {
 }
 
 /* How often the context that runs is pinned. */
+#define PORT_COUNTS_PINS 1
 static inline uint64_t port_pin_depth(void) {
     uint64_t depth;
     __asm__ volatile("lsr %0, x18, #8" : "=r"(depth)::"memory");
