@@ -4,12 +4,14 @@
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 #include <ashlar/port.h>
+#include <errno.h>
 #include <stdio.h>
 
 #include "harness/test.h"
 #include "hosted/hosted.h"
 #include "hosted/hosted_internal.h"
 #include "platform.h"
+#include "port/migrate.h"
 
 enum { MESSAGE_BYTES = 200 };
 
@@ -471,6 +473,72 @@ static void run_again(void *context, uint32_t cpu) {
 TEST_CASE(hosted, deterministic_cpu_starts_no_run_of_its_own) {
     run_deterministic(1, run_again, NULL, 1);
     run_deterministic(1, run_again, NULL, 4);
+}
+
+/* Contexts that interrupts switch */
+
+static void spoil_errno(void *context) {
+    errno = EPERM;
+    count_call(context);
+}
+
+TEST_CASE(hosted, interrupt_keeps_errno) {
+    uint32_t calls = 0;
+    if (HOSTED_TSAN)
+        test_skip("the thread sanitizer lets no interrupt into plain code");
+    CHECK_EQ(platform_timer_arm(platform_now_ns() + 200000, spoil_errno, &calls), 0);
+    errno = EDOM;
+    while (ash_load_relaxed(&calls) == 0)
+        ash_port_compiler_fence();
+    CHECK_EQ(errno, EDOM);
+}
+
+static struct {
+    stack_t before[ASH_PORT_CPUS_MAX];
+    uint32_t moved, blocked;
+} frames;
+
+/* What a frame puts back when it returns: the stack of faults, and the signals that are blocked. */
+static void look_at_thread(uint32_t cpu, bool after) {
+    stack_t stack;
+    sigset_t blocked;
+    sigaltstack(NULL, after ? &stack : &frames.before[cpu]);
+    if (!after)
+        return;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    uint32_t is_blocked = sigismember(&blocked, HOSTED_SIGNAL_KICK) != 0 ||
+                          sigismember(&blocked, HOSTED_SIGNAL_TIMER) != 0;
+    (void)ash_fetch_add(&frames.moved, (uint32_t)(stack.ss_sp != frames.before[cpu].ss_sp));
+    (void)ash_fetch_add(&frames.blocked, is_blocked);
+}
+
+TEST_CASE(hosted, contexts_that_migrate_leave_each_thread_what_is_its_own) {
+    if (!migrate_may())
+        test_skip("no context is switched away in an interrupt of this machine");
+    memset(&frames, 0, sizeof(frames));
+    struct migrate_result result = migrate_run(4, look_at_thread);
+    CHECK_EQ(result.left, 0);
+    CHECK_EQ(result.lost, 0);
+    CHECK_EQ(frames.moved, 0);
+    CHECK_EQ(frames.blocked, 0);
+}
+
+TEST_CASE(hosted, contexts_migrate_between_deterministic_cpus) {
+    if (!migrate_may())
+        test_skip("no context is switched away in an interrupt of this machine");
+    struct hosted_config before = *hosted_configuration(), config = before;
+    config.deterministic = config.clock_manual = true;
+    CHECK_EQ(hosted_configure(&config), 0);
+    struct migrate_result first = migrate_run(4, NULL);
+    CHECK_EQ(hosted_configure(&config), 0); /* the seed again */
+    struct migrate_result again = migrate_run(4, NULL);
+    CHECK_EQ(hosted_configure(&before), 0);
+    CHECK_EQ(first.left + again.left, 0);
+    CHECK_EQ(first.lost + again.lost, 0);
+    CHECK_EQ(first.misplaced + again.misplaced, 0);
+    CHECK_EQ(first.pins_left + again.pins_left, 0);
+    CHECK(first.migrations != 0);
+    CHECK_EQ(again.migrations, first.migrations);
 }
 
 /* Memory and configuration */

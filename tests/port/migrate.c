@@ -11,7 +11,12 @@
 #include "harness/test.h"
 #include "platform.h"
 
-enum { TASKS = 7, STACK_BYTES = 64 << 10, ROUNDS = 30000, PERIOD_NS = 30000 };
+enum {
+    TASKS = 7,
+    STACK_BYTES = 64 << 10,
+    ROUNDS = __STDC_HOSTED__ ? 20000 : 1000,
+    PERIOD_NS = 30000
+};
 
 struct task {
     struct platform_context context;
@@ -30,6 +35,7 @@ static struct {
     uint64_t counters[ASH_PORT_CPUS_MAX]; /* each of who is pinned to that CPU */
     uint32_t masks_left, pins_left;
     ash_irq_t open;
+    void (*probe)(uint32_t cpu, bool after);
 } machine;
 
 static uint32_t this_cpu(void) {
@@ -85,6 +91,11 @@ static void nothing(void *context) {
     (void)context;
 }
 
+static void compute(uint32_t steps) {
+    for (volatile uint32_t step = 0; step != steps; step++)
+        continue;
+}
+
 /* Lost updates show: nobody else may be on this CPU meanwhile. */
 static void count_pinned(uint32_t round) {
     uint32_t cpu, again;
@@ -92,8 +103,7 @@ static void count_pinned(uint32_t round) {
     uint64_t before = ash_load_relaxed(&machine.counters[cpu]);
     if (round % 4 == 0)
         (void)!platform_interrupt_self(nothing, NULL);
-    for (volatile uint32_t delay = 50; delay != 0; delay--)
-        continue;
+    compute(50);
     ash_port_pin(&again);
     ash_store_relaxed(&machine.counters[cpu], before + 1);
     ash_port_unpin();
@@ -108,13 +118,21 @@ static void count_masked(uint32_t round) {
     uint64_t before = ash_load_relaxed(&machine.counters[cpu]);
     if (round % 4 == 1)
         (void)!platform_interrupt_self(nothing, NULL);
-    for (volatile uint32_t delay = 50; delay != 0; delay--)
-        continue;
+    compute(50);
     ash_port_irq_restore(inner);
     ash_store_relaxed(&machine.counters[cpu], before + 1);
     if (this_cpu() != cpu)
         (void)ash_fetch_add(&machine.misplaced, UINT64_C(1));
     ash_port_irq_restore(state);
+}
+
+/* Of a context that runs and has neither masked nor pinned, the CPU is neither. */
+static void look_at_cpu(void) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_port_irq_restore(state);
+    if (state != machine.open || test_pins() != 0)
+        (void)ash_fetch_add(&machine.misplaced, UINT64_C(1));
+    compute(100);
 }
 
 static void run_task(void *argument) {
@@ -123,6 +141,7 @@ static void run_task(void *argument) {
     ash_port_irq_restore(machine.open);
     for (uint32_t round = 0; round < ROUNDS; round++) {
         count_pinned(round);
+        look_at_cpu();
         count_masked(round);
         if (round % 4 == 2)
             (void)!platform_interrupt_self(nothing, NULL);
@@ -156,14 +175,17 @@ static uint32_t contexts_left(void) {
 
 static void run_cpu(void *context, uint32_t cpu) {
     (void)context;
+    if (machine.probe != NULL)
+        machine.probe(cpu, false);
     ring(NULL);
     while (contexts_left() != 0) {
-        ash_irq_t state = ash_port_irq_save();
+        ash_irq_t state = ash_port_irq_save(), inner = ash_port_irq_save();
         ash_spin_lock(&machine.lock);
         bool found = machine.count != 0;
         if (found)
-            switch_to(take_first());
+            switch_to(take_first()); /* masked deeper than in the hook */
         ash_spin_unlock(&machine.lock);
+        ash_port_irq_restore(inner);
         if (!found)
             platform_wait(platform_now_ns() + PERIOD_NS);
         ash_port_irq_restore(state);
@@ -174,6 +196,8 @@ static void run_cpu(void *context, uint32_t cpu) {
     (void)ash_fetch_add(&machine.masks_left, (uint32_t)(state != machine.open));
     (void)ash_fetch_add(&machine.pins_left, (uint32_t)(test_pins() != 0));
     (void)ash_fetch_add(&machine.misplaced, (uint64_t)(this_cpu() != cpu));
+    if (machine.probe != NULL)
+        machine.probe(cpu, true);
 }
 
 bool migrate_may(void) {
@@ -199,8 +223,9 @@ static void init(void) {
     machine.left = TASKS;
 }
 
-struct migrate_result migrate_run(uint32_t cpus) {
+struct migrate_result migrate_run(uint32_t cpus, void (*probe)(uint32_t cpu, bool after)) {
     init();
+    machine.probe = probe;
     platform_after_interrupt = give_way;
     test_run_on_cpus(run_cpu, NULL, cpus);
     platform_after_interrupt = NULL;

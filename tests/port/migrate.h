@@ -13,7 +13,7 @@ struct migrate_result {
     int error;           /* of a timer */
     uint32_t left;       /* contexts that have not ended */
     uint64_t lost;       /* counted by fewer than should have */
-    uint64_t misplaced;  /* pinned, and yet somewhere else */
+    uint64_t misplaced;  /* pinned and yet elsewhere, or masked or pinned by somebody else */
     uint32_t masks_left; /* CPUs that ended masked */
     uint32_t pins_left;  /* CPUs that ended pinned */
     uint64_t migrations; /* went on on another CPU */
@@ -22,7 +22,7 @@ struct migrate_result {
 /* Does this machine switch contexts in interrupts? */
 bool migrate_may(void);
 
-/* On CPU 0, in a case. */
-struct migrate_result migrate_run(uint32_t cpus);
+/* On CPU 0, in a case. probe, unless it is NULL, is called on each CPU before and after. */
+struct migrate_result migrate_run(uint32_t cpus, void (*probe)(uint32_t cpu, bool after));
 
 #endif

@@ -225,12 +225,12 @@ static void check(const struct migrate_result *result, uint32_t cpus) {
 TEST_CASE(preempt, contexts_that_migrate_keep_pins_and_masks) {
     require_switches();
     uint32_t cpus = platform_cpu_count() < 4 ? platform_cpu_count() : 4;
-    struct migrate_result result = migrate_run(cpus);
+    struct migrate_result result = migrate_run(cpus, NULL);
     check(&result, cpus);
 }
 
 TEST_CASE(preempt, contexts_that_share_one_cpu_keep_pins_and_masks) {
     require_switches();
-    struct migrate_result result = migrate_run(1);
+    struct migrate_result result = migrate_run(1, NULL);
     check(&result, 1);
 }
