@@ -66,6 +66,12 @@ static void run_pending(void) {
     }
 }
 
+static void run_pending_and_ask(void) {
+    run_pending();
+    if (platform_after_interrupt != NULL)
+        platform_after_interrupt(HOSTED_MAY_SWITCH && HOSTED_CPU_READ(pin_depth) == 0);
+}
+
 /*
  * Called at depth 0 alone, and handlers, like the hook, run at 1: so it does not nest. The depth is
  * the CPU's: who was switched away in the hook may come back on another one, at the depth of who
@@ -74,9 +80,7 @@ static void run_pending(void) {
 void hosted_irq_replay(void) {
     do {
         HOSTED_CPU_INCREMENT(irq_depth);
-        run_pending();
-        if (platform_after_interrupt != NULL)
-            platform_after_interrupt(HOSTED_MAY_SWITCH && HOSTED_CPU_READ(pin_depth) == 0);
+        run_pending_and_ask();
         HOSTED_CPU_WRITE(irq_depth, 0u);
     } while (hosted_irq_is_pending());
 }
@@ -87,24 +91,24 @@ __attribute__((noinline)) static void set_errno(int value) {
 }
 
 /*
- * The handlers that a signal stands for. Linux blocks both signals up to the moment when they run,
- * so that a storm of them cannot pile up frames; then they are open, for a handler may leave by
- * longjmp, and find the mask taken.
+ * The same for what a signal found, on its frame. Linux blocks both signals but while handlers run,
+ * so that a storm of them cannot pile up frames. Then they are open, for a handler may leave by
+ * longjmp, the hook by a switch, and find the mask taken.
  *
- * A context that was switched away in there may be on another thread now. What its frame will put
- * back must be right for that one: the mask, which is the same for all CPUs, and the stack for
- * faults. So from the look at that stack to the end of the frame nobody may move it again.
+ * Who was switched away may be on another thread now. What the frame will put back must be right
+ * for that one: the mask, which is the same for all CPUs, and the stack for faults. From the look
+ * at that stack to the end of the frame nobody may move it again.
  */
-static void run_on_frame(ucontext_t *frame) {
-    bool switches = platform_after_interrupt != NULL;
+static void replay_on_frame(ucontext_t *frame) {
     sigset_t interrupts;
     hosted_signals(&interrupts);
-    ash_irq_t state = ash_port_irq_save();
-    pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
-    ash_port_irq_restore(state);
-    if (!switches)
-        return;
-    pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
+    HOSTED_CPU_INCREMENT(irq_depth);
+    do {
+        pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
+        run_pending_and_ask();
+        pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
+    } while (hosted_irq_is_pending());
+    HOSTED_CPU_WRITE(irq_depth, 0u);
     sigaltstack(NULL, &frame->uc_stack);
 }
 
@@ -120,7 +124,7 @@ static void on_signal(int number, siginfo_t *info, void *machine) {
     if (number == HOSTED_SIGNAL_TIMER)
         __atomic_fetch_or(&cpu->irq_pending, 1u << HOSTED_LINE_TIMER, __ATOMIC_RELAXED);
     if (!HOSTED_TSAN && cpu->irq_depth == 0 && ash_load_relaxed(&cpu->irq_pending) != 0)
-        run_on_frame(machine);
+        replay_on_frame(machine);
     set_errno(saved);
 }
 
