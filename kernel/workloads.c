@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* workloads.c: see workloads.h. */
+#include "workloads.h"
+
+#include <ashlar/atomic.h>
+#include <ashlar/check.h>
+
+/* CPU time */
+
+static ash_ns_t spent_ns(void) {
+    struct thread_info self;
+    ASH_REQUIRE(thread_info_from(thread_id(thread_current()), &self),
+                "workloads: the calling thread is not in the table");
+    return self.account.runtime_ns;
+}
+
+/* No less time passes than is spent: so what is left is spun by the clock, and what was lost of it
+ * to others is left for the next round. */
+bool workload_spend(ash_ns_t work_ns) {
+    ash_ns_t begin_ns = spent_ns(), done_ns;
+    while ((done_ns = spent_ns() - begin_ns) < work_ns) {
+        ash_ns_t until_ns = platform_now_ns() + (work_ns - done_ns);
+        while (platform_now_ns() < until_ns) {
+            if (thread_should_stop())
+                return false;
+        }
+    }
+    return !thread_should_stop();
+}
+
+/* Hog */
+
+void workload_hog(void *context) {
+    struct workload_hog *hog = context;
+    while (!thread_should_stop())
+        ash_store_relaxed(&hog->rounds, hog->rounds + 1);
+}
+
+/* Periodic */
+
+static void raise_to(uint64_t *maximum, uint64_t value) {
+    if (value > *maximum)
+        ash_store_relaxed(maximum, value);
+}
+
+/* False: it is to stop, and this one does not count. */
+static bool do_job(struct workload_periodic *periodic, ash_ns_t release_ns) {
+    struct workload_counts *counts = &periodic->counts;
+    ash_ns_t begin_ns = platform_now_ns();
+    if (!workload_spend(periodic->work_ns))
+        return false;
+    ash_ns_t response_ns = platform_now_ns() - release_ns;
+    ash_ns_t deadline_ns = periodic->deadline_ns == 0 ? periodic->period_ns : periodic->deadline_ns;
+    raise_to(&counts->delay_max_ns, begin_ns - release_ns);
+    raise_to(&counts->response_max_ns, response_ns);
+    if (response_ns > deadline_ns)
+        ash_store_relaxed(&counts->misses, counts->misses + 1);
+    ash_store_relaxed(&counts->jobs, counts->jobs + 1);
+    return true;
+}
+
+/* Each job is one of the scheduler's too: it ends with a sleep, even where the next is late. */
+void workload_periodic(void *context) {
+    struct workload_periodic *periodic = context;
+    ash_ns_t release_ns = periodic->first_ns == 0 ? platform_now_ns() : periodic->first_ns;
+    for (uint64_t job = 1; thread_sleep_until(release_ns); job++) {
+        if (!do_job(periodic, release_ns) || job == periodic->jobs_max)
+            return;
+        release_ns += periodic->period_ns;
+    }
+}
+
+void workload_periodic_look(const struct workload_periodic *periodic,
+                            struct workload_counts *counts) {
+    const struct workload_counts *own = &periodic->counts;
+    counts->jobs = ash_load_relaxed(&own->jobs);
+    counts->misses = ash_load_relaxed(&own->misses);
+    counts->response_max_ns = ash_load_relaxed(&own->response_max_ns);
+    counts->delay_max_ns = ash_load_relaxed(&own->delay_max_ns);
+}
