@@ -3,6 +3,7 @@
 #include "bench.h"
 #include "kernel.h"
 #include "shell.h"
+#include "thread.h"
 
 #include <ashlar/error.h>
 #include <string.h>
@@ -11,10 +12,24 @@ static void print_line(void *context, const char *text) {
     shell_print(context, "%s\n", text);
 }
 
+struct run {
+    struct kernel_memory *memory;
+    const struct bench_report *report;
+    int (*bench)(struct kernel_memory *memory, const struct bench_report *report);
+    int error;
+};
+
+static void run_alone(void *context) {
+    struct run *run = context;
+    run->error = run->bench(run->memory, run->report);
+}
+
 static int run(struct shell *shell, const char *what,
                int (*bench)(struct kernel_memory *memory, const struct bench_report *report)) {
     const struct bench_report report = {print_line, shell};
-    if (bench(&shell->kernel->memory, &report) != 0)
+    struct run alone = {&shell->kernel->memory, &report, bench, 0};
+    threads_alone(run_alone, &alone);
+    if (alone.error != 0)
         return shell_error(shell, "bench", what, "something found no memory");
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "selftest.h"
 #include "shell.h"
+#include "thread.h"
 
 #include <string.h>
 
@@ -24,6 +25,17 @@ static bool join(char *words, int argc, char **argv) {
     return true;
 }
 
+struct run {
+    const char *words;
+    void *arena;
+    int failed;
+};
+
+static void run(void *context) {
+    struct run *run = context;
+    run->failed = selftest_run(run->words, run->arena);
+}
+
 SHELL_COMMAND(
     test, "[SUITE...] [seed=N]",
     "Runs the test cases, or those of some suites (SUITE or SUITE.CASE), and prints TAP.") {
@@ -36,8 +48,9 @@ SHELL_COMMAND(
         return shell_error(shell, "test", NULL,
                            "the cases need 32 MiB in one piece; start the machine with more");
     bool events_on = events_enabled();
-    int failed = selftest_run(words, arena);
+    struct run alone = {words, arena, 0};
+    threads_alone(run, &alone);
     events_enable(events_on);
     memory_pages_free(&shell->kernel->memory, arena, order);
-    return failed != 0;
+    return alone.failed != 0;
 }

@@ -21,6 +21,7 @@ struct kernel {
     struct tarfs *files;   /* NULL: nothing is mounted */
     struct disk *files_on; /* the disk that it is on */
     const char *files_reason;
+    int status; /* that the shell ended with */
 };
 
 /*

@@ -7,6 +7,7 @@
 #include "numbers.h"
 #include "selftest.h"
 #include "shell.h"
+#include "thread.h"
 
 #include <ashlar/error.h>
 #include <inttypes.h>
@@ -171,6 +172,7 @@ static void after_command(struct shell *shell) {
     (void)block_cache_background(&kernel.cache, platform_now_ns(), false);
     block_cache_settle(&kernel.cache);
     memory_relieve(&kernel.memory);
+    thread_reap();
     if (events_enabled())
         events_print(print_event, shell);
 }
@@ -218,8 +220,10 @@ static ash_ns_t work_beside(void *context, ash_ns_t since_ns) {
     return is_idle ? next_ns : ash_min_u64(next_ns, idle_ns);
 }
 
-static int run_shell(struct shell *shell) {
+/* A thread, "main". */
+static void run_shell(void *context) {
     const struct kernel_work work = {work_beside, block_cache_has_completions, &kernel.cache};
+    struct shell *shell = context;
     kernel_console_init(&work);
     shell->console = &kernel_console;
     shell->fs = kernel.files == NULL ? NULL : &kernel.files->interface;
@@ -228,8 +232,18 @@ static int run_shell(struct shell *shell) {
     shell->after_command = after_command;
     shell_init(shell);
     greet(shell);
-    int status = shell_run(shell);
-    return stop_cache() != 0 && status == 0 ? 1 : status;
+    kernel.status = shell_run(shell);
+    if (stop_cache() != 0 && kernel.status == 0)
+        kernel.status = 1;
+}
+
+static int run_threads(struct shell *shell, const struct threads_config *config) {
+    int error = threads_run(&kernel.memory, config, run_shell, shell);
+    if (error == 0)
+        return kernel.status;
+    kernel_print("ashlar: no threads: %s; start the machine with more memory\n",
+                 ash_strerror(error));
+    return 1;
 }
 
 /* Tests, without a shell: the arena is the machine's memory itself. */
@@ -263,6 +277,7 @@ static int run_golden(void) {
 struct arguments {
     struct memory_profile profile;
     uint64_t age_s;
+    struct threads_config threads;
     const char *rest; /* what the kernel is to do */
 };
 
@@ -282,7 +297,7 @@ static bool take_word(const char **text, const char *name, char value[16]) {
     return true;
 }
 
-/* "heap=WORD" and "cache-age=SECONDS", in this order; false: of another value. */
+/* "heap=WORD", "cache-age=SECONDS" and "sched=WORD", in this order; false: of another value. */
 static bool read_arguments(const char *text, struct arguments *arguments) {
     char value[16];
     bool good = true;
@@ -293,13 +308,16 @@ static bool read_arguments(const char *text, struct arguments *arguments) {
     }
     if (good && take_word(&text, "cache-age=", value))
         good = number_parse_within(value, 0, BLOCK_CACHE_AGE_S_MAX, &arguments->age_s);
+    if (good && take_word(&text, "sched=", value))
+        good = threads_preset_of(value, &arguments->threads.preset);
     arguments->rest = text;
     return good;
 }
 
 static int refuse_arguments(void) {
     kernel_print("ashlar: unknown arguments \"%.80s\"; known: [heap=plain|hardened|debug] "
-                 "[cache-age=SECONDS] [test [SUITE...] [seed=N] | bench golden]\n",
+                 "[cache-age=SECONDS] [sched=balanced|latency|throughput] "
+                 "[test [SUITE...] [seed=N] | bench golden]\n",
                  platform_arguments());
     return 2;
 }
@@ -325,5 +343,5 @@ int kernel_main(void) {
     find_disks(shell);
     start_cache(arguments.age_s * NS_PER_S);
     mount_files();
-    return run_shell(shell);
+    return run_threads(shell, &arguments.threads);
 }

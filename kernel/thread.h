@@ -96,6 +96,10 @@ uint32_t threads_cpu_count(void);
 void threads_cpu_info(uint32_t cpu, struct threads_cpu_info *info);
 enum threads_preset threads_preset(void);
 
+/* "balanced", "latency", "throughput"; false: another word. */
+bool threads_preset_of(const char *word, enum threads_preset *preset);
+const char *threads_preset_word(enum threads_preset preset);
+
 /* The first broken invariant of a scheduler or of what is kept of threads, or NULL. */
 const char *threads_check(void);
 

@@ -17,13 +17,31 @@ struct threads threads;
 enum { RESERVE_MS = 5, RESERVE_EVERY_MS = 100 };
 
 static const struct preset {
+    const char *word;
     uint64_t slice_ns, boost_ns;
     uint64_t allotments_ns[4];
 } presets[] = {
-    [THREADS_BALANCED] = {3 * MS, 1000 * MS, {5 * MS, 10 * MS, 20 * MS, 40 * MS}},
-    [THREADS_LATENCY] = {1 * MS, 500 * MS, {1 * MS, 2 * MS, 4 * MS, 8 * MS}},
-    [THREADS_THROUGHPUT] = {12 * MS, 4000 * MS, {20 * MS, 40 * MS, 80 * MS, 160 * MS}},
+    [THREADS_BALANCED] = {"balanced", 3 * MS, 1000 * MS, {5 * MS, 10 * MS, 20 * MS, 40 * MS}},
+    [THREADS_LATENCY] = {"latency", 1 * MS, 500 * MS, {1 * MS, 2 * MS, 4 * MS, 8 * MS}},
+    [THREADS_THROUGHPUT] = {"throughput",
+                            12 * MS,
+                            4000 * MS,
+                            {20 * MS, 40 * MS, 80 * MS, 160 * MS}},
 };
+
+bool threads_preset_of(const char *word, enum threads_preset *preset) {
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(presets); i++) {
+        if (strcmp(word, presets[i].word) == 0) {
+            *preset = (enum threads_preset)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *threads_preset_word(enum threads_preset preset) {
+    return presets[preset].word;
+}
 
 static struct ash_sched_config config_of(const struct preset *preset, uint32_t cpu) {
     return (struct ash_sched_config){
