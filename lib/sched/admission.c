@@ -156,7 +156,31 @@ bool ash__sched_admits(const struct ash_sched *sched, const struct ash_sched_ent
     return *tight;
 }
 
-bool ash__sched_bandwidth_fits(const struct ash_sched *sched) {
+/*
+ * An interval in which a deadline could be missed begins when no server is ready. So of one that
+ * began in a tight set all jobs keep to that one's rules, and only then the others' begin.
+ */
+static bool is_idle(const struct ash_sched *sched) {
+    return sched->ready.length == (sched->reserve.state == ASH_SCHED_READY);
+}
+
+void ash__sched_set_tight(struct ash_sched *sched, bool tight) {
+    if (tight || is_idle(sched))
+        sched->tight = tight;
+    sched->may_loosen |= sched->tight && !tight;
+}
+
+void ash__sched_loosen(struct ash_sched *sched) {
+    const reservation none = {0, 0, 0};
+    struct ash__sched_spare spare;
+    if (!sched->may_loosen || !is_idle(sched) || ash__sched_before(sched->now, sched->loosens_at))
+        return;
+    struct ash__sched_set set = collect(sched, NULL, &none, sched->now, DENSITY);
+    sched->tight = set.constrained && ash__sched_sum(&set, true, &spare) != ASH__SCHED_FITS;
+    sched->may_loosen = false;
+}
+
+bool ash__sched_fits(const struct ash_sched *sched, bool density) {
     struct ash__sched_set set = {.terms = sched->terms};
     struct ash__sched_spare spare;
     for (uint32_t slot = 0; slot < sched->config.entities_max + ASH__SCHED_OWN_SLOTS; slot++) {
@@ -166,5 +190,5 @@ bool ash__sched_bandwidth_fits(const struct ash_sched *sched) {
         reservation one = of_server(&entity->server);
         add(&set, &one);
     }
-    return ash__sched_sum(&set, false, &spare) != ASH__SCHED_EXCEEDS;
+    return ash__sched_sum(&set, density, &spare) != ASH__SCHED_EXCEEDS;
 }

@@ -116,6 +116,9 @@ void ash__sched_part(struct ash_sched *sched, struct ash_sched_entity *entity) {
         .until = ash__sched_server_departs(sched, entity),
     };
     ash__sched_grub_part(sched, entity);
+    if (!sched->may_loosen || ash__sched_before(sched->loosens_at, parting->until))
+        sched->loosens_at = parting->until;
+    sched->may_loosen = true;
 }
 
 void ash__sched_begins(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -162,7 +165,7 @@ void ash__sched_enter(struct ash_sched *sched, struct ash_sched_entity *entity,
     uint32_t slot = sched->free_slots[entry->slot_index];
     sched->free_slots[entry->slot_index] = sched->free_slots[--sched->free_count];
     sched->partings[slot].period_ns = 0;
-    sched->tight = entry->tight;
+    ash__sched_set_tight(sched, entry->tight);
     sched->entities[slot] = entity;
     entity->slot = slot;
     ash_store_relaxed(&entity->sched, sched);
@@ -189,6 +192,8 @@ int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
         ash__sched_advance(sched, now);
         entity->runtime_ns = 0;
         entity->starved = 0;
+        entity->measured_jobs = 0;
+        entity->measured_max_ns = 0;
         entity->account = (struct ash_sched_account){0};
         ash__sched_enter(sched, entity, attributes, &entry);
     }
@@ -254,7 +259,7 @@ int ash_sched_change(struct ash_sched *sched, struct ash_sched_entity *entity,
     if (small) {
         change_small(sched, entity, attributes);
     } else {
-        sched->tight = tight;
+        ash__sched_set_tight(sched, tight);
         change_class(sched, entity, attributes, &reservation);
     }
     ASH_EVENT(event_admit, entity->slot, entity->class_);
@@ -269,11 +274,8 @@ int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity, u
     ash__sched_charge(sched, now);
     if (entity->state != ASH_SCHED_BLOCKED)
         ash__sched_dequeue(sched, entity);
-    if (sched->current == entity) {
-        sched->current = NULL;
-        sched->by_reserve = false;
-        ash_store_relaxed(&sched->hint_class, (uint32_t)ASH_SCHED_NOTHING);
-    }
+    if (sched->current == entity)
+        ash__sched_stops(sched);
     ash__sched_exit(sched, entity);
     ash_store_relaxed(&entity->sched, (struct ash_sched *)NULL);
     return 0;

@@ -13,7 +13,8 @@
 /* What a call that came late costs at most. Beyond a second it was not the call that was late: the
  * clock has jumped, or the machine stood still. */
 #define DEBT_MAX_NS (INT64_C(1) << 30)
-#define RAN_MAX_NS  (UINT64_C(1) << 61)
+/* What one charge counts at most: off any budget it fits, and so does what GRUB makes of it. */
+#define RAN_MAX_NS (UINT64_C(1) << 61)
 
 ASH_EVENT_DEFINE(event_wake_new, "sched.wake-new", "slot,deadline");
 ASH_EVENT_DEFINE(event_wake_keep, "sched.wake-keep", "slot,deadline");
@@ -74,10 +75,10 @@ static void make_ready(struct ash_sched *sched, struct ash_sched_entity *entity)
 static void replenish(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_server *server = &entity->server;
     add_budgets(sched, entity);
-    if (entity->job_ended)
-        ash__sched_job_begins(sched, entity);
     ASH_EVENT(event_replenish, entity->slot, server->deadline);
     make_ready(sched, entity);
+    if (entity->job_ended)
+        ash__sched_job_begins(entity);
 }
 
 /* Not in the queue of ready ones any more: waits for its next period, if that has not begun. */
@@ -146,6 +147,8 @@ static void use_up(struct ash_sched *sched, struct ash_sched_entity *entity) {
 
 void ash__sched_server_wake(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_server *server = &entity->server;
+    if (ASH_UNLIKELY(sched->tight))
+        ash__sched_loosen(sched);
     ash__sched_grub_wake(sched, entity);
     if (comes_early(sched, server)) {
         throttle(sched, entity);
@@ -184,7 +187,6 @@ void ash__sched_server_exhausted(struct ash_sched *sched, struct ash_sched_entit
         entity->server.budget = 0;
         entity->charge_rest = 0;
     }
-    entity->account.overrun_ns += (uint64_t)-entity->server.budget;
     if (sched->config.overrun != NULL && entity != &sched->reserve)
         sched->config.overrun(sched->config.context, entity, sched->now);
     use_up(sched, entity);
@@ -213,6 +215,8 @@ void ash__sched_server_charge(struct ash_sched *sched, struct ash_sched_entity *
     if (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0))
         ran_ns = ash__sched_grub_scale(sched, entity, ran_ns);
     int64_t left = entity->server.budget - (int64_t)ran_ns;
+    if (ASH_UNLIKELY(left < 0))
+        entity->account.overrun_ns += ash_min_u64(ran_ns, (uint64_t)-left);
     entity->server.budget = left < -DEBT_MAX_NS ? -DEBT_MAX_NS : left;
 }
 

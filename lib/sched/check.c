@@ -102,8 +102,12 @@ static const char *check_servers(const struct ash_sched *sched) {
     if (reclaimers != sched->reclaimers || active != sched->active_bandwidth)
         return "I4: the active bandwidth is not the sum of what is not inactive";
     /* I5 */
-    if (!ash__sched_has(sched, ASH_SCHED_ADMIT_ALL) && !ash__sched_bandwidth_fits(sched))
+    if (ash__sched_has(sched, ASH_SCHED_ADMIT_ALL))
+        return NULL;
+    if (!ash__sched_fits(sched, false))
         return "I5: the bandwidths sum to more than 1";
+    if (!sched->tight && !ash__sched_fits(sched, true))
+        return "I5: the densities sum to more than 1, and the set is not tight";
     return NULL;
 }
 

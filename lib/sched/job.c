@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * job.c: a job is what a real-time entity does from a wake to the next block, or yield. Promised is
- * that it ends by the deadline that its server had when it began, while it needs no more than Q.
+ * that it ends by the deadline of the budget that it began with, while it needs no more than Q. One
+ * that comes early and waits for it begins with that of the next period.
  */
 #include "sched_internal.h"
 
 ASH_EVENT_DEFINE(event_miss, "sched.miss", "slot,deadline");
 
-void ash__sched_job_begins(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    (void)sched;
+void ash__sched_job_begins(struct ash_sched_entity *entity) {
     entity->job_ended = 0;
     entity->job_late = 0;
     entity->job_deadline = entity->server.deadline;
+    if (entity->state == ASH_SCHED_THROTTLED)
+        entity->job_deadline += entity->server.period_ns;
     entity->job_start_ns = entity->runtime_ns;
     entity->account.releases++;
 }

@@ -51,7 +51,7 @@ void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity
     bool tight = sched->tight;
     if (!ash__sched_admits(sched, entity, &reservation, sched->now, &tight, &refusal))
         return;
-    sched->tight = tight;
+    ash__sched_set_tight(sched, tight);
     ash__sched_hint_bandwidth(sched, entity, false);
     if (smaller)
         shrink(sched, entity, &reservation);

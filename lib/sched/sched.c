@@ -59,7 +59,7 @@ void ash__sched_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity
     switch (entity->class_) {
     case ASH_SCHED_REALTIME:
         ash__sched_server_wake(sched, entity);
-        ash__sched_job_begins(sched, entity);
+        ash__sched_job_begins(entity);
         break;
     case ASH_SCHED_FAIR:
         fair_enqueue(sched, entity);
@@ -79,10 +79,7 @@ void ash__sched_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity
 void ash__sched_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity) {
     switch (entity->class_) {
     case ASH_SCHED_REALTIME:
-        ash__sched_job_ends(sched, entity);
         ash__sched_server_block(sched, entity);
-        if (ASH_UNLIKELY(entity->measured))
-            ash__sched_measure(sched, entity);
         break;
     case ASH_SCHED_FAIR:
         fair_dequeue(sched, entity);
@@ -336,6 +333,12 @@ int ash_sched_wake(struct ash_sched *sched, struct ash_sched_entity *entity, uin
     return changes(sched, entity) ? ASH_SCHED_PREEMPTS : 0;
 }
 
+void ash__sched_stops(struct ash_sched *sched) {
+    sched->current = NULL;
+    sched->by_reserve = false;
+    ash_store_relaxed(&sched->hint_class, (uint32_t)ASH_SCHED_NOTHING);
+}
+
 int ash_sched_block(struct ash_sched *sched, uint64_t now) {
     struct ash_sched_entity *entity = sched->current;
     if (entity == NULL)
@@ -344,10 +347,12 @@ int ash_sched_block(struct ash_sched *sched, uint64_t now) {
         return -ASH_EINVAL;
     ash__sched_charge(sched, now);
     ASH_EVENT(event_block, entity->slot, entity->class_);
+    if (entity->class_ == ASH_SCHED_REALTIME)
+        ash__sched_job_ends(sched, entity);
     ash__sched_dequeue(sched, entity);
-    sched->current = NULL;
-    sched->by_reserve = false;
-    ash_store_relaxed(&sched->hint_class, (uint32_t)ASH_SCHED_NOTHING);
+    if (ASH_UNLIKELY(entity->measured))
+        ash__sched_measure(sched, entity);
+    ash__sched_stops(sched);
     return 0;
 }
 

@@ -134,7 +134,7 @@ uint64_t ash__sched_server_left(const struct ash_sched *sched,
 uint64_t ash__sched_server_departs(struct ash_sched *sched, const struct ash_sched_entity *entity);
 
 /* job.c. What is promised about a job, and whether it was kept. */
-void ash__sched_job_begins(struct ash_sched *sched, struct ash_sched_entity *entity);
+void ash__sched_job_begins(struct ash_sched_entity *entity);
 void ash__sched_job_look(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_job_ends(struct ash_sched *sched, struct ash_sched_entity *entity);
 
@@ -166,8 +166,13 @@ bool ash__sched_admits(const struct ash_sched *sched, const struct ash_sched_ent
                        const struct ash__sched_reservation *reservation, uint64_t now, bool *tight,
                        struct ash_sched_refusal *refusal);
 
-/* Do the bandwidths of those attached sum to 1 at most? */
-bool ash__sched_bandwidth_fits(const struct ash_sched *sched);
+/* Admission says that the set is tight, from now on, or that it is not, from the first moment on at
+ * which none of its servers is ready. loosen: is it so still, now that something has left? */
+void ash__sched_set_tight(struct ash_sched *sched, bool tight);
+void ash__sched_loosen(struct ash_sched *sched);
+
+/* Do the bandwidths, or the densities, of those attached sum to 1 at most? */
+bool ash__sched_fits(const struct ash_sched *sched, bool density);
 
 /* attributes.c. ASH_SCHED_OK, or what is wrong with them; *reservation: what real-time is to get,
  * all 0 for the other classes. */
@@ -199,6 +204,8 @@ void ash__sched_hint_bandwidth(struct ash_sched *sched, const struct ash_sched_e
 /* sched.c. Charges what runs up to now; the same, and does what is due by then. */
 void ash__sched_charge(struct ash_sched *sched, uint64_t now);
 void ash__sched_advance(struct ash_sched *sched, uint64_t now);
+/* What ran does not run any more, and nothing does until the next decide. */
+void ash__sched_stops(struct ash_sched *sched);
 /* Into and out of its class's queue; charged before. */
 void ash__sched_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity);

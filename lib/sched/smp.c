@@ -61,13 +61,12 @@ static int refused(struct ash_sched_refusal *refusal, enum ash_sched_reason reas
 /* What a move must not touch. */
 struct luggage {
     struct ash_sched_account account;
-    uint64_t runtime_ns, job_deadline, job_start_ns, ready_since;
+    uint64_t job_deadline, job_start_ns, ready_since;
     uint8_t job_late, job_ended, state;
 };
 
 static struct luggage pack(const struct ash_sched_entity *entity) {
     return (struct luggage){.account = entity->account,
-                            .runtime_ns = entity->runtime_ns,
                             .job_deadline = entity->job_deadline,
                             .job_start_ns = entity->job_start_ns,
                             .job_late = entity->job_late,
@@ -109,7 +108,6 @@ int ash_sched_move(struct ash_sched *from, struct ash_sched *to, struct ash_sche
         ash__sched_dequeue(from, entity);
     ash__sched_exit(from, entity);
     ash__sched_enter(to, entity, &attributes, &entry);
-    entity->runtime_ns = luggage.runtime_ns;
     if (luggage.state != ASH_SCHED_BLOCKED)
         ash__sched_enqueue(to, entity);
     unpack(entity, &luggage);
@@ -188,23 +186,44 @@ static int attach_first(const struct ash_sched_cpus *cpus, struct ash_sched_enti
     return error;
 }
 
+/* Bit i: the set of CPU i is tight. */
+static uint64_t tight_ones(const struct ash_sched_cpus *cpus) {
+    uint64_t tight = 0;
+    for (uint32_t cpu = 0; cpu < cpus->count; cpu++)
+        tight |= (uint64_t)cpus->cpu[cpu]->tight << cpu;
+    return tight;
+}
+
+/* The first `count` in the order go again. They have never run: nothing of them counts. */
+static void undo(const struct ash_sched_cpus *cpus, struct ash_sched_entity *const *entities,
+                 const uint32_t *order, uint32_t count, uint64_t tight, uint64_t now) {
+    while (count-- != 0) {
+        struct ash_sched_entity *entity = entities[order[count]];
+        int gone = ash_sched_detach(entity->sched, entity, now);
+        ASH_REQUIRE(gone == 0, "sched: an entity of a set that was refused is not to be had");
+    }
+    for (uint32_t cpu = 0; cpu < cpus->count; cpu++)
+        cpus->cpu[cpu]->tight = (tight >> cpu & 1) != 0;
+}
+
 int ash_sched_attach_all(const struct ash_sched_cpus *cpus,
                          struct ash_sched_entity *const *entities,
                          const struct ash_sched_attributes *attributes, uint32_t count,
                          uint32_t *order, uint64_t now, uint32_t *failed,
                          struct ash_sched_refusal *refusal) {
+    uint64_t tight = tight_ones(cpus);
+    struct ash_sched_refusal why;
     sort(attributes, order, count);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = order[i];
-        int error = attach_first(cpus, entities[at], &attributes[at], now, refusal);
+        int error = attach_first(cpus, entities[at], &attributes[at], now, &why);
         if (error == 0)
             continue;
-        *failed = at;
-        while (i-- != 0) {
-            struct ash_sched_entity *entity = entities[order[i]];
-            int gone = ash_sched_detach(entity->sched, entity, now);
-            ASH_REQUIRE(gone == 0, "sched: an entity of a set that was refused is not to be had");
-        }
+        if (failed != NULL)
+            *failed = at;
+        if (refusal != NULL)
+            *refusal = why;
+        undo(cpus, entities, order, i, tight, now);
         return error;
     }
     return 0;

@@ -346,3 +346,64 @@ TEST_CASE(sched_admission, many_equal_ones_fill_the_cpu) {
                                                             .period_ns = ASH_SCHED_TIME_MAX_NS}),
         ASH_SCHED_OVER_BANDWIDTH);
 }
+
+/* 'b' comes back within 2 of its deadline with 3 of 5 left: in a tight set, it waits. */
+TEST_CASE(sched_admission, a_set_is_tight_no_more_when_those_have_left_that_made_it_so) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 3, 3, 10, 0);
+    struct ash_sched_entity *b = stand_server(&stand, 5, 10, 20, 0);
+    CHECK_EQ(ash_sched_detach(stand.sched, a, 0), 0);
+    stand_wake(&stand, b);
+    CHECK(stand_go(&stand, 2) == b);
+    stand_block(&stand);
+    stand_run(&stand, 8);
+    stand_wake(&stand, b);
+    CHECK(stand_go(&stand, 0) == b);
+    CHECK_EQ(ash_sched_server_budget(b), 1);
+}
+
+TEST_CASE(sched_admission, a_set_stays_tight_while_what_left_counts) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 3, 3, 10, 0);
+    struct ash_sched_entity *b = stand_server(&stand, 5, 10, 20, 0);
+    stand_wake(&stand, a);
+    stand_run(&stand, 3);
+    CHECK_EQ(ash_sched_detach(stand.sched, a, 3), 0); /* until 10 */
+    stand_run(&stand, 4);
+    stand_wake(&stand, b);
+    CHECK(stand_run(&stand, 6) == b);
+    stand_block(&stand);
+    CHECK(stand_run(&stand, 8) == NULL);
+    stand_wake(&stand, b);
+    CHECK(stand_run(&stand, 23) == NULL);
+    CHECK(stand_run(&stand, 26) == b);
+    stand_block(&stand);
+    stand_run(&stand, 32);
+    stand_wake(&stand, b);
+    CHECK(stand_go(&stand, 0) == b);
+    CHECK_EQ(ash_sched_server_budget(b), 1);
+}
+
+/* Due may be what was released under either rule, until nothing is ready for once. */
+TEST_CASE(sched_admission, a_set_stays_tight_until_no_server_is_ready) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 3, 3, 10, 0);
+    struct ash_sched_entity *b = stand_server(&stand, 5, 10, 20, 0);
+    CHECK(stand_run(&stand, 9) == NULL);
+    stand_wake(&stand, b);
+    CHECK(stand_run(&stand, 10) == b);
+    CHECK_EQ(ash_sched_detach(stand.sched, a, 10), 0);
+    struct ash_sched_entity *c = stand_server(&stand, 2, 20, 20, 0);
+    stand_wake(&stand, c);
+    CHECK(stand_run(&stand, 12) == b);
+    stand_block(&stand);
+    CHECK(stand_run(&stand, 13) == c);
+    stand_wake(&stand, b);
+    CHECK(stand_go(&stand, 0) == c);
+    stand_block(&stand);
+    CHECK(stand_run(&stand, 28) == NULL);
+    CHECK(stand_run(&stand, 29) == b);
+}

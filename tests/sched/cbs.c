@@ -182,3 +182,18 @@ TEST_CASE(sched_grub, who_wakes_behind_one_that_reclaims_asks_for_an_earlier_cal
     stand_decide(&stand);
     CHECK(stand.decision.run == a && stand.decision.call_at < 20);
 }
+
+/* Alone it is charged a tenth; where only the demand test admits the set, in full. */
+TEST_CASE(sched_grub, after_an_attach_that_makes_the_set_tight_nothing_is_reclaimed) {
+    struct stand stand;
+    stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_entity *a = stand_server(&stand, 10, 100, 100, ASH_SCHED_RECLAIM);
+    stand_wake(&stand, a);
+    stand_decide(&stand);
+    CHECK(stand.decision.call_at > 90);
+    stand_server(&stand, 45, 50, 1000, 0);
+    stand_server(&stand, 4, 50, 1000, 0);
+    stand_decide(&stand);
+    CHECK(stand.decision.run == a);
+    CHECK_EQ(stand.decision.call_at, 10);
+}

@@ -299,3 +299,70 @@ TEST_CASE(sched_realtime, a_runtime_that_nobody_knows_is_measured) {
     CHECK(measured->server.runtime_ns >= 5 && measured->server.runtime_ns <= 16);
     stand_attach(&stand, (struct ash_sched_attributes){.runtime_ns = 50, .period_ns = 100});
 }
+
+TEST_CASE(sched_realtime, what_is_measured_is_forgotten_when_it_leaves) {
+    struct stand stand;
+    begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+    struct ash_sched_attributes attributes = {.deadline_ns = 100};
+    struct ash_sched_entity *measured = stand_attach(&stand, attributes);
+    jobs(&stand, measured, 100, 32, 1);
+    CHECK_EQ(measured->server.runtime_ns, 37);
+    CHECK_EQ(ash_sched_detach(stand.sched, measured, stand.now), 0);
+    CHECK_EQ(ash_sched_attach(stand.sched, measured, &attributes, stand.now, NULL), 0);
+    jobs(&stand, measured, 100, 1, 1);
+    CHECK_EQ(measured->server.runtime_ns, 4);
+}
+
+TEST_CASE(sched_realtime, a_late_block_or_yield_counts_what_was_run_beyond_the_budget) {
+    for (uint32_t yields = 0; yields < 2; yields++) {
+        struct stand stand;
+        struct ash_sched_account account;
+        begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+        struct ash_sched_entity *a = stand_server(&stand, 10, 100, 100, 0);
+        stand_wake(&stand, a);
+        CHECK(stand_go(&stand, 0) == a);
+        stand.now = 40;
+        if (yields)
+            CHECK_EQ(ash_sched_yield(stand.sched, stand.now), 0);
+        else
+            stand_block(&stand);
+        stand_decide(&stand);
+        CHECK_EQ(ash_sched_get_account(stand.sched, a, stand.now, &account), 0);
+        CHECK_EQ(account.overrun_ns, 30);
+        if (!yields)
+            stand_wake(&stand, a);
+        stand_run(&stand, 700);
+        CHECK_EQ(ash_sched_get_account(stand.sched, a, stand.now, &account), 0);
+        CHECK_EQ(account.overrun_ns, 30);
+    }
+}
+
+/* Its budget is that of the next period, and so is its deadline. */
+TEST_CASE(sched_realtime,
+          a_job_that_comes_early_has_until_the_end_of_the_period_that_it_waits_for) {
+    static const uint64_t sets[][4] = {
+        /* D, when it comes back, runs, and is due: between d and the next period */
+        {8, 9, 16, 24},
+        {16, 5, 16, 32}, /* D = T: before d, and nothing is left */
+    };
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(sets); i++) {
+        for (uint32_t late = 0; late < 2; late++) {
+            struct stand stand;
+            struct heard *heard = begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+            struct ash_sched_entity *a = stand_server(&stand, 4, sets[i][0], 16, 0);
+            stand_wake(&stand, a);
+            stand_run(&stand, 3);
+            stand.now = 4;
+            stand_block(&stand);
+            CHECK(stand_run(&stand, sets[i][1]) == NULL);
+            stand_wake(&stand, a);
+            CHECK(stand_run(&stand, sets[i][2] - 1) == NULL);
+            CHECK(stand_run(&stand, sets[i][2] + 3) == a);
+            CHECK_EQ(heard->misses, 0);
+            stand.now = late ? sets[i][3] + 1 : sets[i][3];
+            stand_block(&stand);
+            CHECK_EQ(heard->misses, late);
+            CHECK(late == 0 || heard->deadline == sets[i][3]);
+        }
+    }
+}

@@ -232,3 +232,39 @@ TEST_CASE(sched_smp, a_cpu_whose_running_entity_is_detached_runs_nothing) {
     CHECK_EQ(ash_sched_detach(stand.sched, idle, 1), 0);
     CHECK_EQ(stand.sched->hint_class, ASH_SCHED_NOTHING);
 }
+
+/* 2 within 2 find no room beside the two that make the set tight, while somebody is ready. */
+TEST_CASE(sched_smp, a_set_that_is_refused_leaves_nothing_behind_and_need_not_be_told_why) {
+    struct machine *machine = machine_of(1);
+    struct ash_sched_entity *entities[3];
+    struct ash_sched_attributes set[] = {
+        {.runtime_ns = 9, .deadline_ns = 12, .period_ns = 100},
+        {.runtime_ns = 3, .deadline_ns = 14, .period_ns = 100},
+        {.runtime_ns = 2, .deadline_ns = 2, .period_ns = 100},
+    };
+    uint32_t order[3];
+    for (uint32_t i = 0; i < 3; i++)
+        entities[i] = test_alloc(sizeof(*entities[0]), 64);
+    wake(machine, stand_server(&machine->stands[0], 1, 10, 10, 0));
+    CHECK_EQ(ash_sched_attach_all(&machine->cpus, entities, set, 3, order, 0, NULL, NULL),
+             -ASH_EBUSY);
+    CHECK(!machine->cpus.cpu[0]->tight);
+    CHECK_EQ(ash_sched_attach_all(&machine->cpus, entities, set, 2, order, 0, NULL, NULL), 0);
+    CHECK(machine->cpus.cpu[0]->tight);
+    check_all(machine);
+}
+
+TEST_CASE(sched_smp, a_job_that_is_moved_has_not_ended) {
+    struct machine *machine = machine_of(2);
+    struct ash_sched_entity *measured =
+        stand_attach(&machine->stands[0], (struct ash_sched_attributes){.deadline_ns = 3200});
+    struct ash_sched_entity *other = stand_server(&machine->stands[0], 50, 100, 100, 0);
+    stand_wake(&machine->stands[0], measured);
+    CHECK(stand_go(&machine->stands[0], 10) == measured);
+    stand_wake(&machine->stands[0], other);
+    CHECK(stand_go(&machine->stands[0], 1) == other);
+    CHECK_EQ(ash_sched_move(machine->cpus.cpu[0], machine->cpus.cpu[1], measured, 11, NULL), 0);
+    CHECK_EQ(measured->measured_jobs, 0);
+    CHECK_EQ(measured->measured_max_ns, 0);
+    check_all(machine);
+}

@@ -77,9 +77,9 @@ uint32_t ash_sched_fit(const struct ash_sched_cpus *cpus,
 
 /*
  * A whole set of reservations, first fit decreasing by Q/T: all are attached, each somewhere, or
- * none is (-ASH_EBUSY and the refusal of the first that found no room; *failed, its index). Others'
- * errors as ash_sched_attach. order: room for `count` numbers. All locks; O(count^2 + count CPUs)
- * and the admissions.
+ * none is (-ASH_EBUSY; *refusal and *failed, either may be NULL: of the first that found no room,
+ * why and its index). Others' errors as ash_sched_attach. order: room for `count` numbers. All
+ * locks; O(count^2 + count CPUs) and the admissions. Then decide, on each CPU.
  */
 int ash_sched_attach_all(const struct ash_sched_cpus *cpus,
                          struct ash_sched_entity *const *entities,

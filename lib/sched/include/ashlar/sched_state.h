@@ -141,6 +141,7 @@ struct ash_sched {
     bool timed;
     bool by_reserve;     /* the current one runs because of the reservation for fair */
     bool tight;          /* the densities Q/D sum to more than 1: see DESIGN.md, 'Admission' */
+    bool may_loosen;     /* something left since, or gave way ... */
     uint32_t reclaimers; /* entities that are charged by GRUB */
     struct ash_sched_queue ready;     /* real-time, by deadline */
     struct ash_sched_queue timers;    /* throttled: next period; blocked: zero-lag time */
@@ -164,6 +165,7 @@ struct ash_sched {
     uint32_t hint_runnable;              /* runnable entities of all classes */
     uint32_t hint_class;                 /* of what runs */
     uint64_t hint_bandwidth_ppm;         /* of all reservations of entities */
+    uint64_t loosens_at;                 /* ... and counts until then at the latest */
     uint32_t steal_cursor;               /* the slot that a thief looks at next */
     struct ash_sched_entity interactive; /* the interactive class as one of the fair entities */
     struct ash_sched_entity reserve;     /* what real-time leaves to the others, as a server */
