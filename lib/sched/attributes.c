@@ -44,7 +44,7 @@ static enum ash_sched_reason check_realtime(const struct ash_sched *sched,
         .runtime_ns = attributes->runtime_ns,
         .relative_ns =
             attributes->deadline_ns != 0 ? attributes->deadline_ns : attributes->period_ns,
-        .period_ns = attributes->period_ns != 0 ? attributes->period_ns : attributes->deadline_ns,
+        .period_ns = ash__sched_period(attributes),
     };
     if (ash__sched_is_measured(attributes))
         reservation->runtime_ns = attributes->deadline_ns / MEASURED_FIRST + 1;

@@ -198,6 +198,10 @@ void ash__sched_server_yield(struct ash_sched *sched, struct ash_sched_entity *e
         return;
     ash__sched_job_ends(sched, entity);
     ash__sched_realtime_remove(sched, entity);
+    if (entity->server.budget > 0)
+        entity->server.budget = 0;
+    if (ASH_UNLIKELY(entity->measured))
+        ash__sched_measure(sched, entity);
     throttle(sched, entity);
 }
 

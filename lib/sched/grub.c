@@ -12,7 +12,7 @@
  */
 #include "sched_internal.h"
 
-#define SPAN_MAX ((uint64_t)1 << 62)
+#define LEFT_MAX ((uint64_t)1 << 62) /* of what can be run until a budget is used up */
 
 /* Q/D of bandwidth_one, rounded up. */
 uint64_t ash__sched_bandwidth(const struct ash_sched *sched,
@@ -97,15 +97,17 @@ void ash__sched_grub_block(struct ash_sched *sched, struct ash_sched_entity *ent
     ash__sched_queue_insert(&sched->timers, entity->slot, at);
 }
 
-/* Its reservation leaves the set; blocked. What is active of it is that of the parting from now on,
- * and waits for the time at which admission counts it no more. */
+/* Its reservation leaves the set; blocked, or about to wait for its next period. What is active of
+ * it is that of the parting from now on, and waits for the time at which admission counts it no
+ * more. */
 void ash__sched_grub_part(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_parting *parting = &sched->partings[entity->slot];
-    if (entity->grub != ASH__GRUB_NONCONTENDING)
+    if (entity->grub == ASH__GRUB_INACTIVE)
         return;
+    if (entity->grub == ASH__GRUB_NONCONTENDING)
+        ash__sched_queue_requeue(&sched->timers, entity->slot, parting->until);
     entity->grub = ASH__GRUB_INACTIVE;
     parting->bandwidth = entity->bandwidth;
-    ash__sched_queue_requeue(&sched->timers, entity->slot, parting->until);
 }
 
 static void switch_on(struct ash_sched *sched, uint32_t slot) {
@@ -173,7 +175,7 @@ uint64_t ash__sched_grub_left(const struct ash_sched *sched,
         (ash__u128)(uint64_t)entity->server.budget * sched->bandwidth_max - entity->charge_rest;
     uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product;
     if (high >= speed)
-        return SPAN_MAX;
+        return LEFT_MAX;
     uint64_t left = ash_div_128_by_64(high, low, speed);
-    return ash_min_u64(left, SPAN_MAX);
+    return ash_min_u64(left, LEFT_MAX);
 }

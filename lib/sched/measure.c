@@ -15,14 +15,16 @@ static uint64_t wanted(const struct ash_sched_entity *entity) {
     return ash_min_u64(most + most / MARGIN + 1, entity->server.relative_ns);
 }
 
-/* Its budget and deadline stay: it has used more of the larger bandwidth than of the smaller. */
-static void grow(struct ash_sched *sched, struct ash_sched_entity *entity,
-                 const struct ash__sched_reservation *reservation) {
+/* At once, for it is larger, or nothing of the one before counts. */
+static void resize(struct ash_sched *sched, struct ash_sched_entity *entity,
+                   const struct ash__sched_reservation *reservation) {
     uint64_t bandwidth = ash__sched_bandwidth(sched, reservation);
     if (entity->grub != ASH__GRUB_INACTIVE)
         sched->active_bandwidth += bandwidth - entity->bandwidth;
     entity->bandwidth = bandwidth;
     entity->server.runtime_ns = reservation->runtime_ns;
+    if (entity->server.budget > (int64_t)reservation->runtime_ns)
+        entity->server.budget = (int64_t)reservation->runtime_ns;
 }
 
 /* The larger one counts until its time is over, and the smaller one begins then, with the debt. */
@@ -35,7 +37,7 @@ static void shrink(struct ash_sched *sched, struct ash_sched_entity *entity,
     entity->server.budget = budget < 0 ? budget : 0;
 }
 
-/* Its job has ended, and it is blocked. */
+/* Its job has ended, and it is blocked, or about to wait for its next period. */
 void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity) {
     uint64_t ran_ns = entity->runtime_ns - entity->job_start_ns;
     uint64_t most = entity->measured_max_ns, forgotten = (most + FORGET - 1) / FORGET;
@@ -53,10 +55,10 @@ void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity
         return;
     ash__sched_set_tight(sched, tight);
     ash__sched_hint_bandwidth(sched, entity, false);
-    if (smaller)
+    if (smaller && ash__sched_before(sched->now, ash__sched_next_period(&entity->server)))
         shrink(sched, entity, &reservation);
     else
-        grow(sched, entity, &reservation);
+        resize(sched, entity, &reservation);
     ash__sched_hint_bandwidth(sched, entity, true);
     entity->measured_jobs = 0;
 }

@@ -138,7 +138,8 @@ void ash__sched_job_begins(struct ash_sched_entity *entity);
 void ash__sched_job_look(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_job_ends(struct ash_sched *sched, struct ash_sched_entity *entity);
 
-/* measure.c. Of an entity whose Q is measured: its job has ended, and it is blocked. */
+/* measure.c. Of an entity whose Q is measured: its job has ended, and it is blocked, or out of
+ * budget and in no queue. */
 void ash__sched_measure(struct ash_sched *sched, struct ash_sched_entity *entity);
 
 /* grub.c. */
@@ -180,6 +181,11 @@ enum ash_sched_reason ash__sched_validate(const struct ash_sched *sched,
                                           const struct ash_sched_attributes *attributes,
                                           struct ash__sched_reservation *reservation);
 bool ash__sched_is_measured(const struct ash_sched_attributes *attributes);
+
+/* T, whose default is D; 0: no reservation. */
+static inline uint64_t ash__sched_period(const struct ash_sched_attributes *attributes) {
+    return attributes->period_ns != 0 ? attributes->period_ns : attributes->deadline_ns;
+}
 
 /* attach.c. Coming and going, apart from the calls that do it. */
 struct ash__sched_entry {

@@ -141,7 +141,7 @@ struct ash_sched_entity *ash_sched_steal(struct ash_sched *thief, struct ash_sch
 
 uint32_t ash_sched_fit(const struct ash_sched_cpus *cpus,
                        const struct ash_sched_attributes *attributes, uint32_t from) {
-    uint64_t period = attributes->period_ns != 0 ? attributes->period_ns : attributes->deadline_ns;
+    uint64_t period = ash__sched_period(attributes);
     uint64_t ppm = period == 0 ? 0 : ash_mul_div_u64(1000000, attributes->runtime_ns, period);
     for (uint32_t cpu = from; cpu < cpus->count; cpu++) {
         const struct ash_sched *sched = cpus->cpu[cpu];
@@ -155,9 +155,8 @@ uint32_t ash_sched_fit(const struct ash_sched_cpus *cpus,
 
 /* a asks for less of a CPU than b. Nonsense is refused by attach. */
 static bool is_less(const struct ash_sched_attributes *a, const struct ash_sched_attributes *b) {
-    uint64_t period_a = a->period_ns != 0 ? a->period_ns : a->deadline_ns;
-    uint64_t period_b = b->period_ns != 0 ? b->period_ns : b->deadline_ns;
-    return (ash__u128)a->runtime_ns * period_b < (ash__u128)b->runtime_ns * period_a;
+    return (ash__u128)a->runtime_ns * ash__sched_period(b) <
+           (ash__u128)b->runtime_ns * ash__sched_period(a);
 }
 
 /* By insertion: sets are small, and there is no recursion and no room. */

@@ -197,3 +197,19 @@ TEST_CASE(sched_grub, after_an_attach_that_makes_the_set_tight_nothing_is_reclai
     CHECK(stand.decision.run == a);
     CHECK_EQ(stand.decision.call_at, 10);
 }
+
+/* Simulated: five that ask for all of the CPU, in the finest units that there are. */
+TEST_CASE(sched_grub, bandwidths_that_sum_to_more_than_a_word_holds_leave_nothing_to_reclaim) {
+    struct stand stand;
+    stand_begin(
+        &stand,
+        (struct ash_sched_config){.flags = ASH_SCHED_ADMIT_ALL, .bandwidth_one = UINT64_C(1) << 62},
+        0);
+    struct ash_sched_entity *a = stand_server(&stand, 50, 100, 100, ASH_SCHED_RECLAIM);
+    for (uint32_t i = 0; i < 4; i++)
+        stand_wake(&stand, stand_server(&stand, 200, 200, 200, 0));
+    stand_wake(&stand, a);
+    CHECK(stand_go(&stand, 49) == a);
+    CHECK_EQ(ash_sched_server_budget(a), 1);
+    CHECK(stand_go(&stand, 1) != a);
+}

@@ -366,3 +366,32 @@ TEST_CASE(sched_realtime,
         }
     }
 }
+
+/* Runs for `work` of each period, and gives up the rest, `count` times; somebody reclaims. */
+TEST_CASE(sched_realtime, a_runtime_is_measured_of_jobs_that_end_with_a_yield_too) {
+    static const struct {
+        uint64_t work, least, most;
+        uint32_t count;
+    } phases[] = {{32, 37, 37, 3}, {40, 46, 46, 2}, {4, 5, 22, 40}};
+    for (uint32_t reclaims = 0; reclaims < 2; reclaims++) {
+        struct stand stand;
+        begin(&stand, (struct ash_sched_config){.cpu = 0}, 77);
+        struct ash_sched_entity *measured =
+            stand_attach(&stand, (struct ash_sched_attributes){.deadline_ns = 100});
+        stand_wake(&stand, stand_server(&stand, 20, 200, 200, reclaims ? ASH_SCHED_RECLAIM : 0));
+        stand_wake(&stand, measured);
+        for (uint32_t i = 0; i < ASH_ARRAY_LEN(phases); i++) {
+            for (uint32_t job = 0; job < phases[i].count; job++) {
+                uint64_t done = stand_ran(&stand, measured) + phases[i].work;
+                while (stand_ran(&stand, measured) != done)
+                    stand_go(&stand, 1);
+                CHECK(stand.decision.run == measured);
+                CHECK_EQ(ash_sched_yield(stand.sched, stand.now), 0);
+                stand_decide(&stand);
+                CHECK(stand.decision.run != measured);
+            }
+            CHECK(measured->server.runtime_ns >= phases[i].least);
+            CHECK(measured->server.runtime_ns <= phases[i].most);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 #include "rational.h"
 
-static unsigned __int128 gcd(unsigned __int128 a, unsigned __int128 b) {
+unsigned __int128 rational_gcd(unsigned __int128 a, unsigned __int128 b) {
     while (b != 0) {
         unsigned __int128 rest = a % b;
         a = b;
@@ -17,7 +17,7 @@ static unsigned __int128 gcd(unsigned __int128 a, unsigned __int128 b) {
 bool rational_make(__int128 num, __int128 den, struct rational *made) {
     bool negative = (num < 0) != (den < 0);
     unsigned __int128 n = (unsigned __int128)(num < 0 ? -num : num),
-                      d = (unsigned __int128)(den < 0 ? -den : den), common = gcd(n, d);
+                      d = (unsigned __int128)(den < 0 ? -den : den), common = rational_gcd(n, d);
     n /= common;
     d /= common;
     if (n > INT64_MAX || d > INT64_MAX)
@@ -98,7 +98,7 @@ int rational_compare(struct rational a, struct rational b) {
 }
 
 uint64_t rational_lcm(uint64_t a, uint64_t b, uint64_t most) {
-    unsigned __int128 product = (unsigned __int128)a * b / (uint64_t)gcd(a, b);
+    unsigned __int128 product = (unsigned __int128)a * b / rational_gcd(a, b);
     return product > most ? 0 : (uint64_t)product;
 }
 

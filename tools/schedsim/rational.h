@@ -21,6 +21,7 @@ bool rational_make(__int128 num, __int128 den, struct rational *made);
 /* 12, -3.25, 1e3, 7/2: all of `text`; false: that is no number, or it does not fit. */
 bool rational_parse(const char *text, size_t len, struct rational *parsed);
 int rational_compare(struct rational a, struct rational b); /* < 0, 0, > 0 */
+unsigned __int128 rational_gcd(unsigned __int128 a, unsigned __int128 b);
 /* The least common multiple; 0: it is more than `most`. */
 uint64_t rational_lcm(uint64_t a, uint64_t b, uint64_t most);
 /* "12" or "7/2". */

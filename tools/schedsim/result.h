@@ -62,7 +62,6 @@ struct result {
     struct rational spread;
     uint32_t *order;
     struct rational maxlag;
-    uint64_t decisions, switches;
 };
 
 const char *server_event_name(enum server_event event);

@@ -138,8 +138,6 @@ bool simulate(const struct taskset *set, struct result *result, char error[TASKS
     default:
         good = simulate_schedule(&simulation);
     }
-    result->decisions = simulation.sched.stats.decisions;
-    result->switches = simulation.sched.stats.switches;
     simulation_close(&simulation);
     if (!good)
         result_free(result);

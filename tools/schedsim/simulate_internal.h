@@ -12,6 +12,8 @@
 
 /* A simulation goes no further: sums of two times do not overflow. */
 #define TICKS_MAX (INT64_C(1) << 60)
+/* Of the clock, between two decisions: a longer one is a clock that jumped, to the library. */
+#define STEP_MAX (INT64_C(1) << 40)
 
 struct simulation {
     const struct taskset *set;

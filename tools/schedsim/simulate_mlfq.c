@@ -7,8 +7,6 @@
 
 #include "simulate_internal.h"
 
-#define STEP_MAX (INT64_C(1) << 40) /* a longer one is a clock that jumped, to the library */
-
 enum { LEVELS = 4, STEPS_MAX = 50000000 };
 
 static const int quanta[LEVELS] = {5, 10, 20, 40};

@@ -17,8 +17,7 @@
 
 #include "simulate_internal.h"
 
-#define NO_JOB   SIZE_MAX
-#define STEP_MAX (INT64_C(1) << 40)
+#define NO_JOB SIZE_MAX
 
 enum { RUNS_MAX = 40 }; /* with finer and finer ticks */
 
@@ -106,19 +105,10 @@ void ash_event_emit(const struct ash_event *event, uint64_t slot, uint64_t deadl
 
 /* Exactness: where the library had to round, ticks are divided further, and all is run again. */
 
-static uint64_t gcd(unsigned __int128 a, unsigned __int128 b) {
-    while (b != 0) {
-        unsigned __int128 rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return (uint64_t)a;
-}
-
 /* So many parts of a tick make a multiple of `of` out of `value`. */
 static void want_finer(struct schedule *schedule, uint64_t of, unsigned __int128 value) {
     if (schedule->finer == 0 && of != 0)
-        schedule->finer = of / gcd(of, value);
+        schedule->finer = of / (uint64_t)rational_gcd(of, value);
 }
 
 static bool rounded_now(struct schedule *schedule) {
@@ -406,7 +396,7 @@ static bool instant(struct schedule *schedule) {
     return !schedule->failed;
 }
 
-/* Until then nothing happens. The library takes a longer step for a clock that jumped. */
+/* Until then nothing happens. */
 static bool advance(struct schedule *schedule) {
     int64_t then = schedule->simulation->until, from = schedule->now;
     if (then - from > STEP_MAX)
@@ -504,8 +494,9 @@ static uint64_t bandwidth_one(const struct simulation *simulation) {
         struct ash_sched_attributes of =
             attributes_of(simulation, &simulation->set->tasks[i], false);
         if (of.period_ns != 0)
-            one = rational_lcm(one, of.deadline_ns / gcd(of.deadline_ns, of.runtime_ns),
-                               UINT64_C(1) << 62);
+            one = rational_lcm(
+                one, of.deadline_ns / (uint64_t)rational_gcd(of.deadline_ns, of.runtime_ns),
+                UINT64_C(1) << 62);
     }
     return one;
 }
