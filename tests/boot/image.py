@@ -20,7 +20,7 @@ LIBC_MEMBERS = {
     'libc_tinystdio_vfiprintf.c.o',
     'libc_string_strcat.c.o', 'libc_string_strcspn.c.o', 'libc_string_strpbrk.c.o',
     'libc_string_strrchr.c.o', 'libc_string_strspn.c.o',
-    'libc_string_strstr.c.o',
+    'libc_string_strncpy.c.o', 'libc_string_strstr.c.o',
     'memchr-stub.c.o', 'memcmp-stub.c.o', 'strchr-stub.c.o', 'strcmp-stub.c.o', 'strcpy-stub.c.o',
     'strlen-stub.c.o', 'strncmp-stub.c.o', 'strnlen-stub.c.o',
 }
@@ -81,12 +81,13 @@ def _():
 
 @tap.case('image.x18_is_used_for_pins_alone')
 def _():
-    pin = {('add', 'x18, x18, #0x100'), ('sub', 'x18, x18, #0x100'), ('and', 'w18, #0xff'),
+    pin = {('add', 'x18, x18, #256'), ('sub', 'x18, x18, #256'), ('and', 'w18, #255'),
            ('lsr', 'x18, #8')}
     pinning = set()
     for function, mnemonic, operands in instructions():
         if mnemonic.startswith('.') or not re.search(r'\b[wx]18\b', operands):
             continue
+        operands = re.sub('0x[0-9a-f]+', lambda number: str(int(number[0], 16)), operands.strip())
         if (mnemonic, re.sub(r'^[wx](?!18,)\d+, ([wx]18, #)', r'\1', operands)) in pin:
             pinning.add(function)
         elif function not in X18_USERS:
