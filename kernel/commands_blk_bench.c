@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "numbers.h"
 #include "shell_disks.h"
+#include "thread.h"
 
 #include <ashlar/bits.h>
 #include <ashlar/error.h>
@@ -276,11 +277,27 @@ static bool is_stopped(void *context) {
     return shell_interrupted(context);
 }
 
+struct run {
+    struct shell *shell;
+    const struct words *words;
+    struct disk *disk;
+    int status;
+};
+
+static void run_alone(void *context) {
+    struct run *run = context;
+    bool is_curve = run->words->bench.depth == ALL_DEPTHS;
+    run->status = is_curve ? run_curve(run->shell, run->words, run->disk)
+                           : run_at(run->shell, run->words, run->disk);
+}
+
+/* It takes CPUs and their timers for itself. */
 static int run(struct shell *shell, const struct words *words, struct disk *disk) {
+    struct run alone = {shell, words, disk, 0};
     if (!words->result_only)
         print_head(shell, words, disk);
-    return words->bench.depth == ALL_DEPTHS ? run_curve(shell, words, disk)
-                                            : run_at(shell, words, disk);
+    threads_alone(run_alone, &alone);
+    return alone.status;
 }
 
 /* Is there anything that keeps it from being run? */

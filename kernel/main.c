@@ -237,12 +237,19 @@ static void run_shell(void *context) {
         kernel.status = 1;
 }
 
-static int run_threads(struct shell *shell, const struct threads_config *config) {
-    int error = threads_run(&kernel.memory, config, run_shell, shell);
+static bool prepare_threads(const struct threads_config *config) {
+    int error = threads_init(&kernel.memory, config);
+    if (error != 0)
+        kernel_print("ashlar: no threads: %s; start the machine with more memory\n",
+                     ash_strerror(error));
+    return error == 0;
+}
+
+static int run_threads(struct shell *shell) {
+    int error = threads_run(run_shell, shell);
     if (error == 0)
         return kernel.status;
-    kernel_print("ashlar: no threads: %s; start the machine with more memory\n",
-                 ash_strerror(error));
+    kernel_print("ashlar: the CPUs do not start: %s\n", ash_strerror(error));
     return 1;
 }
 
@@ -338,10 +345,10 @@ int kernel_main(void) {
     if (testing)
         return run_tests(rest + 4 + (rest[4] == ' '));
     struct shell *shell = make_shell();
-    if (shell == NULL)
+    if (shell == NULL || !prepare_threads(&arguments.threads))
         return 1;
     find_disks(shell);
     start_cache(arguments.age_s * NS_PER_S);
     mount_files();
-    return run_threads(shell, &arguments.threads);
+    return run_threads(shell);
 }

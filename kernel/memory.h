@@ -102,8 +102,9 @@ static inline uint32_t memory_order_of(uint64_t bytes) {
 ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *pointer, size_t len);
 
 /*
- * Makes a cache of the kernel's own objects, aligned to 16 bytes, which `slab` shows and `check`
- * audits from then on: for ever. *cache and *name stay where they are. -ASH_EINVAL: a bad size.
+ * Makes a cache of the kernel's own objects, which `slab` shows and `check` audits from then on,
+ * for ever. Aligned to 16 bytes, or to ASH_PORT_CACHE_LINE where the size is a multiple of that.
+ * *cache and *name stay where they are. -ASH_EINVAL: a bad size.
  */
 int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, const char *name,
                       size_t size_bytes) ASH_MUST_CHECK;

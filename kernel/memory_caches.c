@@ -19,11 +19,16 @@ static void cache_free(void *context, void *pointer) {
         ash_slab_free(&cache->slabs, pointer);
 }
 
+/* What fills lines of the cache begins at one. */
+static size_t align_of(size_t size_bytes) {
+    return ash_is_aligned(size_bytes, ASH_PORT_CACHE_LINE) ? ASH_PORT_CACHE_LINE : 16;
+}
+
 int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, const char *name,
                       size_t size_bytes) {
     const struct ash_slab_config config = {.name = name,
                                            .size_bytes = size_bytes,
-                                           .align_bytes = 16,
+                                           .align_bytes = align_of(size_bytes),
                                            .flags = memory->profile.flags,
                                            .seed = memory->profile.seed,
                                            .trace = &memory_trace,

@@ -4,12 +4,10 @@
 
 #include <ashlar/check.h>
 #include <ashlar/error.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Memory */
-
-enum { THREAD_BYTES = 512 }; /* of the heap, which aligns powers of two to themselves */
-_Static_assert(sizeof(struct thread) <= THREAD_BYTES, "the entity wants its alignment");
 
 static void free_thread(struct thread *thread) {
     if (thread->stack != NULL) {
@@ -18,7 +16,7 @@ static void free_thread(struct thread *thread) {
     }
     if (thread->pages != NULL)
         memory_pages_free(threads.memory, thread->pages, thread->pages_order);
-    ash_kfree(&threads.memory->heap, thread);
+    ash_slab_free(&threads.cache.slabs, thread);
 }
 
 static void begin(void *argument) {
@@ -43,11 +41,12 @@ static int give_stack(struct thread *thread, size_t bytes) {
 
 static struct thread *make(const struct thread_options *options, void (*body)(void *context),
                            void *context, int *error) {
-    struct thread *thread = ash_kzalloc(&threads.memory->heap, THREAD_BYTES);
+    struct thread *thread = ash_slab_alloc(&threads.cache.slabs);
     *error = -ASH_ENOMEM;
     if (thread == NULL)
         return NULL;
-    strncpy(thread->name, options->name, THREAD_NAME_BYTES - 1);
+    memset(thread, 0, sizeof(*thread));
+    snprintf(thread->name, sizeof(thread->name), "%s", options->name);
     thread->body = body;
     thread->body_context = context;
     thread->is_waiting = 1;

@@ -3,7 +3,8 @@
  * thread.h: threads of the kernel: each a stack and an entity of lib/sched; one instance of the
  * scheduler a CPU, which the CPU's one-shot timer and each wake-up make decide.
  *
- *     threads_run(&memory, &config, body, context)   CPUs 0..n-1 run threads until body has ended
+ *     threads_init(&memory, &config)
+ *     threads_run(body, context)       CPUs 0..n-1 run threads until body has ended
  *         thread_create(&options, body, context, &id, &refusal)
  *         thread_sleep_until(deadline_ns) ... thread_yield() ... thread_exit()
  *
@@ -76,13 +77,18 @@ struct thread;
 /* The machine as a whole */
 
 /*
- * Runs body(context) as a thread called "main", on CPU 0, and whatever it creates; returns when it
- * has ended, others or not. Called on CPU 0, where no threads run. NULL config: balanced, all CPUs.
- *   -ASH_ENOMEM  no memory for the schedulers or the first stack
- * and the errors of platform_run_on_cpus.
+ * Takes what threads_run needs: schedulers, the first stack, a cache of threads in *memory, which
+ * stays there: once for a memory. NULL config: balanced, all CPUs.
+ * -ASH_ENOMEM; -ASH_EINVAL: config.
  */
-int threads_run(struct kernel_memory *memory, const struct threads_config *config,
-                void (*body)(void *context), void *context) ASH_MUST_CHECK;
+int threads_init(struct kernel_memory *memory, const struct threads_config *config) ASH_MUST_CHECK;
+
+/*
+ * Runs body(context) as a thread called "main", on CPU 0, and whatever it creates; returns when it
+ * has ended, others or not, and gives everything back. Called once after threads_init, on CPU 0.
+ * Errors of platform_run_on_cpus.
+ */
+int threads_run(void (*body)(void *context), void *context) ASH_MUST_CHECK;
 
 /*
  * From a thread: all CPUs leave their threads where they are, fn(context) runs on CPU 0 with the

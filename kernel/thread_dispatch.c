@@ -44,15 +44,14 @@ static void on_timer(void *context) {
     ash_store_relaxed(&cpu->resched, 1u);
 }
 
-/* One that comes too early costs an interrupt; setting it later each time would cost more. */
-static void arm(struct thread_cpu *cpu, ash_ns_t deadline_ns) {
-    if (deadline_ns >= cpu->armed_ns)
-        return;
+static void set_timer(struct thread_cpu *cpu, ash_ns_t deadline_ns) {
     cpu->armed_ns = deadline_ns;
     int error = platform_timer_arm(deadline_ns, on_timer, cpu);
     ASH_REQUIRE(error == 0, "threads: CPU %u has no timer any more (error %d)", cpu->number, error);
 }
 
+/* One that comes too early costs an interrupt; setting it later at each decision would cost more.
+ * But an idle CPU is left alone until its time has come. */
 static void arm_for(struct thread_cpu *cpu, const struct ash_sched_decision *decision) {
     struct ash_rbtree_node *first = ash_rbtree_cached_first(&cpu->sleepers);
     ash_ns_t deadline_ns = NEVER;
@@ -60,7 +59,8 @@ static void arm_for(struct thread_cpu *cpu, const struct ash_sched_decision *dec
         deadline_ns = ASH_RBTREE_ENTRY(first, struct thread, sleeper)->wake_at_ns;
     if (decision->timed)
         deadline_ns = ash_min_u64(deadline_ns, decision->call_at + threads.stood_still_ns);
-    arm(cpu, deadline_ns);
+    if (deadline_ns < cpu->armed_ns || (decision->run == NULL && deadline_ns != cpu->armed_ns))
+        set_timer(cpu, deadline_ns);
 }
 
 /* Deciding */
@@ -156,7 +156,7 @@ void thread_after_interrupt(bool may_switch) {
         thread_dispatch();
     } else {
         cpu->deferrals++;
-        arm(cpu, platform_now_ns() + cpu->retry_ns);
+        set_timer(cpu, ash_min_u64(cpu->armed_ns, platform_now_ns() + cpu->retry_ns));
         cpu->retry_ns = ash_min_u64(2 * cpu->retry_ns, RETRY_MAX_NS);
     }
 }

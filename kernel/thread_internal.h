@@ -80,11 +80,14 @@ struct threads {
     ash_irq_t open;          /* the state of a CPU with interrupts unmasked */
     enum threads_preset preset;
     struct kernel_memory *memory;
+    struct memory_cache cache; /* of struct thread */
 
     struct ash_spinlock lock; /* of the table */
     struct thread *table[THREADS_MAX];
     uint32_t last_id;
     struct thread *main;
+    void (*main_body)(void *context);
+    void *main_context;
     struct wait_queue ended;
 
     struct ash_spinlock lenders_lock;

@@ -116,18 +116,29 @@ static int run(void) {
     return error;
 }
 
-static int start_main(void (*body)(void *context), void *context) {
+static void fini(void) {
+    threads.cpu_count = 0;
+    thread_free_all();
+    free_cpus();
+}
+
+static void run_main(void *context) {
+    (void)context;
+    threads.main_body(threads.main_context);
+}
+
+/* It does not run before the CPUs do. */
+static int make_main(void) {
     const struct thread_options options = {
         .name = "main", .attributes.affinity = 1, .stack_bytes = THREAD_MAIN_STACK_BYTES};
-    int error = thread_create(&options, body, context, NULL, NULL);
+    int error = thread_create(&options, run_main, NULL, NULL, NULL);
     threads.main = threads.table[0];
     return error;
 }
 
-int threads_run(struct kernel_memory *memory, const struct threads_config *config,
-                void (*body)(void *context), void *context) {
+int threads_init(struct kernel_memory *memory, const struct threads_config *config) {
     static const struct threads_config standard = {.preset = THREADS_BALANCED};
-    ASH_REQUIRE(threads.cpu_count == 0, "threads_run: threads run already");
+    ASH_REQUIRE(threads.cpu_count == 0, "threads_init: threads run already");
     if (config == NULL)
         config = &standard;
     uint32_t count = config->cpus == 0 ? platform_cpu_count() : config->cpus;
@@ -142,15 +153,23 @@ int threads_run(struct kernel_memory *memory, const struct threads_config *confi
     mutex_init(&threads.alone);
     threads.open = ash_port_irq_save();
     ash_port_irq_restore(threads.open);
-    int error = make_cpus(count);
+    int error = memory_cache_init(&threads.cache, memory, "thread", sizeof(struct thread));
+    if (error == 0)
+        error = make_cpus(count);
     threads.cpu_count = count;
     if (error == 0)
-        error = start_main(body, context);
-    if (error == 0)
-        error = run();
-    threads.cpu_count = 0;
-    thread_free_all();
-    free_cpus();
+        error = make_main();
+    if (error != 0)
+        fini();
+    return error;
+}
+
+int threads_run(void (*body)(void *context), void *context) {
+    ASH_REQUIRE(threads.main != NULL, "threads_run: threads_init comes first");
+    threads.main_body = body;
+    threads.main_context = context;
+    int error = run();
+    fini();
     return error;
 }
 

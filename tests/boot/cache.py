@@ -70,7 +70,8 @@ def _():
     for age in ('', 'x', '3601', '00000000000000000005'):
         status, text = boot(KERNEL, f'cache-age={age}')
         tap.equal(status, 2, f'status of {age!r}')
-        tap.contains(text, 'known: [heap=plain|hardened|debug] [cache-age=SECONDS] [test ')
+        tap.contains(text, 'known: [heap=plain|hardened|debug] [cache-age=SECONDS] '
+                      '[sched=balanced|latency|throughput] [test ')
 
 
 @tap.case('cache.what_a_disk_never_takes_is_told_and_another_goes_on')

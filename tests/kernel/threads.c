@@ -21,10 +21,12 @@ static void run_threads(uint32_t cpus, void (*body)(void *context), void *contex
     memory = test_kernel_memory(MEMORY_BYTES);
     struct ash_buddy_stats before, after;
     ash_buddy_get_stats(&memory->buddy, &before);
-    CHECK_EQ(threads_run(memory, &config, body, context), 0);
+    CHECK_EQ(threads_init(memory, &config), 0);
+    CHECK_EQ(threads_run(body, context), 0);
     CHECK_EQ(threads_cpu_count(), 0);
     CHECK(thread_current() == NULL);
-    (void)ash_heap_shrink(&memory->heap);
+    for (uint32_t i = 0; memory_slab_cache(memory, i) != NULL; i++)
+        (void)ash_slab_cache_shrink(memory_slab_cache(memory, i));
     ash_buddy_get_stats(&memory->buddy, &after);
     if (cpus == 1) /* other CPUs keep magazines */
         CHECK_EQ(after.free_pages, before.free_pages);

@@ -10,7 +10,8 @@ enum { MEMORY_BYTES = 8 << 20, MS = 1000000 };
 
 static void run_threads(void (*body)(void *context), void *context) {
     const struct threads_config config = {.cpus = 1};
-    CHECK_EQ(threads_run(test_kernel_memory(MEMORY_BYTES), &config, body, context), 0);
+    CHECK_EQ(threads_init(test_kernel_memory(MEMORY_BYTES), &config), 0);
+    CHECK_EQ(threads_run(body, context), 0);
 }
 
 static uint32_t start(const struct ash_sched_attributes *attributes, void (*body)(void *context),
