@@ -286,6 +286,8 @@ struct run {
 
 static void run_alone(void *context) {
     struct run *run = context;
+    if (!run->words->result_only)
+        print_head(run->shell, run->words, run->disk);
     bool is_curve = run->words->bench.depth == ALL_DEPTHS;
     run->status = is_curve ? run_curve(run->shell, run->words, run->disk)
                            : run_at(run->shell, run->words, run->disk);
@@ -294,8 +296,6 @@ static void run_alone(void *context) {
 /* It takes CPUs and their timers for itself. */
 static int run(struct shell *shell, const struct words *words, struct disk *disk) {
     struct run alone = {shell, words, disk, 0};
-    if (!words->result_only)
-        print_head(shell, words, disk);
     threads_alone(run_alone, &alone);
     return alone.status;
 }
