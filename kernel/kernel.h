@@ -9,6 +9,7 @@
 #include "block_cache.h"
 #include "disk.h"
 #include "memory.h"
+#include "spawned.h"
 #include "tarfs.h"
 
 struct kernel {
@@ -21,7 +22,8 @@ struct kernel {
     struct tarfs *files;   /* NULL: nothing is mounted */
     struct disk *files_on; /* the disk that it is on */
     const char *files_reason;
-    int status; /* that the shell ended with */
+    struct spawned_list spawned; /* by the shell */
+    int status;                  /* that the shell ended with */
 };
 
 /*

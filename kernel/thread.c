@@ -104,21 +104,32 @@ static struct thread *find(uint32_t id) {
 
 /* Creation */
 
+static int attach_at(uint32_t number, struct thread *thread,
+                     const struct ash_sched_attributes *attributes,
+                     struct ash_sched_refusal *refusal) {
+    struct thread_cpu *cpu = &threads.cpus[number];
+    ash_spin_lock(&cpu->lock);
+    int error = ash_sched_attach(&cpu->sched, &thread->entity, attributes, thread_clock(), refusal);
+    ash_spin_unlock(&cpu->lock);
+    return error;
+}
+
+/* Where no CPU seems to have room, the first that it may run on says why. */
+static uint32_t first_cpu(const struct ash_sched_attributes *attributes) {
+    uint32_t number = ash_sched_fit(&threads.scheds, attributes, 0);
+    if (number == ASH_SCHED_NO_CPU && attributes->affinity != 0)
+        number = (uint32_t)__builtin_ctzll(attributes->affinity);
+    return number < threads.cpu_count ? number : 0;
+}
+
 static int attach(struct thread *thread, const struct ash_sched_attributes *attributes,
                   struct ash_sched_refusal *refusal) {
-    int error = -ASH_EINVAL;
+    int error = -ASH_EBUSY;
     ash_irq_t state = ash_port_irq_save();
-    for (uint32_t number = 0; error != 0; number++) {
-        uint32_t next = ash_sched_fit(&threads.scheds, attributes, number);
-        if (next == ASH_SCHED_NO_CPU)
-            break;
-        number = next;
-        struct thread_cpu *cpu = &threads.cpus[number];
-        ash_spin_lock(&cpu->lock);
-        error = ash_sched_attach(&cpu->sched, &thread->entity, attributes, thread_clock(), refusal);
-        ash_spin_unlock(&cpu->lock);
-        if (error != -ASH_EBUSY && error != -ASH_ENOSPC)
-            break;
+    uint32_t number = first_cpu(attributes);
+    while ((error == -ASH_EBUSY || error == -ASH_ENOSPC) && number != ASH_SCHED_NO_CPU) {
+        error = attach_at(number, thread, attributes, refusal);
+        number = ash_sched_fit(&threads.scheds, attributes, number + 1);
     }
     ash_port_irq_restore(state);
     return error;

@@ -29,6 +29,8 @@ enum {
     THREADS_MAX = 112, /* at a time */
     THREAD_NAME_BYTES = 16,
     THREAD_STACK_BYTES = 64 << 10,
+    THREAD_PERIOD_MIN_NS = 100000, /* some ten times what a timer's interrupt and a switch take in
+                                      emulation */
 };
 
 /* How long a thread runs before another has its turn. */
@@ -69,6 +71,7 @@ struct threads_cpu_info {
     uint64_t steals;      /* threads taken from other CPUs */
     ash_ns_t idle_ns;
     uint64_t reserved_ppm; /* of real-time threads */
+    uint64_t others_ppm;   /* what these leave to the others */
     struct ash_sched_stats sched;
 };
 

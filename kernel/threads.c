@@ -53,6 +53,7 @@ static struct ash_sched_config config_of(const struct preset *preset, uint32_t c
         .boost_ns = preset->boost_ns,
         .reserve_runtime_ns = RESERVE_MS * MS,
         .reserve_period_ns = RESERVE_EVERY_MS * MS,
+        .period_min_ns = THREAD_PERIOD_MIN_NS,
     };
 }
 
@@ -211,7 +212,8 @@ void threads_cpu_info(uint32_t number, struct threads_cpu_info *info) {
                                       .deferrals = cpu->deferrals,
                                       .steals = cpu->steals,
                                       .idle_ns = cpu->idle_ns,
-                                      .reserved_ppm = cpu->sched.hint_bandwidth_ppm};
+                                      .reserved_ppm = cpu->sched.hint_bandwidth_ppm,
+                                      .others_ppm = 1000000 * RESERVE_MS / RESERVE_EVERY_MS};
     if (cpu->running == NULL)
         info->idle_ns += platform_now_ns() - cpu->idle_since_ns;
     ash_sched_get_stats(&cpu->sched, &info->sched);

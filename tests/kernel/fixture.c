@@ -205,8 +205,10 @@ static int script_read(void *context) {
 }
 
 static int script_poll(void *context) {
-    (void)context;
-    return -ASH_EAGAIN;
+    struct script *script = context;
+    if (script->keys == NULL || *script->keys == '\0')
+        return -ASH_EAGAIN;
+    return (uint8_t)*script->keys++;
 }
 
 struct script *script_new(struct mounted *mounted, bool is_terminal) {

@@ -83,7 +83,8 @@ struct script {
     struct shell *shell;
     const char *input;
     size_t input_len, input_at;
-    char *output; /* NUL-terminated */
+    const char *keys; /* what is typed while a command runs; NULL: nothing */
+    char *output;     /* NUL-terminated */
     size_t output_len;
 };
 
