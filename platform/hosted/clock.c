@@ -55,7 +55,7 @@ __attribute__((constructor)) static void boot(void) {
 }
 
 ash_ns_t platform_now_ns(void) {
-    hosted_poll();
+    hosted_poll_at_once();
     if (ash_load_relaxed(&time_base.manual))
         return ash_load_acquire(&time_base.now_ns);
     return monotonic_ns() - time_base.boot_ns;

@@ -39,7 +39,7 @@ void hosted_kick_others(void) {
 }
 
 void hosted_yield(void) {
-    hosted_poll();
+    hosted_poll_at_once();
     if (HOSTED_CPU_READ(fiber) != 0)
         hosted_fiber_yield();
     else

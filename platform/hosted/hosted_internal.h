@@ -74,11 +74,8 @@ void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct h
 /* Wakes a CPU from platform_wait without raising a line. */
 void hosted_interrupt_kick(uint32_t cpu);
 
-/* Under the thread sanitizer handlers do not run inside signals, but here, and on unmasking. */
-static inline void hosted_poll(void) {
-    if (HOSTED_TSAN)
-        ash_port_irq_restore(ash_port_irq_save());
-}
+/* Under the thread sanitizer: whatever came is handled here. */
+void hosted_poll_at_once(void);
 
 /* clock.c */
 

@@ -115,7 +115,7 @@ static void replay_on_frame(ucontext_t *frame) {
 /*
  * Only this CPU's thread gets here, at any instruction: it touches nothing that a lock protects.
  * The thread sanitizer calls it late, while it goes through a list of its own: there it only notes
- * what came, see hosted_poll.
+ * what came, for hosted_poll_at_once or the next unmasking.
  */
 static void on_signal(int number, siginfo_t *info, void *machine) {
     int saved = errno;
@@ -126,6 +126,21 @@ static void on_signal(int number, siginfo_t *info, void *machine) {
     if (!HOSTED_TSAN && cpu->irq_depth == 0 && ash_load_relaxed(&cpu->irq_pending) != 0)
         replay_on_frame(machine);
     set_errno(saved);
+}
+
+void hosted_poll_at_once(void) {
+    if (!HOSTED_TSAN || HOSTED_CPU_READ(irq_depth) != 0)
+        return;
+    pthread_sigmask(SIG_BLOCK, NULL, NULL); /* on_signal is called in there */
+    if (hosted_irq_is_pending())
+        hosted_irq_replay();
+}
+
+void hosted_poll(void) {
+    enum { EVERY = 64 };
+    HOSTED_CPU_INCREMENT(spins);
+    if (HOSTED_CPU_READ(spins) % EVERY == 0)
+        hosted_poll_at_once();
 }
 
 void hosted_signals(sigset_t *set) {
