@@ -16,6 +16,9 @@ struct threads threads;
 /* What real-time threads leave to the others: 5 %. */
 enum { RESERVE_MS = 5, RESERVE_EVERY_MS = 100 };
 
+/* Who is runnable for longer without a turn is counted (struct ash_sched_stats). */
+enum { STARVING_MS = 10000 };
+
 static const struct preset {
     const char *word;
     uint64_t slice_ns, boost_ns;
@@ -51,6 +54,7 @@ static struct ash_sched_config config_of(const struct preset *preset, uint32_t c
         .allotments_ns = preset->allotments_ns,
         .slice_ns = preset->slice_ns,
         .boost_ns = preset->boost_ns,
+        .starving_ns = STARVING_MS * MS,
         .reserve_runtime_ns = RESERVE_MS * MS,
         .reserve_period_ns = RESERVE_EVERY_MS * MS,
         .period_min_ns = THREAD_PERIOD_MIN_NS,
