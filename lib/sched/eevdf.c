@@ -15,7 +15,7 @@
  *
  * No division in an answer: v <= V is (v - zero) W <= S, where W is the sum of w and S that of
  * w(v - zero), in 128 bits. V goes back when somebody leaves who was behind: who is not eligible
- * any more is found when it is first, and goes back to `waiting`; so does one that has run. A key
+ * any more is found when it is first, and goes back to `waiting`; so does most that has run. A key
  * in either may be too early for the same reason (a charge moves what it is made of): it is set
  * right when it is first. So pick is exact, and a charge touches no queue.
  *
@@ -197,6 +197,32 @@ static inline uint32_t next_to_come(const struct ash_sched_eevdf *class) {
     return ASH__SCHED_NO_SLOT;
 }
 
+/* Whose request is over, and is behind all others in the lane, need not wait for V elsewhere:
+ * before it is first again V will most likely have come. So those of equal weight go round in one
+ * queue. */
+static inline bool may_stay(const struct ash_sched_queue *eligible, const fair *own) {
+    return ash__queue_appends(eligible, own->vdeadline) &&
+           ash__sched_queue_first_key(eligible) != own->vdeadline;
+}
+
+/* `next` comes. Where the first of the eligible has to wait, each takes the other's place. */
+static inline void come(struct ash_sched *sched, uint32_t next) {
+    struct ash_sched_eevdf *class = &sched->eevdf;
+    uint32_t slot = ash__sched_queue_first(&class->eligible);
+    uint64_t deadline = sched->entities[next]->eevdf.vdeadline;
+    if (slot != ASH__SCHED_NO_SLOT) {
+        const fair *first = &sched->entities[slot]->eevdf;
+        uint64_t v = first->vruntime;
+        if (!is_eligible(class, v) && !may_stay(&class->eligible, first)) {
+            ash__queue_replace(&class->eligible, slot, next, deadline);
+            ash__queue_replace(&class->waiting, next, slot, v);
+            return;
+        }
+    }
+    ash__queue_pop(&class->waiting, next);
+    ash__queue_insert(&class->eligible, next, deadline);
+}
+
 /* At a given V nobody moves twice in the same direction: at most 2n moves, one of each kind for a
  * decision in the mean. Those who come go before one whose deadline has moved: they have waited for
  * longer. */
@@ -204,34 +230,31 @@ ASH_HOT_ENTRY struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *s
     struct ash_sched_eevdf *class = &sched->eevdf;
     struct ash_sched_queue *eligible = &class->eligible, *waiting = &class->waiting;
     uint32_t next = next_to_come(class);
+    if (next != ASH__SCHED_NO_SLOT) {
+        come(sched, next);
+        while ((next = next_to_come(class)) != ASH__SCHED_NO_SLOT) {
+            ash__queue_pop(waiting, next);
+            ash__queue_insert(eligible, next, sched->entities[next]->eevdf.vdeadline);
+        }
+    }
     for (;;) {
         uint32_t slot = ash__sched_queue_first(eligible);
-        struct ash_sched_entity *entity = NULL;
-        if (slot != ASH__SCHED_NO_SLOT) {
-            entity = sched->entities[slot];
-            uint64_t v = entity->eevdf.vruntime, deadline = entity->eevdf.vdeadline;
-            if (!is_eligible(class, v)) {
-                if (next == ASH__SCHED_NO_SLOT) {
-                    ash__queue_remove(eligible, slot);
-                    ash__queue_insert(waiting, slot, v);
-                    continue;
-                }
-                /* in each other's place */
-                ash__queue_replace(eligible, slot, next, sched->entities[next]->eevdf.vdeadline);
-                ash__queue_replace(waiting, next, slot, v);
-                next = next_to_come(class);
-                continue;
-            }
-            if (next == ASH__SCHED_NO_SLOT && ash__sched_queue_first_key(eligible) != deadline) {
-                ash__queue_replace(eligible, slot, slot, deadline);
-                continue;
-            }
-        }
-        if (next == ASH__SCHED_NO_SLOT)
+        if (slot == ASH__SCHED_NO_SLOT)
+            return NULL;
+        struct ash_sched_entity *entity = sched->entities[slot];
+        uint64_t v = entity->eevdf.vruntime, deadline = entity->eevdf.vdeadline;
+        if (!is_eligible(class, v)) {
+            bool stays = may_stay(eligible, &entity->eevdf);
+            ash__queue_pop(eligible, slot);
+            if (stays)
+                ash__queue_insert(eligible, slot, deadline);
+            else
+                ash__queue_insert(waiting, slot, v);
+        } else if (ASH_UNLIKELY(ash__sched_queue_first_key(eligible) != deadline)) {
+            ash__queue_replace(eligible, slot, slot, deadline);
+        } else {
             return entity;
-        ash__queue_remove(waiting, next);
-        ash__queue_insert(eligible, next, sched->entities[next]->eevdf.vdeadline);
-        next = next_to_come(class);
+        }
     }
 }
 

@@ -52,20 +52,14 @@ void ash__sched_mlfq_attach(struct ash_sched *sched, struct ash_sched_entity *en
     ash_list_init(&entity->mlfq.node);
 }
 
-static __attribute__((noinline)) void boost(struct ash_sched_mlfq *class) {
+void ash__sched_mlfq_boost(struct ash_sched *sched) {
+    struct ash_sched_mlfq *class = &sched->mlfq;
+    uint64_t every_ns = sched->config.boost_ns;
+    class->boost_at += ((sched->now - class->boost_at) / every_ns + 1) * every_ns;
     for (uint32_t level = 1; level < ASH_SCHED_LEVELS_MAX; level++)
         ash_list_splice_back(&class->levels[0], &class->levels[level]);
     class->occupied = class->count != 0;
     class->boosts++;
-}
-
-void ash__sched_mlfq_advance(struct ash_sched *sched, uint64_t now) {
-    struct ash_sched_mlfq *class = &sched->mlfq;
-    uint64_t every_ns = sched->config.boost_ns;
-    if (ASH_LIKELY(every_ns == 0 || ash__sched_before(now, class->boost_at)))
-        return;
-    class->boost_at += ((now - class->boost_at) / every_ns + 1) * every_ns;
-    boost(class);
 }
 
 void ash__sched_mlfq_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity) {

@@ -92,6 +92,13 @@ static inline void ash__queue_enter(struct ash_sched_queue *queue, uint32_t slot
         ash__queue_heap_insert(queue, place, slot);
 }
 
+/* Would whoever came with this key be appended to the lane? Of a key without a place the answer is
+ * any. */
+static inline bool ash__queue_appends(const struct ash_sched_queue *queue, uint64_t key) {
+    int64_t delta = (int64_t)(key - queue->base);
+    return ash__queue_place_of(delta, queue->sequence) > queue->lane_last;
+}
+
 /* Somebody has gone: where all that are left are far, it is their turn to get places. */
 static inline void ash__queue_look_far(struct ash_sched_queue *queue) {
     if (ASH_UNLIKELY(queue->root->place >= ASH__QUEUE_FAR && queue->length != 0 &&
@@ -116,6 +123,27 @@ static inline void ash__queue_remove(struct ash_sched_queue *queue, uint32_t slo
         ash__queue_lane_remove(queue, slot);
     else
         ash__queue_heap_remove(queue, where);
+    ash__queue_look_far(queue);
+}
+
+/* ash__queue_remove of the slot whose turn it is. */
+static inline void ash__queue_pop(struct ash_sched_queue *queue, uint32_t slot) {
+    if (slot != queue->first) {
+        ash__queue_remove(queue, slot);
+        return;
+    }
+    uint32_t next = queue->links[slot].next;
+    queue->where[slot] = ASH__SCHED_NOT_QUEUED;
+    queue->length--;
+    queue->first = next;
+    if (ASH_LIKELY(next != ASH__SCHED_NO_SLOT)) {
+        queue->links[next].prev = ASH__SCHED_NO_SLOT;
+        queue->lane_first = queue->links[next].at.place;
+        return;
+    }
+    queue->last = ASH__SCHED_NO_SLOT;
+    queue->lane_first = ASH__QUEUE_EMPTY;
+    queue->lane_last = ASH__QUEUE_BEFORE_ALL;
     ash__queue_look_far(queue);
 }
 

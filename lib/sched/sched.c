@@ -106,7 +106,20 @@ static void idle_charge(struct ash_sched *sched, struct ash_sched_entity *entity
     ash_list_push_back(&sched->idle, &entity->idle.node);
 }
 
-void ash__sched_charge(struct ash_sched *sched, uint64_t now) {
+/* Ready, and with nothing to run on: by GRUB's rates, less than a nanosecond is nothing. */
+static bool is_used_up(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
+    if (entity->class_ != ASH_SCHED_REALTIME || entity->state != ASH_SCHED_READY)
+        return false;
+    return entity->server.budget <= 0 || (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0) &&
+                                          ash__sched_server_left(sched, entity) == 0);
+}
+
+static void exhaust(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if (entity != NULL && is_used_up(sched, entity))
+        ash__sched_server_exhausted(sched, entity);
+}
+
+static inline void charge(struct ash_sched *sched, uint64_t now) {
     struct ash_sched_entity *entity = sched->current;
     uint64_t ran_ns = now - sched->now;
     sched->now = now;
@@ -133,30 +146,35 @@ void ash__sched_charge(struct ash_sched *sched, uint64_t now) {
         ash__sched_server_charge(sched, &sched->reserve, ran_ns);
 }
 
-/* Ready, and with nothing to run on: by GRUB's rates, less than a nanosecond is nothing. */
-static bool is_used_up(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
-    if (entity->class_ != ASH_SCHED_REALTIME || entity->state != ASH_SCHED_READY)
-        return false;
-    return entity->server.budget <= 0 || (ASH_UNLIKELY((entity->flags & ASH_SCHED_RECLAIM) != 0) &&
-                                          ash__sched_server_left(sched, entity) == 0);
-}
-
-static void exhaust(struct ash_sched *sched, struct ash_sched_entity *entity) {
-    if (entity != NULL && is_used_up(sched, entity))
-        ash__sched_server_exhausted(sched, entity);
-}
-
-void ash__sched_advance(struct ash_sched *sched, uint64_t now) {
-    ash__sched_charge(sched, now);
-    exhaust(sched, sched->current);
-    exhaust(sched, &sched->reserve);
-    while (sched->timers.length != 0 &&
-           !ash__sched_before(now, ash__sched_queue_first_key(&sched->timers))) {
+static void fire_timers(struct ash_sched *sched) {
+    do {
         uint32_t slot = ash__sched_queue_first(&sched->timers);
         ash__sched_queue_remove(&sched->timers, slot);
         ash__sched_server_timer(sched, slot);
+    } while (sched->timers.length != 0 &&
+             !ash__sched_before(sched->now, ash__sched_queue_first_key(&sched->timers)));
+}
+
+/* In place, for decide: most of the time nothing but the charge is to be done. */
+static inline void advance(struct ash_sched *sched, uint64_t now) {
+    charge(sched, now);
+    if (sched->ready.length != 0) { /* else neither of them is ready */
+        exhaust(sched, sched->current);
+        exhaust(sched, &sched->reserve);
     }
-    ash__sched_mlfq_advance(sched, now);
+    if (sched->timers.length != 0 &&
+        !ash__sched_before(now, ash__sched_queue_first_key(&sched->timers)))
+        fire_timers(sched);
+    if (sched->config.boost_ns != 0 && !ash__sched_before(now, sched->mlfq.boost_at))
+        ash__sched_mlfq_boost(sched);
+}
+
+void ash__sched_charge(struct ash_sched *sched, uint64_t now) {
+    charge(sched, now);
+}
+
+void ash__sched_advance(struct ash_sched *sched, uint64_t now) {
+    advance(sched, now);
 }
 
 static struct ash_sched_entity *pick_fair(struct ash_sched *sched) {
@@ -168,18 +186,18 @@ static struct ash_sched_entity *pick_fair(struct ash_sched *sched) {
     return entity == &sched->interactive ? ash__sched_mlfq_pick(sched) : entity;
 }
 
-static struct ash_sched_entity *pick(struct ash_sched *sched) {
+static inline struct ash_sched_entity *pick(struct ash_sched *sched) {
     sched->by_reserve = false;
-    uint32_t slot = ash__sched_queue_first(&sched->ready);
-    if (slot == ASH__SCHED_NO_SLOT)
+    if (sched->ready.length == 0)
         return pick_fair(sched);
+    uint32_t slot = ash__sched_queue_first(&sched->ready);
     if (slot != sched->reserve.slot)
         return sched->entities[slot];
     sched->by_reserve = sched->ready.length > 1;
     return pick_fair(sched);
 }
 
-static void switch_to(struct ash_sched *sched, struct ash_sched_entity *entity) {
+static inline void switch_to(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_entity *before = sched->current;
     if (before != NULL)
         before->ready_since = sched->now;
@@ -219,7 +237,7 @@ static void watch(struct ash_sched *sched) {
 }
 
 /* How long the current one may run, by its own class's rules. */
-static uint64_t current_left(const struct ash_sched *sched) {
+static inline uint64_t current_left(const struct ash_sched *sched) {
     const struct ash_sched_entity *entity = sched->current;
     uint64_t left;
     if (entity == NULL)
@@ -248,7 +266,7 @@ static uint64_t current_left(const struct ash_sched *sched) {
 }
 
 /* How long what was decided holds, if nothing happens. */
-static uint64_t decision_left(const struct ash_sched *sched) {
+static inline uint64_t decision_left(const struct ash_sched *sched) {
     uint64_t now = sched->now;
     uint64_t left = ash_min_u64(current_left(sched), ash__sched_mlfq_next(sched, now));
     if (sched->timers.length != 0)
@@ -259,7 +277,7 @@ static uint64_t decision_left(const struct ash_sched *sched) {
     return left;
 }
 
-static void say_when(struct ash_sched *sched, struct ash_sched_decision *decision) {
+static inline void say_when(struct ash_sched *sched, struct ash_sched_decision *decision) {
     uint64_t left = decision_left(sched);
     sched->timed = left != ASH__SCHED_FOREVER;
     sched->call_at = sched->timed ? sched->now + left : 0;
@@ -271,7 +289,7 @@ static void say_when(struct ash_sched *sched, struct ash_sched_decision *decisio
 int ash_sched_decide(struct ash_sched *sched, uint64_t now, struct ash_sched_decision *decision) {
     if (ash__sched_before(now, sched->now))
         return -ASH_EINVAL;
-    ash__sched_advance(sched, now);
+    advance(sched, now);
     sched->stats.decisions++;
     struct ash_sched_entity *next = pick(sched);
     while (next != NULL && ASH_UNLIKELY(is_used_up(sched, next))) {

@@ -85,12 +85,12 @@ ASH__SCHED_FAIR(cfs);
 uint32_t ash__sched_weight(int32_t nice);
 
 /*
- * The interactive class, mlfq.c: as above; `now` because of the boost, which takes place in
- * advance(), when its time has come. next: how long until it. count: who is runnable.
+ * The interactive class, mlfq.c: as above. boost: its time, mlfq.boost_at, has come. next: how long
+ * until the next one. count: who is runnable.
  */
 void ash__sched_mlfq_init(struct ash_sched *sched, uint64_t now);
 void ash__sched_mlfq_attach(struct ash_sched *sched, struct ash_sched_entity *entity);
-void ash__sched_mlfq_advance(struct ash_sched *sched, uint64_t now);
+void ash__sched_mlfq_boost(struct ash_sched *sched);
 void ash__sched_mlfq_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_mlfq_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_mlfq_charge(struct ash_sched *sched, struct ash_sched_entity *entity,
