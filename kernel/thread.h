@@ -109,6 +109,9 @@ enum threads_preset threads_preset(void);
 bool threads_preset_of(const char *word, enum threads_preset *preset);
 const char *threads_preset_word(enum threads_preset preset);
 
+/* How a CPU's scheduler is configured: what a simulation of it takes. */
+struct ash_sched_config threads_sched_config(enum threads_preset preset, uint32_t cpu);
+
 /* The first broken invariant of a scheduler or of what is kept of threads, or NULL. */
 const char *threads_check(void);
 

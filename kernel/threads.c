@@ -46,7 +46,8 @@ const char *threads_preset_word(enum threads_preset preset) {
     return presets[preset].word;
 }
 
-static struct ash_sched_config config_of(const struct preset *preset, uint32_t cpu) {
+struct ash_sched_config threads_sched_config(enum threads_preset number, uint32_t cpu) {
+    const struct preset *preset = &presets[number];
     return (struct ash_sched_config){
         .entities_max = THREADS_MAX,
         .cpu = cpu,
@@ -63,7 +64,7 @@ static struct ash_sched_config config_of(const struct preset *preset, uint32_t c
 
 static int make_cpu(uint32_t number) {
     struct thread_cpu *cpu = &threads.cpus[number];
-    const struct ash_sched_config config = config_of(&presets[threads.preset], number);
+    const struct ash_sched_config config = threads_sched_config(threads.preset, number);
     size_t bytes = ash_sched_storage_size(&config);
     *cpu = (struct thread_cpu){.number = number, .armed_ns = UINT64_MAX};
     ash_spin_init(&cpu->lock);
