@@ -196,13 +196,14 @@ static int list(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(spawn, "[rt Q T [D] [--work W] [--soft] | hog [--nice N|--inter|--idle]] [--cpu N]",
+SHELL_COMMAND(spawn, "[rt Q T [D] | hog] [OPTION...]",
               "Starts a thread that is there to be scheduled, or says what such ones have done.\n"
-              "rt: has Q of each T reserved, to be used within D, and does a job of W in each\n"
-              "T; W is 9/10 of Q if it is not given, and overruns if it is more. Out of budget\n"
-              "it waits for its next period, or, soft, goes on with a later deadline.\n"
-              "hog: never waits. Fair, or interactive, or idle.\n"
-              "Times are written as 300us, 5ms, 1.5s.") {
+              "rt: has Q of each T reserved, to be used within D, and does a job in each T.\n"
+              "  --work W: of so much CPU time, 9/10 of Q if not given; of more it overruns.\n"
+              "  --soft: out of budget it goes on with a later deadline, and does not wait.\n"
+              "hog: never waits. Fair; or\n"
+              "  --nice N: fair, -20 to 19    --inter: interactive    --idle: when nobody else.\n"
+              "Both: --cpu N: on this CPU alone. Times are written as 300us, 5ms, 1.5s.") {
     struct request request = {.what = {.kind = SPAWNED_PERIODIC}};
     if (!shell_has_kernel(shell, "spawn") || !shell_has_threads(shell, "spawn"))
         return 1;

@@ -104,12 +104,12 @@ static void explain(char why[WHY_BYTES], const struct ash_sched_refusal *refusal
 int shell_thread_refused(struct shell *shell, const char *command, const char *subject, int error,
                          const struct ash_sched_refusal *refusal) {
     char why[WHY_BYTES];
-    if (refusal->reason != ASH_SCHED_OK)
+    if (error == -ASH_ENOSPC)
+        snprintf(why, sizeof(why), "there are as many threads as can be, %d at most", THREADS_MAX);
+    else if (refusal->reason != ASH_SCHED_OK)
         explain(why, refusal);
     else if (error == -ASH_ENOMEM)
         snprintf(why, sizeof(why), "no memory for its stack");
-    else if (error == -ASH_ENOSPC)
-        snprintf(why, sizeof(why), "there are as many threads as can be, %d at most", THREADS_MAX);
     else
         snprintf(why, sizeof(why), "%s", ash_strerror(error));
     return shell_error(shell, command, subject, why);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/* Cases of the commands about threads: a shell that is a thread of a machine of the case's own. */
+#include "kernel/kernel.h"
+
+#include <stdio.h>
+
+#include "kernel/fixture.h"
+#include "kernel/memory_fixture.h"
+
+enum { MEMORY_BYTES = 16 << 20 };
+
+struct session {
+    struct script *script;
+    struct kernel *kernel;
+    const char *input;
+    int status;
+    uint32_t row;
+    const char *broken; /* what threads_check said at the end */
+};
+
+static struct session session_of(size_t size_bytes, bool is_terminal) {
+    struct session session = {.script = script_new(NULL, is_terminal),
+                              .kernel = test_alloc(sizeof(struct kernel), 64)};
+    struct platform_range range = {test_view.address(test_alloc(size_bytes, 4096)), size_bytes};
+    CHECK_EQ(memory_init(&session.kernel->memory, &range, 1, &test_view, NULL), 0);
+    session.script->shell->kernel = session.kernel;
+    return session;
+}
+
+static struct session session_new(bool is_terminal) {
+    return session_of(MEMORY_BYTES, is_terminal);
+}
+
+static void be_the_shell(void *context) {
+    struct session *session = context;
+    session->status = script_run(session->script, session->input);
+    session->broken = threads_check();
+}
+
+static void run_body(struct session *session, uint32_t cpus, void (*body)(void *context)) {
+    const struct threads_config config = {.cpus = cpus};
+    if (cpus > platform_cpu_count())
+        test_skip("needs %u CPUs, %u are online", cpus, platform_cpu_count());
+    CHECK_EQ(threads_init(&session->kernel->memory, &config), 0);
+    CHECK_EQ(threads_run(body, session), 0);
+    if (session->broken != NULL)
+        test_fail(__FILE__, __LINE__, "%s", session->broken);
+}
+
+static const char *run_on(struct session *session, uint32_t cpus, const char *input) {
+    session->input = input;
+    run_body(session, cpus, be_the_shell);
+    return session->script->output;
+}
+
+static void check_contains(const char *text, const char *part) {
+    if (strstr(text, part) == NULL)
+        test_fail(__FILE__, __LINE__, "\"%s\" does not contain \"%s\"", text, part);
+}
+
+static uint32_t times(const char *text, const char *part) {
+    uint32_t count = 0;
+    for (; (text = strstr(text, part)) != NULL; text += strlen(part))
+        count++;
+    return count;
+}
+
+#define PS_HEAD " ID CPU STATE     CLASS              TIME   WAIT  MISS THROT  SWITCH NAME\n"
+
+/* Listing */
+
+TEST_CASE(shell_threads, ps_lists_the_shell_itself) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 1, "ps\n");
+    CHECK_EQ(session.status, 0);
+    CHECK(strncmp(output, PS_HEAD "  1   0 running   inter ",
+                  strlen(PS_HEAD "  1   0 running   inter ")) == 0);
+    check_contains(output, " main\n");
+    CHECK_EQ(times(output, "\n"), 2);
+}
+
+static const char life[] = "spawn hog\nspawn hog --nice 5\nspawn hog --idle\nspawn hog --inter\n"
+                           "spawn rt 1ms 20ms\nspawn rt 1.5ms 20ms 10ms --soft --work 100us\n"
+                           "ps\nsched\nnice -3 2\nnice -n 19 3\nps\nspawn\nkill all\nps\nspawn\n";
+
+static void check_life(struct session *session, const char *output) {
+    static const char *const parts[] = {
+        "hog1: thread 2, on CPU ",
+        "hog4: thread 5, on CPU ",
+        "rt2: thread 7, on CPU ",
+        " fair 0           ",
+        " fair 5           ",
+        " idle             ",
+        " inter ",
+        " rt 1ms/20ms      ",
+        " soft 1.5ms/10ms/20ms ",
+        "preset     balanced\n",
+        "threads    7: 2 real-time, 2 fair, 2 interactive, 1 idle\n",
+        "others     have 5.0% of ",
+        " fair -3          ",
+        " fair 19          ",
+        "\n  6 rt1    ",
+        " jobs, "};
+    for (size_t i = 0; i < ASH_ARRAY_LEN(parts); i++)
+        check_contains(output, parts[i]);
+    CHECK_EQ(session->status, 0);
+    const char *last = output;
+    for (const char *at = output; (at = strstr(at, PS_HEAD)) != NULL; at++)
+        last = at;
+    CHECK_EQ(times(last, "\n"), 3);
+    check_contains(last, " main\nnothing is spawned\n");
+    CHECK(session->kernel->spawned.first == NULL);
+}
+
+TEST_CASE(shell_threads, live_from_spawn_to_kill_on_one_cpu) {
+    struct session session = session_new(false);
+    check_life(&session, run_on(&session, 1, life));
+}
+
+TEST_CASE(shell_threads, live_from_spawn_to_kill_on_four_cpus) {
+    struct session session = session_new(false);
+    check_life(&session, run_on(&session, 4, life));
+}
+
+TEST_CASE(shell_threads, tables_fit_80_columns) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 1,
+                                "help ps;help top;help nice;help sched;help spawn;help kill\n"
+                                "spawn rt 10ms 999ms;spawn hog --nice -20\nps;sched;spawn\n"
+                                "top 10ms\nkill all\n");
+    for (const char *line = output; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        if (strcspn(line, "\n") > 80)
+            test_fail(__FILE__, __LINE__, "too wide: %.*s", (int)strcspn(line, "\n"), line);
+    }
+}
+
+TEST_CASE(shell_threads, sched_adds_up_what_is_reserved) {
+    struct session session = session_new(false);
+    const char *output =
+        run_on(&session, 1, "spawn rt 1ms 10ms --work 0s\nspawn rt 3ms 20ms --work 0s\nsched\n");
+    check_contains(output, "\n  0    25.0%  69.9% ");
+}
+
+/* Affinity */
+
+TEST_CASE(shell_threads, stay_on_the_cpu_that_they_were_given) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 4,
+                                "spawn hog --cpu 2\nspawn rt 1ms 20ms --cpu 3\n"
+                                "spawn hog --cpu 4\ntop -n 2 10ms\n");
+    check_contains(output, "hog1: thread 2, on CPU 2\nrt1: thread 3, on CPU 3\n"
+                           "spawn: --cpu: takes the number of a CPU that runs threads\n");
+    CHECK_EQ(times(output, "\n  2   2 "), 2);
+    CHECK_EQ(times(output, "\n  3   3 "), 2);
+}
+
+/* Refusals */
+
+static const struct refused {
+    const char *line, *said;
+    int status;
+} refused[] = {
+    {"spawn rt 75ms 100ms",
+     "spawn: the sum of runtime / period would exceed 1: with what others have it is 105.0% of the "
+     "CPU\n",
+     1},
+    {"spawn rt 5ms 20ms 8ms",
+     "spawn: more would be due within an interval than fits into it: 10ms within 8ms\n", 1},
+    {"spawn rt 10ms 5ms", "spawn: the runtime is longer than the deadline\n", 1},
+    {"spawn rt 1ms 5ms 6ms", "spawn: the deadline is longer than the period\n", 1},
+    {"spawn rt 1us 99us",
+     "spawn: the period (or the slice) is out of range of 100us to 18 minutes\n", 1},
+    {"spawn rt 1s 2000s", "is out of range of 100us to 18 minutes\n", 1},
+    {"spawn rt 0s 0s", "is out of range of 100us to 18 minutes\n", 1},
+    {"spawn rt 0s 5ms", "spawn: the runtime is 0\n", 1},
+    {"spawn rt 0s 5ms 0s", "spawn: the runtime is 0\n", 1},
+    {"spawn rt 1ms 5ms 0s", "spawn: the runtime is longer than the deadline\n", 1},
+    {"spawn rt", "spawn: rt takes two times, Q T, or three, Q T D\n", 2},
+    {"spawn rt 1ms", "spawn: rt takes two times, Q T, or three, Q T D\n", 2},
+    {"spawn rt 1ms 2ms 2ms 2ms", "spawn: 2ms: is one time too many: Q T [D]\n", 2},
+    {"spawn rt 1ms 5", "spawn: 5: is no time that fits; times are written as 300us", 2},
+    {"spawn rt 1ms 99999999999999999999s", "s: is no time that fits; ", 2},
+    {"spawn rt 1ms -5ms", "spawn: -5ms: no such option; help spawn lists them\n", 2},
+    {"spawn rt 1ms 5ms --work", "spawn: --work: takes a time, such as 300us", 2},
+    {"spawn rt 1ms 5ms --work 1200s", "spawn: --work: takes a time, such as 300us", 2},
+    {"spawn rt 1ms 5ms --nice 3", "spawn: --nice: no such option; help spawn lists them\n", 2},
+    {"spawn rt 1ms 5ms --cpu 99999999999999999999", "spawn: --cpu: takes the number of a CPU", 2},
+    {"spawn hog --cpu -1", "spawn: --cpu: takes the number of a CPU", 2},
+    {"spawn hog --nice 20", "spawn: nice is not within -20..19\n", 1},
+    {"spawn hog --nice -99999999999999999999", "spawn: nice is not within -20..19\n", 1},
+    {"spawn hog --nice", "spawn: --nice: takes a number from -20 to 19\n", 2},
+    {"spawn hog --nice x", "spawn: --nice: takes a number from -20 to 19\n", 2},
+    {"spawn hog --nice 3 --idle", "spawn: --nice, --inter and --idle exclude each other\n", 2},
+    {"spawn hog 5ms", "spawn: 5ms: no such option; help spawn lists them\n", 2},
+    {"spawn what", "spawn: there are rt and hog\nusage: spawn ", 2},
+    {"nice", "nice: say a nice value and the numbers of threads\nusage: nice ", 2},
+    {"nice 5", "nice: say a nice value and the numbers of threads\n", 2},
+    {"nice -n 5", "nice: say a nice value and the numbers of threads\n", 2},
+    {"nice five 1", "nice: N is a number from -20 to 19\n", 2},
+    {"nice 20 1", "nice: 20: nice is not within -20..19\n", 1},
+    {"nice -21 1", "nice: -21: nice is not within -20..19\n", 1},
+    {"nice 99999999999999999999 1", "nice is not within -20..19\n", 1},
+    {"nice 5 99", "nice: 99: there is no such thread; ps lists them\n", 1},
+    {"nice 5 1", "nice: 1: is interactive; to have a nice value it must become fair", 1},
+    {"nice 5 3", "nice: 3: is a real-time thread: its share is ", 1},
+    {"nice 5 4", "nice: 4: is idle: it runs when nothing else wants to\n", 1},
+    {"nice 5 2 5", "nice: 5: there is no such thread; ps lists them\n", 1},
+    {"kill", "kill: say the numbers of threads, or all\nusage: kill ID...|all\n", 2},
+    {"kill 1", "kill: 1: was not spawned, and is not asked to end\n", 1},
+    {"kill 5", "kill: 5: there is no such thread; ps lists them\n", 1},
+    {"kill 0", "kill: 0: is no thread's number; ps lists them\n", 1},
+    {"kill -1", "kill: -1: is no thread's number; ps lists them\n", 1},
+    {"kill 4294967296", "kill: 4294967296: is no thread's number; ps lists them\n", 1},
+    {"kill hog1", "kill: hog1: is no thread's number; ps lists them\n", 1},
+    {"kill 2 5", "hog1: ", 1},
+    {"top 0", "top: the interval is from 10ms to an hour, in seconds\nusage: top ", 2},
+    {"top 3601", "top: the interval is from 10ms to an hour, in seconds\n", 2},
+    {"top 99999999999999999999999999999999999999999999", "top: the interval is from 10ms", 2},
+    {"top -1", "top: the interval is from 10ms to an hour, in seconds\n", 2},
+    {"top 1 1", "top: takes one interval at most\n", 2},
+    {"top -n", "top: -n takes a number of times\n", 2},
+    {"top -n 0", "top: -n takes a number of times\n", 2},
+    {"top -n x 1", "top: -n takes a number of times\n", 2},
+    {"ps x", "ps: takes no argument\n", 2},
+};
+
+/* Beside a hog, a real-time thread and one that is idle. The row that is answered otherwise stays
+ * the last one. */
+static void ask_for_what_is_refused(void *context) {
+    struct session *session = context;
+    uint32_t row = 0;
+    session->status = script_run(session->script, "spawn hog\nspawn rt 5ms 20ms 8ms --work 0s\n"
+                                                  "spawn hog --idle\n");
+    for (; row < ASH_ARRAY_LEN(refused); row++) {
+        session->status = script_run(session->script, refused[row].line);
+        if (session->status != refused[row].status ||
+            strstr(session->script->output, refused[row].said) == NULL)
+            break;
+    }
+    session->row = row;
+    session->broken = threads_check();
+}
+
+TEST_CASE(shell_threads, hostile_words_are_refused_with_the_reason) {
+    struct session session = session_new(false);
+    run_body(&session, 1, ask_for_what_is_refused);
+    if (session.row < ASH_ARRAY_LEN(refused))
+        test_fail(__FILE__, __LINE__, "%s: status %d, \"%s\"", refused[session.row].line,
+                  session.status, session.script->output);
+}
+
+TEST_CASE(shell_threads, commands_say_where_no_threads_run) {
+    struct session session = session_new(false);
+    CHECK_EQ(script_run(session.script, "ps;top;nice 5 1;sched;spawn;spawn hog;kill 1\n"), 1);
+    CHECK_EQ(times(session.script->output, ": no threads run here\n"), 7);
+    CHECK_EQ(times(session.script->output, "\n"), 7);
+}
+
+/* Limits */
+
+static void check_that_too_many_are_refused(size_t memory_bytes, const char *said) {
+    static const char line[] = "spawn hog --idle\n";
+    struct session session = session_of(memory_bytes, false);
+    char *input = test_alloc(THREADS_MAX * sizeof(line) + 64, 1);
+    for (uint32_t i = 0; i < THREADS_MAX; i++)
+        memcpy(input + i * (sizeof(line) - 1), line, sizeof(line));
+    strcat(input, "kill all\nps\nspawn hog\n");
+    const char *output = run_on(&session, 1, input);
+    check_contains(output, said);
+    check_contains(strstr(output, PS_HEAD), " main\nhog");
+    CHECK_EQ(session.status, 0);
+}
+
+TEST_CASE(shell_threads, are_so_many_at_most) {
+    check_that_too_many_are_refused(
+        MEMORY_BYTES, "spawn: there are as many threads as can be, 112 at most\nhog1: ");
+}
+
+TEST_CASE(shell_threads, without_memory_for_a_stack_are_refused) {
+    check_that_too_many_are_refused(2 << 20, "spawn: no memory for its stack\n");
+}
+
+TEST_CASE(shell_threads, that_get_no_cpu_do_not_end_and_it_is_said) {
+    struct session session = session_new(false);
+    const char *output =
+        run_on(&session, 1, "spawn rt 100us 1000s --work 200us\ntop 10ms\nkill 2\nkill all\n");
+    CHECK_EQ(session.status, 1);
+    check_contains(output, " throttled rt 100us/1000s ");
+    CHECK_EQ(times(output, "kill: rt1: was asked to end, and will when it is given the CPU "), 2);
+    CHECK(session.kernel->spawned.first != NULL);
+}
+
+TEST_CASE(shell_threads, do_not_outlive_poweroff) {
+    struct session session = session_new(false);
+    (void)run_on(&session, 1, "spawn hog\nspawn rt 1ms 10ms\npoweroff 7\nps\n");
+    CHECK_EQ(session.status, 7);
+    CHECK_EQ(times(session.script->output, PS_HEAD), 0);
+}
+
+/* top */
+
+#define TOP_HEAD " ID CPU STATE     CLASS              %CPU   TIME NAME"
+
+TEST_CASE(shell_threads, top_prints_so_many_samples_where_nobody_watches) {
+    struct session session = session_new(false);
+    session.script->keys = "q";
+    const char *output = run_on(&session, 1, "spawn hog --nice -20\ntop -n 3 20ms\ntop 10ms\n");
+    CHECK_EQ(session.status, 0);
+    CHECK_EQ(times(output, TOP_HEAD "\n"), 4);
+    CHECK_EQ(times(output, "\n  2   0 ready     fair -20 "), 4);
+    CHECK_EQ(times(output, "\x1b"), 0);
+    CHECK_EQ(times(output, "\nCPU 0   0.0% idle\n"), 4);
+    CHECK_EQ(times(output, " 2 threads: 1 running, 1 ready, 0 throttled, 0 asleep\n"), 4);
+    CHECK_STR_EQ(session.script->keys, "q"); /* the script is not its */
+}
+
+/* Not how much: a host may take its CPU from the one thread that runs. */
+TEST_CASE(shell_threads, top_counts_idleness) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 1, "top 50ms\n");
+    check_contains(output, "% idle\n");
+    CHECK(strstr(output, "CPU 0   0.0% idle") == NULL);
+    check_contains(output, ": 1 running, 0 ready, 0 throttled, 0 asleep\n");
+}
+
+TEST_CASE(shell_threads, top_redraws_a_terminal_in_place_until_a_key) {
+    struct session session = session_new(true);
+    session.script->keys = "xyq";
+    const char *output = run_on(&session, 1, "spawn hog\rtop 1\r");
+    CHECK_EQ(session.status, 0);
+    check_contains(output, "\x1b[2J\x1b[Htop: up ");
+    check_contains(output, TOP_HEAD "\x1b[K\n");
+    CHECK_EQ(times(output, TOP_HEAD), 1);
+    CHECK_STR_EQ(session.script->keys, "");
+}
+
+TEST_CASE(shell_threads, top_redraws_a_terminal_so_often) {
+    struct session session = session_new(true);
+    const char *output = run_on(&session, 1, "top -n 3 10ms\r");
+    CHECK_EQ(times(output, "\x1b[2J"), 1);
+    CHECK_EQ(times(output, "\x1b[Htop: up "), 3);
+    CHECK_EQ(times(output, "\x1b[J"), 3);
+}
+
+TEST_CASE(shell_threads, top_ends_by_ctrl_c) {
+    struct session session = session_new(true);
+    session.script->keys = "\x03";
+    CHECK_EQ(times(run_on(&session, 1, "top 3600\r"), TOP_HEAD), 1);
+}
+
+TEST_CASE(shell_threads, top_shows_the_busiest_that_fit_a_terminal) {
+    struct session session = session_new(true);
+    char input[40 * 18 + 32] = "";
+    for (uint32_t i = 0; i < 40; i++)
+        strcat(input, "spawn hog --idle\r");
+    strcat(input, "spawn hog\rtop -n 2 50ms\r");
+    const char *output = run_on(&session, 1, input);
+    const char *last = strstr(strstr(output, "\x1b[H") + 1, "\x1b[H");
+    CHECK_EQ(times(last, "\x1b[K\n"), 23);
+    check_contains(last, TOP_HEAD "\x1b[K\n 42   0 ");
+    check_contains(last, "\n... and 23 more\x1b[K\n\x1b[J");
+}
