@@ -173,7 +173,8 @@ void ash__sched_set_tight(struct ash_sched *sched, bool tight) {
 void ash__sched_loosen(struct ash_sched *sched) {
     const reservation none = {0, 0, 0};
     struct ash__sched_spare spare;
-    if (!sched->may_loosen || !is_idle(sched) || ash__sched_before(sched->now, sched->loosens_at))
+    if (!sched->tight || !sched->may_loosen || !is_idle(sched) ||
+        ash__sched_before(sched->now, sched->loosens_at))
         return;
     struct ash__sched_set set = collect(sched, NULL, &none, sched->now, DENSITY);
     sched->tight = set.constrained && ash__sched_sum(&set, true, &spare) != ASH__SCHED_FITS;

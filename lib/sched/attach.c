@@ -107,8 +107,10 @@ static void join(struct ash_sched *sched, struct ash_sched_entity *entity,
 void ash__sched_part(struct ash_sched *sched, struct ash_sched_entity *entity) {
     const struct ash_sched_server *server = &entity->server;
     struct ash_sched_parting *parting = &sched->partings[entity->slot];
-    if (parting->bandwidth != 0 || ash__sched_counts(parting, sched->now))
+    if (parting->bandwidth != 0 || ash__sched_counts(parting, sched->now)) {
+        ash__sched_grub_leave(sched, entity);
         return;
+    }
     *parting = (struct ash_sched_parting){
         .runtime_ns = server->runtime_ns,
         .relative_ns = server->relative_ns,
@@ -277,6 +279,7 @@ int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity, u
     if (sched->current == entity)
         ash__sched_stops(sched);
     ash__sched_exit(sched, entity);
+    ash__sched_loosen(sched);
     ash_store_relaxed(&entity->sched, (struct ash_sched *)NULL);
     return 0;
 }

@@ -110,6 +110,14 @@ void ash__sched_grub_part(struct ash_sched *sched, struct ash_sched_entity *enti
     parting->bandwidth = entity->bandwidth;
 }
 
+/* The same of one that has not begun: nothing is handed on. */
+void ash__sched_grub_leave(struct ash_sched *sched, struct ash_sched_entity *entity) {
+    if (entity->grub == ASH__GRUB_NONCONTENDING)
+        ash__sched_queue_remove(&sched->timers, entity->slot);
+    if (entity->grub != ASH__GRUB_INACTIVE)
+        inactivate(sched, entity);
+}
+
 static void switch_on(struct ash_sched *sched, uint32_t slot) {
     struct ash_sched_parting *parting = &sched->partings[slot];
     struct ash_sched_entity *entity = sched->entities[slot];

@@ -365,10 +365,11 @@ int ash_sched_block(struct ash_sched *sched, uint64_t now) {
         return -ASH_EINVAL;
     ash__sched_charge(sched, now);
     ASH_EVENT(event_block, entity->slot, entity->class_);
-    if (entity->class_ == ASH_SCHED_REALTIME)
+    bool realtime = entity->class_ == ASH_SCHED_REALTIME;
+    if (realtime)
         ash__sched_job_ends(sched, entity);
     ash__sched_dequeue(sched, entity);
-    if (ASH_UNLIKELY(entity->measured))
+    if (realtime && ASH_UNLIKELY(entity->measured))
         ash__sched_measure(sched, entity);
     ash__sched_stops(sched);
     return 0;

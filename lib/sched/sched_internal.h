@@ -156,6 +156,7 @@ void ash__sched_grub_wake(struct ash_sched *sched, struct ash_sched_entity *enti
 void ash__sched_grub_block(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_grub_timer(struct ash_sched *sched, uint32_t slot);
 void ash__sched_grub_part(struct ash_sched *sched, struct ash_sched_entity *entity);
+void ash__sched_grub_leave(struct ash_sched *sched, struct ash_sched_entity *entity);
 void ash__sched_grub_switch(struct ash_sched *sched, bool on);
 uint64_t ash__sched_grub_scale(struct ash_sched *sched, struct ash_sched_entity *entity,
                                uint64_t ran_ns);

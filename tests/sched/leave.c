@@ -205,3 +205,31 @@ TEST_CASE(sched_leave, at_any_time_it_costs_nobody_a_deadline) {
                       (unsigned long long)took);
     }
 }
+
+/* In a set that only the demand test takes, admission counts it until its next period, and GRUB
+ * does not: what has its place waits, and is not active before. */
+TEST_CASE(sched_leave, one_that_is_inactive_and_counts_still_hands_on_no_bandwidth) {
+    for (uint32_t detached = 0; detached < 2; detached++) {
+        struct stand stand;
+        struct ash_sched_attributes less = {.runtime_ns = 5, .period_ns = 100};
+        stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+        stand_server(&stand, 2, 3, 40, 0);
+        stand_server(&stand, 3, 6, 50, 0);
+        stand_server(&stand, 1, 100, 100, ASH_SCHED_RECLAIM);
+        struct ash_sched_entity *a = stand_server(&stand, 10, 100, 100, 0);
+        CHECK(stand.sched->tight);
+        stand_wake(&stand, a);
+        stand_decide(&stand);
+        stand.now = 1;
+        stand_block(&stand);
+        stand_run(&stand, 50); /* its zero-lag time was 10 */
+        CHECK_EQ(ash_sched_change(stand.sched, a, &less, 50, NULL), 0);
+        stand_wake(&stand, a);
+        CHECK(stand_run(&stand, 60) == NULL);
+        if (detached)
+            CHECK_EQ(ash_sched_detach(stand.sched, a, 60), 0);
+        stand_decide(&stand);
+        CHECK(stand_run(&stand, 99) == NULL);
+        CHECK(stand_run(&stand, 100) == (detached ? NULL : a));
+    }
+}

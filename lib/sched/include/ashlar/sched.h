@@ -22,7 +22,8 @@
  *    (UNDECIDED). In the set is also what left or was changed, until its zero-lag time; there the
  *    old and the new count as the greater of both. Attributes change through it only.
  *  - The contract of a reservation: a job that needs no more than Q, and comes T or more after the
- *    one before, ends within D, whatever the others do, if decide is called when it asked to be.
+ *    one before, ends within D, whatever the others do, if decide is called when it asked to be;
+ *    where only the demand test takes the set, from the first moment on at which all wait or sleep.
  *  - Locks: none. The caller serialises the calls of one instance; a call on two wants both, the
  *    lower CPU's first. Callable with interrupts masked: no callback but those of the config.
  *
