@@ -19,8 +19,7 @@ KERNEL, MAP, OBJDUMP, NM = sys.argv[1:5]
 LIBC_MEMBERS = {
     'libc_tinystdio_vfiprintf.c.o',
     'libc_string_strcat.c.o', 'libc_string_strcspn.c.o', 'libc_string_strpbrk.c.o',
-    'libc_string_strrchr.c.o', 'libc_string_strspn.c.o',
-    'libc_string_strncpy.c.o', 'libc_string_strstr.c.o',
+    'libc_string_strrchr.c.o', 'libc_string_strspn.c.o', 'libc_string_strstr.c.o',
     'memchr-stub.c.o', 'memcmp-stub.c.o', 'strchr-stub.c.o', 'strcmp-stub.c.o', 'strcpy-stub.c.o',
     'strlen-stub.c.o', 'strncmp-stub.c.o', 'strnlen-stub.c.o',
 }
