@@ -76,7 +76,7 @@ static int run(struct cache_work *work, uint32_t reads, order_fn *order, struct 
         if (error != 0)
             break;
         work->sum += *(const uint64_t *)ash_cache_data(&work->cache.cache, frame);
-        ash_cache_put(&work->cache.cache, frame);
+        block_cache_put(&work->cache, frame);
     }
     out->cost = platform_cost() - start;
     out->ns = platform_now_ns() - start_ns;

@@ -121,6 +121,7 @@ static void note_disks(struct block_cache *cache, struct disk *const *disks, uin
         const struct ash_virtio_blk *blk = &disks[i]->blk;
         one->owner = cache;
         one->disk = disks[i];
+        one->group = disks[i]->group;
         one->size_bytes = disks[i]->size_bytes;
         one->is_covered = blk->block_size_bytes <= BLOCK_CACHE_BYTES &&
                           blk->segment_bytes_max >= BLOCK_CACHE_BYTES &&
@@ -132,7 +133,7 @@ static void note_disks(struct block_cache *cache, struct disk *const *disks, uin
     }
 }
 
-int block_cache_set_policy(struct block_cache *cache, const char *name) {
+static int set_policy(struct block_cache *cache, const char *name) {
     int error = ash_cache_set_policy(&cache->cache, name);
     for (uint32_t i = 0; error == 0 && ash_cache_policy_name(i) != NULL; i++) {
         if (strcmp(ash_cache_policy_name(i), name) == 0)
@@ -141,13 +142,22 @@ int block_cache_set_policy(struct block_cache *cache, const char *name) {
     return error;
 }
 
+int block_cache_set_policy(struct block_cache *cache, const char *name) {
+    block_cache_enter(cache);
+    int error = set_policy(cache, name);
+    block_cache_leave(cache);
+    return error;
+}
+
 static int start(struct block_cache *cache, struct ash_cache_config *config) {
     int error = ash_cache_init(&cache->cache, config, cache->storage.pages,
                                (size_t)ASH_PAGE_SIZE << cache->storage.order, cache->data.pages);
     if (error == 0)
-        error = block_cache_set_policy(cache, "2q-clock");
+        error = set_policy(cache, "2q-clock");
     for (uint32_t i = 0; i < cache->disk_count && error == 0; i++)
         error = ash_cache_space_open(&cache->cache, &cache->disks[i].space);
+    for (uint32_t i = 0; i < cache->disk_count && error == 0; i++)
+        disk_join(cache->disks[i].disk, &cache->group);
     return error;
 }
 
@@ -164,6 +174,7 @@ int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
     memset(cache, 0, sizeof(*cache));
     cache->memory = memory;
     cache->dirty_since_ns = UINT64_MAX;
+    block_cache_start_turns(cache);
     block_cache_set_age(cache, config->age_ns);
     cache->reason = "there is no memory for 16 blocks; start the machine with more";
     note_disks(cache, disks, count);
@@ -189,13 +200,15 @@ int block_cache_init(struct block_cache *cache, struct kernel_memory *memory,
 }
 
 int block_cache_fini(struct block_cache *cache) {
-    block_cache_settle(cache);
+    block_cache_settle(cache);     /* nobody else is inside, or comes any more */
     if (cache->data.pages == NULL) /* it has never been on */
         return 0;
     if (!cache->is_on || ash_cache_fini(&cache->cache) != 0)
         return -ASH_EBUSY;
     cache->is_on = false;
     cache->reason = "it was ended";
+    for (uint32_t i = 0; i < cache->disk_count; i++)
+        disk_join(cache->disks[i].disk, cache->disks[i].group);
     give_memory_back(cache);
     return 0;
 }
@@ -211,60 +224,78 @@ struct cached_disk *block_cache_disk(struct block_cache *cache, const struct dis
 }
 
 static void woken(struct ash_cache_waiter *waiter) {
-    ASH_CONTAINER_OF(waiter, struct block_wait, waiter)->is_over = true;
+    block_cache_wait_over(ASH_CONTAINER_OF(waiter, struct block_wait, waiter));
 }
 
-int block_cache_pin(struct block_cache *cache, const struct cached_disk *disk,
+int block_cache_pin(struct block_cache *cache, struct cached_disk *disk,
                     struct ash_cache_space *space, uint64_t index, uint32_t flags,
                     uint32_t *frame) {
-    struct ash_cache_waiter *waiter = &cache->wait.waiter;
-    waiter->wake = woken;
-    cache->wait.is_over = false;
+    struct block_wait wait;
     if (disk->disk->dead) {
         int found = ash_cache_get(&cache->cache, space, index, ASH_CACHE_CACHED, NULL, frame);
         return found == 0 ? 0 : -ASH_EIO;
     }
-    int error = ash_cache_get(&cache->cache, space, index, flags, waiter, frame);
+    block_cache_wait_init(cache, &wait);
+    wait.waiter.wake = woken;
+    int error = ash_cache_get(&cache->cache, space, index, flags, &wait.waiter, frame);
     if (error != ASH_CACHE_PENDING)
         return error;
-    if (!cache->wait.is_over) {
-        block_cache_wait_begin(cache);
-        block_cache_wait(cache);
+    if (wait.is_over == 0) {
+        block_cache_wait_begin(cache, disk);
+        block_cache_wait(cache, &wait);
+        block_cache_forget_silence(cache, disk);
     }
-    *frame = waiter->frame;
-    return waiter->status;
+    *frame = wait.waiter.frame;
+    return wait.waiter.status;
 }
 
-/* A disk whose size has changed: what was its last block may have more of it now, or less, and what
- * is dirty behind its end has no place any more. */
+/* What was its last block may have more of the disk now, or less, and what is dirty behind its end
+ * has no place any more. Others are kept out. */
+static void resize(struct block_cache *cache, struct cached_disk *disk) {
+    block_cache_settle_locked(cache);
+    disk->size_bytes = disk->disk->size_bytes;
+    disk->space.blocks = blocks_in(disk->size_bytes);
+    (void)!ash_cache_discard(&cache->cache, &disk->space, 0, UINT64_MAX, false);
+    (void)!ash_cache_discard(&cache->cache, &disk->space, disk->space.blocks, UINT64_MAX, true);
+}
+
+/* Enters for a call about [offset, offset + len). */
 static int begin(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
                  uint64_t len) {
-    disk_refresh(disk->disk);
-    block_cache_write_out_if_due(cache, platform_now_ns());
-    if (disk->disk->size_bytes != disk->size_bytes) {
-        block_cache_settle(cache);
-        disk->size_bytes = disk->disk->size_bytes;
-        disk->space.blocks = blocks_in(disk->size_bytes);
-        (void)!ash_cache_discard(&cache->cache, &disk->space, 0, UINT64_MAX, false);
-        (void)!ash_cache_discard(&cache->cache, &disk->space, disk->space.blocks, UINT64_MAX, true);
+    block_cache_enter(cache);
+    disk_refresh_locked(disk->disk);
+    while (ASH_UNLIKELY(disk->disk->size_bytes != disk->size_bytes)) {
+        block_cache_leave(cache);
+        block_cache_keep(cache);
+        block_cache_enter(cache);
+        resize(cache, disk);
+        block_cache_leave(cache);
+        block_cache_resume(cache);
+        block_cache_enter(cache);
     }
+    block_cache_write_out_if_due(cache, platform_now_ns());
     return ash_range_fits(offset, len, disk->size_bytes) ? 0 : -ASH_ERANGE;
 }
 
 int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index, uint32_t *frame) {
     struct cached_disk *one = block_cache_disk(cache, disk);
-    return block_cache_pin(cache, one, &one->space, index, 0, frame);
+    block_cache_enter(cache);
+    int error = block_cache_pin(cache, one, &one->space, index, 0, frame);
+    if (error == 0)
+        block_cache_take_along(cache);
+    block_cache_leave(cache);
+    return error;
 }
 
-int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,
-                     size_t len) {
-    struct cached_disk *one = block_cache_disk(cache, disk);
-    uint8_t *to = buffer;
-    if (one == NULL)
-        return disk_read(disk, offset, buffer, len);
-    int error = begin(cache, one, offset, len);
-    if (error != 0 || len == 0)
-        return error;
+void block_cache_put(struct block_cache *cache, uint32_t frame) {
+    block_cache_enter_again(cache);
+    ash_cache_put(&cache->cache, frame);
+    block_cache_leave(cache);
+}
+
+static int read_blocks(struct block_cache *cache, struct cached_disk *one, uint64_t offset,
+                       uint8_t *to, size_t len) {
+    struct disk *disk = one->disk;
     uint64_t first = offset / BLOCK_CACHE_BYTES, last = (offset + len - 1) / BLOCK_CACHE_BYTES;
     if (first != last && !disk->dead)
         (void)ash_cache_prefetch(&cache->cache, &one->space, first,
@@ -273,9 +304,9 @@ int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offs
         size_t skip = (size_t)(offset % BLOCK_CACHE_BYTES);
         size_t part = (size_t)ash_min_u64(len, BLOCK_CACHE_BYTES - skip);
         uint32_t frame;
-        error = block_cache_pin(cache, one, &one->space, offset / BLOCK_CACHE_BYTES, 0, &frame);
+        int error = block_cache_pin(cache, one, &one->space, offset / BLOCK_CACHE_BYTES, 0, &frame);
         if (error != 0)
-            return error == -ASH_EAGAIN ? disk_read(disk, offset, to, len) : error;
+            return error == -ASH_EAGAIN ? disk_read_locked(disk, offset, to, len) : error;
         memcpy(to, (const uint8_t *)ash_cache_data(&cache->cache, frame) + skip, part);
         ash_cache_put(&cache->cache, frame);
         to += part;
@@ -285,6 +316,18 @@ int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offs
     return 0;
 }
 
+int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offset, void *buffer,
+                     size_t len) {
+    struct cached_disk *one = block_cache_disk(cache, disk);
+    if (one == NULL)
+        return disk_read(disk, offset, buffer, len);
+    int error = begin(cache, one, offset, len);
+    if (error == 0 && len != 0)
+        error = read_blocks(cache, one, offset, buffer, len);
+    block_cache_leave(cache);
+    return error;
+}
+
 /* Blocks that cannot be written are all that may be dirty. */
 static bool is_full_of_failed(struct block_cache *cache) {
     struct ash_cache_stats stats;
@@ -292,13 +335,20 @@ static bool is_full_of_failed(struct block_cache *cache) {
     return stats.failed >= cache->dirty_max;
 }
 
-/* Bytes of one block, which is forgotten. */
+/* Bytes of one block, which is forgotten. Leaves, and enters again. */
 static int write_past(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
                       const uint8_t *from, size_t len) {
-    block_cache_settle(cache);
+    block_cache_leave(cache);
+    block_cache_keep(cache);
+    block_cache_enter(cache);
+    block_cache_settle_locked(cache);
     (void)!ash_cache_discard(&cache->cache, &disk->space, offset / BLOCK_CACHE_BYTES, 1, false);
     disk->wants_flush = true;
-    return disk_write(disk->disk, offset, from, len);
+    int error = disk_write_locked(disk->disk, offset, from, len);
+    block_cache_leave(cache);
+    block_cache_resume(cache);
+    block_cache_enter(cache);
+    return error;
 }
 
 static int write_blocks(struct block_cache *cache, struct cached_disk *disk, uint64_t offset,
@@ -327,6 +377,17 @@ static int write_blocks(struct block_cache *cache, struct cached_disk *disk, uin
     return 0;
 }
 
+/* The files' pages are of what was there before. */
+static int write_through(struct block_cache *cache, struct cached_disk *disk) {
+    block_cache_keep(cache);
+    block_cache_enter(cache);
+    int error = block_cache_flush(cache, disk);
+    block_cache_close_files(cache, disk);
+    block_cache_leave(cache);
+    block_cache_resume(cache);
+    return error;
+}
+
 int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t offset,
                       const void *buffer, size_t len) {
     struct cached_disk *one = block_cache_disk(cache, disk);
@@ -341,11 +402,9 @@ int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t off
         error = -ASH_EIO;
     if (error == 0)
         error = write_blocks(cache, one, offset, buffer, len);
-    if (error == 0 && one->has_files) {
-        error = block_cache_flush(cache, &one->space);
-        block_cache_close_files(cache, one);
-    }
-    return error;
+    bool has_files = one->has_files;
+    block_cache_leave(cache);
+    return error == 0 && has_files ? write_through(cache, one) : error;
 }
 
 /* Coherence */
@@ -353,31 +412,43 @@ int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t off
 int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t offset,
                         uint64_t len) {
     struct cached_disk *one = block_cache_disk(cache, disk);
+    block_cache_keep(cache);
     if (one == NULL || len == 0)
         return 0;
-    int error = ash_cache_space_dirty(&one->space) != 0 ? block_cache_flush(cache, &one->space) : 0;
-    block_cache_settle(cache);
+    block_cache_enter(cache);
+    int error = ash_cache_space_dirty(&one->space) != 0 ? block_cache_flush(cache, one) : 0;
+    block_cache_settle_locked(cache);
     uint64_t first = offset / BLOCK_CACHE_BYTES, end;
     if (!ash_add_u64(offset, len - 1, &end))
         end = UINT64_MAX;
     (void)!ash_cache_discard(&cache->cache, &one->space, first, end / BLOCK_CACHE_BYTES - first + 1,
                              false);
     block_cache_close_files(cache, one);
+    block_cache_leave(cache);
     return error;
 }
 
 void block_cache_drop(struct block_cache *cache) {
     if (!cache->is_on)
         return;
-    block_cache_settle(cache);
+    block_cache_keep(cache);
+    block_cache_enter(cache);
+    block_cache_settle_locked(cache);
     for (uint32_t i = 0; i < cache->disk_count; i++) {
         (void)!ash_cache_discard(&cache->cache, &cache->disks[i].space, 0, UINT64_MAX, false);
         block_cache_close_files(cache, &cache->disks[i]);
     }
+    block_cache_leave(cache);
+    block_cache_resume(cache);
 }
 
 const char *block_cache_check(struct block_cache *cache) {
-    return cache->is_on ? ash_cache_check(&cache->cache) : NULL;
+    if (!cache->is_on)
+        return NULL;
+    block_cache_lock(cache);
+    const char *broken = ash_cache_check(&cache->cache);
+    block_cache_unlock(cache);
+    return broken;
 }
 
 /* A file system's bytes */

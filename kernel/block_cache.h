@@ -7,13 +7,15 @@
  *     space 8..       a file each, while pages of it are wanted: its data, by its place on a disk
  *
  * Rules
- *  - One caller at a time, on CPU 0. A call waits until what it wants is there; what it started
- *    besides (reading ahead, writing back) goes on, and block_cache_settle waits for that too.
- *    Nothing here is called by interrupts: completions are taken by whoever waits for the disk,
- *    and by block_cache_background.
+ *  - Any thread, on any CPU; and any number of them may wait at a time. A call waits until what it
+ *    wants is there; what it started besides (reading ahead, writing back) goes on, and
+ *    block_cache_settle waits for that too. Nothing here is called by interrupts: completions are
+ *    taken by one of those who wait, for all of them, and by block_cache_background.
  *  - A byte has one home: a file's data its file, everything else the raw disk. A raw write to a
  *    disk with files forgets their pages, and is on the disk before anything else is read. Who
- *    writes past the cache calls block_cache_release first.
+ *    writes past the cache does it between block_cache_release and block_cache_resume.
+ *  - Who has got a block or a page gives it back before he gets another, or calls anything else
+ *    here: what forgets blocks waits until nobody has one, and keeps others from beginning.
  *  - Written blocks stay in memory until block_cache_sync, until they have been there for age_ns,
  *    or until there are too many: a quarter of the cache may be dirty, and from half of that on
  *    they are written besides.
@@ -55,6 +57,7 @@ struct cached_disk {
     struct ash_cache_space space;
     struct block_cache *owner;
     struct disk *disk;
+    struct disk_group *group; /* that the disk was in before */
     uint64_t size_bytes;
     bool is_covered; /* its blocks are cached */
     bool has_files;  /* some have been opened since the last raw write */
@@ -81,11 +84,19 @@ struct block_request {
     struct block_request *next; /* free ones */
 };
 
-/* Somebody who waits. */
-struct block_wait {
-    struct ash_cache_waiter waiter;
-    struct ash_cache_flush_request flush;
-    bool is_over;
+/* Who is inside; block_cache_turns.c. */
+struct block_cache_turns {
+    uint32_t users;              /* calls that have begun and not ended */
+    uint32_t held;               /* blocks and pages that callers have */
+    const struct thread *keeper; /* who keeps all others out, or is about to; NULL: nobody */
+    uint32_t kept;               /* how often it does */
+    struct wait_queue gate;      /* who has to wait for one of these three */
+    struct block_wait *leader;   /* who takes completions for all who wait; NULL: nobody waits */
+    struct ash_list followers;   /* the others */
+    bool leader_sleeps;
+    ash_ns_t watch_ns; /* when it looks after the devices */
+    uint32_t taken;    /* interrupts, when completions were taken last */
+    uint32_t has_news; /* for block_cache_background */
 };
 
 struct block_cache {
@@ -109,7 +120,8 @@ struct block_cache {
         uint32_t order;
     } data, storage;
     ash_paddr_t data_address;
-    struct block_wait wait;
+    struct disk_group group; /* of these disks; its mutex protects all of this */
+    struct block_cache_turns turns;
     struct ash_cache_flush_request write_out;
     bool is_writing_out;     /* it is on its way */
     bool has_failed;         /* the last one or the last sync did */
@@ -148,10 +160,11 @@ int block_cache_read(struct block_cache *cache, struct disk *disk, uint64_t offs
 int block_cache_write(struct block_cache *cache, struct disk *disk, uint64_t offset,
                       const void *buffer, size_t len) ASH_MUST_CHECK;
 
-/* Pins block `index` of a raw disk: 0, and ash_cache_put(&cache->cache, *frame) ends it. The disk
- * is covered. -ASH_EAGAIN: all frames are pinned. */
+/* Pins block `index` of a raw disk: 0, and block_cache_put ends it. The disk is covered.
+ * -ASH_EAGAIN: all frames are pinned. */
 int block_cache_get(struct block_cache *cache, struct disk *disk, uint64_t index,
                     uint32_t *frame) ASH_MUST_CHECK;
+void block_cache_put(struct block_cache *cache, uint32_t frame);
 
 /* NULL: this disk's blocks are not cached. */
 struct cached_disk *block_cache_disk(struct block_cache *cache, const struct disk *disk);
@@ -161,16 +174,25 @@ struct byte_source block_cache_source(struct block_cache *cache, struct disk *di
 struct page_source block_cache_pages(struct block_cache *cache, struct disk *disk);
 
 /* Before [offset, offset + len) of a disk is written past the cache: what is dirty there is
- * written, and nothing of it is remembered. */
+ * written, and nothing of it is remembered. Other threads are kept out until block_cache_resume,
+ * which follows on an error, too. */
 int block_cache_release(struct block_cache *cache, struct disk *disk, uint64_t offset,
                         uint64_t len) ASH_MUST_CHECK;
+void block_cache_resume(struct block_cache *cache);
+
+/* Keeps the other threads out, as release does; until resume. */
+void block_cache_keep(struct block_cache *cache);
+
+/* For a look at what is inside; between the two nothing else here is called. */
+void block_cache_lock(struct block_cache *cache);
+void block_cache_unlock(struct block_cache *cache);
 
 /* Writes all dirty blocks, and has the devices flush: 0, and they are safe. *blocks: how many
  * became so; on an error block_cache_unwritten says of each disk which did not. */
 int block_cache_sync(struct block_cache *cache, uint32_t *blocks) ASH_MUST_CHECK;
 
 /* "12 blocks (48 KiB) not written: the device reported an error"; false: it has nothing that
- * its device could not be given. */
+ * its device could not be given. With or without block_cache_lock. */
 bool block_cache_unwritten(const struct block_cache *cache, uint32_t disk,
                            char text[BLOCK_CACHE_REASON]) ASH_MUST_CHECK;
 
@@ -179,18 +201,19 @@ void block_cache_set_age(struct block_cache *cache, ash_ns_t age_ns);
 
 /*
  * For who has nothing better to do: takes what has completed, begins to write what is dirty for too
- * long, or, idle, all that is dirty, and waits for nothing. When to call it again at the latest.
- * After a failure it is tried again later and later, and by sync.
+ * long, or, idle, all that is dirty, and waits for nothing; where others are inside it leaves all
+ * but the writing to them. When to call it again at the latest. After a failure it is tried again
+ * later and later, and by sync. By one thread.
  */
 ash_ns_t block_cache_background(struct block_cache *cache, ash_ns_t now_ns, bool is_idle);
 
-/* Has something completed, which block_cache_background would take? A condition of wait.h. */
-bool block_cache_has_completions(void *cache);
+/* Is there something that block_cache_background would do? Only looks: a condition of wait.h. */
+bool block_cache_has_news(void *cache);
 
 /* Forgets every block that is clean and not pinned. */
 void block_cache_drop(struct block_cache *cache);
 
-/* Until nothing is on its way. */
+/* Until nothing is on its way, or another thread is inside: there would be no end to it. */
 void block_cache_settle(struct block_cache *cache);
 
 /* The first broken invariant, or NULL. */

@@ -89,7 +89,7 @@ static struct cached_file *open_file(struct block_cache *cache, struct cached_di
 void block_cache_close_files(struct block_cache *cache, struct cached_disk *disk) {
     if (!disk->has_files || !cache->is_on)
         return;
-    block_cache_settle(cache);
+    block_cache_settle_locked(cache);
     bool all = true;
     for (uint32_t i = 0; i < cache->file_count; i++) {
         if (cache->files[i].disk == disk)
@@ -113,12 +113,8 @@ static int get_raw(struct block_cache *cache, struct cached_disk *disk, uint64_t
     return 0;
 }
 
-static int get(void *context, uint64_t start, uint64_t size_bytes, uint64_t offset,
-               struct file_page *page) {
-    struct cached_disk *disk = context;
-    struct block_cache *cache = disk->owner;
-    if (!cache->is_on || start % ASH_CACHE_SECTOR_BYTES != 0)
-        return -ASH_ENOTSUP;
+static int get_inside(struct block_cache *cache, struct cached_disk *disk, uint64_t start,
+                      uint64_t size_bytes, uint64_t offset, struct file_page *page) {
     if (disk->disk->blk.block_size_bytes != ASH_CACHE_SECTOR_BYTES)
         return get_raw(cache, disk, start + offset, size_bytes - offset, page);
     struct cached_file *file = find_file(cache, disk, start, size_bytes);
@@ -136,9 +132,23 @@ static int get(void *context, uint64_t start, uint64_t size_bytes, uint64_t offs
     return 0;
 }
 
+static int get(void *context, uint64_t start, uint64_t size_bytes, uint64_t offset,
+               struct file_page *page) {
+    struct cached_disk *disk = context;
+    struct block_cache *cache = disk->owner;
+    if (!cache->is_on || start % ASH_CACHE_SECTOR_BYTES != 0)
+        return -ASH_ENOTSUP;
+    block_cache_enter(cache);
+    int error = get_inside(cache, disk, start, size_bytes, offset, page);
+    if (error == 0)
+        block_cache_take_along(cache);
+    block_cache_leave(cache);
+    return error;
+}
+
 static void put(void *context, const struct file_page *page) {
     struct cached_disk *disk = context;
-    ash_cache_put(&disk->owner->cache, page->frame);
+    block_cache_put(disk->owner, page->frame);
 }
 
 struct page_source block_cache_pages(struct block_cache *cache, struct disk *disk) {

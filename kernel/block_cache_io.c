@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* block_cache_io.c: the cache's I/Os as requests of the disks, and waiting for them. */
+/* block_cache_io.c: the cache's I/Os as requests of the disks. */
 #include "block_cache_internal.h"
 
-#include <ashlar/check.h>
 #include <ashlar/error.h>
 
 /* Requests */
@@ -172,8 +171,7 @@ struct ash_cache_backend block_cache_backend(struct block_cache *cache) {
     return (struct ash_cache_backend){submit, kick, cache};
 }
 
-/* A device that was given up has them for ever. False: it has none. */
-static bool abandon_requests(struct block_cache *cache, struct cached_disk *disk) {
+bool block_cache_abandon(struct block_cache *cache, struct cached_disk *disk) {
     bool any = false;
     for (uint32_t i = 0; i < ASH_ARRAY_LEN(cache->requests); i++) {
         struct block_request *request = &cache->requests[i];
@@ -192,59 +190,9 @@ static bool abandon_requests(struct block_cache *cache, struct cached_disk *disk
     return any;
 }
 
-/* Waiting */
-
-void block_cache_forget_silence(struct block_cache *cache) {
-    for (uint32_t i = 0; i < cache->disk_count; i++)
-        cache->disks[i].is_silent = false;
-}
-
-void block_cache_wait_begin(struct block_cache *cache) {
-    cache->wait.is_over = false;
-    block_cache_forget_silence(cache);
-    for (uint32_t i = 0; i < cache->disk_count; i++)
-        disk_async_begin(cache->disks[i].disk);
-}
-
-/* For a request of any disk; false: none is on its way. */
-static bool wait_for_some(struct block_cache *cache) {
+void block_cache_forget_silence(struct block_cache *cache, struct cached_disk *disk) {
     for (uint32_t i = 0; i < cache->disk_count; i++) {
-        struct cached_disk *disk = &cache->disks[i];
-        if (disk->disk->dead ? abandon_requests(cache, disk) : disk_async_wait(disk->disk))
-            return true;
+        if (disk == NULL || disk == &cache->disks[i])
+            cache->disks[i].is_silent = false;
     }
-    return false;
-}
-
-void block_cache_wait(struct block_cache *cache) {
-    while (!cache->wait.is_over) {
-        if (wait_for_some(cache))
-            continue;
-        ash_cache_pump(&cache->cache);
-        ASH_REQUIRE(cache->wait.is_over || wait_for_some(cache),
-                    "block cache: a wait that nothing on its way can end");
-    }
-    block_cache_forget_silence(cache);
-}
-
-void block_cache_settle(struct block_cache *cache) {
-    if (!cache->is_on)
-        return;
-    block_cache_wait_begin(cache);
-    do {
-        while (wait_for_some(cache)) {}
-        ash_cache_pump(&cache->cache);
-    } while (wait_for_some(cache));
-}
-
-bool block_cache_poll(struct block_cache *cache) {
-    bool any = false;
-    for (uint32_t i = 0; i < cache->disk_count; i++) {
-        struct cached_disk *disk = &cache->disks[i];
-        if (disk->disk->dead)
-            (void)abandon_requests(cache, disk);
-        else
-            any |= disk_async_poll(disk->disk);
-    }
-    return any;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "platform.h"
+#include "thread.h"
 
 #define NOTHING_DIRTY UINT64_MAX
 
@@ -39,31 +40,41 @@ static void begin_all(struct block_cache *cache) {
     cache->dirty_since_ns = NOTHING_DIRTY;
     for (uint32_t i = 0; i < cache->disk_count; i++)
         cache->disks[i].error = 0;
-    block_cache_wait_begin(cache);
+    block_cache_wait_begin(cache, NULL);
 }
 
 void block_cache_set_age(struct block_cache *cache, ash_ns_t age_ns) {
+    block_cache_lock(cache);
     cache->age_ns = cache->pause_ns = age_ns;
+    block_cache_unlock(cache);
 }
 
+/* Who works in the background sleeps, and does not know when that is due. */
 void block_cache_dirtied(struct block_cache *cache) {
-    if (cache->dirty_since_ns == NOTHING_DIRTY)
-        cache->dirty_since_ns = platform_now_ns();
+    if (cache->dirty_since_ns != NOTHING_DIRTY)
+        return;
+    cache->dirty_since_ns = platform_now_ns();
+    if (threads_cpu_count() == 0)
+        return;
+    ash_store_release(&cache->turns.has_news, 1u);
+    platform_wake(0);
 }
 
 /* Asked for */
 
 static void is_flushed(struct ash_cache_flush_request *request) {
-    ASH_CONTAINER_OF(request, struct block_wait, flush)->is_over = true;
+    block_cache_wait_over(ASH_CONTAINER_OF(request, struct block_wait, flush));
 }
 
-int block_cache_flush(struct block_cache *cache, struct ash_cache_space *space) {
-    struct ash_cache_flush_request *request = &cache->wait.flush;
-    block_cache_wait_begin(cache);
-    request->done = is_flushed;
-    ash_cache_flush(&cache->cache, space, request);
-    block_cache_wait(cache);
-    return request->status;
+int block_cache_flush(struct block_cache *cache, struct cached_disk *disk) {
+    struct block_wait wait;
+    block_cache_wait_init(cache, &wait);
+    block_cache_wait_begin(cache, disk);
+    wait.flush.done = is_flushed;
+    ash_cache_flush(&cache->cache, disk == NULL ? NULL : &disk->space, &wait.flush);
+    block_cache_wait(cache, &wait);
+    block_cache_forget_silence(cache, disk);
+    return wait.flush.status;
 }
 
 int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
@@ -71,6 +82,7 @@ int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
     if (!cache->is_on)
         return 0;
     uint32_t before[DISKS_MAX];
+    block_cache_enter(cache);
     for (uint32_t i = 0; i < cache->disk_count; i++)
         before[i] = ash_cache_space_dirty(&cache->disks[i].space);
     begin_all(cache);
@@ -78,9 +90,11 @@ int block_cache_sync(struct block_cache *cache, uint32_t *blocks) {
     note_end(cache, error);
     for (uint32_t i = 0; i < cache->disk_count; i++) {
         const struct cached_disk *disk = &cache->disks[i];
-        if (!disk->wants_flush)
-            *blocks += before[i] - ash_cache_space_dirty(&disk->space);
+        uint32_t left = ash_cache_space_dirty(&disk->space); /* or dirtied by others meanwhile */
+        if (!disk->wants_flush && left < before[i])
+            *blocks += before[i] - left;
     }
+    block_cache_leave(cache);
     return error;
 }
 
@@ -104,7 +118,7 @@ bool block_cache_unwritten(const struct block_cache *cache, uint32_t disk,
 static void is_written_out(struct ash_cache_flush_request *request) {
     struct block_cache *cache = ASH_CONTAINER_OF(request, struct block_cache, write_out);
     cache->is_writing_out = false;
-    block_cache_forget_silence(cache);
+    block_cache_forget_silence(cache, NULL);
     note_end(cache, request->status);
 }
 
@@ -120,22 +134,39 @@ void block_cache_write_out_if_due(struct block_cache *cache, ash_ns_t now_ns) {
         begin(cache);
 }
 
-bool block_cache_has_completions(void *context) {
-    struct block_cache *cache = context;
-    for (uint32_t i = 0; cache->is_on && i < cache->disk_count; i++) {
-        if (disk_async_has_completions(cache->disks[i].disk))
-            return true;
-    }
-    return false;
+bool block_cache_has_news(void *context) {
+    const struct block_cache *cache = context;
+    return ash_load_acquire(&cache->turns.has_news) != 0 ||
+           (ash_load_relaxed(&cache->turns.users) == 0 &&
+            ash_load_acquire(&cache->group.interrupts) != ash_load_relaxed(&cache->turns.taken));
+}
+
+/* Of what is on its way an interrupt will tell; of what has completed since, a note. */
+static void listen(struct block_cache *cache) {
+    if (!block_cache_may_sleep(cache))
+        ash_store_relaxed(&cache->turns.has_news, 1u);
+}
+
+/* Where others wait, one of them takes completions, and looks after the devices. */
+static ash_ns_t work(struct block_cache *cache, ash_ns_t now_ns, bool is_idle) {
+    bool is_alone = cache->turns.users == 1;
+    ash_store_relaxed(&cache->turns.has_news, 0u);
+    if (is_alone && !block_cache_take(cache))
+        block_cache_watch(cache);
+    if (is_idle && !cache->has_failed && due_ns(cache) != UINT64_MAX)
+        begin(cache);
+    block_cache_write_out_if_due(cache, now_ns);
+    if (is_alone)
+        listen(cache);
+    bool is_busy = cache->is_writing_out || block_cache_is_busy(cache);
+    return is_busy ? now_ns + DISK_WATCH_NS : due_ns(cache);
 }
 
 ash_ns_t block_cache_background(struct block_cache *cache, ash_ns_t now_ns, bool is_idle) {
     if (!cache->is_on)
         return UINT64_MAX;
-    bool is_busy = block_cache_poll(cache);
-    if (is_idle && !cache->has_failed && due_ns(cache) != UINT64_MAX)
-        begin(cache);
-    block_cache_write_out_if_due(cache, now_ns);
-    is_busy |= cache->is_writing_out;
-    return is_busy ? now_ns + DISK_WATCH_NS : due_ns(cache);
+    block_cache_enter(cache);
+    ash_ns_t next_ns = work(cache, now_ns, is_idle);
+    block_cache_leave(cache);
+    return next_ns;
 }

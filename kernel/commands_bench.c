@@ -3,6 +3,7 @@
 #include "bench.h"
 #include "kernel.h"
 #include "shell.h"
+#include "shell_disks.h"
 #include "thread.h"
 
 #include <ashlar/error.h>
@@ -34,6 +35,18 @@ static int run(struct shell *shell, const char *what,
     return 0;
 }
 
+struct cache_run {
+    struct kernel_memory *memory;
+    struct disk *disk;
+    const struct bench_report *report;
+    int error;
+};
+
+static void run_cache_alone(void *context) {
+    struct cache_run *run = context;
+    run->error = bench_cache(run->memory, run->disk, run->report);
+}
+
 /* Of the largest disk: it is only read. */
 static int run_cache(struct shell *shell) {
     struct kernel *kernel = shell->kernel;
@@ -45,7 +58,9 @@ static int run_cache(struct shell *shell) {
         if (kernel->disks[i]->size_bytes > disk->size_bytes)
             disk = kernel->disks[i];
     }
-    int error = bench_cache(&kernel->memory, disk, &report);
+    struct cache_run alone = {&kernel->memory, disk, &report, 0};
+    shell_disks_alone(shell, run_cache_alone, &alone);
+    int error = alone.error;
     if (error == -ASH_ENOMEM)
         return shell_error(shell, "bench", "cache", "there is no memory for 16 blocks");
     if (error == -ASH_ENOTSUP)

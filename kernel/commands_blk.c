@@ -3,6 +3,7 @@
 #include "kernel.h"
 #include "numbers.h"
 #include "shell_disks.h"
+#include "thread.h"
 
 #include <ashlar/error.h>
 #include <inttypes.h>
@@ -10,6 +11,26 @@
 #include <string.h>
 
 /* Shared */
+
+static bool is_first_of_group(const struct kernel *kernel, uint32_t number) {
+    return number == 0 || kernel->disks[number]->group != kernel->disks[0]->group;
+}
+
+/* Nobody is in the middle of a call then: threads_alone leaves threads wherever they are. */
+void shell_disks_alone(struct shell *shell, void (*fn)(void *context), void *context) {
+    struct kernel *kernel = shell->kernel;
+    block_cache_keep(&kernel->cache);
+    for (uint32_t i = 0; i < kernel->disk_count; i++) {
+        if (is_first_of_group(kernel, i))
+            disk_lock(kernel->disks[i]);
+    }
+    threads_alone(fn, context);
+    for (uint32_t i = 0; i < kernel->disk_count; i++) {
+        if (is_first_of_group(kernel, i))
+            disk_unlock(kernel->disks[i]);
+    }
+    block_cache_resume(&kernel->cache);
+}
 
 int shell_disk_error(struct shell *shell, const char *command, uint64_t number, const char *why) {
     char subject[28]; /* "disk " and twenty digits */
@@ -245,6 +266,12 @@ static int released(struct shell *shell, struct disk *disk, uint64_t offset, uin
     return block_cache_release(&shell->kernel->cache, disk, offset, len);
 }
 
+/* The end of what begins with released. */
+static int resumed(struct shell *shell, int error) {
+    block_cache_resume(&shell->kernel->cache);
+    return error;
+}
+
 static int write_text(struct shell *shell, struct disk *disk, int count, char **words) {
     uint64_t offset;
     if (count != 2 || !number_parse(words[0], &offset))
@@ -252,6 +279,7 @@ static int write_text(struct shell *shell, struct disk *disk, int count, char **
     int error = released(shell, disk, offset, strlen(words[1]));
     if (error == 0)
         error = disk_write(disk, offset, words[1], strlen(words[1]));
+    error = resumed(shell, error);
     return told(shell, disk, error != 0 ? error : disk_flush(disk));
 }
 
@@ -260,7 +288,9 @@ static int discard(struct shell *shell, struct disk *disk, int count, char **wor
     if (count != 2 || !number_parse(words[0], &offset) || !number_parse(words[1], &len))
         return shell_usage(shell, "blk", "discard takes an offset and a length in bytes");
     int error = released(shell, disk, offset, len);
-    return told(shell, disk, error != 0 ? error : disk_discard(disk, offset, len));
+    if (error == 0)
+        error = disk_discard(disk, offset, len);
+    return told(shell, disk, resumed(shell, error));
 }
 
 static int write_zeroes(struct shell *shell, struct disk *disk, int count, char **words) {
@@ -271,6 +301,7 @@ static int write_zeroes(struct shell *shell, struct disk *disk, int count, char 
     int error = released(shell, disk, offset, len);
     if (error == 0)
         error = disk_write_zeroes(disk, offset, len);
+    error = resumed(shell, error);
     if (error != -ASH_EINVAL)
         return told(shell, disk, error != 0 ? error : disk_flush(disk));
     snprintf(why, sizeof(why), "it has blocks of %" PRIu32 " bytes: give whole ones",

@@ -277,27 +277,11 @@ static bool is_stopped(void *context) {
     return shell_interrupted(context);
 }
 
-struct run {
-    struct shell *shell;
-    const struct words *words;
-    struct disk *disk;
-    int status;
-};
-
-static void run_alone(void *context) {
-    struct run *run = context;
-    if (!run->words->result_only)
-        print_head(run->shell, run->words, run->disk);
-    bool is_curve = run->words->bench.depth == ALL_DEPTHS;
-    run->status = is_curve ? run_curve(run->shell, run->words, run->disk)
-                           : run_at(run->shell, run->words, run->disk);
-}
-
-/* It takes CPUs and their timers for itself. */
 static int run(struct shell *shell, const struct words *words, struct disk *disk) {
-    struct run alone = {shell, words, disk, 0};
-    threads_alone(run_alone, &alone);
-    return alone.status;
+    if (!words->result_only)
+        print_head(shell, words, disk);
+    return words->bench.depth == ALL_DEPTHS ? run_curve(shell, words, disk)
+                                            : run_at(shell, words, disk);
 }
 
 /* Is there anything that keeps it from being run? */
@@ -311,6 +295,33 @@ static bool may_run(struct shell *shell, const struct words *words, const struct
     if (why != NULL)
         shell_disk_error(shell, "blk", disk->number, why);
     return why == NULL;
+}
+
+/* It has the disk, all CPUs and their timers to itself. */
+struct alone {
+    struct shell *shell;
+    const struct words *words;
+    struct disk *disk;
+    int status;
+};
+
+static int run_with_policy(struct shell *shell, const struct words *words, struct disk *disk) {
+    enum ash_virtio_blk_policy policy = disk->policy;
+    uint32_t amount = disk->policy_amount;
+    int error =
+        words->bench.is_write ? block_cache_release(&shell->kernel->cache, disk, 0, UINT64_MAX) : 0;
+    if (error != 0)
+        return shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
+    error = words->has_policy ? disk_set_policy(disk, words->policy, words->amount) : 0;
+    int status =
+        error != 0 ? shell_error(shell, "blk", NULL, ash_strerror(error)) : run(shell, words, disk);
+    error = disk_set_policy(disk, policy, amount);
+    return error != 0 ? shell_error(shell, "blk", NULL, ash_strerror(error)) : status;
+}
+
+static void run_alone(void *context) {
+    struct alone *alone = context;
+    alone->status = run_with_policy(alone->shell, alone->words, alone->disk);
 }
 
 int shell_blk_bench(struct shell *shell, int argc, char **argv) {
@@ -332,15 +343,7 @@ int shell_blk_bench(struct shell *shell, int argc, char **argv) {
     words.bench.duration_ns = words.seconds != 0                ? words.seconds * NS_PER_S
                               : words.bench.depth == ALL_DEPTHS ? CURVE_NS
                                                                 : NS_PER_S;
-    enum ash_virtio_blk_policy policy = disk->policy;
-    uint32_t amount = disk->policy_amount;
-    int error =
-        words.bench.is_write ? block_cache_release(&shell->kernel->cache, disk, 0, UINT64_MAX) : 0;
-    if (error != 0)
-        return shell_disk_error(shell, "blk", disk->number, disk_explain(disk, error));
-    error = words.has_policy ? disk_set_policy(disk, words.policy, words.amount) : 0;
-    int status = error != 0 ? shell_error(shell, "blk", NULL, ash_strerror(error))
-                            : run(shell, &words, disk);
-    error = disk_set_policy(disk, policy, amount);
-    return error != 0 ? shell_error(shell, "blk", NULL, ash_strerror(error)) : status;
+    struct alone alone = {shell, &words, disk, 0};
+    shell_disks_alone(shell, run_alone, &alone);
+    return alone.status;
 }

@@ -25,6 +25,12 @@ static bool has_cache(struct shell *shell, const char *command) {
 
 /* Showing */
 
+static void get_stats(struct block_cache *cache, struct ash_cache_stats *stats) {
+    block_cache_lock(cache);
+    ash_cache_get_stats(&cache->cache, stats);
+    block_cache_unlock(cache);
+}
+
 /* Tenths of a percent. */
 static void print_share(struct shell *shell, uint64_t part, uint64_t whole) {
     if (whole == 0)
@@ -108,7 +114,7 @@ static void print_disks(struct shell *shell, const struct block_cache *cache) {
 static int show(struct shell *shell) {
     struct block_cache *cache = &shell->kernel->cache;
     struct ash_cache_stats stats;
-    ash_cache_get_stats(&cache->cache, &stats);
+    get_stats(cache, &stats);
     shell_print(shell,
                 "blocks     %" PRIu32 " of %d bytes; %" PRIu64 " KiB of memory with all notes\n",
                 cache->blocks, BLOCK_CACHE_BYTES, cache->memory_bytes >> 10);
@@ -140,9 +146,11 @@ static int set_policy(struct shell *shell, const char *name) {
 static int drop(struct shell *shell) {
     struct block_cache *cache = &shell->kernel->cache;
     struct ash_cache_stats before, after;
-    ash_cache_get_stats(&cache->cache, &before);
+    block_cache_keep(cache);
+    get_stats(cache, &before);
     block_cache_drop(cache);
-    ash_cache_get_stats(&cache->cache, &after);
+    get_stats(cache, &after);
+    block_cache_resume(cache);
     uint32_t stay = after.blocks - after.free;
     uint32_t gone = after.free - before.free;
     shell_print(shell, "%" PRIu32 " block%s forgotten, %" PRIu32 " stay", gone,

@@ -126,6 +126,8 @@ static void find_size(struct disk *disk) {
 int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kernel_memory *memory,
               const char **reason) {
     memset(disk, 0, sizeof(*disk));
+    disk_group_init(&disk->own_group);
+    disk_join(disk, NULL);
     disk->memory = memory;
     int error = ash_virtio_mmio_probe(&disk->mmio, regs);
     *reason = disk->mmio.transport.reason;
@@ -151,6 +153,28 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
     return disk_set_policy(disk, ASH_VIRTIO_BLK_DELAYED, 0);
 }
 
+/* One at a time */
+
+void disk_group_init(struct disk_group *group) {
+    mutex_init(&group->mutex);
+    wait_queue_init(&group->waiting);
+    group->interrupts = 0;
+}
+
+void disk_join(struct disk *disk, struct disk_group *group) {
+    disk->group = group != NULL ? group : &disk->own_group;
+}
+
+void disk_lock(struct disk *disk) {
+    mutex_lock(&disk->group->mutex);
+}
+
+void disk_unlock(struct disk *disk) {
+    mutex_unlock(&disk->group->mutex);
+}
+
+/* Settings */
+
 void disk_lend(struct disk *disk, void *memory, size_t size_bytes) {
     for (uint32_t i = 0; i < DISK_LENT_MAX; i++) {
         if (disk->lent[i].memory != NULL)
@@ -163,12 +187,14 @@ void disk_lend(struct disk *disk, void *memory, size_t size_bytes) {
 
 int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy, uint32_t amount) {
     int error = 0;
+    disk_lock(disk);
     for (uint32_t i = 0; i < disk->blk.queue_count && error == 0; i++)
         error = ash_virtio_blk_set_policy(ash_virtio_blk_get_queue(&disk->blk, i), policy, amount);
     if (error == 0) {
         disk->policy = policy;
         disk->policy_amount = amount;
     }
+    disk_unlock(disk);
     return error;
 }
 
@@ -178,6 +204,8 @@ void disk_interrupt(void *context) {
     struct disk *disk = context;
     if (!ash_virtio_blk_interrupt(&disk->blk))
         return;
+    ash_fetch_add(&disk->group->interrupts, 1u);
+    wait_queue_wake(&disk->group->waiting, WAIT_QUEUE_ALL);
     for (uint32_t cpu = 1; cpu < disk->blk.queue_count; cpu++) {
         if (ash_load_acquire(&disk->sleepers[cpu]) != 0)
             platform_wake(cpu);
@@ -196,17 +224,23 @@ bool disk_sleep(struct disk *disk, uint32_t cpu, ash_ns_t deadline_ns) {
 
 /* Calls */
 
-void disk_refresh(struct disk *disk) {
+void disk_refresh_locked(struct disk *disk) {
     bool changed = false;
     /* A capacity that cannot be read now is tried again at the next call. */
     if (!disk->dead && ash_virtio_blk_refresh(&disk->blk, &changed) == 0 && changed)
         find_size(disk);
 }
 
+void disk_refresh(struct disk *disk) {
+    disk_lock(disk);
+    disk_refresh_locked(disk);
+    disk_unlock(disk);
+}
+
 int disk_begin(struct disk *disk, uint64_t offset, uint64_t len) {
     disk->was_resubmitted = false;
     disk->reason[0] = '\0';
-    disk_refresh(disk);
+    disk_refresh_locked(disk);
     if (!ash_range_fits(offset, len, disk->size_bytes))
         return -ASH_ERANGE;
     return disk->dead ? -ASH_EIO : 0;

@@ -4,8 +4,8 @@
  * in flight, each with an end in time.
  *
  * Rules
- *  - One caller at a time, on CPU 0; it waits (kernel_wait) until all of its bytes are where they
- *    belong, and its requests go through queue 0.
+ *  - Any thread, on any CPU: the mutex of the disk's group lets in one at a time, who waits with it
+ *    held until all of its bytes are where they belong. All requests go through queue 0.
  *  - One queue for each CPU, as far as the device offers them: the others are for who drives them
  *    by <ashlar/virtio_blk.h>, each from its own CPU, and sleeps by disk_sleep.
  *  - Whole blocks go straight from and to memory that was lent for good (disk_lend). All else
@@ -27,6 +27,7 @@
 
 #include "file_system.h"
 #include "memory.h"
+#include "mutex.h"
 
 #define DISK_TIMEOUT_NS UINT64_C(5000000000)
 #define DISK_WATCH_NS   UINT64_C(250000000) /* a device that is silent is looked at so often */
@@ -59,6 +60,13 @@ struct disk_async {
     void (*done)(struct disk_async *async, int status);
 };
 
+/* Disks that are used together, by one thread at a time: a disk alone, or those of a cache. */
+struct disk_group {
+    struct mutex mutex;
+    struct wait_queue waiting; /* for interrupts, without the mutex */
+    uint32_t interrupts;       /* of any of the disks, so far */
+};
+
 /* Fields to be read by everybody up to timeouts; the rest is private. */
 struct disk {
     struct ash_virtio_mmio mmio;
@@ -87,6 +95,7 @@ struct disk {
     } lent[DISK_LENT_MAX];
 
     uint32_t sleepers[DISK_QUEUES_MAX]; /* by CPU: 1 while it sleeps for a queue of its own */
+    struct disk_group own_group, *group;
 
     /* of the call in progress, and of the last one that failed */
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
@@ -114,6 +123,16 @@ int disk_init(struct disk *disk, const struct ash_virtio_regs *regs, struct kern
  * may change at any time. Of more than DISK_LENT_MAX pieces the last are not taken.
  */
 void disk_lend(struct disk *disk, void *memory, size_t size_bytes);
+
+void disk_group_init(struct disk_group *group);
+
+/* Into another group; NULL: the disk's own. While nobody uses the disk. */
+void disk_join(struct disk *disk, struct disk_group *group);
+
+/* For more than one call in a row, or a look at what is private; with the mutex held: only what
+ * says so. */
+void disk_lock(struct disk *disk);
+void disk_unlock(struct disk *disk);
 
 /* How completions are waited for from now on, in all queues. -ASH_EINVAL: no such policy. */
 int disk_set_policy(struct disk *disk, enum ash_virtio_blk_policy policy,
@@ -168,7 +187,7 @@ void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]);
 struct byte_source disk_source(struct disk *disk);
 
 /* Requests that nobody waits for yet: they go through the same queue, and whichever call waits for
- * that takes their completions too. */
+ * that takes their completions too. All of it with the mutex of the disk's group held. */
 
 /*
  * Queues one, whose cookie is not the caller's. Waits for nothing, but for the reset of a device
@@ -179,18 +198,25 @@ int disk_async_submit(struct disk *disk, struct ash_virtio_blk_request *request,
                       struct disk_async *async) ASH_MUST_CHECK;
 void disk_async_kick(struct disk *disk);
 
-/* Has one of them ended? A condition of wait.h. */
-bool disk_async_has_completions(struct disk *disk);
+/* Are some on their way? */
+bool disk_async_is_busy(const struct disk *disk);
 
-/* Takes those that have ended, without waiting, and does something about a device that is late.
- * True: some are on their way still. */
-bool disk_async_poll(struct disk *disk);
+/* Takes those that have ended, without waiting, or does something about a device whose queue is
+ * broken. False: there was nothing to do. */
+bool disk_async_take(struct disk *disk);
+
+/* After a disk_async_take that was false, while some are on their way: true: the next one that ends
+ * comes with an interrupt, of which group->interrupts tells. */
+bool disk_async_may_sleep(struct disk *disk);
+
+/* Does something about a device that is late, or asks for it: every DISK_WATCH_NS. */
+void disk_async_watch(struct disk *disk);
 
 /* A wait for some of them begins: a device may be reset and given them again once in it. */
 void disk_async_begin(struct disk *disk);
 
-/* Waits until something has ended; false: there is nothing to wait for, or the disk was given up.
- */
+/* Waits, with the mutex held, until something has ended; false: there is nothing to wait for, or
+ * the disk was given up. */
 bool disk_async_wait(struct disk *disk);
 
 /* Failures */
@@ -199,9 +225,10 @@ bool disk_async_wait(struct disk *disk);
 const char *disk_explain(const struct disk *disk, int error);
 
 /*
- * For who drives the queue itself, as the benchmark does: resets a device whose queue is broken
- * (-ASH_EIO) or late (-ASH_ETIMEDOUT, by ash_virtio_blk_watch). 0: all requests are with it again;
- * else the error, and they come out of reap as failed, unless the disk is dead.
+ * For who drives the queue itself, alone (threads_alone), as the benchmark does: resets a device
+ * whose queue is broken (-ASH_EIO) or late (-ASH_ETIMEDOUT, by ash_virtio_blk_watch). 0: all
+ * requests are with it again; else the error, and they come out of reap as failed, unless the disk
+ * is dead.
  */
 int disk_recover(struct disk *disk, int error, bool may_resubmit) ASH_MUST_CHECK;
 

@@ -5,6 +5,14 @@
 
 #include "disk.h"
 
+/* The calls of disk.h, with the mutex held. */
+void disk_refresh_locked(struct disk *disk);
+int disk_read_locked(struct disk *disk, uint64_t offset, void *buffer, size_t len) ASH_MUST_CHECK;
+int disk_write_locked(struct disk *disk, uint64_t offset, const void *buffer,
+                      size_t len) ASH_MUST_CHECK;
+
+/* All of the rest with the mutex held, too. */
+
 /* 0, or why nothing can be asked of [offset, offset + len). Begins a call. */
 int disk_begin(struct disk *disk, uint64_t offset, uint64_t len) ASH_MUST_CHECK;
 

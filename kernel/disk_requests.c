@@ -106,7 +106,7 @@ static int finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
 }
 
 /* Also true when the policy does not let it sleep: it is called with interrupts masked, and may
- * spin for so long only. */
+ * spin for so long only. On any CPU, but for the one who holds the mutex and sleeps. */
 static bool has_completions(void *context) {
     struct disk *disk = context;
     for (uint32_t spins = 0; spins < SPINS_MAX; spins++) {
@@ -271,18 +271,28 @@ bool disk_async_wait(struct disk *disk) {
     return true;
 }
 
-bool disk_async_has_completions(struct disk *disk) {
-    return !disk->dead && ash_virtio_blk_in_flight(disk->queue) != 0 &&
-           !ash_virtio_blk_may_sleep(disk->queue);
+bool disk_async_is_busy(const struct disk *disk) {
+    return !disk->dead && ash_virtio_blk_in_flight(disk->queue) != 0;
 }
 
-bool disk_async_poll(struct disk *disk) {
-    if (disk->dead || ash_virtio_blk_in_flight(disk->queue) == 0)
+bool disk_async_take(struct disk *disk) {
+    if (!disk_async_is_busy(disk))
         return false;
-    int error = 0;
     disk->done_count = ash_virtio_blk_reap(disk->queue, disk->done, DISK_IN_FLIGHT_MAX);
     if (disk->done_count == 0)
-        error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
-    (void)!take(disk, error); /* each request hears of its own error */
-    return !disk->dead && ash_virtio_blk_in_flight(disk->queue) != 0;
+        return false;
+    (void)!take(disk, 0); /* each request hears of its own error */
+    return true;
+}
+
+bool disk_async_may_sleep(struct disk *disk) {
+    return ash_virtio_blk_may_sleep(disk->queue);
+}
+
+void disk_async_watch(struct disk *disk) {
+    if (!disk_async_is_busy(disk))
+        return;
+    int error = ash_virtio_blk_watch(&disk->blk, platform_now_ns());
+    if (error != 0)
+        (void)!recover(disk, error);
 }

@@ -85,8 +85,8 @@ static int submit_straight(struct disk *disk, enum ash_virtio_blk_op op, uint64_
     return 0;
 }
 
-int disk_transfer(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
-                  const struct disk_piece *pieces, uint32_t count) {
+static int transfer_pieces(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
+                           const struct disk_piece *pieces, uint32_t count) {
     struct cursor cursor = {pieces, count, 0};
     uint64_t len = 0;
     bool good = op == ASH_VIRTIO_BLK_READ || op == ASH_VIRTIO_BLK_WRITE;
@@ -100,6 +100,14 @@ int disk_transfer(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
     if (error == 0 && op == ASH_VIRTIO_BLK_WRITE && disk->blk.read_only)
         error = -ASH_EROFS;
     return error != 0 ? error : disk_drain(disk, submit_straight(disk, op, offset, &cursor, len));
+}
+
+int disk_transfer(struct disk *disk, enum ash_virtio_blk_op op, uint64_t offset,
+                  const struct disk_piece *pieces, uint32_t count) {
+    disk_lock(disk);
+    int error = transfer_pieces(disk, op, offset, pieces, count);
+    disk_unlock(disk);
+    return error;
 }
 
 /* Through the pool */
@@ -203,18 +211,32 @@ static int transfer(struct disk *disk, struct span span) {
     return disk_drain(disk, error);
 }
 
-int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) {
+int disk_read_locked(struct disk *disk, uint64_t offset, void *buffer, size_t len) {
     int error = disk_begin(disk, offset, len);
     return error != 0 ? error
                       : transfer(disk, (struct span){.offset = offset, .to = buffer, .len = len});
 }
 
-int disk_write(struct disk *disk, uint64_t offset, const void *buffer, size_t len) {
+int disk_write_locked(struct disk *disk, uint64_t offset, const void *buffer, size_t len) {
     int error = disk_begin(disk, offset, len);
     if (error == 0 && disk->blk.read_only)
         error = -ASH_EROFS;
     return error != 0 ? error
                       : transfer(disk, (struct span){.offset = offset, .from = buffer, .len = len});
+}
+
+int disk_read(struct disk *disk, uint64_t offset, void *buffer, size_t len) {
+    disk_lock(disk);
+    int error = disk_read_locked(disk, offset, buffer, len);
+    disk_unlock(disk);
+    return error;
+}
+
+int disk_write(struct disk *disk, uint64_t offset, const void *buffer, size_t len) {
+    disk_lock(disk);
+    int error = disk_write_locked(disk, offset, buffer, len);
+    disk_unlock(disk);
+    return error;
 }
 
 static int source_read(void *context, uint64_t offset, void *buffer, size_t len) {
@@ -227,7 +249,7 @@ struct byte_source disk_source(struct disk *disk) {
 
 /* What has no data */
 
-int disk_flush(struct disk *disk) {
+static int flush(struct disk *disk) {
     struct ash_virtio_blk_request request = {.op = ASH_VIRTIO_BLK_FLUSH};
     int error = disk_begin(disk, 0, 0);
     if (error != 0)
@@ -236,6 +258,13 @@ int disk_flush(struct disk *disk) {
     if (error == -ASH_ENOTSUP) /* it keeps nothing back: what was written is safe */
         error = 0;
     return disk_drain(disk, error);
+}
+
+int disk_flush(struct disk *disk) {
+    disk_lock(disk);
+    int error = flush(disk);
+    disk_unlock(disk);
+    return error;
 }
 
 /* [offset, end), whole blocks, in requests of at most `most` bytes. */
@@ -263,7 +292,7 @@ static int begin_range(struct disk *disk, uint64_t offset, uint64_t len, uint32_
     return error == 0 && sectors_max == 0 ? -ASH_ENOTSUP : error;
 }
 
-int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) {
+static int discard(struct disk *disk, uint64_t offset, uint64_t len) {
     uint32_t block = disk->blk.block_size_bytes, most = disk->blk.discard_sectors_max;
     int error = begin_range(disk, offset, len, most);
     if (error != 0)
@@ -274,7 +303,14 @@ int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) {
                          most * (uint64_t)ASH_VIRTIO_BLK_SECTOR_SIZE);
 }
 
-int disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len) {
+int disk_discard(struct disk *disk, uint64_t offset, uint64_t len) {
+    disk_lock(disk);
+    int error = discard(disk, offset, len);
+    disk_unlock(disk);
+    return error;
+}
+
+static int write_zeroes(struct disk *disk, uint64_t offset, uint64_t len) {
     uint32_t most = disk->blk.write_zeroes_sectors_max;
     int error = begin_range(disk, offset, len, most);
     if (error == 0 && (offset | len) % disk->blk.block_size_bytes != 0)
@@ -285,7 +321,14 @@ int disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len) {
                          most * (uint64_t)ASH_VIRTIO_BLK_SECTOR_SIZE);
 }
 
-void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]) {
+int disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len) {
+    disk_lock(disk);
+    int error = write_zeroes(disk, offset, len);
+    disk_unlock(disk);
+    return error;
+}
+
+static void get_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]) {
     memset(id, 0, ASH_VIRTIO_BLK_ID_BYTES + 1);
     int error = disk_begin(disk, 0, 0);
     struct disk_bounce *bounce =
@@ -299,4 +342,10 @@ void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]) {
         disk_bounce_drop(disk, bounce);
     if (disk_drain(disk, error) != 0)
         id[0] = '\0';
+}
+
+void disk_id(struct disk *disk, char id[ASH_VIRTIO_BLK_ID_BYTES + 1]) {
+    disk_lock(disk);
+    get_id(disk, id);
+    disk_unlock(disk);
 }

@@ -222,7 +222,7 @@ static ash_ns_t work_beside(void *context, ash_ns_t since_ns) {
 
 /* A thread, "main". */
 static void run_shell(void *context) {
-    const struct kernel_work work = {work_beside, block_cache_has_completions, &kernel.cache};
+    const struct kernel_work work = {work_beside, block_cache_has_news, &kernel.cache};
     struct shell *shell = context;
     kernel_console_init(&work);
     shell->console = &kernel_console;

@@ -12,6 +12,9 @@ struct disk *shell_disk(struct shell *shell, const char *command, uint64_t numbe
 /* "COMMAND: disk N: WHY\n". Returns 1, for a command's status. */
 int shell_disk_error(struct shell *shell, const char *command, uint64_t number, const char *why);
 
+/* threads_alone for what uses disks: no other thread is inside of a call that does. */
+void shell_disks_alone(struct shell *shell, void (*fn)(void *context), void *context);
+
 /* May a command write to it? Only with `force` to the first one, which holds the archive, and never
  * to one that is read-only. False: a message was printed. */
 bool shell_disk_may_write(struct shell *shell, const char *command, const struct disk *disk,

@@ -312,7 +312,7 @@ static ash_ns_t let_work(struct rig *rig, ash_ns_t now_ns) {
     for (uint32_t i = 0; i < 10; i++)
         next_ns = block_cache_background(&rig->cache, now_ns, false);
     CHECK(!rig->cache.is_writing_out);
-    CHECK(!block_cache_has_completions(&rig->cache));
+    CHECK(!block_cache_has_news(&rig->cache));
     rig_check(rig);
     return next_ns;
 }
@@ -324,7 +324,7 @@ TEST_CASE(block_cache, dirty_blocks_are_written_after_their_age_and_not_before) 
     CHECK_EQ(let_work(rig, due_ns - 1), due_ns);
     CHECK_EQ(device->image[0], 0);
     CHECK_EQ(block_cache_background(&rig->cache, due_ns, false), due_ns + DISK_WATCH_NS);
-    CHECK(block_cache_has_completions(&rig->cache));
+    CHECK(block_cache_has_news(&rig->cache));
     CHECK_EQ(let_work(rig, due_ns), UINT64_MAX);
     CHECK_MEM_EQ(device->image, "old", 3);
     CHECK_EQ(device->flushes, 1);

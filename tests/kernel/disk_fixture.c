@@ -2,41 +2,76 @@
 /* disk_fixture.c: see disk_fixture.h. The device works when it is notified, before that returns. */
 #include "kernel/disk_fixture.h"
 
+static ash_irq_t enter(struct disk_bench *bench) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&bench->lock);
+    return state;
+}
+
+static void leave(struct disk_bench *bench, ash_irq_t state) {
+    ash_spin_unlock(&bench->lock);
+    ash_port_irq_restore(state);
+}
+
 static uint32_t bench_read(void *context, uint32_t offset, uint32_t width_bytes) {
     struct disk_bench *bench = context;
     struct ash_virtio_regs regs = mini_device_regs(&bench->device);
-    return regs.read(regs.context, offset, width_bytes);
+    ash_irq_t state = enter(bench);
+    uint32_t value = regs.read(regs.context, offset, width_bytes);
+    leave(bench, state);
+    return value;
 }
 
-static void bench_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
-    struct disk_bench *bench = context;
-    struct ash_virtio_regs regs = mini_device_regs(&bench->device);
-    regs.write(regs.context, offset, width_bytes, value);
-    if (offset != ASH_VIRTIO_MMIO_QUEUE_NOTIFY || bench->silent)
-        return;
+/* The last first: completions in the wrong order are the usual ones. */
+static void end_some(struct disk_bench *bench, uint32_t count) {
+    for (; count != 0 && bench->device.held_count != 0; count--)
+        mini_device_complete(&bench->device, bench->device.held_count - 1);
+}
+
+/* True: it interrupts. */
+static bool work(struct disk_bench *bench) {
     if (bench->wrong_used != 0) {
         bench->wrong_used--;
         mini_device_use(&bench->device, 7, 0);
-        return;
+        return false;
     }
     if (bench->sleeps != 0) {
         bench->sleeps--;
         bench->device.status |= 0x40; /* DEVICE_NEEDS_RESET, 2.1.2 */
         mini_device_interrupt(&bench->device, 2);
-        disk_interrupt(&bench->disk);
-        return;
+        return true;
     }
     while (mini_device_fetch(&bench->device)) {}
     if (bench->fetches)
-        return;
+        return false;
     bench->most_held = (uint32_t)ash_max_u64(bench->most_held, bench->device.held_count);
-    /* The last first: completions in the wrong order are the usual ones. */
-    while (bench->device.held_count != 0)
-        mini_device_complete(&bench->device, bench->device.held_count - 1);
+    end_some(bench, UINT32_MAX);
     if (bench->wrong_last != 0) {
         bench->wrong_last--;
         mini_device_use(&bench->device, 7, 0);
     }
+    return false;
+}
+
+static void bench_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
+    struct disk_bench *bench = context;
+    struct ash_virtio_regs regs = mini_device_regs(&bench->device);
+    ash_irq_t state = enter(bench);
+    regs.write(regs.context, offset, width_bytes, value);
+    bool interrupts = offset == ASH_VIRTIO_MMIO_QUEUE_NOTIFY && !bench->silent && work(bench);
+    leave(bench, state);
+    if (interrupts)
+        disk_interrupt(&bench->disk);
+}
+
+void disk_bench_end_some(struct disk_bench *bench, uint32_t count) {
+    ash_irq_t state = enter(bench);
+    while (!bench->silent && mini_device_fetch(&bench->device)) {}
+    end_some(bench, count);
+    bool interrupts = bench->device.interrupt_status != 0;
+    leave(bench, state);
+    if (interrupts)
+        disk_interrupt(&bench->disk);
 }
 
 struct disk_bench *disk_bench_new(void) {

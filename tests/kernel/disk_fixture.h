@@ -12,6 +12,7 @@ enum { BENCH_SECTORS = 8192 };
 
 struct disk_bench {
     struct mini_device device;
+    struct ash_spinlock lock; /* of the device: any CPU may ask it for something */
     struct kernel_memory *memory;
     struct disk disk;
     const char *reason;
@@ -30,6 +31,10 @@ void disk_bench_start(struct disk_bench *bench);
 
 /* A disk that can be written to, of zeros. Before it is taken over. */
 void disk_bench_add_image(struct disk_bench *bench);
+
+/* A device that only fetches ends some of what it has, the last first, and says so by its
+ * interrupt, whose handler runs here. */
+void disk_bench_end_some(struct disk_bench *bench, uint32_t count);
 
 /* Reads into the buffer and compares with what the device has there. */
 void disk_bench_check(struct disk_bench *bench, uint64_t offset, uint8_t *buffer, size_t len);

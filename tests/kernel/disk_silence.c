@@ -266,7 +266,7 @@ static ash_ns_t work_in_background(void *context, ash_ns_t since_ns) {
 }
 
 static struct kernel_work background_of(struct block_cache *cache) {
-    return (struct kernel_work){work_in_background, block_cache_has_completions, cache};
+    return (struct kernel_work){work_in_background, block_cache_has_news, cache};
 }
 
 static bool is_written(void *context) {
