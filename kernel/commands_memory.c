@@ -2,6 +2,7 @@
 /* commands_memory.c: mem, check: how much there is, and whether all of it is sound. */
 #include "kernel.h"
 #include "shell.h"
+#include "thread.h"
 
 #include <inttypes.h>
 
@@ -55,6 +56,8 @@ SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant do
     struct kernel *kernel = shell->kernel;
     broken += print_check(shell, "buddy", ash_buddy_check(&kernel->memory.buddy));
     broken += print_check(shell, "heap", memory_caches_check(&kernel->memory));
+    if (threads_cpu_count() != 0)
+        broken += print_check(shell, "threads", threads_check());
     for (uint32_t i = 0; i < kernel->disk_count; i++)
         broken += print_check(shell, "virtq", disk_check(kernel->disks[i]));
     if (kernel->cache.is_on)

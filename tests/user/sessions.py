@@ -579,6 +579,44 @@ def _():
                 tap.fail(f'{word} in {tap.shorten(out)}')
 
 
+# Threads.
+
+@tap.case('session.threads_are_spawned_listed_niced_and_killed')
+def _():
+    script = ('spawn hog\nspawn hog --nice 5\nspawn rt 2ms 20ms\nspawn rt 95ms 100ms --cpu 0\n'
+              'nice 10 2\nps\ntop -n 2 0.1\nsched\nkill 4\nkill all\nps\ncheck\npoweroff\n')
+    for smp in (1, 4):
+        out = answer(script, None, smp=smp).decode()
+        listed, *_, last = out.split(' ID CPU STATE ')[1:]
+        for number, name, kind in ((1, 'main', r'inter \d'), (2, 'hog1', 'fair 10'),
+                                   (3, 'hog2', 'fair 5'), (4, 'rt1', 'rt 2ms/20ms')):
+            tap.equal(len(re.findall(rf'^  {number}   [0-{smp - 1}] +[a-z]+ +{kind} .* {name}$',
+                                     listed, re.MULTILINE)), 1, f'thread {number} in {listed}')
+        tap.contains(out, 'spawn: the sum of runtime / period would exceed 1: with what others '
+                          'have it is 110.0% of the CPU\n')
+        tap.equal(len(re.findall(r'^top: up .* 4 threads: ', out, re.MULTILINE)), 2, f'of {out}')
+        tap.equal(len(re.findall(rf'^  {smp - 1} +\d+\.\d% ', out, re.MULTILINE)), 1,
+                  f'rows of the last CPU in {out}')
+        tap.equal(len(re.findall(r'^rt1: [1-9]\d* jobs, ', out, re.MULTILINE)), 1, f'jobs in {out}')
+        tap.equal(len(re.findall(r'^hog[12]: [1-9]\d* rounds$', out, re.MULTILINE)), 2, out)
+        tap.equal(re.findall(r'^ +\d+ .* (\w+)$', last, re.MULTILINE), ['main'], 'who is left')
+
+
+@tap.case('session.a_machine_ends_while_threads_run')
+def _():
+    busy = 'spawn hog\n' * 5 + 'spawn rt 9ms 10ms\nspawn hog --idle\n'
+    for smp in (1, 4):
+        answer(busy + 'poweroff 5\n', None, status=5, smp=smp)
+        answer(busy, None, smp=smp)
+
+
+@tap.case('session.files_are_read_beside_hogs')
+def _():
+    out = answer('spawn hog\nspawn hog\nspawn rt 1ms 5ms\ncksum gpl big.bin\ncheck\n', smp=2)
+    tap.contains(out, host_answer(['cksum'], 'gpl') + host_answer(['cksum'], 'big.bin'))
+    tap.contains(out, b'\nthreads  ok\n')
+
+
 # Machines.
 
 @tap.case('session.little_memory_is_enough_or_said')
