@@ -78,6 +78,7 @@ static bool note_lender(struct thread *owner, struct thread *self) {
         return true;
     ash_spin_lock(&threads.lenders_lock);
     ash_list_push_back(&owner->lenders, &self->lender);
+    ash_store_relaxed(&owner->has_lenders, 1u);
     ash_fence();
     bool sleeps = ash_load_acquire(&owner->is_waiting) != 0;
     if (!sleeps)
@@ -89,10 +90,11 @@ static bool note_lender(struct thread *owner, struct thread *self) {
 void thread_wake_lenders(struct thread *thread) {
     struct ash_list awake;
     ash_fence();
-    if (ash_load_relaxed(&thread->lenders.next) == &thread->lenders)
+    if (ash_load_relaxed(&thread->has_lenders) == 0)
         return;
     ash_list_init(&awake);
     ash_spin_lock(&threads.lenders_lock);
+    ash_store_relaxed(&thread->has_lenders, 0u);
     ash_list_splice_back(&awake, &thread->lenders);
     for (struct ash_list *node; (node = ash_list_pop_front(&awake)) != NULL;) {
         struct thread *lender = ASH_LIST_ENTRY(node, struct thread, lender);

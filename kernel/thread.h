@@ -82,7 +82,7 @@ struct thread;
 /*
  * Takes what threads_run needs: schedulers, the first stack, a cache of threads in *memory, which
  * stays there: once for a memory. NULL config: balanced, all CPUs.
- * -ASH_ENOMEM; -ASH_EINVAL: config.
+ * -ASH_ENOMEM; -ASH_EINVAL: config; -ASH_EBUSY: threads run already.
  */
 int threads_init(struct kernel_memory *memory, const struct threads_config *config) ASH_MUST_CHECK;
 

@@ -43,6 +43,7 @@ struct thread {
     struct ash_list node;    /* of the wait queue that it is on, or of the dead */
     struct mutex *waits_for; /* it lends its turns to the owner */
     struct ash_list lenders; /* threads that will, once this one is awake */
+    uint32_t has_lenders;    /* maybe */
     struct ash_list lender;  /* of one of these */
     uint32_t mutexes;        /* that it owns */
     void (*body)(void *context);

@@ -144,7 +144,8 @@ static int make_main(void) {
 
 int threads_init(struct kernel_memory *memory, const struct threads_config *config) {
     static const struct threads_config standard = {.preset = THREADS_BALANCED};
-    ASH_REQUIRE(threads.cpu_count == 0, "threads_init: threads run already");
+    if (threads.cpu_count != 0)
+        return -ASH_EBUSY;
     if (config == NULL)
         config = &standard;
     uint32_t count = config->cpus == 0 ? platform_cpu_count() : config->cpus;

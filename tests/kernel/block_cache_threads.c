@@ -7,7 +7,7 @@
 #include "kernel/block_cache.h"
 
 #include "kernel/disk_fixture.h"
-#include "kernel/thread.h"
+#include "kernel/threads_fixture.h"
 
 #include <ashlar/error.h>
 #include <ashlar/port.h>
@@ -46,10 +46,7 @@ struct worker {
 /* The machine */
 
 static struct rig *rig_new(uint32_t cpus) {
-    const struct threads_config threads = {.cpus = cpus};
     const struct block_cache_config config = {.blocks = CACHE_BLOCKS};
-    if (cpus > platform_cpu_count())
-        test_skip("needs %u CPUs, %u are online", cpus, platform_cpu_count());
     struct rig *rig = test_alloc(sizeof(*rig), 64);
     for (uint32_t i = 0; i < 2; i++)
         rig->benches[i] = disk_bench_new();
@@ -62,7 +59,7 @@ static struct rig *rig_new(uint32_t cpus) {
         rig->disks[i]->number = i;
     }
     CHECK_EQ(block_cache_init(&rig->cache, rig->memory, rig->disks, 2, &config), 0);
-    CHECK_EQ(threads_init(rig->memory, &threads), 0);
+    test_threads_init(rig->memory, cpus);
     return rig;
 }
 

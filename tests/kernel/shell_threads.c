@@ -6,6 +6,7 @@
 
 #include "kernel/fixture.h"
 #include "kernel/memory_fixture.h"
+#include "kernel/threads_fixture.h"
 
 enum { MEMORY_BYTES = 16 << 20 };
 
@@ -38,10 +39,7 @@ static void be_the_shell(void *context) {
 }
 
 static void run_body(struct session *session, uint32_t cpus, void (*body)(void *context)) {
-    const struct threads_config config = {.cpus = cpus};
-    if (cpus > platform_cpu_count())
-        test_skip("needs %u CPUs, %u are online", cpus, platform_cpu_count());
-    CHECK_EQ(threads_init(&session->kernel->memory, &config), 0);
+    test_threads_init(&session->kernel->memory, cpus);
     CHECK_EQ(threads_run(body, session), 0);
     if (session->broken != NULL)
         test_fail(__FILE__, __LINE__, "%s", session->broken);

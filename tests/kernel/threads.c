@@ -8,6 +8,7 @@
 #include <ashlar/port.h>
 
 #include "kernel/memory_fixture.h"
+#include "kernel/threads_fixture.h"
 #include "kernel/mutex.h"
 
 enum { MEMORY_BYTES = 16 << 20, MS = 1000000, US = 1000 };
@@ -15,13 +16,10 @@ enum { MEMORY_BYTES = 16 << 20, MS = 1000000, US = 1000 };
 static struct kernel_memory *memory;
 
 static void run_threads(uint32_t cpus, void (*body)(void *context), void *context) {
-    const struct threads_config config = {.cpus = cpus};
-    if (cpus > platform_cpu_count())
-        test_skip("needs %u CPUs, %u are online", cpus, platform_cpu_count());
     memory = test_kernel_memory(MEMORY_BYTES);
     struct ash_buddy_stats before, after;
     ash_buddy_get_stats(&memory->buddy, &before);
-    CHECK_EQ(threads_init(memory, &config), 0);
+    test_threads_init(memory, cpus);
     CHECK_EQ(threads_run(body, context), 0);
     CHECK_EQ(threads_cpu_count(), 0);
     CHECK(thread_current() == NULL);

@@ -4,15 +4,9 @@
 
 #include <ashlar/error.h>
 
-#include "kernel/memory_fixture.h"
+#include "kernel/threads_fixture.h"
 
-enum { MEMORY_BYTES = 8 << 20, MS = 1000000 };
-
-static void run_threads(void (*body)(void *context), void *context) {
-    const struct threads_config config = {.cpus = 1};
-    CHECK_EQ(threads_init(test_kernel_memory(MEMORY_BYTES), &config), 0);
-    CHECK_EQ(threads_run(body, context), 0);
-}
+enum { MS = 1000000 };
 
 static uint32_t start(const struct ash_sched_attributes *attributes, void (*body)(void *context),
                       void *context) {
@@ -51,7 +45,7 @@ static void work_to_the_end(void *context) {
 
 TEST_CASE(workloads, do_a_job_each_period_and_end_after_the_last) {
     struct stage stage = {.good = false};
-    run_threads(work_to_the_end, &stage);
+    test_threads_run(1, work_to_the_end, &stage);
     CHECK(stage.good);
     CHECK_EQ(stage.counts.jobs, 4);
     CHECK(stage.counts.response_max_ns >= 1 * MS);
@@ -73,7 +67,7 @@ static void work_too_much(void *context) {
 
 TEST_CASE(workloads, that_need_more_than_their_budget_are_throttled_and_miss) {
     struct stage stage = {.good = false};
-    run_threads(work_too_much, &stage);
+    test_threads_run(1, work_too_much, &stage);
     CHECK(stage.good);
     CHECK(stage.counts.jobs >= 3);
     CHECK_EQ(stage.counts.misses, stage.counts.jobs);
@@ -97,7 +91,7 @@ static void work_at_once(void *context) {
 
 TEST_CASE(workloads, begin_when_they_are_told_to) {
     struct stage stage = {.good = false};
-    run_threads(work_at_once, &stage);
+    test_threads_run(1, work_at_once, &stage);
     CHECK(stage.good);
     CHECK_EQ(stage.counts.jobs, 1);
     CHECK(stage.end_ns >= stage.begin_ns + MS / 10);
@@ -125,7 +119,7 @@ static void spend_side_by_side(void *context) {
 
 TEST_CASE(workloads, spend_the_cpus_time_and_not_the_clocks) {
     struct stage stage = {.good = false};
-    run_threads(spend_side_by_side, &stage);
+    test_threads_run(1, spend_side_by_side, &stage);
     CHECK(stage.good);
     CHECK(stage.values[0] != 0 && stage.values[1] != 0);
     CHECK(stage.end_ns - stage.begin_ns >= 12 * MS);
@@ -148,7 +142,7 @@ static void stop_them(void *context) {
 
 TEST_CASE(workloads, end_when_they_are_asked_to) {
     struct stage stage = {.good = false};
-    run_threads(stop_them, &stage);
+    test_threads_run(1, stop_them, &stage);
     CHECK(stage.good);
     CHECK_EQ(stage.counts.jobs, 0);
     CHECK(stage.hogs[0].rounds != 0);
