@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.h: what operations of the allocators and of the block cache cost, in the kernel, by
+ * bench.h: what operations of the allocators, of the block cache and of the scheduler cost, by
  * platform_cost: instructions where the CPU counts them (QEMU under -icount with a fixed shift
  * does), else counter steps.
  */

@@ -7,6 +7,7 @@
 #include "bench.h"
 #include "bench_golden_cache.h"
 #include "bench_golden_disk.h"
+#include "bench_golden_sched.h"
 
 #include <ashlar/check.h>
 #include <ashlar/error.h>
@@ -21,6 +22,7 @@ enum {
     MANY = 512,    /* fill several magazines */
     WARM_RUNS = 8, /* before what is counted: caches are filled, slabs are made */
     RUNS = 64,
+    SCHED_RUNS = 1024, /* each another way through a heap */
 };
 
 /* Caches of blocks: one a policy, for one owner; then what the kernel's is. */
@@ -42,7 +44,8 @@ struct rig {
     struct ash_slab_cache cache, interrupts, hardened, debug; /* of 64 bytes */
     struct golden_disk *split, *packed;                       /* by the format of their rings */
     struct golden_cache *caches[CACHES];                      /* by enum cache_kind */
-    uint32_t overhead;                                        /* of counting nothing */
+    struct golden_sched *scheds[GOLDEN_SCHED_KINDS];
+    uint32_t overhead; /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
     void *objects[OBJECTS], *many[MANY];
 };
@@ -358,6 +361,21 @@ static const struct cache_operation {
     {"cache.flush_32_scattered", golden_cache_flush_scattered, GOLDEN_CACHE_BATCH, TWO_Q},
 };
 
+static const struct sched_operation {
+    const char *name;
+    golden_sched_fn *run;
+    enum golden_sched_kind kind;
+} sched_operations[] = {
+    {"sched.queue_hold_1000", golden_sched_hold, GOLDEN_SCHED_QUEUE},
+    {"sched.queue_again_1000", golden_sched_again, GOLDEN_SCHED_QUEUE},
+    {"sched.decide_eevdf", golden_sched_decide, GOLDEN_SCHED_FAIR},
+    {"sched.block_wake_eevdf", golden_sched_block_wake, GOLDEN_SCHED_FAIR},
+    {"sched.decide_mlfq", golden_sched_decide, GOLDEN_SCHED_INTERACTIVE},
+    {"sched.block_wake_mlfq", golden_sched_block_wake, GOLDEN_SCHED_INTERACTIVE},
+    {"sched.decide_mixed", golden_sched_decide, GOLDEN_SCHED_MIXED},
+    {"sched.block_wake_mixed", golden_sched_block_wake, GOLDEN_SCHED_MIXED},
+};
+
 /* A counter of time may say less for something than for nothing. */
 static uint32_t net(const struct rig *rig, uint32_t cost) {
     return cost > rig->overhead ? cost - rig->overhead : 0;
@@ -386,6 +404,18 @@ static uint64_t total_of_cache(struct rig *rig, const struct cache_operation *op
     return total;
 }
 
+static uint64_t total_of_sched(struct rig *rig, const struct sched_operation *operation) {
+    struct golden_sched *sched = rig->scheds[operation->kind];
+    uint64_t total = 0;
+    ash_irq_t state = ash_port_irq_save();
+    for (uint32_t i = 0; i < WARM_RUNS; i++)
+        (void)operation->run(sched, rig->overhead);
+    for (uint32_t i = 0; i < SCHED_RUNS; i++)
+        total += net(rig, operation->run(sched, rig->overhead));
+    ash_port_irq_restore(state);
+    return total;
+}
+
 static void report_one(const struct bench_report *report, const char *name, uint32_t each,
                        uint64_t total) {
     uint64_t runs = (uint64_t)RUNS * each;
@@ -410,6 +440,9 @@ static void report_all(struct rig *rig, const struct bench_report *report) {
     for (size_t i = 0; i < ASH_ARRAY_LEN(cache_operations); i++)
         report_one(report, cache_operations[i].name, cache_operations[i].each,
                    total_of_cache(rig, &cache_operations[i]));
+    for (size_t i = 0; i < ASH_ARRAY_LEN(sched_operations); i++)
+        report_one(report, sched_operations[i].name, SCHED_RUNS / RUNS,
+                   total_of_sched(rig, &sched_operations[i]));
 }
 
 static int start_cache(struct rig *rig, struct ash_slab_cache *cache, uint32_t flags) {
@@ -426,6 +459,10 @@ static bool start_devices(struct rig *rig, struct kernel_memory *memory) {
         rig->caches[i] = golden_cache_new(memory, cache_kinds[i].policy, cache_kinds[i].shared,
                                           cache_kinds[i].ahead);
         all = rig->caches[i] != NULL;
+    }
+    for (uint32_t i = 0; all && i < GOLDEN_SCHED_KINDS; i++) {
+        rig->scheds[i] = golden_sched_new(memory, (enum golden_sched_kind)i);
+        all = rig->scheds[i] != NULL;
     }
     return all;
 }
@@ -457,6 +494,8 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
         golden_disk_free(rig->packed);
         for (uint32_t i = 0; i < CACHES; i++)
             golden_cache_free(rig->caches[i]);
+        for (uint32_t i = 0; i < GOLDEN_SCHED_KINDS; i++)
+            golden_sched_free(rig->scheds[i]);
     }
     ash_kfree(&memory->heap, rig);
     return error;
