@@ -31,6 +31,9 @@
 /* How far v may be from zero before zero follows. */
 #define ZERO_NEAR (INT64_C(1) << 60)
 
+/* How far behind its deadline the key of one that is alone may stay: near those of newcomers. */
+#define ALONE_NEAR (UINT64_C(1) << 40)
+
 /* How far from V a sleeper is at most when it is reniced: further than a request is long, and times
  * the ratio of two weights, which is less than 2^13, still comparable. */
 #define SLEEPER_FAR (INT64_C(1) << 48)
@@ -229,6 +232,12 @@ static inline void come(struct ash_sched *sched, uint32_t next) {
 ASH_HOT_ENTRY struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *sched) {
     struct ash_sched_eevdf *class = &sched->eevdf;
     struct ash_sched_queue *eligible = &class->eligible, *waiting = &class->waiting;
+    if (eligible->length == 1 && waiting->length == 0) {
+        struct ash_sched_entity *entity = sched->entities[ash__sched_queue_first(eligible)];
+        uint64_t key = ash__sched_queue_first_key(eligible);
+        if (entity->eevdf.vdeadline - key < ALONE_NEAR) /* alone it is at V */
+            return entity;
+    }
     uint32_t next = next_to_come(class);
     if (next != ASH__SCHED_NO_SLOT) {
         come(sched, next);
