@@ -36,25 +36,32 @@ static bool can_run_here(const struct thread *owner, const struct ash_sched *her
     return ash_sched_owner(&owner->entity) == here && ash_load_acquire(&owner->is_waiting) == 0;
 }
 
+/* Who owns what a thread of this CPU waits for, if its turns are to be had; else NULL: it looks for
+ * itself. */
+static struct thread *lent_to(const struct thread *thread) {
+    struct thread *owner = thread->waits_for == NULL ? NULL : owner_of(thread->waits_for);
+    if (owner == NULL || !can_run_here(owner, ash_sched_owner(&thread->entity)))
+        return NULL;
+    return owner;
+}
+
+/* The owner may have taken the mutex since the lender looked: it is to see at its unlock that there
+ * is one, and give the turn back. */
 struct thread *thread_proxy(struct thread *thread) {
-    const struct ash_sched *here = ash_sched_owner(&thread->entity);
-    while (thread->waits_for != NULL) {
-        struct thread *owner = owner_of(thread->waits_for);
-        if (owner == NULL || !can_run_here(owner, here))
-            break; /* it looks for itself */
-        thread = owner;
+    for (struct thread *owner; (owner = lent_to(thread)) != NULL; thread = owner) {
+        uintptr_t *word = &thread->waits_for->owner;
+        if ((ash_load_relaxed(word) & HAS_WAITERS) == 0)
+            __atomic_fetch_or(word, HAS_WAITERS, __ATOMIC_RELAXED);
     }
     return thread;
 }
 
-/* Everybody in the chain is on this CPU, and waits. */
-static void refuse_circle(const struct mutex *mutex, const struct thread *self) {
-    for (const struct thread *thread = owner_of(mutex);
-         thread != NULL && thread->waits_for != NULL;) {
-        thread = owner_of(thread->waits_for);
-        ASH_REQUIRE(thread != self, "mutex_lock: %s waits for a mutex whose owner waits for it",
-                    self->name);
-    }
+/* Does the owner wait for the caller? Looks at those in the chain that are on this CPU: they do not
+ * run, so it stands still. */
+static bool is_circle(const struct thread *owner, const struct thread *self) {
+    while (owner != NULL && owner != self)
+        owner = lent_to(owner);
+    return owner == self;
 }
 
 /* The mutex's lock is held, and it has an owner: so that cannot unlock. */
@@ -63,19 +70,17 @@ static bool lend(struct mutex *mutex, struct thread *self) {
     struct thread_cpu *cpu = thread_this_cpu();
     ash_spin_lock(&cpu->lock);
     bool lends = can_run_here(owner, &cpu->sched);
-    if (lends) {
-        refuse_circle(mutex, self);
+    bool is_bad = lends && is_circle(owner, self);
+    if (lends)
         self->waits_for = mutex;
-    }
     ash_spin_unlock(&cpu->lock);
+    ASH_REQUIRE(!is_bad, "mutex_lock: %s waits for a mutex whose owner waits for it", self->name);
     return lends;
 }
 
 /* If the owner sleeps: an owner that wakes at the same time sees the list, or is seen awake. False:
- * it is awake now. */
+ * it is awake now, and here. */
 static bool note_lender(struct thread *owner, struct thread *self) {
-    if (ash_load_acquire(&owner->is_waiting) == 0)
-        return true;
     ash_spin_lock(&threads.lenders_lock);
     ash_list_push_back(&owner->lenders, &self->lender);
     ash_store_relaxed(&owner->has_lenders, 1u);
@@ -84,24 +89,7 @@ static bool note_lender(struct thread *owner, struct thread *self) {
     if (!sleeps)
         ash_list_remove(&self->lender);
     ash_spin_unlock(&threads.lenders_lock);
-    return sleeps;
-}
-
-void thread_wake_lenders(struct thread *thread) {
-    struct ash_list awake;
-    ash_fence();
-    if (ash_load_relaxed(&thread->has_lenders) == 0)
-        return;
-    ash_list_init(&awake);
-    ash_spin_lock(&threads.lenders_lock);
-    ash_store_relaxed(&thread->has_lenders, 0u);
-    ash_list_splice_back(&awake, &thread->lenders);
-    for (struct ash_list *node; (node = ash_list_pop_front(&awake)) != NULL;) {
-        struct thread *lender = ASH_LIST_ENTRY(node, struct thread, lender);
-        if (thread_wake_one(lender))
-            ash_list_splice_back(&awake, &lender->lenders);
-    }
-    ash_spin_unlock(&threads.lenders_lock);
+    return sleeps || !can_run_here(owner, &thread_this_cpu()->sched);
 }
 
 /* Locking */
@@ -151,13 +139,19 @@ static void wait_for(struct mutex *mutex, struct thread *self) {
     ash_port_irq_restore(state);
 }
 
+/* Who wakes it may look, in vain, at a time when it does not wait. */
+static void count_mutex(struct thread *self, uint32_t more) {
+    ash_store_relaxed(&self->mutexes, self->mutexes + more);
+}
+
 bool mutex_trylock(struct mutex *mutex) {
     struct thread *self = thread_current();
     uintptr_t nobody = 0;
     if (self == NULL)
         return true;
     bool taken = ash_compare_exchange(&mutex->owner, &nobody, (uintptr_t)self);
-    self->mutexes += taken;
+    if (taken)
+        count_mutex(self, 1);
     return taken;
 }
 
@@ -169,7 +163,7 @@ void mutex_lock(struct mutex *mutex) {
     ASH_REQUIRE(owner_of(mutex) != self, "mutex_lock: %s has locked it already", self->name);
     if (!ash_compare_exchange(&mutex->owner, &nobody, (uintptr_t)self))
         wait_for(mutex, self);
-    self->mutexes++;
+    count_mutex(self, 1);
 }
 
 /* In a waiter's turn, or with one that is more urgent, it is not its turn any more. */
@@ -192,7 +186,7 @@ void mutex_unlock(struct mutex *mutex) {
     if (self == NULL)
         return;
     ASH_REQUIRE(owner_of(mutex) == self, "mutex_unlock: %s has not locked it", self->name);
-    self->mutexes--;
+    count_mutex(self, UINT32_MAX);
     if (!ash_compare_exchange(&mutex->owner, &mine, (uintptr_t)0))
         hand_over(mutex);
 }

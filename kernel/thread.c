@@ -16,7 +16,7 @@ static void free_thread(struct thread *thread) {
     }
     if (thread->pages != NULL)
         memory_pages_free(threads.memory, thread->pages, thread->pages_order);
-    ash_slab_free(&threads.cache.slabs, thread);
+    ash_slab_free(&threads.kept->cache.slabs, thread);
 }
 
 static void begin(void *argument) {
@@ -41,7 +41,7 @@ static int give_stack(struct thread *thread, size_t bytes) {
 
 static struct thread *make(const struct thread_options *options, void (*body)(void *context),
                            void *context, int *error) {
-    struct thread *thread = ash_slab_alloc(&threads.cache.slabs);
+    struct thread *thread = ash_slab_alloc(&threads.kept->cache.slabs);
     *error = -ASH_ENOMEM;
     if (thread == NULL)
         return NULL;
@@ -135,6 +135,27 @@ static int attach(struct thread *thread, const struct ash_sched_attributes *attr
     return error;
 }
 
+static void detach(struct thread *thread) {
+    ash_irq_t state = ash_port_irq_save();
+    struct thread_cpu *cpu = thread_lock_cpu(thread);
+    int error = ash_sched_detach(&cpu->sched, &thread->entity, thread_clock());
+    ASH_REQUIRE(error == 0, "thread_create: %s cannot leave its CPU (error %d)", thread->name,
+                error);
+    ash_spin_unlock(&cpu->lock);
+    ash_port_irq_restore(state);
+}
+
+static int enter(struct thread *thread, const struct ash_sched_attributes *attributes,
+                 struct ash_sched_refusal *refusal) {
+    int error = attach(thread, attributes, refusal);
+    if (error != 0)
+        return error;
+    error = enter_table(thread);
+    if (error != 0)
+        detach(thread);
+    return error;
+}
+
 int thread_create(const struct thread_options *options, void (*body)(void *context), void *context,
                   uint32_t *id, struct ash_sched_refusal *refusal) {
     struct ash_sched_refusal unused;
@@ -146,9 +167,7 @@ int thread_create(const struct thread_options *options, void (*body)(void *conte
     struct thread *thread = make(options, body, context, &error);
     if (thread == NULL)
         return error;
-    error = attach(thread, &options->attributes, refusal);
-    if (error == 0)
-        error = enter_table(thread);
+    error = enter(thread, &options->attributes, refusal);
     if (error != 0) {
         free_thread(thread);
         return error;
@@ -177,8 +196,10 @@ void thread_exit(void) {
                 self->mutexes);
     (void)ash_port_irq_save();
     say_that_it_ended(self);
-    if (self == threads.main)
+    if (self == threads.main) {
+        threads.main_has_ended = true;
         threads_leave();
+    }
     struct thread_cpu *cpu = thread_this_cpu();
     ash_spin_lock(&cpu->lock);
     int error = ash_sched_detach(&cpu->sched, &self->entity, thread_clock());
@@ -266,6 +287,7 @@ bool thread_sleep_until(ash_ns_t deadline_ns) {
     if (ash_load_relaxed(&self->should_stop) != 0)
         thread_cancel_wait(self);
     bool was_woken = thread_block(self, deadline_ns);
+    ash_store_relaxed(&self->is_stoppable, 0u);
     ash_port_irq_restore(state);
     return !was_woken;
 }

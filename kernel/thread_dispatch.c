@@ -79,6 +79,7 @@ static bool falls_asleep(struct thread_cpu *cpu, struct thread *thread) {
 static struct thread *choose(struct thread_cpu *cpu) {
     struct ash_sched_decision decision;
     ash_store_relaxed(&cpu->resched, 0u);
+    cpu->retry_ns = RETRY_MIN_NS;
     do {
         int error = ash_sched_decide(&cpu->sched, thread_clock(), &decision);
         ASH_REQUIRE(error == 0, "threads: CPU %u cannot decide (error %d)", cpu->number, error);
@@ -145,14 +146,14 @@ void thread_checkpoint(ash_irq_t state) {
 
 /* Interrupts */
 
+/* The CPU's own context looks for itself, once it has come to its loop. */
 void thread_after_interrupt(bool may_switch) {
     struct thread_cpu *cpu = thread_this_cpu();
     thread_look_at_conditions();
-    if (ash_load_relaxed(&cpu->resched) == 0)
+    if (cpu->running == NULL || ash_load_relaxed(&cpu->resched) == 0)
         return;
     if (may_switch) {
         cpu->preemptions++;
-        cpu->retry_ns = RETRY_MIN_NS;
         thread_dispatch();
     } else {
         cpu->deferrals++;
@@ -172,10 +173,10 @@ void thread_idle(void *context, uint32_t number) {
     (void)context;
     ash_irq_t state = ash_port_irq_save();
     cpu->armed_ns = NEVER;
-    cpu->retry_ns = RETRY_MIN_NS;
     cpu->idle_since_ns = platform_now_ns();
     __atomic_fetch_or(&threads.idle, UINT64_C(1) << number, __ATOMIC_SEQ_CST);
     ash_store_relaxed(&cpu->resched, 1u);
+    thread_look_at_conditions(); /* interrupts may have come while one was alone */
     while (ash_load_acquire(&threads.leaving) == 0) {
         if (ash_load_relaxed(&cpu->resched) != 0 || thread_steal(cpu)) {
             thread_dispatch();
@@ -185,5 +186,6 @@ void thread_idle(void *context, uint32_t number) {
         }
     }
     platform_timer_disarm();
+    cpu->idle_ns += platform_now_ns() - cpu->idle_since_ns;
     ash_port_irq_restore(state);
 }

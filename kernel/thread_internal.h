@@ -9,6 +9,7 @@
  *     wait.c             kernel_wait     wait_queue.c     mutex.c
  *
  * Locks, taken in this order, all with interrupts masked
+ *  - threads.conditionals_lock: who waits in kernel_wait
  *  - a wait queue's (a mutex has one)
  *  - threads.lock: the table
  *  - threads.lenders_lock: who waits for a mutex whose owner sleeps
@@ -40,12 +41,13 @@ struct thread {
     char name[THREAD_NAME_BYTES];
     struct ash_rbtree_node sleeper; /* of its CPU's, by wake_at_ns */
     ash_ns_t wake_at_ns;
+    bool is_late;            /* that time has come, and ended its wait */
     struct ash_list node;    /* of the wait queue that it is on, or of the dead */
     struct mutex *waits_for; /* it lends its turns to the owner */
     struct ash_list lenders; /* threads that will, once this one is awake */
     uint32_t has_lenders;    /* maybe */
     struct ash_list lender;  /* of one of these */
-    uint32_t mutexes;        /* that it owns */
+    uint32_t mutexes;        /* that it owns; constant while it waits */
     void (*body)(void *context);
     void *body_context;
     void *stack, *pages;
@@ -81,7 +83,6 @@ struct threads {
     ash_irq_t open;          /* the state of a CPU with interrupts unmasked */
     enum threads_preset preset;
     struct kernel_memory *memory;
-    struct memory_cache cache; /* of struct thread */
 
     struct ash_spinlock lock; /* of the table */
     struct thread *table[THREADS_MAX];
@@ -89,21 +90,34 @@ struct threads {
     struct thread *main;
     void (*main_body)(void *context);
     void *main_context;
+    bool main_has_ended; /* its memory may be another's by then */
     struct wait_queue ended;
 
     struct ash_spinlock lenders_lock;
+
+    struct ash_spinlock conditionals_lock;
+    struct ash_list conditionals;
 
     struct mutex alone; /* who may set the job of threads_alone */
     void (*job)(void *context);
     void *job_context;
     struct thread *job_owner;
+    struct threads_kept *kept;
+    uint32_t kept_order;
+};
+
+/* What stays where it is when all that is put aside for who is alone. */
+struct threads_kept {
+    struct memory_cache cache; /* of struct thread */
+    struct threads aside;
 };
 
 extern struct threads threads;
 
 enum { THREAD_MAIN_STACK_BYTES = 128 << 10 };
 
-/* threads.c: every CPU leaves its threads where they are, and goes back to its own context. */
+/* threads.c: every CPU leaves its threads where they are, and goes back to its own context.
+ * Masked. */
 void threads_leave(void);
 
 /* thread.c: all of them, when none runs any more. */
@@ -150,10 +164,9 @@ void thread_cancel_wait(struct thread *self);
  * false. Masked; for its lock's sake no other is held. */
 bool thread_block(struct thread *self, ash_ns_t deadline_ns);
 
-/* It can go on, if it could not. Any context. thread_wake_one: but for its lenders; masked; false:
- * it did not wait. */
+/* It can go on, if it could not; and so can its lenders. Any context. It does not end before the
+ * call has begun; what it does afterwards is its own. */
 void thread_wake(struct thread *thread);
-bool thread_wake_one(struct thread *thread);
 
 /* Sleepers of this CPU whose time has come. Masked. */
 void thread_wake_sleepers(struct thread_cpu *cpu);
@@ -172,9 +185,6 @@ struct thread_cpu *thread_lock_cpu(const struct thread *thread);
 /* Who runs when it is the thread's turn: itself, or who owns what it waits for. Its CPU's lock is
  * held. */
 struct thread *thread_proxy(struct thread *thread);
-
-/* Wakes the threads that wait for one that now is awake. Masked. */
-void thread_wake_lenders(struct thread *thread);
 
 /* wait.c */
 

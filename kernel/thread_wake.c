@@ -26,13 +26,8 @@ static void decide_again(struct thread_cpu *cpu) {
 /* Waiting */
 
 void thread_prepare_wait(struct thread *self) {
-    ash_store_relaxed(&self->is_waiting, 1u);
+    ash_store_release(&self->is_waiting, 1u);
     ash_fence();
-}
-
-void thread_cancel_wait(struct thread *self) {
-    ash_store_release(&self->is_waiting, 0u);
-    thread_wake_lenders(self);
 }
 
 static bool wakes_earlier(const struct ash_rbtree_node *a, const struct ash_rbtree_node *b) {
@@ -56,6 +51,7 @@ bool thread_block(struct thread *self, ash_ns_t deadline_ns) {
         return true;
     }
     self->wake_at_ns = deadline_ns;
+    self->is_late = false;
     if (deadline_ns != UINT64_MAX)
         ash_rbtree_cached_insert(&cpu->sleepers, &self->sleeper, wakes_earlier, NULL);
     if (cpu->turn == self) {
@@ -65,7 +61,7 @@ bool thread_block(struct thread *self, ash_ns_t deadline_ns) {
         ASH_REQUIRE(error == 0, "threads: %s cannot block (error %d)", self->name, error);
     }
     thread_dispatch_locked(cpu);
-    return self->wake_at_ns != 0;
+    return !self->is_late;
 }
 
 /* Waking */
@@ -115,43 +111,96 @@ static void end_wait(struct thread_cpu *cpu, struct thread *thread) {
     place_and_wake(cpu, thread);
 }
 
-bool thread_wake_one(struct thread *thread) {
+/*
+ * An owner of mutexes is woken with the lenders' lock held, and its lenders are taken off it
+ * before: for awake, on another CPU, it may end at once, and its memory go.
+ */
+enum woken { NOBODY, WOKEN, OWNER /* not yet: lenders is NULL, as that lock is not held */ };
+
+/* Their lock is held. */
+static void take_lenders(struct thread *thread, struct ash_list *lenders) {
+    ash_store_relaxed(&thread->has_lenders, 0u);
+    ash_list_splice_back(lenders, &thread->lenders);
+}
+
+/* Its CPU's lock is held, and it waits. */
+static enum woken try_to_wake(struct thread_cpu *cpu, struct thread *thread,
+                              struct ash_list *lenders) {
+    if (lenders != NULL)
+        take_lenders(thread, lenders);
+    else if (ash_load_relaxed(&thread->mutexes) != 0)
+        return OWNER;
+    end_wait(cpu, thread);
+    return WOKEN;
+}
+
+static enum woken wake_one(struct thread *thread, struct ash_list *lenders) {
+    enum woken woken = NOBODY;
     struct thread_cpu *cpu = thread_lock_cpu(thread);
-    bool was_waiting = ash_load_relaxed(&thread->is_waiting) != 0;
-    if (was_waiting)
-        end_wait(cpu, thread);
+    if (ash_load_acquire(&thread->is_waiting) != 0)
+        woken = try_to_wake(cpu, thread, lenders);
     ash_spin_unlock(&cpu->lock);
-    return was_waiting;
+    return woken;
+}
+
+/* The lenders' lock is held; nobody on the list goes on without it. */
+static void wake_all(struct ash_list *lenders) {
+    for (struct ash_list *node; (node = ash_list_pop_front(lenders)) != NULL;)
+        (void)wake_one(ASH_LIST_ENTRY(node, struct thread, lender), lenders);
 }
 
 void thread_wake(struct thread *thread) {
     ash_irq_t state = ash_port_irq_save();
-    if (thread_wake_one(thread))
-        thread_wake_lenders(thread);
+    if (wake_one(thread, NULL) == OWNER) {
+        struct ash_list lenders;
+        ash_list_init(&lenders);
+        ash_spin_lock(&threads.lenders_lock);
+        (void)wake_one(thread, &lenders);
+        wake_all(&lenders);
+        ash_spin_unlock(&threads.lenders_lock);
+    }
     ash_port_irq_restore(state);
 }
 
+void thread_cancel_wait(struct thread *self) {
+    struct ash_list lenders;
+    ash_store_release(&self->is_waiting, 0u);
+    ash_fence(); /* note_lender in mutex.c looks the other way round */
+    if (ash_load_relaxed(&self->has_lenders) == 0)
+        return;
+    ash_list_init(&lenders);
+    ash_spin_lock(&threads.lenders_lock);
+    take_lenders(self, &lenders);
+    wake_all(&lenders);
+    ash_spin_unlock(&threads.lenders_lock);
+}
+
 /* The first whose time has come; it is marked for thread_block. */
-static struct thread *wake_sleeper(struct thread_cpu *cpu, ash_ns_t now_ns) {
-    struct thread *thread = NULL;
+static enum woken wake_sleeper(struct thread_cpu *cpu, ash_ns_t now_ns, struct ash_list *lenders) {
+    enum woken woken = NOBODY;
     ash_spin_lock(&cpu->lock);
     struct ash_rbtree_node *node = ash_rbtree_cached_first(&cpu->sleepers);
-    if (node != NULL)
-        thread = ASH_RBTREE_ENTRY(node, struct thread, sleeper);
+    struct thread *thread = node == NULL ? NULL : ASH_RBTREE_ENTRY(node, struct thread, sleeper);
     if (thread != NULL && thread->wake_at_ns <= now_ns) {
-        thread->wake_at_ns = 0;
-        end_wait(cpu, thread);
-    } else {
-        thread = NULL;
+        thread->is_late = true;
+        woken = try_to_wake(cpu, thread, lenders);
     }
     ash_spin_unlock(&cpu->lock);
-    return thread;
+    return woken;
 }
 
 void thread_wake_sleepers(struct thread_cpu *cpu) {
     ash_ns_t now_ns = platform_now_ns();
-    for (struct thread *thread; (thread = wake_sleeper(cpu, now_ns)) != NULL;)
-        thread_wake_lenders(thread);
+    for (enum woken woken; (woken = wake_sleeper(cpu, now_ns, NULL)) != NOBODY;) {
+        struct ash_list lenders;
+        if (woken != OWNER)
+            continue;
+        ash_list_init(&lenders);
+        ash_spin_lock(&threads.lenders_lock);
+        (void)wake_sleeper(cpu, now_ns, &lenders);
+        wake_all(&lenders);
+        ash_spin_unlock(&threads.lenders_lock);
+    }
 }
 
 /* Sharing work */

@@ -95,15 +95,23 @@ static int make_cpus(uint32_t count) {
 void threads_leave(void) {
     ash_store_release(&threads.leaving, 1u);
     for (uint32_t i = 0; i < threads.cpu_count; i++) {
-        ash_store_release(&threads.cpus[i].resched, 1u);
+        struct thread_cpu *cpu = &threads.cpus[i];
+        ash_spin_lock(&cpu->lock); /* or a dispatch that has not seen the first takes the second */
+        ash_store_relaxed(&cpu->resched, 1u);
+        ash_spin_unlock(&cpu->lock);
         platform_wake(i);
     }
 }
 
-/* Alone: the CPUs have left. */
+/* Alone: the CPUs have left. The job finds the machine as if no threads ran, and may run some of
+ * its own: so all that is kept of these is put aside. */
 static void do_job(void) {
+    struct threads *aside = &threads.kept->aside;
     ash_ns_t since_ns = platform_now_ns();
-    threads.job(threads.job_context);
+    *aside = threads;
+    memset(&threads, 0, sizeof(threads));
+    aside->job(aside->job_context);
+    threads = *aside;
     threads.job = NULL;
     threads.stood_still_ns += platform_now_ns() - since_ns;
     thread_wake(threads.job_owner);
@@ -118,14 +126,32 @@ static int run(void) {
         platform_after_interrupt = NULL;
         if (error == 0 && threads.job != NULL)
             do_job();
-    } while (error == 0 && !threads.main->has_ended);
+    } while (error == 0 && !threads.main_has_ended);
     return error;
 }
 
+/* One that another was about to create when all ended is lost, and with it the cache. */
 static void fini(void) {
     threads.cpu_count = 0;
     thread_free_all();
     free_cpus();
+    if (threads.kept != NULL && memory_cache_fini(&threads.kept->cache, threads.memory) == 0)
+        memory_pages_free(threads.memory, threads.kept, threads.kept_order);
+}
+
+static int make_kept(void) {
+    uint32_t order = memory_order_of(sizeof(struct threads_kept));
+    struct threads_kept *kept = memory_pages_alloc(threads.memory, order);
+    if (kept == NULL)
+        return -ASH_ENOMEM;
+    int error = memory_cache_init(&kept->cache, threads.memory, "thread", sizeof(struct thread));
+    if (error != 0) {
+        memory_pages_free(threads.memory, kept, order);
+        return error;
+    }
+    threads.kept = kept;
+    threads.kept_order = order;
+    return 0;
 }
 
 static void run_main(void *context) {
@@ -156,11 +182,13 @@ int threads_init(struct kernel_memory *memory, const struct threads_config *conf
     threads.preset = config->preset;
     ash_spin_init(&threads.lock);
     ash_spin_init(&threads.lenders_lock);
+    ash_spin_init(&threads.conditionals_lock);
+    ash_list_init(&threads.conditionals);
     wait_queue_init(&threads.ended);
     mutex_init(&threads.alone);
     threads.open = ash_port_irq_save();
     ash_port_irq_restore(threads.open);
-    int error = memory_cache_init(&threads.cache, memory, "thread", sizeof(struct thread));
+    int error = make_kept();
     if (error == 0)
         error = make_cpus(count);
     threads.cpu_count = count;
@@ -191,9 +219,11 @@ void threads_alone(void (*fn)(void *context), void *context) {
     threads.job_context = context;
     threads.job_owner = self;
     threads.job = fn;
-    thread_prepare_wait(self);
     threads_leave();
-    (void)thread_block(self, UINT64_MAX);
+    while (threads.job != NULL) {
+        thread_prepare_wait(self);
+        (void)thread_block(self, UINT64_MAX);
+    }
     ash_port_irq_restore(state);
     mutex_unlock(&threads.alone);
 }

@@ -19,9 +19,6 @@ struct conditional {
     bool is_met;
 };
 
-static struct ash_spinlock lock;
-static struct ash_list waiting = ASH_LIST_INIT(waiting);
-
 /* Once it was true it is not asked again: some take what they find. */
 static void look(struct conditional *one) {
     one->is_met = one->condition(one->context);
@@ -30,35 +27,38 @@ static void look(struct conditional *one) {
 }
 
 void thread_look_at_conditions(void) {
-    if (ash_load_relaxed(&waiting.next) == &waiting)
+    struct ash_list *head = &threads.conditionals;
+    ash_fence(); /* between what an interrupt has made true and the look at who waits for it */
+    if (ash_load_relaxed(&head->next) == head)
         return;
-    ash_spin_lock(&lock);
-    for (struct ash_list *node = waiting.next; node != &waiting; node = node->next) {
+    ash_spin_lock(&threads.conditionals_lock);
+    for (struct ash_list *node = head->next; node != head; node = node->next) {
         struct conditional *one = ASH_LIST_ENTRY(node, struct conditional, node);
         if (!one->is_met)
             look(one);
     }
-    ash_spin_unlock(&lock);
+    ash_spin_unlock(&threads.conditionals_lock);
 }
 
 static bool block(struct thread *self, bool (*condition)(void *context), void *context,
                   ash_ns_t deadline_ns) {
     struct conditional mine = {
         .thread = self, .condition = condition, .context = context, .is_met = condition(context)};
+    struct ash_spinlock *lock = &threads.conditionals_lock;
     ash_list_init(&mine.node);
-    ash_spin_lock(&lock);
-    ash_list_push_back(&waiting, &mine.node);
+    ash_spin_lock(lock);
+    ash_list_push_back(&threads.conditionals, &mine.node);
     while (!mine.is_met && platform_now_ns() < deadline_ns) {
         thread_prepare_wait(self);
         mine.is_met = condition(context); /* between the last look and the list */
         if (!mine.is_met) {
-            ash_spin_unlock(&lock);
+            ash_spin_unlock(lock);
             (void)thread_block(self, deadline_ns);
-            ash_spin_lock(&lock);
+            ash_spin_lock(lock);
         }
     }
     ash_list_remove(&mine.node);
-    ash_spin_unlock(&lock);
+    ash_spin_unlock(lock);
     thread_cancel_wait(self);
     return mine.is_met;
 }

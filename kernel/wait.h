@@ -12,7 +12,7 @@
  * (-ASH_ETIMEDOUT). The condition is called with interrupts masked, at least once, and again after
  * each interrupt: it is short, and whatever makes it true raises an interrupt.
  *
- * Sleeps the CPU today. When there are threads it blocks the caller's; callers stay as they are.
+ * Blocks the calling thread; where no threads run, the CPU sleeps.
  */
 int kernel_wait(bool (*condition)(void *context), void *context,
                 ash_ns_t deadline_ns) ASH_MUST_CHECK;
