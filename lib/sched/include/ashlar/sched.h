@@ -66,7 +66,7 @@ enum ash_sched_class ash_sched_class_of(const struct ash_sched_attributes *attri
  * *refusal (or NULL) says why not, with the term that failed. Call decide next: in the set with it
  * nothing may be to be reclaimed any more, and what runs would go on for too long.
  * O(1), and O(entities) where many have left lately; real-time: a few rounds of O(entities)
- * divisions, at most 2^18 three times over, or 64 rounds where those are more.
+ * divisions, tens where D < T; at most 2^21 divisions, or 512 rounds where those are more.
  *   -ASH_EINVAL  flags, times or affinity, or `now`      -ASH_ERANGE  nice, period or slice
  *   -ASH_EBUSY   admission refuses it                    -ASH_ENOSPC  entities_max
  *   -ASH_EEXIST  it is attached already
@@ -87,7 +87,8 @@ int ash_sched_change(struct ash_sched *sched, struct ash_sched_entity *entity,
                      struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
 
 /* Whatever it is doing; its memory is the caller's again. Its bandwidth counts until its zero-lag
- * time. Call decide next. O(log n); the last that reclaims, O(entities).
+ * time. Call decide next. O(log n); O(entities) divisions where only the demand test took the set,
+ * or for the last that reclaims.
  * -ASH_ENOENT: it is not attached here. -ASH_EINVAL: `now`. */
 int ash_sched_detach(struct ash_sched *sched, struct ash_sched_entity *entity,
                      uint64_t now) ASH_MUST_CHECK;
@@ -101,7 +102,8 @@ int ash_sched_wake(struct ash_sched *sched, struct ash_sched_entity *entity,
                    uint64_t now) ASH_MUST_CHECK;
 
 /* What runs waits for something: its job is done. Call decide next; until then nothing is charged.
- * -ASH_ENOENT: nothing runs. -ASH_EINVAL: `now`. O(log n). */
+ * -ASH_ENOENT: nothing runs. -ASH_EINVAL: `now`. O(log n); where Q is measured, and grows or
+ * shrinks, an admission. */
 int ash_sched_block(struct ash_sched *sched, uint64_t now) ASH_MUST_CHECK;
 
 /* What runs lets others go first. Real-time: its job is done, it gives up the rest of its budget,
