@@ -245,6 +245,27 @@ TEST_CASE(sched_admission, tells_sums_apart_that_differ_from_one_by_two_to_the_m
     CHECK_EQ(stand_refused(&stand, other), ASH_SCHED_OVER_BANDWIDTH);
 }
 
+/* a/p + b/q + c/r is 1 - 1/(p q r), and 1 + 1/(p q r), of the inverses of q r, p r and p q. */
+TEST_CASE(sched_admission, tells_sums_apart_that_differ_from_one_by_two_to_the_minus_120) {
+    static const uint64_t sums[][6] = {
+        {231363106708, 1, 387523185548, 65, 480625335430, 153}, /* Q, and 2^40 - T */
+        {134217728, 1, 16911433727, 65, 1082465976193, 129}};
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint64_t *of = sums[i];
+        struct stand stand;
+        stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);
+        for (uint32_t j = 0; j < 4; j += 2)
+            server(&stand, of[j], ASH_SCHED_TIME_MAX_NS - of[j + 1],
+                   ASH_SCHED_TIME_MAX_NS - of[j + 1]);
+        struct ash_sched_attributes last = {.runtime_ns = of[4],
+                                            .period_ns = ASH_SCHED_TIME_MAX_NS - of[5]};
+        if (i == 0)
+            stand_attach(&stand, last);
+        else
+            CHECK_EQ(stand_refused(&stand, last), ASH_SCHED_OVER_BANDWIDTH);
+    }
+}
+
 /* 90 of 100 are used up at 90: until 100 that counts, whatever it has been changed to since. */
 TEST_CASE(sched_admission, a_second_change_frees_nothing_early) {
     for (uint32_t detached = 0; detached < 2; detached++) {
