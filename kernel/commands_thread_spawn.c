@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* commands_thread_spawn.c: spawn, kill: threads that are there to be scheduled. */
+/* commands_thread_spawn.c: spawn: threads that are there to be scheduled. */
 #include <ashlar/error.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "kernel.h"
 #include "numbers.h"
+#include "shell_disks.h"
 #include "shell_threads.h"
 
-#define MS UINT64_C(1000000)
+enum { TIMES_MAX = 3 };
 
-enum { TIMES_MAX = 3, COUNTS_BYTES = 160 };
+#define PAUSE_NS UINT64_C(1000000)
 
 /* What is asked for */
 
@@ -21,20 +21,38 @@ struct request {
     ash_ns_t times_ns[TIMES_MAX]; /* Q, T, D */
     uint32_t time_count;
     uint32_t class_count; /* of options that name one */
-    bool has_work;
+    ash_ns_t work_ns;     /* NOT_SAID */
+    ash_ns_t pause_ns;
+    uint64_t disk;
 };
 
-enum { PERIODIC = 1 << SPAWNED_PERIODIC, HOG = 1 << SPAWNED_HOG };
+#define NOT_SAID UINT64_MAX
+
+static bool take_any_time(ash_ns_t *time_ns, const char *value) {
+    return duration_parse(value, time_ns) && *time_ns <= ASH_SCHED_TIME_MAX_NS;
+}
 
 static bool take_work(struct request *request, const char *value) {
-    request->has_work = true;
-    return duration_parse(value, &request->what.periodic.work_ns) &&
-           request->what.periodic.work_ns <= ASH_SCHED_TIME_MAX_NS;
+    return take_any_time(&request->work_ns, value);
+}
+
+static bool take_pause(struct request *request, const char *value) {
+    return take_any_time(&request->pause_ns, value);
+}
+
+static bool take_disk(struct request *request, const char *value) {
+    return number_parse_within(value, 0, DISKS_MAX - 1, &request->disk);
 }
 
 static bool take_soft(struct request *request, const char *value) {
     (void)value;
     request->attributes.flags |= ASH_SCHED_SOFT;
+    return true;
+}
+
+static bool take_reclaim(struct request *request, const char *value) {
+    (void)value;
+    request->attributes.flags |= ASH_SCHED_RECLAIM;
     return true;
 }
 
@@ -66,18 +84,29 @@ static bool take_idle(struct request *request, const char *value) {
     return true;
 }
 
+enum {
+    PERIODIC = 1 << SPAWNED_PERIODIC,
+    HOG = 1 << SPAWNED_HOG,
+    IO = 1 << SPAWNED_IO,
+};
+
+#define A_TIME "takes a time, such as 300us or 5ms, of 18 minutes at most"
+
 static const struct option {
     const char *name;
     uint32_t kinds;
     const char *value; /* what it takes; NULL: nothing */
     bool (*take)(struct request *request, const char *value);
 } options[] = {
-    {"--work", PERIODIC, "takes a time, such as 300us or 5ms, of 18 minutes at most", take_work},
+    {"--work", PERIODIC, A_TIME, take_work},
     {"--soft", PERIODIC, NULL, take_soft},
-    {"--nice", HOG, "takes a number from -20 to 19", take_nice},
-    {"--inter", HOG, NULL, take_inter},
-    {"--idle", HOG, NULL, take_idle},
-    {"--cpu", PERIODIC | HOG, "takes the number of a CPU that runs threads", take_cpu},
+    {"--reclaim", PERIODIC, NULL, take_reclaim},
+    {"--nice", HOG | IO, "takes a number from -20 to 19", take_nice},
+    {"--inter", HOG | IO, NULL, take_inter},
+    {"--idle", HOG | IO, NULL, take_idle},
+    {"--disk", IO, "takes the number of a disk, 0 to 7", take_disk},
+    {"--pause", IO, A_TIME, take_pause},
+    {"--cpu", PERIODIC | HOG | IO, "takes the number of a CPU that runs threads", take_cpu},
 };
 
 static const struct option *find_option(const char *word, uint32_t kind) {
@@ -134,8 +163,26 @@ static void complete_periodic(struct request *request) {
     request->attributes.runtime_ns = request->times_ns[0];
     request->attributes.period_ns = periodic->period_ns = request->times_ns[1];
     request->attributes.deadline_ns = periodic->deadline_ns = request->times_ns[2];
-    if (!request->has_work)
-        periodic->work_ns = request->times_ns[0] / 10 * 9;
+    periodic->work_ns =
+        request->work_ns == NOT_SAID ? request->times_ns[0] / 10 * 9 : request->work_ns;
+}
+
+/* False: a message was printed. */
+static bool complete_io(struct shell *shell, struct request *request) {
+    struct kernel *kernel = shell->kernel;
+    struct disk *disk = shell_disk(shell, "spawn", request->disk);
+    if (disk != NULL && disk->size_bytes == 0)
+        shell_disk_error(shell, "spawn", request->disk, "it is empty");
+    if (disk == NULL || disk->size_bytes == 0)
+        return false;
+    request->what.io = (struct workload_io){
+        .cache = &kernel->cache,
+        .disk = disk,
+        .size_bytes = disk->size_bytes,
+        .seed = (platform_seed() + kernel->spawned.made[SPAWNED_IO] * 2u) | 1u,
+        .pause_ns = request->pause_ns,
+    };
+    return true;
 }
 
 /* Times of 0 mean to the scheduler that they are not given. */
@@ -168,126 +215,54 @@ static int start(struct shell *shell, const struct request *request) {
     return 0;
 }
 
-/* What they have done */
-
-static const char *counts_of(char text[COUNTS_BYTES], const struct spawned *spawned) {
-    char response[DURATION_TEXT_BYTES], delay[DURATION_TEXT_BYTES];
-    struct workload_counts counts;
-    if (spawned->kind == SPAWNED_HOG) {
-        snprintf(text, COUNTS_BYTES, "%" PRIu64 " rounds", ash_load_relaxed(&spawned->hog.rounds));
-        return text;
-    }
-    workload_periodic_look(&spawned->periodic, &counts);
-    snprintf(text, COUNTS_BYTES,
-             "%" PRIu64 " jobs, %" PRIu64 " late; the longest %s, begun %s late at most",
-             counts.jobs, counts.misses, duration_text(response, counts.response_max_ns),
-             duration_text(delay, counts.delay_max_ns));
-    return text;
-}
-
 static int list(struct shell *shell) {
-    char counts[COUNTS_BYTES];
+    char text[SPAWNED_TEXT_BYTES];
     const struct spawned *spawned = shell->kernel->spawned.first;
     if (spawned == NULL)
         shell_print(shell, "nothing is spawned\n");
     for (; spawned != NULL; spawned = spawned->next)
         shell_print(shell, "%3" PRIu32 " %-6s %s\n", spawned->id, spawned->name,
-                    counts_of(counts, spawned));
+                    spawned_text(spawned, text));
     return 0;
 }
 
-SHELL_COMMAND(spawn, "[rt Q T [D] | hog] [OPTION...]",
+static bool find_kind(const char *word, enum spawned_kind *kind) {
+    for (uint32_t i = 0; i < SPAWNED_KINDS; i++) {
+        *kind = (enum spawned_kind)i;
+        if (strcmp(word, spawned_kind_name(*kind)) == 0)
+            return true;
+    }
+    return false;
+}
+
+SHELL_COMMAND(spawn, "[rt Q T [D] | hog | io] [OPTION...]",
               "Starts a thread that is there to be scheduled, or says what such ones have done.\n"
               "rt: has Q of each T reserved, to be used within D, and does a job in each T.\n"
               "  --work W: of so much CPU time, 9/10 of Q if not given; of more it overruns.\n"
               "  --soft: out of budget it goes on with a later deadline, and does not wait.\n"
-              "hog: never waits. Fair; or\n"
-              "  --nice N: fair, -20 to 19    --inter: interactive    --idle: when nobody else.\n"
-              "Both: --cpu N: on this CPU alone. Times are written as 300us, 5ms, 1.5s.") {
-    struct request request = {.what = {.kind = SPAWNED_PERIODIC}};
+              "  --reclaim: it may use what others leave of theirs.\n"
+              "hog: never waits; fair, if nothing else is said.\n"
+              "io: reads blocks of a disk at random, through the cache; interactive.\n"
+              "  --disk N: of this one, not 0.    --pause TIME: after each, 1ms if not given.\n"
+              "hog and io: --nice N: fair, -20 to 19    --inter: interactive    --idle\n"
+              "All: --cpu N: on this CPU alone. Times are written as 300us, 5ms, 1.5s.") {
+    struct request request = {.work_ns = NOT_SAID, .pause_ns = PAUSE_NS};
     if (!shell_has_kernel(shell, "spawn") || !shell_has_threads(shell, "spawn"))
         return 1;
     spawned_reap(&shell->kernel->spawned, &shell->kernel->memory);
     if (argc == 1)
         return list(shell);
-    bool is_periodic = strcmp(argv[1], "rt") == 0;
-    if (!is_periodic && strcmp(argv[1], "hog") != 0)
-        return shell_usage(shell, "spawn", "there are rt and hog");
-    request.what.kind = is_periodic ? SPAWNED_PERIODIC : SPAWNED_HOG;
+    if (!find_kind(argv[1], &request.what.kind))
+        return shell_usage(shell, "spawn", "there are rt, hog and io");
     if (!read_words(shell, argc, argv, &request))
         return SHELL_STATUS_USAGE;
-    if (is_periodic && request.time_count < 2)
+    if (request.what.kind == SPAWNED_PERIODIC && request.time_count < 2)
         return shell_usage(shell, "spawn", "rt takes two times, Q T, or three, Q T D");
-    if (is_periodic)
+    if (request.what.kind == SPAWNED_PERIODIC)
         complete_periodic(&request);
-    else if (request.class_count == 0)
+    else if (request.what.kind == SPAWNED_HOG && request.class_count == 0)
         request.attributes.flags |= ASH_SCHED_NICE;
-    return start(shell, &request);
-}
-
-/* kill */
-
-#define PATIENCE_NS (500 * MS)
-
-static bool ask(struct shell *shell, const char *word, uint32_t *id) {
-    struct thread_info info;
-    if (!shell_thread(shell, "kill", word, &info))
-        return false;
-    if (spawned_find(&shell->kernel->spawned, info.id) == NULL) {
-        shell_error(shell, "kill", word, "was not spawned, and is not asked to end");
-        return false;
-    }
-    *id = info.id;
-    return thread_stop(*id) == 0;
-}
-
-static int wait_for(struct shell *shell, uint32_t id, ash_ns_t deadline_ns) {
-    char counts[COUNTS_BYTES];
-    const struct spawned *spawned = spawned_find(&shell->kernel->spawned, id);
-    if (thread_join(id, deadline_ns) != 0)
-        return shell_error(shell, "kill", spawned->name,
-                           "was asked to end, and will when it is given the CPU again");
-    shell_print(shell, "%s: %s\n", spawned->name, counts_of(counts, spawned));
-    return 0;
-}
-
-static int kill_these(struct shell *shell, const uint32_t *ids, uint32_t count) {
-    ash_ns_t deadline_ns = platform_now_ns() + PATIENCE_NS;
-    int status = 0;
-    for (uint32_t i = 0; i < count; i++)
-        status |= wait_for(shell, ids[i], deadline_ns);
-    spawned_reap(&shell->kernel->spawned, &shell->kernel->memory);
-    return status;
-}
-
-static int kill_all(struct shell *shell) {
-    uint32_t ids[THREADS_MAX], count = 0;
-    for (const struct spawned *one = shell->kernel->spawned.first; one != NULL; one = one->next) {
-        ids[count++] = one->id;
-        (void)!thread_stop(one->id); /* it may have ended by itself */
-    }
-    return kill_these(shell, ids, count);
-}
-
-SHELL_COMMAND(kill, "ID...|all",
-              "Asks spawned threads to end, and says what they have done.\n"
-              "One that is given no CPU, or waits for its next period, ends later.") {
-    uint32_t ids[THREADS_MAX], count = 0;
-    int status = 0;
-    if (argc == 1)
-        return shell_usage(shell, "kill", "say the numbers of threads, or all");
-    if (!shell_has_kernel(shell, "kill") || !shell_has_threads(shell, "kill"))
+    else if (request.what.kind == SPAWNED_IO && !complete_io(shell, &request))
         return 1;
-    spawned_reap(&shell->kernel->spawned, &shell->kernel->memory);
-    if (argc == 2 && strcmp(argv[1], "all") == 0)
-        return kill_all(shell);
-    if (argc - 1 > THREADS_MAX)
-        return shell_usage(shell, "kill", "that are more than there can be");
-    for (int i = 1; i < argc; i++) {
-        if (ask(shell, argv[i], &ids[count]))
-            count++;
-        else
-            status = 1;
-    }
-    return kill_these(shell, ids, count) | status;
+    return start(shell, &request);
 }

@@ -6,22 +6,21 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "numbers.h"
+
 static const struct {
     const char *name;
     void (*body)(void *workload);
 } kinds[] = {
     [SPAWNED_PERIODIC] = {"rt", workload_periodic},
     [SPAWNED_HOG] = {"hog", workload_hog},
+    [SPAWNED_IO] = {"io", workload_io},
 };
 
 static void *workload_of(struct spawned *spawned) {
-    switch (spawned->kind) {
-    case SPAWNED_PERIODIC:
+    if (spawned->kind == SPAWNED_PERIODIC)
         return &spawned->periodic;
-    case SPAWNED_HOG:
-        return &spawned->hog;
-    }
-    return NULL;
+    return spawned->kind == SPAWNED_HOG ? (void *)&spawned->hog : &spawned->io;
 }
 
 static void append(struct spawned_list *list, struct spawned *spawned) {
@@ -73,4 +72,40 @@ void spawned_reap(struct spawned_list *list, struct kernel_memory *memory) {
         ash_kfree(&memory->heap, spawned);
     }
     thread_reap();
+}
+
+/* What they have done */
+
+const char *spawned_kind_name(enum spawned_kind kind) {
+    return kinds[kind].name;
+}
+
+static void print_periodic(const struct workload_periodic *periodic,
+                           char text[SPAWNED_TEXT_BYTES]) {
+    char response[DURATION_TEXT_BYTES], delay[DURATION_TEXT_BYTES];
+    struct workload_counts counts;
+    workload_periodic_look(periodic, &counts);
+    snprintf(text, SPAWNED_TEXT_BYTES,
+             "%" PRIu64 " jobs, %" PRIu64 " late; the longest %s, begun %s late at most",
+             counts.jobs, counts.misses, duration_text(response, counts.response_max_ns),
+             duration_text(delay, counts.delay_max_ns));
+}
+
+static void print_io(const struct workload_io *io, char text[SPAWNED_TEXT_BYTES]) {
+    char wait[DURATION_TEXT_BYTES];
+    struct workload_io_counts counts;
+    workload_io_look(io, &counts);
+    snprintf(text, SPAWNED_TEXT_BYTES, "%" PRIu64 " reads, %" PRIu64 " failed; the longest %s",
+             counts.reads, counts.errors, duration_text(wait, counts.wait_max_ns));
+}
+
+const char *spawned_text(const struct spawned *spawned, char text[SPAWNED_TEXT_BYTES]) {
+    if (spawned->kind == SPAWNED_PERIODIC)
+        print_periodic(&spawned->periodic, text);
+    else if (spawned->kind == SPAWNED_HOG)
+        snprintf(text, SPAWNED_TEXT_BYTES, "%" PRIu64 " rounds",
+                 ash_load_relaxed(&spawned->hog.rounds));
+    else
+        print_io(&spawned->io, text);
+    return text;
 }

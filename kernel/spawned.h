@@ -8,7 +8,7 @@
 
 #include "workloads.h"
 
-enum spawned_kind { SPAWNED_PERIODIC, SPAWNED_HOG };
+enum spawned_kind { SPAWNED_PERIODIC, SPAWNED_HOG, SPAWNED_IO, SPAWNED_KINDS };
 
 struct spawned {
     enum spawned_kind kind;
@@ -17,6 +17,7 @@ struct spawned {
     union {
         struct workload_periodic periodic;
         struct workload_hog hog;
+        struct workload_io io;
     };
     struct spawned *next;
 };
@@ -24,7 +25,7 @@ struct spawned {
 /* Begins as all zeros. */
 struct spawned_list {
     struct spawned *first;
-    uint32_t made[SPAWNED_HOG + 1]; /* of each kind, for their names */
+    uint32_t made[SPAWNED_KINDS]; /* of each kind, for their names */
 };
 
 /*
@@ -38,6 +39,14 @@ struct spawned *spawned_start(struct spawned_list *list, struct kernel_memory *m
 
 /* NULL: it is none of the list. */
 struct spawned *spawned_find(const struct spawned_list *list, uint32_t id);
+
+/* "rt", "hog", "io". */
+const char *spawned_kind_name(enum spawned_kind kind);
+
+enum { SPAWNED_TEXT_BYTES = 160 };
+
+/* What it has done so far, without its name; in `text`. */
+const char *spawned_text(const struct spawned *spawned, char text[SPAWNED_TEXT_BYTES]);
 
 /* Forgets those that have ended. */
 void spawned_reap(struct spawned_list *list, struct kernel_memory *memory);

@@ -78,3 +78,41 @@ void workload_periodic_look(const struct workload_periodic *periodic,
     counts->response_max_ns = ash_load_relaxed(&own->response_max_ns);
     counts->delay_max_ns = ash_load_relaxed(&own->delay_max_ns);
 }
+
+/* I/O */
+
+/* xorshift64: Marsaglia, Journal of Statistical Software 2003. */
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void read_one(struct workload_io *io, uint64_t size_bytes) {
+    uint8_t buffer[BLOCK_CACHE_BYTES];
+    uint64_t blocks = (size_bytes - 1) / BLOCK_CACHE_BYTES + 1;
+    uint64_t offset = next_random(&io->seed) % blocks * BLOCK_CACHE_BYTES;
+    size_t len = (size_t)ash_min_u64(BLOCK_CACHE_BYTES, size_bytes - offset);
+    ash_ns_t begin_ns = platform_now_ns();
+    int error = block_cache_read(io->cache, io->disk, offset, buffer, len);
+    raise_to(&io->counts.wait_max_ns, platform_now_ns() - begin_ns);
+    ash_store_relaxed(&io->counts.reads, io->counts.reads + 1);
+    if (error != 0)
+        ash_store_relaxed(&io->counts.errors, io->counts.errors + 1);
+}
+
+void workload_io(void *context) {
+    struct workload_io *io = context;
+    while (!thread_should_stop()) {
+        read_one(io, io->size_bytes);
+        if (io->pause_ns != 0)
+            (void)thread_sleep_until(platform_now_ns() + io->pause_ns);
+    }
+}
+
+void workload_io_look(const struct workload_io *io, struct workload_io_counts *counts) {
+    counts->reads = ash_load_relaxed(&io->counts.reads);
+    counts->errors = ash_load_relaxed(&io->counts.errors);
+    counts->wait_max_ns = ash_load_relaxed(&io->counts.wait_max_ns);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * workloads.h: bodies of threads that exist to be scheduled: one that never waits, one that does a
- * job in each period.
+ * job in each period, one that reads a disk.
  *
  *     struct workload_periodic work = {.period_ns = 10 * MS, .work_ns = 2 * MS};
  *     thread_create(&options, workload_periodic, &work, &id, &refusal);
@@ -16,6 +16,7 @@
 #ifndef KERNEL_WORKLOADS_H
 #define KERNEL_WORKLOADS_H
 
+#include "block_cache.h"
 #include "thread.h"
 
 /* Runs until work_ns of CPU time have been spent by the calling thread, however long that takes; or
@@ -51,5 +52,23 @@ void workload_periodic(void *periodic);
 
 void workload_periodic_look(const struct workload_periodic *periodic,
                             struct workload_counts *counts);
+
+/* Reads blocks of a disk through the cache, at random: what it waits for is the disk, and the time
+ * between two. */
+struct workload_io {
+    struct block_cache *cache;
+    struct disk *disk;
+    uint64_t size_bytes; /* that it reads of the disk, from the first on; not 0 */
+    uint64_t seed;       /* of the order; not 0 */
+    ash_ns_t pause_ns;   /* after each; 0: none */
+    struct workload_io_counts {
+        uint64_t reads, errors;
+        ash_ns_t wait_max_ns; /* of a read */
+    } counts;
+};
+
+void workload_io(void *io);
+
+void workload_io_look(const struct workload_io *io, struct workload_io_counts *counts);
 
 #endif

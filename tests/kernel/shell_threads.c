@@ -24,6 +24,7 @@ static struct session session_of(size_t size_bytes, bool is_terminal) {
                               .kernel = test_alloc(sizeof(struct kernel), 64)};
     struct platform_range range = {test_view.address(test_alloc(size_bytes, 4096)), size_bytes};
     CHECK_EQ(memory_init(&session.kernel->memory, &range, 1, &test_view, NULL), 0);
+    session.kernel->disk_reason = "nobody put one in";
     session.script->shell->kernel = session.kernel;
     return session;
 }
@@ -190,7 +191,12 @@ static const struct refused {
     {"spawn hog --nice x", "spawn: --nice: takes a number from -20 to 19\n", 2},
     {"spawn hog --nice 3 --idle", "spawn: --nice, --inter and --idle exclude each other\n", 2},
     {"spawn hog 5ms", "spawn: 5ms: no such option; help spawn lists them\n", 2},
-    {"spawn what", "spawn: there are rt and hog\nusage: spawn ", 2},
+    {"spawn io", "spawn: nobody put one in\n", 1},
+    {"spawn io --disk 8", "spawn: --disk: takes the number of a disk, 0 to 7\n", 2},
+    {"spawn io --disk", "spawn: --disk: takes the number of a disk, 0 to 7\n", 2},
+    {"spawn io --pause 5", "spawn: --pause: takes a time, such as 300us", 2},
+    {"spawn io --work 5ms", "spawn: --work: no such option; help spawn lists them\n", 2},
+    {"spawn what", "spawn: there are rt, hog and io\nusage: spawn ", 2},
     {"nice", "nice: say a nice value and the numbers of threads\nusage: nice ", 2},
     {"nice 5", "nice: say a nice value and the numbers of threads\n", 2},
     {"nice -n 5", "nice: say a nice value and the numbers of threads\n", 2},

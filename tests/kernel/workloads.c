@@ -4,6 +4,7 @@
 
 #include <ashlar/error.h>
 
+#include "kernel/disk_fixture.h"
 #include "kernel/threads_fixture.h"
 
 enum { MS = 1000000 };
@@ -146,4 +147,66 @@ TEST_CASE(workloads, end_when_they_are_asked_to) {
     CHECK(stage.good);
     CHECK_EQ(stage.counts.jobs, 0);
     CHECK(stage.hogs[0].rounds != 0);
+}
+
+/* I/O */
+
+struct reader {
+    struct block_cache cache;
+    struct workload_io io;
+    struct workload_io_counts counts;
+    uint64_t at_least; /* reads, before it is stopped */
+    bool good;
+};
+
+static void read_blocks(void *context) {
+    struct reader *reader = context;
+    const struct ash_sched_attributes interactive = {0};
+    uint32_t id = start(&interactive, workload_io, &reader->io);
+    while (reader->counts.reads < reader->at_least && id != 0) {
+        (void)thread_sleep_until(platform_now_ns() + MS / 10);
+        workload_io_look(&reader->io, &reader->counts);
+    }
+    reader->good = stop(id);
+    workload_io_look(&reader->io, &reader->counts);
+}
+
+/* Over a disk of BENCH_SECTORS, of which it knows another size. */
+static struct reader *run_reader(uint64_t size_bytes, uint64_t at_least) {
+    struct reader *reader = test_alloc(sizeof(*reader), 64);
+    struct disk_bench *bench = disk_bench_new();
+    struct disk *disk = &bench->disk;
+    const struct block_cache_config config = {.blocks = 16};
+    disk_bench_start(bench);
+    CHECK_EQ(block_cache_init(&reader->cache, bench->memory, &disk, 1, &config), 0);
+    reader->io = (struct workload_io){.cache = &reader->cache,
+                                      .disk = disk,
+                                      .size_bytes = size_bytes,
+                                      .seed = test_seed() | 1,
+                                      .pause_ns = MS / 50};
+    reader->at_least = at_least;
+    test_threads_init(bench->memory, 1);
+    CHECK_EQ(threads_run(read_blocks, reader), 0);
+    CHECK(reader->good);
+    CHECK(reader->counts.reads >= at_least);
+    return reader;
+}
+
+TEST_CASE(workloads, read_blocks_of_a_disk_at_random) {
+    struct reader *reader = run_reader(BENCH_SECTORS * 512, 200);
+    struct ash_cache_stats stats;
+    ash_cache_get_stats(&reader->cache.cache, &stats);
+    CHECK_EQ(reader->counts.errors, 0);
+    CHECK(stats.misses > 100);
+    CHECK_EQ(stats.hits + stats.misses, reader->counts.reads);
+}
+
+TEST_CASE(workloads, read_a_disk_that_is_less_than_a_block) {
+    CHECK_EQ(run_reader(1, 3)->counts.errors, 0);
+}
+
+TEST_CASE(workloads, count_reads_that_fail) {
+    struct reader *reader = run_reader(4 * BENCH_SECTORS * 512, 100);
+    CHECK(reader->counts.errors > 50);
+    CHECK(reader->counts.errors < reader->counts.reads);
 }

@@ -604,10 +604,25 @@ def _():
 
 @tap.case('session.a_machine_ends_while_threads_run')
 def _():
-    busy = 'spawn hog\n' * 5 + 'spawn rt 9ms 10ms\nspawn hog --idle\n'
+    busy = 'spawn hog\n' * 5 + 'spawn rt 9ms 10ms\nspawn hog --idle\nspawn io --pause 0s\n'
     for smp in (1, 4):
-        answer(busy + 'poweroff 5\n', None, status=5, smp=smp)
-        answer(busy, None, smp=smp)
+        answer(busy + 'poweroff 5\n', status=5, smp=smp)
+        answer(busy, smp=smp)
+
+
+@tap.case('session.a_disk_is_read_by_threads_while_its_files_are')
+def _():
+    script = ('spawn io --pause 0s\nspawn io\nspawn io --nice 5 --disk 1\ncksum gpl big.bin\n'
+              'write 700 typed\nsync\nhexdump -d 1 -s 700 -n 5\nps\ntop 0.1\ncksum gpl\n'
+              'kill all\ncheck\n')
+    sums = [host_answer(['cksum'], name).decode() for name in ('gpl', 'big.bin')]
+    for smp in (1, 4):
+        out = answer(script, [DISK, raw_disk('second', bytes(1 << 16))], smp=smp).decode()
+        tap.contains(out, sums[0] + sums[1])
+        tap.equal(out.count(sums[0]), 2, f'sums in {out}')
+        tap.contains(out, '|typed|')
+        tap.equal(len(re.findall(r'^io[123]: [1-9]\d* reads, 0 failed; the longest ', out,
+                                 re.MULTILINE)), 3, f'readers in {out}')
 
 
 @tap.case('session.files_are_read_beside_hogs')
