@@ -116,7 +116,7 @@ static uint64_t bandwidth_ppm(const struct ash__sched_set *set) {
     const uint64_t one = UINT64_C(1000000) << 20;
     uint64_t sum = 0;
     for (uint32_t i = 0; i < set->count; i++)
-        sum += ash_mul_div_u64(one, set->terms[i].runtime_ns, set->terms[i].period_ns) + 1;
+        sum += ash__sched_mul_div(one, set->terms[i].runtime_ns, set->terms[i].period_ns) + 1;
     return (sum >> 20) + 1;
 }
 

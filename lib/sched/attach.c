@@ -64,7 +64,7 @@ static void reclaimers_add(struct ash_sched *sched, const struct ash_sched_entit
 void ash__sched_hint_bandwidth(struct ash_sched *sched, const struct ash_sched_entity *entity,
                                bool comes) {
     uint64_t ppm =
-        ash_mul_div_u64(1000000, entity->server.runtime_ns, entity->server.period_ns) + 1;
+        ash__sched_mul_div(1000000, entity->server.runtime_ns, entity->server.period_ns) + 1;
     uint64_t before = sched->hint_bandwidth_ppm;
     ash_store_relaxed(&sched->hint_bandwidth_ppm, comes ? before + ppm : before - ppm);
 }

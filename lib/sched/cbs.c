@@ -111,7 +111,7 @@ static bool overflows(const struct ash_sched *sched, const struct ash_sched_enti
 static void revise(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_server *server = &entity->server;
     uint64_t ahead = server->deadline - sched->now; /* < D, or it would not overflow */
-    uint64_t budget = ash_mul_div_u64(ahead, server->runtime_ns, server->relative_ns);
+    uint64_t budget = ash__sched_mul_div(ahead, server->runtime_ns, server->relative_ns);
     sched->stats.rounded +=
         (uint64_t)(ahead * server->runtime_ns) != (uint64_t)(budget * server->relative_ns);
     server->budget = (int64_t)budget;

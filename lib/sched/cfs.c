@@ -43,10 +43,6 @@ static void move(struct ash_sched_cfs *class, struct ash_sched_cfs_entity *own) 
     follow(class);
 }
 
-static uint64_t slice_of(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
-    return entity->attributes.slice_ns != 0 ? entity->attributes.slice_ns : sched->config.slice_ns;
-}
-
 size_t ash__sched_cfs_bytes(uint32_t slots) {
     (void)slots;
     return 0;
@@ -66,7 +62,7 @@ void ash__sched_cfs_attach(struct ash_sched *sched, struct ash_sched_entity *ent
 
 void ash__sched_cfs_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity) {
     struct ash_sched_cfs_entity *own = &entity->cfs;
-    uint64_t credit = ash_mul_div_u64(slice_of(sched, entity), 512, own->weight);
+    uint64_t credit = ash__sched_mul_div(ash__sched_slice_of(sched, entity), 512, own->weight);
     uint64_t least = sched->cfs.min_vruntime - credit;
     if (ash__sched_before(own->vruntime, least))
         own->vruntime = least;
@@ -98,7 +94,7 @@ struct ash_sched_entity *ash__sched_cfs_pick(struct ash_sched *sched) {
 uint64_t ash__sched_cfs_left(const struct ash_sched *sched, const struct ash_sched_entity *entity) {
     const struct ash_rbtree_node *root = sched->cfs.tree.tree.root;
     bool alone = root != NULL && root->child[0] == NULL && root->child[1] == NULL;
-    return alone ? ASH__SCHED_FOREVER : slice_of(sched, entity);
+    return alone ? ASH__SCHED_FOREVER : ash__sched_slice_of(sched, entity);
 }
 
 /* Behind the next one: as if it had run until then. */

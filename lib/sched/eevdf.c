@@ -78,7 +78,7 @@ static uint64_t settle(struct ash_sched_eevdf *class) {
         mean = (int64_t)sum / (int64_t) class->weight;
     } else {
         ash__u128 size = sum < 0 ? -(ash__u128)sum : (ash__u128)sum;
-        mean = (int64_t)ash_div_128_by_64((uint64_t)(size >> 64), (uint64_t)size, class->weight);
+        mean = (int64_t)ash__sched_div((uint64_t)(size >> 64), (uint64_t)size, class->weight);
         mean = sum < 0 ? -mean : mean;
     }
     sum -= (i128)mean * (int64_t) class->weight;
@@ -104,7 +104,7 @@ static void leave(struct ash_sched_eevdf *class, const fair *own) {
 /* How far from V to come in, or to have gone out, for that lag: one's own coming moves V by
  * w / (W + w) of the distance. */
 static uint64_t spread(const struct ash_sched_eevdf *class, const fair *own, uint64_t lag) {
-    return ash_mul_div_u64(lag, class->weight + own->weight, class->weight);
+    return ash__sched_mul_div(lag, class->weight + own->weight, class->weight);
 }
 
 static void set_weight(const struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -112,15 +112,14 @@ static void set_weight(const struct ash_sched *sched, struct ash_sched_entity *e
     own->weight = ash__sched_weight(entity->attributes.nice);
     own->reciprocal = UINT64_MAX / own->weight;
     own->rest = 0;
-    own->slice_ns =
-        entity->attributes.slice_ns != 0 ? entity->attributes.slice_ns : sched->config.slice_ns;
+    own->slice_ns = ash__sched_slice_of(sched, entity);
 }
 
 /* distance * from / to, of a signed distance, towards 0. */
 static int64_t rescale(int64_t distance, uint32_t from, uint32_t to) {
     if (distance < 0)
-        return -(int64_t)ash_mul_div_u64((uint64_t)-distance, from, to);
-    return (int64_t)ash_mul_div_u64((uint64_t)distance, from, to);
+        return -(int64_t)ash__sched_mul_div((uint64_t)-distance, from, to);
+    return (int64_t)ash__sched_mul_div((uint64_t)distance, from, to);
 }
 
 size_t ash__sched_eevdf_bytes(uint32_t slots) {
@@ -155,10 +154,8 @@ void ash__sched_eevdf_enqueue(struct ash_sched *sched, struct ash_sched_entity *
     own->vruntime = v;
     own->vdeadline = v + most;
     join(class, own);
-    if (lag >= 0)
-        ash__queue_insert(&class->eligible, entity->slot, own->vdeadline);
-    else
-        ash__queue_insert(&class->waiting, entity->slot, own->vruntime);
+    ash__sched_queue_insert(lag >= 0 ? &class->eligible : &class->waiting, entity->slot,
+                            lag >= 0 ? own->vdeadline : own->vruntime);
 }
 
 void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -167,7 +164,7 @@ void ash__sched_eevdf_dequeue(struct ash_sched *sched, struct ash_sched_entity *
     uint64_t v = settle(class);
     int64_t lag = (int64_t)(v - own->vruntime), limit = (int64_t)request(own);
     bool eligible = ash__sched_queue_has(&class->eligible, entity->slot);
-    ash__queue_remove(eligible ? &class->eligible : &class->waiting, entity->slot);
+    ash__sched_queue_remove(eligible ? &class->eligible : &class->waiting, entity->slot);
     leave(class, own);
     if (lag > limit)
         lag = limit;
@@ -217,13 +214,13 @@ static inline void come(struct ash_sched *sched, uint32_t next) {
         const fair *first = &sched->entities[slot]->eevdf;
         uint64_t v = first->vruntime;
         if (!is_eligible(class, v) && !may_stay(&class->eligible, first)) {
-            ash__queue_replace(&class->eligible, slot, next, deadline);
-            ash__queue_replace(&class->waiting, next, slot, v);
+            ash__sched_queue_replace(&class->eligible, slot, next, deadline);
+            ash__sched_queue_replace(&class->waiting, next, slot, v);
             return;
         }
     }
-    ash__queue_pop(&class->waiting, next);
-    ash__queue_insert(&class->eligible, next, deadline);
+    ash__sched_queue_remove(&class->waiting, next);
+    ash__sched_queue_insert(&class->eligible, next, deadline);
 }
 
 /* At a given V nobody moves twice in the same direction: at most 2n moves, one of each kind for a
@@ -258,9 +255,9 @@ ASH_HOT_ENTRY struct ash_sched_entity *ash__sched_eevdf_pick(struct ash_sched *s
             if (stays)
                 ash__queue_insert(eligible, slot, deadline);
             else
-                ash__queue_insert(waiting, slot, v);
+                ash__sched_queue_insert(waiting, slot, v);
         } else if (ASH_UNLIKELY(ash__sched_queue_first_key(eligible) != deadline)) {
-            ash__queue_replace(eligible, slot, slot, deadline);
+            ash__sched_queue_requeue(eligible, slot, deadline);
         } else {
             return entity;
         }

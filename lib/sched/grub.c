@@ -18,7 +18,7 @@
 uint64_t ash__sched_bandwidth(const struct ash_sched *sched,
                               const struct ash__sched_reservation *reservation) {
     uint64_t one = sched->config.bandwidth_one;
-    uint64_t whole = ash_mul_div_u64(one, reservation->runtime_ns, reservation->relative_ns);
+    uint64_t whole = ash__sched_mul_div(one, reservation->runtime_ns, reservation->relative_ns);
     return whole + (whole * reservation->relative_ns != one * reservation->runtime_ns);
 }
 
@@ -29,7 +29,7 @@ uint64_t ash__sched_zero_lag(struct ash_sched *sched, const struct ash_sched_ent
     if (whole <= 0)
         return server->deadline;
     uint64_t budget = (uint64_t)whole;
-    uint64_t before = ash_mul_div_u64(budget, server->relative_ns, server->runtime_ns);
+    uint64_t before = ash__sched_mul_div(budget, server->relative_ns, server->runtime_ns);
     sched->stats.rounded += before * server->runtime_ns != budget * server->relative_ns;
     return server->deadline - before;
 }
@@ -170,7 +170,7 @@ uint64_t ash__sched_grub_scale(struct ash_sched *sched, struct ash_sched_entity 
                                uint64_t ran_ns) {
     ash__u128 product = (ash__u128)ran_ns * rate(sched, entity) + entity->charge_rest;
     uint64_t max = sched->bandwidth_max; /* ran < 2^61 and rate <= max: the quotient fits */
-    uint64_t charged = ash_div_128_by_64((uint64_t)(product >> 64), (uint64_t)product, max);
+    uint64_t charged = ash__sched_div((uint64_t)(product >> 64), (uint64_t)product, max);
     entity->charge_rest = (uint64_t)product - charged * max;
     return charged;
 }
@@ -184,6 +184,6 @@ uint64_t ash__sched_grub_left(const struct ash_sched *sched,
     uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product;
     if (high >= speed)
         return LEFT_MAX;
-    uint64_t left = ash_div_128_by_64(high, low, speed);
+    uint64_t left = ash__sched_div(high, low, speed);
     return ash_min_u64(left, LEFT_MAX);
 }

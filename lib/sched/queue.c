@@ -26,6 +26,10 @@ static inline struct ash_sched_queue_entry *at(const struct ash_sched_queue *que
     return (struct ash_sched_queue_entry *)(void *)((char *)queue->root + offset);
 }
 
+static inline uint64_t parent_of(uint64_t offset) {
+    return ((offset - ENTRY) >> 2) & ~(uint64_t)(ENTRY - 1);
+}
+
 /* Heap */
 
 static inline void put(struct ash_sched_queue *queue, uint64_t offset, int64_t place,
@@ -60,7 +64,7 @@ static inline void sift_down(struct ash_sched_queue *queue, uint64_t offset, int
 static inline void sift_up(struct ash_sched_queue *queue, uint64_t offset, int64_t place,
                            uint64_t slot) {
     while (offset != 0) {
-        uint64_t parent = ((offset - ENTRY) >> 2) & ~(uint64_t)(ENTRY - 1);
+        uint64_t parent = parent_of(offset);
         const struct ash_sched_queue_entry *above = at(queue, parent);
         if (above->place < place)
             break;
@@ -73,7 +77,7 @@ static inline void sift_up(struct ash_sched_queue *queue, uint64_t offset, int64
 /* At this offset, whose entry is gone, or above or below it. */
 ASH_HOT_ENTRY void ash__queue_heap_refill(struct ash_sched_queue *queue, uint64_t offset,
                                           int64_t place, uint64_t slot) {
-    uint64_t parent = ((offset - ENTRY) >> 2) & ~(uint64_t)(ENTRY - 1);
+    uint64_t parent = parent_of(offset);
     if (offset != 0 && place < at(queue, parent)->place)
         sift_up(queue, offset, place, slot);
     else
@@ -294,7 +298,7 @@ uint64_t ash__sched_queue_key(const struct ash_sched_queue *queue, uint32_t slot
 static const char *check_heap(const struct ash_sched_queue *queue) {
     for (uint64_t offset = 0; offset < queue->heap_bytes; offset += ENTRY) {
         const struct ash_sched_queue_entry *own = at(queue, offset);
-        uint64_t parent = ((offset - ENTRY) >> 2) & ~(uint64_t)(ENTRY - 1);
+        uint64_t parent = parent_of(offset);
         if (own->slot >= queue->slots || queue->where[own->slot] != offset)
             return "Q1: an entry of the heap is not where its slot says";
         if (offset != 0 && own->place < at(queue, parent)->place + (own->place < FAR))

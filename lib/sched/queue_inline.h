@@ -129,7 +129,7 @@ static inline void ash__queue_remove(struct ash_sched_queue *queue, uint32_t slo
 /* ash__queue_remove of the slot whose turn it is. */
 static inline void ash__queue_pop(struct ash_sched_queue *queue, uint32_t slot) {
     if (slot != queue->first) {
-        ash__queue_remove(queue, slot);
+        ash__sched_queue_remove(queue, slot);
         return;
     }
     uint32_t next = queue->links[slot].next;

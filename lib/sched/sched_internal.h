@@ -53,6 +53,16 @@ static inline bool ash__sched_has(const struct ash_sched *sched, uint32_t config
     return (sched->config.flags & config_flag) != 0;
 }
 
+/* arithmetic.c: ash_div_128_by_64 and ash_mul_div_u64. */
+uint64_t ash__sched_div(uint64_t high, uint64_t low, uint64_t divisor);
+uint64_t ash__sched_mul_div(uint64_t a, uint64_t b, uint64_t divisor);
+
+/* The slice that it asked for, or the configuration's. */
+static inline uint64_t ash__sched_slice_of(const struct ash_sched *sched,
+                                           const struct ash_sched_entity *entity) {
+    return entity->attributes.slice_ns != 0 ? entity->attributes.slice_ns : sched->config.slice_ns;
+}
+
 /*
  * The fair class: eevdf.c, and cfs.c with the same functions. The entity that runs stays queued.
  *   init     of the class's state, which is zeroed; storage as *_bytes says, 64-byte aligned

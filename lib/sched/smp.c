@@ -142,7 +142,7 @@ struct ash_sched_entity *ash_sched_steal(struct ash_sched *thief, struct ash_sch
 uint32_t ash_sched_fit(const struct ash_sched_cpus *cpus,
                        const struct ash_sched_attributes *attributes, uint32_t from) {
     uint64_t period = ash__sched_period(attributes);
-    uint64_t ppm = period == 0 ? 0 : ash_mul_div_u64(1000000, attributes->runtime_ns, period);
+    uint64_t ppm = period == 0 ? 0 : ash__sched_mul_div(1000000, attributes->runtime_ns, period);
     for (uint32_t cpu = from; cpu < cpus->count; cpu++) {
         const struct ash_sched *sched = cpus->cpu[cpu];
         uint64_t taken = ash_load_relaxed(&sched->hint_bandwidth_ppm);
