@@ -63,6 +63,7 @@ struct kernel_memory {
     char heap_storage[ASH_HEAP_STORAGE_SIX] __attribute__((aligned(ASH_PORT_CACHE_LINE)));
     struct allocator allocator;  /* the heap as an interface */
     struct memory_cache *caches; /* of the kernel's objects */
+    struct memory_cache threads; /* one of them, threads_init's */
     struct memory_low low;
     struct memory_view view;
     struct memory_profile profile;
@@ -103,15 +104,11 @@ ash_paddr_t memory_dma_address(const struct kernel_memory *memory, const void *p
 
 /*
  * Makes a cache of the kernel's own objects, which `slab` shows and `check` audits from then on,
- * until its end. Aligned to 16 bytes, or to ASH_PORT_CACHE_LINE where the size is a multiple of
- * that. *cache and *name stay where they are. -ASH_EINVAL: a bad size.
+ * for ever. Aligned to 16 bytes, or to ASH_PORT_CACHE_LINE where the size is a multiple of that.
+ * *cache and *name stay where they are. -ASH_EINVAL: a bad size.
  */
 int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, const char *name,
                       size_t size_bytes) ASH_MUST_CHECK;
-
-/* Its end: all pages go back. -ASH_EBUSY: objects are still out, and nothing has happened. No other
- * call on any cache runs meanwhile. */
-int memory_cache_fini(struct memory_cache *cache, struct kernel_memory *memory) ASH_MUST_CHECK;
 
 /* Every slab cache of the kernel, those of the heap first, from 0 on; NULL beyond the last. */
 struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t index);

@@ -44,17 +44,6 @@ int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, 
     return 0;
 }
 
-int memory_cache_fini(struct memory_cache *cache, struct kernel_memory *memory) {
-    struct memory_cache **link = &memory->caches;
-    int error = ash_slab_cache_fini(&cache->slabs);
-    if (error != 0)
-        return error;
-    while (*link != cache)
-        link = &(*link)->next;
-    *link = cache->next;
-    return 0;
-}
-
 struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t index) {
     uint32_t classes = 0;
     while (ash_heap_cache(&memory->heap, classes) != NULL)

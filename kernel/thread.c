@@ -16,7 +16,7 @@ static void free_thread(struct thread *thread) {
     }
     if (thread->pages != NULL)
         memory_pages_free(threads.memory, thread->pages, thread->pages_order);
-    ash_slab_free(&threads.kept->cache.slabs, thread);
+    ash_slab_free(&threads.memory->threads.slabs, thread);
 }
 
 static void begin(void *argument) {
@@ -41,7 +41,7 @@ static int give_stack(struct thread *thread, size_t bytes) {
 
 static struct thread *make(const struct thread_options *options, void (*body)(void *context),
                            void *context, int *error) {
-    struct thread *thread = ash_slab_alloc(&threads.kept->cache.slabs);
+    struct thread *thread = ash_slab_alloc(&threads.memory->threads.slabs);
     *error = -ASH_ENOMEM;
     if (thread == NULL)
         return NULL;

@@ -102,14 +102,8 @@ struct threads {
     void (*job)(void *context);
     void *job_context;
     struct thread *job_owner;
-    struct threads_kept *kept;
-    uint32_t kept_order;
-};
-
-/* What stays where it is when all that is put aside for who is alone. */
-struct threads_kept {
-    struct memory_cache cache; /* of struct thread */
-    struct threads aside;
+    struct threads *aside; /* room for all of this while one is alone */
+    uint32_t aside_order;
 };
 
 extern struct threads threads;

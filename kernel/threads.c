@@ -106,7 +106,7 @@ void threads_leave(void) {
 /* Alone: the CPUs have left. The job finds the machine as if no threads ran, and may run some of
  * its own: so all that is kept of these is put aside. */
 static void do_job(void) {
-    struct threads *aside = &threads.kept->aside;
+    struct threads *aside = threads.aside;
     ash_ns_t since_ns = platform_now_ns();
     *aside = threads;
     memset(&threads, 0, sizeof(threads));
@@ -130,28 +130,25 @@ static int run(void) {
     return error;
 }
 
-/* One that another was about to create when all ended is lost, and with it the cache. */
+/* The cache of threads stays: one that does not run any more may have been in the middle of it. */
 static void fini(void) {
     threads.cpu_count = 0;
     thread_free_all();
     free_cpus();
-    if (threads.kept != NULL && memory_cache_fini(&threads.kept->cache, threads.memory) == 0)
-        memory_pages_free(threads.memory, threads.kept, threads.kept_order);
+    if (threads.aside != NULL)
+        memory_pages_free(threads.memory, threads.aside, threads.aside_order);
 }
 
-static int make_kept(void) {
-    uint32_t order = memory_order_of(sizeof(struct threads_kept));
-    struct threads_kept *kept = memory_pages_alloc(threads.memory, order);
-    if (kept == NULL)
-        return -ASH_ENOMEM;
-    int error = memory_cache_init(&kept->cache, threads.memory, "thread", sizeof(struct thread));
-    if (error != 0) {
-        memory_pages_free(threads.memory, kept, order);
-        return error;
-    }
-    threads.kept = kept;
-    threads.kept_order = order;
-    return 0;
+static int make_aside(void) {
+    threads.aside_order = memory_order_of(sizeof(struct threads));
+    threads.aside = memory_pages_alloc(threads.memory, threads.aside_order);
+    return threads.aside == NULL ? -ASH_ENOMEM : 0;
+}
+
+static int make_cache(struct kernel_memory *memory) {
+    if (memory->threads.name != NULL)
+        return 0;
+    return memory_cache_init(&memory->threads, memory, "thread", sizeof(struct thread));
 }
 
 static void run_main(void *context) {
@@ -188,7 +185,9 @@ int threads_init(struct kernel_memory *memory, const struct threads_config *conf
     mutex_init(&threads.alone);
     threads.open = ash_port_irq_save();
     ash_port_irq_restore(threads.open);
-    int error = make_kept();
+    int error = make_cache(memory);
+    if (error == 0)
+        error = make_aside();
     if (error == 0)
         error = make_cpus(count);
     threads.cpu_count = count;

@@ -17,26 +17,7 @@ static struct kernel_memory *memory;
 
 static void run_threads(uint32_t cpus, void (*body)(void *context), void *context) {
     memory = test_kernel_memory(MEMORY_BYTES);
-    struct ash_buddy_stats before, after;
-    ash_buddy_get_stats(&memory->buddy, &before);
-    test_threads_init(memory, cpus);
-    CHECK_EQ(threads_run(body, context), 0);
-    CHECK_EQ(threads_cpu_count(), 0);
-    CHECK(thread_current() == NULL);
-    for (uint32_t i = 0; memory_slab_cache(memory, i) != NULL; i++)
-        (void)ash_slab_cache_shrink(memory_slab_cache(memory, i));
-    ash_buddy_get_stats(&memory->buddy, &after);
-    if (cpus == 1) /* other CPUs keep magazines */
-        CHECK_EQ(after.free_pages, before.free_pages);
-}
-
-static uint32_t start(const char *name, const struct ash_sched_attributes *attributes,
-                      void (*body)(void *context), void *context) {
-    struct thread_options options = {.name = name};
-    uint32_t id = 0;
-    if (attributes != NULL)
-        options.attributes = *attributes;
-    return thread_create(&options, body, context, &id, NULL) == 0 ? id : 0;
+    test_threads_run_in(memory, cpus, body, context);
 }
 
 /* Life */
@@ -55,7 +36,7 @@ static void create_and_join(void *context) {
     struct counts *counts = context;
     uint32_t ids[20];
     for (uint32_t i = 0; i < 20; i++)
-        ids[i] = start("counter", NULL, count, counts);
+        ids[i] = test_thread_start("counter", NULL, count, counts);
     for (uint32_t i = 0; i < 20; i++)
         counts->errors += ids[i] == 0 || thread_join(ids[i], UINT64_MAX) != 0;
     counts->ended = ash_load_relaxed(&counts->begun);
@@ -96,7 +77,7 @@ static void let_hogs_run(void *context) {
     struct hogs *hogs = context;
     const struct ash_sched_attributes fair = {.flags = ASH_SCHED_NICE};
     for (uint32_t i = 0; i < hogs->count; i++)
-        hogs->ids[i] = start("hog", &fair, hog, &hogs->turns[i]);
+        hogs->ids[i] = test_thread_start("hog", &fair, hog, &hogs->turns[i]);
     (void)thread_sleep_until(platform_now_ns() + hogs->for_ns);
     for (uint32_t i = 0; i < hogs->count; i++)
         hogs->errors += !thread_info_from(hogs->ids[i], &hogs->infos[i]);
@@ -160,7 +141,7 @@ static void let_them_churn(void *context) {
     uint32_t ids[6];
     churn_context->heap = &memory->heap;
     for (uint32_t i = 0; i < 6; i++)
-        ids[i] = start("churn", NULL, churn, churn_context);
+        ids[i] = test_thread_start("churn", NULL, churn, churn_context);
     (void)thread_sleep_until(platform_now_ns() + 60 * MS);
     for (uint32_t i = 0; i < 6; i++) {
         churn_context->counts.errors += thread_stop(ids[i]) != 0;
@@ -214,7 +195,7 @@ static void play(void *context) {
 static void play_one_game(void *context) {
     struct ball *ball = context;
     struct player players[2] = {{ball, 0}, {ball, 1}};
-    uint32_t other = start("player", NULL, play, &players[1]);
+    uint32_t other = test_thread_start("player", NULL, play, &players[1]);
     play(&players[0]);
     (void)!thread_join(other, UINT64_MAX);
 }
@@ -255,7 +236,7 @@ static void sleep_long(void *context) {
 }
 
 static void stop_a_sleeper(void *context) {
-    uint32_t id = start("sleeper", NULL, sleep_long, context);
+    uint32_t id = test_thread_start("sleeper", NULL, sleep_long, context);
     (void)thread_sleep_until(platform_now_ns() + 100 * US);
     if (thread_stop(id) != 0 || thread_join(id, UINT64_MAX) != 0 || thread_stop(id) != -ASH_ENOENT)
         *(uint32_t *)context = 2;
@@ -306,7 +287,7 @@ static void fight_for_a_mutex(void *context) {
     uint32_t ids[6], errors = 0;
     mutex_init(&shared->mutex);
     for (uint32_t i = 0; i < 6; i++)
-        ids[i] = start("fighter", &kinds[i], add_slowly, shared);
+        ids[i] = test_thread_start("fighter", &kinds[i], add_slowly, shared);
     (void)thread_sleep_until(platform_now_ns() + 60 * MS);
     for (uint32_t i = 0; i < 6; i++) {
         errors += thread_stop(ids[i]) != 0;
@@ -362,11 +343,11 @@ static void invert(void *context) {
     const struct ash_sched_attributes least = {.flags = ASH_SCHED_IDLEST},
                                       most = {.runtime_ns = 20 * MS, .period_ns = 100 * MS};
     mutex_init(&inversion->mutex);
-    uint32_t holder = start("holder", &least, hold, inversion);
+    uint32_t holder = test_thread_start("holder", &least, hold, inversion);
     while (ash_load_acquire(&inversion->has_it) == 0)
         (void)thread_sleep_until(platform_now_ns() + 20 * US);
-    uint32_t other = start("hog", NULL, hog, &inversion->turns);
-    uint32_t urgent = start("urgent", &most, want, inversion);
+    uint32_t other = test_thread_start("hog", NULL, hog, &inversion->turns);
+    uint32_t urgent = test_thread_start("urgent", &most, want, inversion);
     (void)!thread_join(urgent, platform_now_ns() + 1000 * MS);
     (void)!thread_stop(other);
     (void)!thread_join(other, UINT64_MAX);
@@ -403,7 +384,7 @@ static void be_alone_beside_hogs(void *context) {
     struct alone *alone = context;
     uint32_t ids[3];
     for (uint32_t i = 0; i < 3; i++)
-        ids[i] = start("hog", NULL, hog, &alone->turns[i]);
+        ids[i] = test_thread_start("hog", NULL, hog, &alone->turns[i]);
     for (uint32_t i = 0; i < 3; i++) {
         (void)thread_sleep_until(platform_now_ns() + 200 * US);
         threads_alone(use_all_cpus, alone->seen);
@@ -432,7 +413,7 @@ static void ask_for_too_much(void *context) {
     const struct ash_sched_attributes half = {.runtime_ns = 50 * MS, .period_ns = 100 * MS};
     struct ash_sched_refusal refusal = {.reason = ASH_SCHED_OK};
     struct thread_options options = {.name = "a name that is too long", .attributes = half};
-    uint32_t id = start("half", &half, sleep_long, &counts->begun);
+    uint32_t id = test_thread_start("half", &half, sleep_long, &counts->begun);
     counts->seen[0] = (uint32_t)-thread_create(&options, count, counts, NULL, &refusal);
     counts->seen[1] = refusal.reason;
     options.attributes = (struct ash_sched_attributes){.flags = ASH_SCHED_NICE, .nice = 20};

@@ -14,28 +14,9 @@ enum { MEMORY_BYTES = 2 << 20, MS = 1000000, US = 1000 };
 
 static struct kernel_memory *memory;
 
-/* On one CPU all memory must be back afterwards; others keep magazines. */
 static void run_threads(uint32_t cpus, void (*body)(void *context), void *context) {
-    struct ash_buddy_stats before, after;
     memory = test_kernel_memory(MEMORY_BYTES);
-    ash_buddy_get_stats(&memory->buddy, &before);
-    test_threads_init(memory, cpus);
-    CHECK_EQ(threads_run(body, context), 0);
-    CHECK_EQ(threads_cpu_count(), 0);
-    for (uint32_t i = 0; memory_slab_cache(memory, i) != NULL; i++)
-        (void)ash_slab_cache_shrink(memory_slab_cache(memory, i));
-    ash_buddy_get_stats(&memory->buddy, &after);
-    if (cpus == 1)
-        CHECK_EQ(after.free_pages, before.free_pages);
-}
-
-static uint32_t start(const char *name, const struct ash_sched_attributes *attributes,
-                      void (*body)(void *context), void *context) {
-    struct thread_options options = {.name = name};
-    uint32_t id = 0;
-    if (attributes != NULL)
-        options.attributes = *attributes;
-    return thread_create(&options, body, context, &id, NULL) == 0 ? id : 0;
+    test_threads_run_in(memory, cpus, body, context);
 }
 
 static void do_nothing(void *context) {
@@ -97,15 +78,15 @@ static void leave_them_all(void *context) {
     const struct ash_sched_attributes small = {.runtime_ns = 20 * US, .period_ns = 10 * MS};
     mutex_init(&rest->mutex);
     wait_queue_init(&rest->queue);
-    (void)start("kernel_wait", NULL, wait_in_the_kernel, rest);
-    (void)start("queue", NULL, wait_in_a_queue, rest);
-    (void)start("owner", NULL, own_and_sleep, rest);
+    (void)test_thread_start("kernel_wait", NULL, wait_in_the_kernel, rest);
+    (void)test_thread_start("queue", NULL, wait_in_a_queue, rest);
+    (void)test_thread_start("owner", NULL, own_and_sleep, rest);
     while (ash_load_relaxed(&rest->begun) != 3)
         (void)thread_sleep_until(platform_now_ns() + 10 * US);
-    (void)start("lender", NULL, want_what_is_owned, rest);
-    (void)start("asleep", NULL, sleep_for_ever, NULL);
-    (void)start("hog", NULL, spin_for_ever, &rest->turns[0]);
-    (void)start("throttled", &small, spin_for_ever, &rest->turns[1]);
+    (void)test_thread_start("lender", NULL, want_what_is_owned, rest);
+    (void)test_thread_start("asleep", NULL, sleep_for_ever, NULL);
+    (void)test_thread_start("hog", NULL, spin_for_ever, &rest->turns[0]);
+    (void)test_thread_start("throttled", &small, spin_for_ever, &rest->turns[1]);
     while (ash_load_relaxed(&rest->begun) != 4 || ash_load_relaxed(&rest->turns[1]) == 0)
         (void)thread_sleep_until(platform_now_ns() + 10 * US);
 }
@@ -131,7 +112,7 @@ TEST_CASE(threads, that_have_not_ended_on_four_cpus_leave_nothing_behind) {
 static void create_and_create(void *context) {
     uint32_t *count = context;
     for (;;) {
-        if (start("short", NULL, do_nothing, NULL) != 0)
+        if (test_thread_start("short", NULL, do_nothing, NULL) != 0)
             ash_fetch_add(count, 1);
     }
 }
@@ -139,7 +120,7 @@ static void create_and_create(void *context) {
 static void end_beside_them(void *context) {
     uint32_t *count = context;
     for (uint32_t i = 0; i < 3; i++)
-        (void)start("creator", NULL, create_and_create, count);
+        (void)test_thread_start("creator", NULL, create_and_create, count);
     (void)thread_sleep_until(platform_now_ns() + 500 * US);
 }
 
@@ -277,11 +258,10 @@ TEST_CASE(threads, do_not_run_where_there_is_no_memory_for_their_schedulers) {
     static void *taken[4096];
     uint32_t count = 0, refused = 0;
     memory = test_kernel_memory(1 << 20);
-    struct ash_buddy_stats before, after;
     while (count < 4096 && (taken[count] = memory_pages_alloc(memory, 0)) != NULL)
         count++;
     for (uint32_t i = 0, run = 0; i < count && run < 3; i++) {
-        ash_buddy_get_stats(&memory->buddy, &before);
+        uint64_t before = test_free_pages(memory);
         int error = threads_init(memory, NULL);
         if (error == 0)
             error = threads_run(do_nothing, NULL);
@@ -292,9 +272,8 @@ TEST_CASE(threads, do_not_run_where_there_is_no_memory_for_their_schedulers) {
             run++;
         }
         CHECK_EQ(threads_cpu_count(), 0);
-        ash_buddy_get_stats(&memory->buddy, &after);
         if (error != 0)
-            CHECK_EQ(after.free_pages, before.free_pages);
+            CHECK_EQ(test_free_pages(memory), before);
         memory_pages_free(memory, taken[i], 0);
     }
     CHECK(refused != 0);
@@ -307,7 +286,7 @@ static void run_a_machine(void *context) {
     uint32_t *count = context;
     uint32_t id = 0;
     for (uint32_t i = 0; i < 3; i++) {
-        id = start("inner", NULL, do_nothing, NULL);
+        id = test_thread_start("inner", NULL, do_nothing, NULL);
         *count += id != 0 && thread_join(id, UINT64_MAX) == 0;
     }
 }
@@ -328,8 +307,8 @@ static void run_inside(void *context) {
 
 static void be_alone_with_a_machine(void *context) {
     struct nested *nested = context;
-    uint32_t hog = start("hog", NULL, spin_for_ever, &nested->turns);
-    uint32_t waiter = start("waiter", NULL, sleep_for_ever, NULL);
+    uint32_t hog = test_thread_start("hog", NULL, spin_for_ever, &nested->turns);
+    uint32_t waiter = test_thread_start("waiter", NULL, sleep_for_ever, NULL);
     (void)thread_sleep_until(platform_now_ns() + 50 * US);
     threads_alone(run_inside, nested);
     nested->errors += threads_cpu_count() != nested->cpus || threads_check() != NULL;
@@ -390,7 +369,7 @@ static void let_all_be_alone(void *context) {
         {.flags = ASH_SCHED_IDLEST},
     };
     for (uint32_t i = 0; i < 4; i++)
-        many->ids[i] = start("alone", &kinds[i], be_alone_often, many);
+        many->ids[i] = test_thread_start("alone", &kinds[i], be_alone_often, many);
     for (uint32_t i = 0; ash_load_relaxed(&many->done) < 32; i++) {
         (void)!thread_stop(many->ids[i % 4]);
         (void)thread_sleep_until(platform_now_ns() + 200 * US);
