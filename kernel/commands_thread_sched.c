@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_thread_sched.c: sched: the schedulers of the CPUs, and what they have promised. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "numbers.h"
 #include "shell_threads.h"
@@ -47,12 +48,43 @@ static int show(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(sched, "",
+/* admit */
+
+static int answer(struct shell *shell, const struct ash_sched_attributes *attributes) {
+    struct ash_sched_refusal refusal = {.reason = ASH_SCHED_OK};
+    struct threads_cpu_info info;
+    char percent[SHELL_PERCENT_BYTES];
+    int cpu = threads_admit(attributes, &refusal);
+    if (cpu < 0)
+        return shell_thread_refused(shell, "sched", "admit", cpu, &refusal);
+    threads_cpu_info((uint32_t)cpu, &info);
+    uint64_t ppm = ash_mul_div_u64(1000000, attributes->runtime_ns, attributes->period_ns);
+    shell_print(shell, "accepted, on CPU %d, of which %s would be reserved then\n", cpu,
+                shell_percent(percent, ash_min_u64(info.reserved_ppm + ppm, 1000000)));
+    return 0;
+}
+
+static int admit(struct shell *shell, int argc, char **argv) {
+    struct ash_sched_attributes attributes = {.flags = 0};
+    struct shell_times times = {.count = 0};
+    for (int i = 0; i < argc; i++) {
+        if (!shell_take_time(shell, "sched", argv[i], &times))
+            return SHELL_STATUS_USAGE;
+    }
+    int status = shell_reserve(shell, "sched", &times, &attributes);
+    return status == 0 ? answer(shell, &attributes) : status;
+}
+
+SHELL_COMMAND(sched, "[admit Q T [D]]",
               "Shows the schedulers: their classes, what is reserved, what they have done.\n"
               "RESERVED: of the CPU, for real-time threads. LEFT: what more could be.\n"
               "PREEMPTED: switches that an interrupt made. STOLEN: threads taken from others.\n"
-              "MISSES, THROTTLED: of all threads, also of those that have ended.") {
-    if (argc > 1)
-        return shell_usage(shell, argv[0], "takes no argument");
-    return shell_has_threads(shell, "sched") ? show(shell) : 1;
+              "MISSES, THROTTLED: of all threads, also of those that have ended.\n"
+              "admit: would Q of each T, within D, be reserved now, where, and if not, why.") {
+    bool asks = argc > 1 && strcmp(argv[1], "admit") == 0;
+    if (argc > 1 && !asks)
+        return shell_usage(shell, "sched", "there is admit, and without a word what is");
+    if (!shell_has_threads(shell, "sched"))
+        return 1;
+    return asks ? admit(shell, argc - 2, argv + 2) : show(shell);
 }

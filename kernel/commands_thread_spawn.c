@@ -9,8 +9,6 @@
 #include "shell_disks.h"
 #include "shell_threads.h"
 
-enum { TIMES_MAX = 3 };
-
 #define PAUSE_NS UINT64_C(1000000)
 
 /* What is asked for */
@@ -18,8 +16,7 @@ enum { TIMES_MAX = 3 };
 struct request {
     struct spawned what;
     struct ash_sched_attributes attributes;
-    ash_ns_t times_ns[TIMES_MAX]; /* Q, T, D */
-    uint32_t time_count;
+    struct shell_times times;
     uint32_t class_count; /* of options that name one */
     ash_ns_t work_ns;     /* NOT_SAID */
     ash_ns_t pause_ns;
@@ -117,21 +114,11 @@ static const struct option *find_option(const char *word, uint32_t kind) {
     return NULL;
 }
 
-static bool take_time(struct shell *shell, struct request *request, const char *word) {
-    if (request->what.kind != SPAWNED_PERIODIC || *word == '-') {
-        shell_error(shell, "spawn", word, "no such option; help spawn lists them");
-        return false;
-    }
-    if (request->time_count == TIMES_MAX) {
-        shell_error(shell, "spawn", word, "is one time too many: Q T [D]");
-        return false;
-    }
-    if (!duration_parse(word, &request->times_ns[request->time_count++])) {
-        shell_error(shell, "spawn", word,
-                    "is no time that fits; times are written as 300us, 5ms, 1.5s");
-        return false;
-    }
-    return true;
+static bool take_other(struct shell *shell, struct request *request, const char *word) {
+    if (request->what.kind == SPAWNED_PERIODIC && *word != '-')
+        return shell_take_time(shell, "spawn", word, &request->times);
+    shell_error(shell, "spawn", word, "no such option; help spawn lists them");
+    return false;
 }
 
 /* False: a message was printed. */
@@ -140,7 +127,7 @@ static bool read_words(struct shell *shell, int argc, char **argv, struct reques
         const struct option *option = find_option(argv[i], request->what.kind);
         const char *value = "";
         if (option == NULL) {
-            if (!take_time(shell, request, argv[i]))
+            if (!take_other(shell, request, argv[i]))
                 return false;
             continue;
         }
@@ -158,23 +145,23 @@ static bool read_words(struct shell *shell, int argc, char **argv, struct reques
 
 /* Left out, the work is a little less than the budget: of that, the wake-up and the sleep take
  * their part, and a job that is through just behind its budget has missed. */
-static void complete_periodic(struct request *request) {
+static int complete_periodic(struct shell *shell, struct request *request) {
     struct workload_periodic *periodic = &request->what.periodic;
-    request->attributes.runtime_ns = request->times_ns[0];
-    request->attributes.period_ns = periodic->period_ns = request->times_ns[1];
-    request->attributes.deadline_ns = periodic->deadline_ns = request->times_ns[2];
+    int status = shell_reserve(shell, "spawn", &request->times, &request->attributes);
+    periodic->period_ns = request->times.ns[1];
+    periodic->deadline_ns = request->times.ns[2];
     periodic->work_ns =
-        request->work_ns == NOT_SAID ? request->times_ns[0] / 10 * 9 : request->work_ns;
+        request->work_ns == NOT_SAID ? request->times.ns[0] / 10 * 9 : request->work_ns;
+    return status;
 }
 
-/* False: a message was printed. */
-static bool complete_io(struct shell *shell, struct request *request) {
+static int complete_io(struct shell *shell, struct request *request) {
     struct kernel *kernel = shell->kernel;
     struct disk *disk = shell_disk(shell, "spawn", request->disk);
-    if (disk != NULL && disk->size_bytes == 0)
-        shell_disk_error(shell, "spawn", request->disk, "it is empty");
-    if (disk == NULL || disk->size_bytes == 0)
-        return false;
+    if (disk == NULL)
+        return 1;
+    if (disk->size_bytes == 0)
+        return shell_disk_error(shell, "spawn", request->disk, "it is empty");
     request->what.io = (struct workload_io){
         .cache = &kernel->cache,
         .disk = disk,
@@ -182,29 +169,25 @@ static bool complete_io(struct shell *shell, struct request *request) {
         .seed = (platform_seed() + kernel->spawned.made[SPAWNED_IO] * 2u) | 1u,
         .pause_ns = request->pause_ns,
     };
-    return true;
+    return 0;
 }
 
-/* Times of 0 mean to the scheduler that they are not given. */
-static enum ash_sched_reason check_times(const struct request *request) {
-    if (request->what.kind != SPAWNED_PERIODIC)
-        return ASH_SCHED_OK;
-    if (request->times_ns[1] == 0)
-        return ASH_SCHED_PERIOD_RANGE;
-    if (request->times_ns[0] == 0)
-        return ASH_SCHED_NO_RUNTIME;
-    return request->time_count == TIMES_MAX && request->times_ns[2] == 0
-               ? ASH_SCHED_RUNTIME_DEADLINE
-               : ASH_SCHED_OK;
+/* What the words do not say. A status; else than 0, a message was printed. */
+static int complete(struct shell *shell, struct request *request) {
+    if (request->what.kind == SPAWNED_PERIODIC)
+        return complete_periodic(shell, request);
+    if (request->what.kind == SPAWNED_IO)
+        return complete_io(shell, request);
+    if (request->class_count == 0)
+        request->attributes.flags |= ASH_SCHED_NICE;
+    return 0;
 }
 
 static int start(struct shell *shell, const struct request *request) {
     struct kernel *kernel = shell->kernel;
-    struct ash_sched_refusal refusal = {.reason = check_times(request)};
+    struct ash_sched_refusal refusal = {.reason = ASH_SCHED_OK};
     struct thread_info info;
-    int error = -ASH_EINVAL;
-    if (refusal.reason != ASH_SCHED_OK)
-        return shell_thread_refused(shell, "spawn", NULL, error, &refusal);
+    int error;
     const struct spawned *made = spawned_start(&kernel->spawned, &kernel->memory, &request->what,
                                                &request->attributes, &error, &refusal);
     if (made == NULL)
@@ -256,13 +239,6 @@ SHELL_COMMAND(spawn, "[rt Q T [D] | hog | io] [OPTION...]",
         return shell_usage(shell, "spawn", "there are rt, hog and io");
     if (!read_words(shell, argc, argv, &request))
         return SHELL_STATUS_USAGE;
-    if (request.what.kind == SPAWNED_PERIODIC && request.time_count < 2)
-        return shell_usage(shell, "spawn", "rt takes two times, Q T, or three, Q T D");
-    if (request.what.kind == SPAWNED_PERIODIC)
-        complete_periodic(&request);
-    else if (request.what.kind == SPAWNED_HOG && request.class_count == 0)
-        request.attributes.flags |= ASH_SCHED_NICE;
-    else if (request.what.kind == SPAWNED_IO && !complete_io(shell, &request))
-        return 1;
-    return start(shell, &request);
+    int status = complete(shell, &request);
+    return status == 0 ? start(shell, &request) : status;
 }

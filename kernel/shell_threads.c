@@ -114,3 +114,41 @@ int shell_thread_refused(struct shell *shell, const char *command, const char *s
         snprintf(why, sizeof(why), "%s", ash_strerror(error));
     return shell_error(shell, command, subject, why);
 }
+
+/* Reservations */
+
+bool shell_take_time(struct shell *shell, const char *command, const char *word,
+                     struct shell_times *times) {
+    if (times->count == SHELL_TIMES_MAX) {
+        shell_error(shell, command, word, "is one time too many: Q T [D]");
+        return false;
+    }
+    if (!duration_parse(word, &times->ns[times->count++])) {
+        shell_error(shell, command, word,
+                    "is no time that fits; times are written as 300us, 5ms, 1.5s");
+        return false;
+    }
+    return true;
+}
+
+static enum ash_sched_reason check_times(const struct shell_times *times) {
+    if (times->ns[1] == 0)
+        return ASH_SCHED_PERIOD_RANGE;
+    if (times->ns[0] == 0)
+        return ASH_SCHED_NO_RUNTIME;
+    bool has_none = times->count == SHELL_TIMES_MAX && times->ns[2] == 0;
+    return has_none ? ASH_SCHED_RUNTIME_DEADLINE : ASH_SCHED_OK;
+}
+
+int shell_reserve(struct shell *shell, const char *command, const struct shell_times *times,
+                  struct ash_sched_attributes *attributes) {
+    if (times->count < 2)
+        return shell_usage(shell, command, "a reservation is two times, Q T, or three, Q T D");
+    struct ash_sched_refusal refusal = {.reason = check_times(times)};
+    if (refusal.reason != ASH_SCHED_OK)
+        return shell_thread_refused(shell, command, NULL, -ASH_EINVAL, &refusal);
+    attributes->runtime_ns = times->ns[0];
+    attributes->period_ns = times->ns[1];
+    attributes->deadline_ns = times->ns[2];
+    return 0;
+}

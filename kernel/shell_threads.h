@@ -18,6 +18,23 @@ bool shell_thread(struct shell *shell, const char *command, const char *word,
 int shell_thread_refused(struct shell *shell, const char *command, const char *subject, int error,
                          const struct ash_sched_refusal *refusal);
 
+/* "Q T [D]" as they are taken off the words of a command; begins as all zeros. */
+enum { SHELL_TIMES_MAX = 3 };
+
+struct shell_times {
+    ash_ns_t ns[SHELL_TIMES_MAX];
+    uint32_t count;
+};
+
+/* The next one. False: a message was printed. */
+bool shell_take_time(struct shell *shell, const char *command, const char *word,
+                     struct shell_times *times);
+
+/* What they reserve, in *attributes: 0; or a status, and a message was printed: there are too few,
+ * or one is 0, which would mean to the scheduler that it is not given. */
+int shell_reserve(struct shell *shell, const char *command, const struct shell_times *times,
+                  struct ash_sched_attributes *attributes);
+
 /* In at most nine characters. */
 const char *shell_thread_state(enum thread_state state);
 

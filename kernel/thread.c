@@ -104,12 +104,16 @@ static struct thread *find(uint32_t id) {
 
 /* Creation */
 
+/* NULL: only asked. */
 static int attach_at(uint32_t number, struct thread *thread,
                      const struct ash_sched_attributes *attributes,
                      struct ash_sched_refusal *refusal) {
     struct thread_cpu *cpu = &threads.cpus[number];
+    struct ash_sched *sched = &cpu->sched;
     ash_spin_lock(&cpu->lock);
-    int error = ash_sched_attach(&cpu->sched, &thread->entity, attributes, thread_clock(), refusal);
+    int error = thread == NULL
+                    ? ash_sched_may_attach(sched, attributes, thread_clock(), refusal)
+                    : ash_sched_attach(sched, &thread->entity, attributes, thread_clock(), refusal);
     ash_spin_unlock(&cpu->lock);
     return error;
 }
@@ -122,17 +126,24 @@ static uint32_t first_cpu(const struct ash_sched_attributes *attributes) {
     return number < threads.cpu_count ? number : 0;
 }
 
+/* The number of the CPU that takes it, or an error. */
 static int attach(struct thread *thread, const struct ash_sched_attributes *attributes,
                   struct ash_sched_refusal *refusal) {
-    int error = -ASH_EBUSY;
+    int result = -ASH_EBUSY;
     ash_irq_t state = ash_port_irq_save();
     uint32_t number = first_cpu(attributes);
-    while ((error == -ASH_EBUSY || error == -ASH_ENOSPC) && number != ASH_SCHED_NO_CPU) {
-        error = attach_at(number, thread, attributes, refusal);
+    while ((result == -ASH_EBUSY || result == -ASH_ENOSPC) && number != ASH_SCHED_NO_CPU) {
+        int error = attach_at(number, thread, attributes, refusal);
+        result = error == 0 ? (int)number : error;
         number = ash_sched_fit(&threads.scheds, attributes, number + 1);
     }
     ash_port_irq_restore(state);
-    return error;
+    return result;
+}
+
+int threads_admit(const struct ash_sched_attributes *attributes,
+                  struct ash_sched_refusal *refusal) {
+    return attach(NULL, attributes, refusal);
 }
 
 static void detach(struct thread *thread) {
@@ -148,7 +159,7 @@ static void detach(struct thread *thread) {
 static int enter(struct thread *thread, const struct ash_sched_attributes *attributes,
                  struct ash_sched_refusal *refusal) {
     int error = attach(thread, attributes, refusal);
-    if (error != 0)
+    if (error < 0)
         return error;
     error = enter_table(thread);
     if (error != 0)

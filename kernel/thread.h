@@ -126,6 +126,10 @@ const char *threads_check(void);
 int thread_create(const struct thread_options *options, void (*body)(void *context), void *context,
                   uint32_t *id, struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
 
+/* The CPU that thread_create would give such a thread now, or its error; nothing is taken. */
+int threads_admit(const struct ash_sched_attributes *attributes,
+                  struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
+
 /* The caller; NULL where no threads run. */
 struct thread *thread_current(void);
 uint32_t thread_id(const struct thread *thread);

@@ -202,6 +202,14 @@ int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
     return refuse(refusal, &why, error);
 }
 
+int ash_sched_may_attach(struct ash_sched *sched, const struct ash_sched_attributes *attributes,
+                         uint64_t now, struct ash_sched_refusal *refusal) {
+    struct ash__sched_entry entry;
+    struct ash_sched_refusal why;
+    int error = ash__sched_may_enter(sched, attributes, now, &entry, &why);
+    return refuse(refusal, &why, error);
+}
+
 /* Nothing that its class's queue or admission knows changes. */
 static bool is_small(const struct ash_sched *sched, const struct ash_sched_entity *entity,
                      const struct ash_sched_attributes *attributes,

@@ -140,6 +140,28 @@ TEST_CASE(shell_threads, sched_adds_up_what_is_reserved) {
     check_contains(output, "\n  0    25.0%  69.9% ");
 }
 
+TEST_CASE(shell_threads, sched_admit_says_what_would_be_and_takes_nothing) {
+    struct session session = session_new(false);
+    const char *output =
+        run_on(&session, 1,
+               "sched admit 50ms 100ms\nsched admit 50ms 100ms\nspawn rt 45ms 100ms --work 0s\n"
+               "sched admit 50ms 100ms 80ms\nps\nsched\n");
+    CHECK_EQ(times(output, "accepted, on CPU 0, of which 50.0% would be reserved then\n"), 2);
+    check_contains(output, "accepted, on CPU 0, of which 95.0% would be reserved then\n" PS_HEAD);
+    check_contains(output, "\nthreads    2: 1 real-time, ");
+    check_contains(output, "\n  0    45.0%  49.9% ");
+}
+
+TEST_CASE(shell_threads, sched_admit_finds_the_first_cpu_with_room) {
+    struct session session = session_new(false);
+    const char *output =
+        run_on(&session, 4,
+               "spawn rt 45ms 100ms --work 0s --cpu 0\nspawn rt 90ms 100ms --work 0s --cpu 1\n"
+               "sched admit 60ms 100ms\nsched admit 40ms 100ms\n");
+    check_contains(output, "accepted, on CPU 2, of which 60.0% would be reserved then\n"
+                           "accepted, on CPU 0, of which 85.0% would be reserved then\n");
+}
+
 /* Affinity */
 
 TEST_CASE(shell_threads, stay_on_the_cpu_that_they_were_given) {
@@ -174,8 +196,8 @@ static const struct refused {
     {"spawn rt 0s 5ms", "spawn: the runtime is 0\n", 1},
     {"spawn rt 0s 5ms 0s", "spawn: the runtime is 0\n", 1},
     {"spawn rt 1ms 5ms 0s", "spawn: the runtime is longer than the deadline\n", 1},
-    {"spawn rt", "spawn: rt takes two times, Q T, or three, Q T D\n", 2},
-    {"spawn rt 1ms", "spawn: rt takes two times, Q T, or three, Q T D\n", 2},
+    {"spawn rt", "spawn: a reservation is two times, Q T, or three, Q T D\n", 2},
+    {"spawn rt 1ms", "spawn: a reservation is two times, Q T, or three, Q T D\n", 2},
     {"spawn rt 1ms 2ms 2ms 2ms", "spawn: 2ms: is one time too many: Q T [D]\n", 2},
     {"spawn rt 1ms 5", "spawn: 5: is no time that fits; times are written as 300us", 2},
     {"spawn rt 1ms 99999999999999999999s", "s: is no time that fits; ", 2},
@@ -226,6 +248,14 @@ static const struct refused {
     {"top -n 0", "top: -n takes a number of times\n", 2},
     {"top -n x 1", "top: -n takes a number of times\n", 2},
     {"ps x", "ps: takes no argument\n", 2},
+    {"sched x", "sched: there is admit, and without a word what is\nusage: sched ", 2},
+    {"sched admit", "sched: a reservation is two times, Q T, or three, Q T D\nusage: sched ", 2},
+    {"sched admit 1ms 5ms 5ms 5ms", "sched: 5ms: is one time too many: Q T [D]\n", 2},
+    {"sched admit 1 5", "sched: 1: is no time that fits; times are written as 300us", 2},
+    {"sched admit 1ms 0s", "is out of range of 100us to 18 minutes\n", 1},
+    {"sched admit 90ms 100ms", "sched: admit: the sum of runtime / period would exceed 1: ", 1},
+    {"sched admit 5ms 20ms 8ms",
+     "sched: admit: more would be due within an interval than fits into it: 10ms within 8ms\n", 1},
 };
 
 /* Beside a hog, a real-time thread and one that is idle. The row that is answered otherwise stays

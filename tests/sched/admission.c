@@ -135,6 +135,29 @@ TEST_CASE(sched_admission, knows_thirds_that_sum_to_one_from_ones_that_exceed_it
     CHECK_EQ(stand_refused(&stand, least), ASH_SCHED_OVER_BANDWIDTH);
 }
 
+TEST_CASE(sched_admission, may_be_asked_and_nothing_changes) {
+    struct stand stand;
+    struct stand_copy copy;
+    struct ash_sched_refusal refusal;
+    struct ash_sched_entity *entity = test_alloc(sizeof(*entity), 64);
+    stand_begin(&stand,
+                (struct ash_sched_config){.reserve_runtime_ns = 5, .reserve_period_ns = 100}, 7);
+    (void)stand_server(&stand, 40, 80, 100, 0);
+    for (uint64_t runtime = 0; runtime <= 100; runtime++) {
+        const struct ash_sched_attributes attributes = {
+            .runtime_ns = runtime, .deadline_ns = 90, .period_ns = 100};
+        stand_copy(&stand, &copy);
+        int error = ash_sched_may_attach(stand.sched, &attributes, stand.now, &refusal);
+        stand_is_same(&stand, &copy);
+        enum ash_sched_reason reason = refusal.reason;
+        memset(entity, 0, sizeof(*entity));
+        CHECK_EQ(ash_sched_attach(stand.sched, entity, &attributes, stand.now, &refusal), error);
+        CHECK_EQ(refusal.reason, reason);
+        if (error == 0)
+            CHECK_EQ(ash_sched_detach(stand.sched, entity, stand.now), 0);
+    }
+}
+
 TEST_CASE(sched_admission, names_the_interval_with_too_much_in_it) {
     struct stand stand;
     stand_begin(&stand, (struct ash_sched_config){.cpu = 0}, 0);

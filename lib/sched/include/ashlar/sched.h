@@ -75,6 +75,11 @@ int ash_sched_attach(struct ash_sched *sched, struct ash_sched_entity *entity,
                      const struct ash_sched_attributes *attributes, uint64_t now,
                      struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
 
+/* What attach would say of the attributes now: its answers but -ASH_EEXIST, at its cost; nothing
+ * changes. */
+int ash_sched_may_attach(struct ash_sched *sched, const struct ash_sched_attributes *attributes,
+                         uint64_t now, struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
+
 /*
  * Other attributes, through admission as attach, and its counts are kept. nice, slice and affinity
  * change at any time, O(log n); a reservation, or the class, only while it sleeps, at the cost of
