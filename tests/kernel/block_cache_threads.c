@@ -281,8 +281,11 @@ TEST_CASE(block_cache_threads, that_want_the_same_block_read_it_once) {
 
 /* Who waits lets others in */
 
-static bool is_asked(struct rig *rig) {
-    return ash_load_relaxed(&rig->benches[1]->device.held_count) != 0;
+static bool is_asked(struct disk_bench *bench) {
+    ash_irq_t state = disk_bench_enter(bench);
+    bool is_asked = bench->device.held_count != 0;
+    disk_bench_leave(bench, state);
+    return is_asked;
 }
 
 /* At a disk that does nothing until `holds_back` ends. */
@@ -295,7 +298,7 @@ static void read_slowly(struct worker *worker) {
 /* What needs only memory, and a disk that works. */
 static void read_meanwhile(struct worker *worker) {
     struct rig *rig = worker->rig;
-    while (!is_asked(rig))
+    while (!is_asked(rig->benches[1]))
         (void)thread_sleep_until(platform_now_ns() + LATE_NS);
     for (uint64_t i = 0; i < 16; i++)
         count_error(rig, block_cache_read(&rig->cache, rig->disks[0], i / 2 * 9 * BLOCK,
@@ -328,6 +331,19 @@ TEST_CASE(block_cache_threads, that_wait_for_one_disk_do_not_stop_others_on_two_
 
 /* Errors */
 
+static void set_status(struct disk_bench *bench, uint8_t status) {
+    ash_irq_t state = disk_bench_enter(bench);
+    bench->device.status_byte = status;
+    disk_bench_leave(bench, state);
+}
+
+static void let_die(struct disk_bench *bench) {
+    ash_irq_t state = disk_bench_enter(bench);
+    bench->device.never_resets = true;
+    bench->wrong_used = 1;
+    disk_bench_leave(bench, state);
+}
+
 /* Each read is right or says what the device says. */
 static void read_bad(void *context) {
     struct worker *worker = context;
@@ -335,7 +351,7 @@ static void read_bad(void *context) {
     for (uint32_t step = 0; step < worker->steps; step++) {
         uint64_t offset = test_random_below(&worker->random, DISK_BYTES / BLOCK) * BLOCK;
         if (test_random_chance(&worker->random, 30))
-            rig->benches[0]->device.status_byte = (uint8_t)test_random_below(&worker->random, 2);
+            set_status(rig->benches[0], (uint8_t)test_random_below(&worker->random, 2));
         int error = block_cache_read(&rig->cache, rig->disks[0], offset, worker->buffer, BLOCK);
         worker->counts[error == 0]++;
         count_error(rig, error != 0 && error != -ASH_EIO);
@@ -376,10 +392,8 @@ static void read_until_it_dies(void *context) {
     struct rig *rig = worker->rig;
     for (uint32_t step = 0; step < worker->steps; step++) {
         uint64_t offset = test_random_below(&worker->random, DISK_BYTES / BLOCK) * BLOCK;
-        if (worker->number == 0 && step == 10) {
-            rig->benches[0]->device.never_resets = true;
-            ash_store_relaxed(&rig->benches[0]->wrong_used, 1u);
-        }
+        if (worker->number == 0 && step == 10)
+            let_die(rig->benches[0]);
         int error = block_cache_read(&rig->cache, rig->disks[0], offset, worker->buffer, BLOCK);
         count_error(rig, error != 0 && error != -ASH_EIO);
         error = block_cache_read(&rig->cache, rig->disks[1], offset, worker->buffer, BLOCK);

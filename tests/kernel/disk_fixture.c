@@ -2,13 +2,13 @@
 /* disk_fixture.c: see disk_fixture.h. The device works when it is notified, before that returns. */
 #include "kernel/disk_fixture.h"
 
-static ash_irq_t enter(struct disk_bench *bench) {
+ash_irq_t disk_bench_enter(struct disk_bench *bench) {
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&bench->lock);
     return state;
 }
 
-static void leave(struct disk_bench *bench, ash_irq_t state) {
+void disk_bench_leave(struct disk_bench *bench, ash_irq_t state) {
     ash_spin_unlock(&bench->lock);
     ash_port_irq_restore(state);
 }
@@ -16,9 +16,9 @@ static void leave(struct disk_bench *bench, ash_irq_t state) {
 static uint32_t bench_read(void *context, uint32_t offset, uint32_t width_bytes) {
     struct disk_bench *bench = context;
     struct ash_virtio_regs regs = mini_device_regs(&bench->device);
-    ash_irq_t state = enter(bench);
+    ash_irq_t state = disk_bench_enter(bench);
     uint32_t value = regs.read(regs.context, offset, width_bytes);
-    leave(bench, state);
+    disk_bench_leave(bench, state);
     return value;
 }
 
@@ -56,20 +56,19 @@ static bool work(struct disk_bench *bench) {
 static void bench_write(void *context, uint32_t offset, uint32_t width_bytes, uint32_t value) {
     struct disk_bench *bench = context;
     struct ash_virtio_regs regs = mini_device_regs(&bench->device);
-    ash_irq_t state = enter(bench);
+    ash_irq_t state = disk_bench_enter(bench);
     regs.write(regs.context, offset, width_bytes, value);
     bool interrupts = offset == ASH_VIRTIO_MMIO_QUEUE_NOTIFY && !bench->silent && work(bench);
-    leave(bench, state);
+    disk_bench_leave(bench, state);
     if (interrupts)
         disk_interrupt(&bench->disk);
 }
 
 void disk_bench_end_some(struct disk_bench *bench, uint32_t count) {
-    ash_irq_t state = enter(bench);
-    while (!bench->silent && mini_device_fetch(&bench->device)) {}
+    ash_irq_t state = disk_bench_enter(bench);
     end_some(bench, count);
     bool interrupts = bench->device.interrupt_status != 0;
-    leave(bench, state);
+    disk_bench_leave(bench, state);
     if (interrupts)
         disk_interrupt(&bench->disk);
 }

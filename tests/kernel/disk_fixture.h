@@ -32,6 +32,10 @@ void disk_bench_start(struct disk_bench *bench);
 /* A disk that can be written to, of zeros. Before it is taken over. */
 void disk_bench_add_image(struct disk_bench *bench);
 
+/* Around a change of the device while another CPU may use it. */
+ash_irq_t disk_bench_enter(struct disk_bench *bench);
+void disk_bench_leave(struct disk_bench *bench, ash_irq_t state);
+
 /* A device that only fetches ends some of what it has, the last first, and says so by its
  * interrupt, whose handler runs here. */
 void disk_bench_end_some(struct disk_bench *bench, uint32_t count);

@@ -10,8 +10,13 @@ void *mini_device_memory(uint64_t address) {
     return (void *)(uintptr_t)(address - MINI_DMA_OFFSET);
 }
 
+/* Indices, and what decides who owns a descriptor, are of two bytes: a driver on another CPU sees
+ * them together with what was written before. */
+
 uint64_t mini_device_load(uint64_t address, uint32_t bytes) {
     uint64_t value = 0;
+    if (bytes == sizeof(uint16_t))
+        return __atomic_load_n((const uint16_t *)mini_device_memory(address), __ATOMIC_ACQUIRE);
     const volatile uint8_t *from = mini_device_memory(address);
     for (uint32_t i = 0; i < bytes; i++)
         value |= (uint64_t)from[i] << (8 * i);
@@ -19,6 +24,11 @@ uint64_t mini_device_load(uint64_t address, uint32_t bytes) {
 }
 
 void mini_device_store(uint64_t address, uint64_t value, uint32_t bytes) {
+    if (bytes == sizeof(uint16_t)) {
+        __atomic_store_n((uint16_t *)mini_device_memory(address), (uint16_t)value,
+                         __ATOMIC_RELEASE);
+        return;
+    }
     volatile uint8_t *to = mini_device_memory(address);
     for (uint32_t i = 0; i < bytes; i++)
         to[i] = (uint8_t)(value >> (8 * i));
