@@ -117,6 +117,9 @@ static int get_inside(struct block_cache *cache, struct cached_disk *disk, uint6
                       uint64_t size_bytes, uint64_t offset, struct file_page *page) {
     if (disk->disk->blk.block_size_bytes != ASH_CACHE_SECTOR_BYTES)
         return get_raw(cache, disk, start + offset, size_bytes - offset, page);
+    /* The first file since raw blocks were written, which are not on the disk yet. */
+    if (!disk->has_files && ash_cache_space_dirty(&disk->space) != 0)
+        return -ASH_EAGAIN;
     struct cached_file *file = find_file(cache, disk, start, size_bytes);
     if (file == NULL)
         file = open_file(cache, disk, start, size_bytes);

@@ -2,11 +2,16 @@
 /*
  * console.h: where the shell reads its lines and writes its answers: the machine's console, or a
  * script and a buffer in a test. Bytes, no line discipline.
+ *
+ * Of the machine's any thread may write: who has begun a line ends it before another writes, unless
+ * that takes CONSOLE_LINE_NS, or reads, which one thread does, the shell's.
  */
 #ifndef KERNEL_CONSOLE_H
 #define KERNEL_CONSOLE_H
 
 #include "wait.h"
+
+#define CONSOLE_LINE_NS UINT64_C(50000000)
 
 struct console {
     void (*write)(void *context, const void *bytes, size_t len);

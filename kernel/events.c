@@ -37,17 +37,19 @@ void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
         test_event_sink(event, a, b);
     if (!ash_load_relaxed(&events.on))
         return;
+    uint32_t cpu;
+    ash_port_pin(&cpu); /* nobody waits in the middle of a note while all others are taken */
     uint64_t number = ash_fetch_add(&events.next, 1u);
     struct note *note = &events.notes[number % EVENTS_KEPT];
     ash_store_relaxed(&note->sequence, 0u);
     ash_fence(); /* a reader that sees a new field does not see the old number */
-    ash_port_pin(&note->cpu);
-    ash_port_unpin();
+    note->cpu = cpu;
     note->time_ns = platform_now_ns();
     note->event = event;
     note->a = a;
     note->b = b;
     ash_store_release(&note->sequence, number + 1);
+    ash_port_unpin();
 }
 
 void events_enable(bool on) {

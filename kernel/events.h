@@ -15,7 +15,8 @@ enum { EVENTS_KEPT = 256 }; /* a power of two; older notes are overwritten, and 
 void events_enable(bool on);
 bool events_enabled(void);
 
-/* Hands over the notes taken since the last call, as lines; also how many were overwritten. */
+/* Hands over the notes taken since the last call, as lines; also how many were overwritten. By one
+ * thread, the shell's. */
 void events_print(void (*print)(void *context, const char *line), void *context);
 
 #endif

@@ -6,7 +6,7 @@
  *  - A path is slash-separated, relative to the file system's root with or without a leading
  *    slash; "." and ".." mean what they mean, ".." of the root is the root.
  *  - Nodes are owned by the file system and stay where they are until it is unmounted.
- *  - Calls may wait for a disk; one caller at a time.
+ *  - Any thread; calls may wait for a disk. Who has a page gives it back before the next call.
  */
 #ifndef KERNEL_FILE_SYSTEM_H
 #define KERNEL_FILE_SYSTEM_H

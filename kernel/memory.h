@@ -113,7 +113,8 @@ int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, 
 /* Every slab cache of the kernel, those of the heap first, from 0 on; NULL beyond the last. */
 struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t index);
 
-/* Low memory, if it has been noted: takes back what the caches do not need. Between commands. */
+/* Low memory, if it has been noted: takes back what the caches do not need. By whoever comes first,
+ * in no allocation. */
 void memory_relieve(struct kernel_memory *memory);
 
 /*

@@ -39,8 +39,8 @@ int memory_cache_init(struct memory_cache *cache, struct kernel_memory *memory, 
     cache->name = name;
     cache->size_bytes = size_bytes;
     cache->allocator = (struct allocator){cache_alloc, cache_free, cache};
-    cache->next = memory->caches;
-    memory->caches = cache;
+    cache->next = ash_load_relaxed(&memory->caches);
+    while (!ash_compare_exchange(&memory->caches, &cache->next, cache)) {}
     return 0;
 }
 
@@ -50,7 +50,7 @@ struct ash_slab_cache *memory_slab_cache(struct kernel_memory *memory, uint32_t 
         classes++;
     if (index < classes)
         return ash_heap_cache(&memory->heap, index);
-    struct memory_cache *cache = memory->caches;
+    struct memory_cache *cache = ash_load_acquire(&memory->caches);
     for (uint32_t i = classes; i < index && cache != NULL; i++)
         cache = cache->next;
     return cache == NULL ? NULL : &cache->slabs;
@@ -68,8 +68,8 @@ void memory_idle(struct kernel_memory *memory) {
 
 const char *memory_caches_check(struct kernel_memory *memory) {
     const char *broken = ash_heap_check(&memory->heap);
-    for (struct memory_cache *cache = memory->caches; cache != NULL && broken == NULL;
-         cache = cache->next)
+    for (struct memory_cache *cache = ash_load_acquire(&memory->caches);
+         cache != NULL && broken == NULL; cache = cache->next)
         broken = ash_slab_cache_check(&cache->slabs);
     return broken;
 }

@@ -29,9 +29,7 @@ static struct file_node *step(struct file_node *directory, const char *name, siz
     return tarfs_find(directory, name, len);
 }
 
-static int look_up(struct file_system *interface, const char *path, bool follow,
-                   struct file_node **result) {
-    struct tarfs *fs = tarfs_of(interface);
+static int find(struct tarfs *fs, const char *path, bool follow, struct file_node **result) {
     struct file_node *node = fs->root;
     uint32_t links = 0;
     if (strlen(path) >= sizeof(fs->path))
@@ -66,6 +64,15 @@ static int look_up(struct file_system *interface, const char *path, bool follow,
     }
     *result = node;
     return 0;
+}
+
+static int look_up(struct file_system *interface, const char *path, bool follow,
+                   struct file_node **result) {
+    struct tarfs *fs = tarfs_of(interface);
+    mutex_lock(&fs->look_up);
+    int error = find(fs, path, follow, result);
+    mutex_unlock(&fs->look_up);
+    return error;
 }
 
 static void describe(struct file_system *interface, const struct file_node *node,
@@ -156,6 +163,7 @@ void tarfs_init(struct tarfs *fs, const struct byte_source *source,
                                          .page_put = page_put,
                                          .damage = damage,
                                          .check = check};
+    mutex_init(&fs->look_up);
     fs->source = *source;
     fs->allocator = *allocator;
     fs->node_allocator = *nodes;

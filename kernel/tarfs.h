@@ -25,6 +25,7 @@
 
 #include "allocator.h"
 #include "file_system.h"
+#include "mutex.h"
 
 enum {
     TARFS_EXTENDED_MAX = 1 << 20, /* bytes of one long name or pax header */
@@ -49,6 +50,7 @@ struct tarfs {
     uint64_t refused;
     uint64_t nodes; /* names in the index, implied directories included */
     char damage[192];
+    struct mutex look_up;      /* one at a time; all else is read only, once it is mounted */
     char path[TARFS_PATH_MAX]; /* of the look-up in progress */
 };
 

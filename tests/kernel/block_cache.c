@@ -611,6 +611,20 @@ TEST_CASE(block_cache, a_raw_write_is_seen_in_the_file_and_goes_to_the_disk_at_o
     rig_check(rig);
 }
 
+TEST_CASE(block_cache, a_file_is_no_page_while_raw_blocks_are_newer_than_the_disk) {
+    struct rig *rig = rig_new(64);
+    struct page_source pages = block_cache_pages(&rig->cache, rig->disks[0]);
+    struct file_page page;
+    put_file(rig, 512, 9000);
+    CHECK_EQ(block_cache_write(&rig->cache, rig->disks[0], 512 + 4200, "new", 3), 0);
+    CHECK_EQ(pages.get(pages.context, 512, 9000, 4200, &page), -ASH_EAGAIN); /* it is to be read */
+    CHECK_EQ(sync(rig), 1);
+    CHECK_EQ(pages.get(pages.context, 512, 9000, 4200, &page), 0);
+    CHECK_MEM_EQ(page.bytes, "new", 3);
+    pages.put(pages.context, &page);
+    rig_check(rig);
+}
+
 /* A model: two arrays of bytes, and what of them is on the disks */
 
 struct model {
