@@ -34,6 +34,16 @@ static void print_cpu(struct shell *shell, uint32_t cpu) {
                 duration_text(idle, info.idle_ns), info.sched.misses, info.sched.throttles);
 }
 
+static uint64_t count_starving(void) {
+    struct threads_cpu_info info;
+    uint64_t count = 0;
+    for (uint32_t cpu = 0; cpu < threads_cpu_count(); cpu++) {
+        threads_cpu_info(cpu, &info);
+        count += info.sched.starvings;
+    }
+    return count;
+}
+
 static int show(struct shell *shell) {
     struct threads_cpu_info info;
     char others[SHELL_PERCENT_BYTES];
@@ -41,6 +51,8 @@ static int show(struct shell *shell) {
     print_classes(shell);
     shell_print(shell, "others     have %s of each CPU, whatever is reserved\n",
                 shell_percent(others, info.others_ppm));
+    shell_print(shell, "starved    %" PRIu64 " times one was ready for ten seconds in vain\n",
+                count_starving());
     shell_print(shell, "\n%3s %8s %6s %9s %9s %6s %6s %6s %9s\n", "CPU", "RESERVED", "LEFT",
                 "SWITCHES", "PREEMPTED", "STOLEN", "IDLE", "MISSES", "THROTTLED");
     for (uint32_t cpu = 0; cpu < threads_cpu_count(); cpu++)
