@@ -47,6 +47,13 @@ static int print_check(struct shell *shell, const char *part, const char *broken
     return broken != NULL;
 }
 
+static const char *check_disk(struct disk *disk) {
+    disk_lock(disk);
+    const char *broken = disk_check(disk);
+    disk_unlock(disk);
+    return broken;
+}
+
 SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant does not hold.") {
     int broken = 0;
     if (argc > 1)
@@ -59,7 +66,7 @@ SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant do
     if (threads_cpu_count() != 0)
         broken += print_check(shell, "threads", threads_check());
     for (uint32_t i = 0; i < kernel->disk_count; i++)
-        broken += print_check(shell, "virtq", disk_check(kernel->disks[i]));
+        broken += print_check(shell, "virtq", check_disk(kernel->disks[i]));
     if (kernel->cache.is_on)
         broken += print_check(shell, "cache", block_cache_check(&kernel->cache));
     if (shell->fs != NULL)

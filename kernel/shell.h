@@ -12,6 +12,8 @@
  *  - A command gets argc and argv, though no NULL after the last, and returns its status (README.md
  *    lists what they say), 0..125. Messages
  *    about what went wrong begin with its name: shell_error.
+ *  - There is one shell, and it is one thread's: its lines, its chunk and its words are shared with
+ *    nobody.
  *  - What a command writes is its answer and nothing else: prompts and echo are for terminals.
  *  - A command that runs long asks shell_interrupted now and then.
  */
