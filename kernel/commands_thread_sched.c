@@ -87,16 +87,25 @@ static int admit(struct shell *shell, int argc, char **argv) {
     return status == 0 ? answer(shell, &attributes) : status;
 }
 
-SHELL_COMMAND(sched, "[admit Q T [D]]",
+SHELL_COMMAND(sched, "[admit Q T [D] | demo [SECONDS] | presets]",
               "Shows the schedulers: their classes, what is reserved, what they have done.\n"
               "RESERVED: of the CPU, for real-time threads. LEFT: what more could be.\n"
               "PREEMPTED: switches that an interrupt made. STOLEN: threads taken from others.\n"
               "MISSES, THROTTLED: of all threads, also of those that have ended.\n"
-              "admit: would Q of each T, within D, be reserved now, where, and if not, why.") {
-    bool asks = argc > 1 && strcmp(argv[1], "admit") == 0;
-    if (argc > 1 && !asks)
-        return shell_usage(shell, "sched", "there is admit, and without a word what is");
+              "admit: would Q of each T, within D, be reserved now, where, and if not, why.\n"
+              "demo: two hogs, and a real-time thread that wants more than it reserved, beside\n"
+              "one that keeps to it and never misses; 10 seconds or so many, to be watched.\n"
+              "presets: what each boot argument sched= costs and brings, on a simulated clock.") {
     if (!shell_has_threads(shell, "sched"))
         return 1;
-    return asks ? admit(shell, argc - 2, argv + 2) : show(shell);
+    if (argc == 1)
+        return show(shell);
+    if (strcmp(argv[1], "admit") == 0)
+        return admit(shell, argc - 2, argv + 2);
+    if (strcmp(argv[1], "demo") == 0)
+        return shell_sched_demo(shell, argc - 1, argv + 1);
+    if (argc == 2 && strcmp(argv[1], "presets") == 0)
+        return shell_sched_presets(shell);
+    return shell_usage(shell, "sched",
+                       "there are admit, demo, presets, and without a word what is");
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_thread_top.c: top: who uses the CPUs, again and again. */
-#include <ashlar/error.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #define MS       UINT64_C(1000000)
 #define NS_PER_S (1000 * MS)
 
-enum { CTRL_C = 3, SCREEN_ROWS = 24, CPUS_A_ROW = 4 };
+enum { SCREEN_ROWS = 24, CPUS_A_ROW = 4 };
 
 /* What was seen at one time, by number. */
 struct sample {
@@ -145,31 +144,6 @@ static void show(struct top *top) {
         shell_print(top->shell, "\x1b[J");
 }
 
-/* Waiting */
-
-struct key {
-    const struct console *console;
-    int byte;
-};
-
-static bool has_key(void *context) {
-    struct key *key = context;
-    key->byte = key->console->poll(key->console->context);
-    return key->byte != -ASH_EAGAIN;
-}
-
-/* False: somebody has seen enough. */
-static bool wait(const struct top *top, ash_ns_t deadline_ns) {
-    struct key key = {.console = top->shell->console};
-    if (!top->is_terminal)
-        return thread_sleep_until(deadline_ns);
-    while (kernel_wait(has_key, &key, deadline_ns) == 0) {
-        if (key.byte < 0 || key.byte == CTRL_C || key.byte == 'q')
-            return false;
-    }
-    return true;
-}
-
 /* A terminal shows what was since the start at once, a script what is. */
 static void run(struct top *top) {
     ash_ns_t next_ns = platform_now_ns() + top->interval_ns;
@@ -177,7 +151,7 @@ static void run(struct top *top) {
         shell_print(top->shell, "\x1b[2J");
     for (uint64_t frame = 0; frame < top->frames; frame++) {
         if (frame != 0 || !top->is_terminal) {
-            if (!wait(top, next_ns))
+            if (!shell_watch_until(top->shell, next_ns))
                 return;
             next_ns += top->interval_ns;
         }

@@ -9,6 +9,8 @@
 #define NEVER UINT64_MAX
 
 /*
+ * Control has room for a host that takes the CPU away for milliseconds.
+ *
  * Two things that do not depend on each other never happen at nearly the same moment. To this end
  * the hogs ask for more at a time than there is between two jobs, so that jobs say when they
  * change; and a late job's deadline is before its next budget.
@@ -16,7 +18,7 @@
 const struct demo_sched_scenario demo_sched_overrun = {
     .count = 4,
     .tasks = {[DEMO_CONTROL] = {.name = "control",
-                                .attributes = {.runtime_ns = 2 * MS, .period_ns = 10 * MS},
+                                .attributes = {.runtime_ns = 5 * MS, .period_ns = 10 * MS},
                                 .work_ns = 1500 * US,
                                 .period_ns = 10 * MS},
               [DEMO_RUNAWAY] = {.name = "runaway",
@@ -25,13 +27,13 @@ const struct demo_sched_scenario demo_sched_overrun = {
                                                .period_ns = 15 * MS},
                                 .work_ns = 12100 * US,
                                 .period_ns = 15 * MS,
-                                .first_ns = 3300 * US},
+                                .first_ns = 4800 * US},
               [DEMO_HOG] = {.name = "hog",
-                            .attributes = {.flags = ASH_SCHED_NICE, .slice_ns = 24 * MS}},
+                            .attributes = {.flags = ASH_SCHED_NICE, .slice_ns = 30 * MS}},
               [DEMO_NICE_HOG] = {.name = "hog-nice-10",
                                  .attributes = {.flags = ASH_SCHED_NICE,
                                                 .nice = 10,
-                                                .slice_ns = 24 * MS}}},
+                                                .slice_ns = 30 * MS}}},
 };
 
 const struct demo_sched_scenario demo_sched_answer = {

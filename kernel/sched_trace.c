@@ -26,7 +26,7 @@ static void note(struct sched_trace *trace, uint64_t now, uint32_t who,
 
 /* Its counts against those of the last look. */
 static void look_at(struct sched_trace *trace, struct ash_sched *sched, uint32_t who) {
-    struct ash_sched_account *seen = &trace->seen[who], account;
+    struct ash_sched_account *seen = &trace->accounts[who], account;
     if (ash_sched_get_account(sched, trace->entities[who], sched->now, &account) != 0)
         return;
     if (account.misses != seen->misses)
@@ -74,17 +74,22 @@ uint64_t sched_trace_digest(const struct sched_trace *trace) {
     return mix(hash, trace->lost);
 }
 
+static uint64_t distance(uint64_t a, uint64_t b) {
+    return a < b ? b - a : a - b;
+}
+
 uint32_t sched_trace_same(const struct sched_trace *a, const struct sched_trace *b,
-                          uint64_t *apart_ns) {
+                          uint64_t apart_ns[SCHED_TRACE_ENTITIES]) {
     uint32_t count = (uint32_t)ash_min_u64(a->count, b->count), i;
-    *apart_ns = 0;
+    for (uint32_t who = 0; who < SCHED_TRACE_ENTITIES; who++)
+        apart_ns[who] = 0;
     for (i = 0; i < count; i++) {
         const struct sched_trace_record *one = &a->records[i], *other = &b->records[i];
         if (one->who != other->who || one->event != other->event)
             break;
-        *apart_ns =
-            ash_max_u64(*apart_ns, one->time_ns < other->time_ns ? other->time_ns - one->time_ns
-                                                                 : one->time_ns - other->time_ns);
+        if (one->who < SCHED_TRACE_ENTITIES)
+            apart_ns[one->who] =
+                ash_max_u64(apart_ns[one->who], distance(one->time_ns, other->time_ns));
     }
     return i;
 }

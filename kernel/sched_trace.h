@@ -44,12 +44,10 @@ struct sched_trace {
     struct sched_trace_record *records;
     uint32_t records_max, count;
     uint64_t lost;
+    struct ash_sched_account accounts[SCHED_TRACE_ENTITIES]; /* at the last look */
     uint64_t overrun_max_ns[SCHED_TRACE_ENTITIES]; /* beyond one budget, because a call came late */
-
-    /* private */
     uint64_t origin;
-    uint32_t running;
-    struct ash_sched_account seen[SCHED_TRACE_ENTITIES];
+    uint32_t running; /* since the last look */
 };
 
 void sched_trace_init(struct sched_trace *trace, struct sched_trace_record *records,
@@ -62,10 +60,10 @@ void sched_trace_look(struct sched_trace *trace, struct ash_sched *sched,
 /* One number for all records, the same on every machine. */
 uint64_t sched_trace_digest(const struct sched_trace *trace);
 
-/* How many records from the first on are of the same events of the same entities; *apart_ns: the
- * most that the times of two of these differ. */
+/* How many records from the first on are of the same events of the same entities; apart_ns: the
+ * most that the times of two of these differ, by whose they are. */
 uint32_t sched_trace_same(const struct sched_trace *a, const struct sched_trace *b,
-                          uint64_t *apart_ns);
+                          uint64_t apart_ns[SCHED_TRACE_ENTITIES]);
 
 /* "run", "throttle" ... */
 const char *sched_trace_event_name(uint32_t event);

@@ -8,7 +8,7 @@
 
 #include "numbers.h"
 
-enum { WHY_BYTES = 200 };
+enum { WHY_BYTES = 200, CTRL_C = 3 };
 
 bool shell_has_threads(struct shell *shell, const char *command) {
     if (threads_cpu_count() == 0)
@@ -27,6 +27,30 @@ bool shell_thread(struct shell *shell, const char *command, const char *word,
         return true;
     shell_error(shell, command, word, "there is no such thread; ps lists them");
     return false;
+}
+
+/* Watching */
+
+struct key {
+    const struct console *console;
+    int byte;
+};
+
+static bool has_key(void *context) {
+    struct key *key = context;
+    key->byte = key->console->poll(key->console->context);
+    return key->byte != -ASH_EAGAIN;
+}
+
+bool shell_watch_until(struct shell *shell, ash_ns_t deadline_ns) {
+    struct key key = {.console = shell->console};
+    if (!shell->console->is_terminal)
+        return thread_sleep_until(deadline_ns);
+    while (kernel_wait(has_key, &key, deadline_ns) == 0) {
+        if (key.byte < 0 || key.byte == CTRL_C || key.byte == 'q')
+            return false;
+    }
+    return true;
 }
 
 /* Texts */

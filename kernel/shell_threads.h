@@ -35,6 +35,10 @@ bool shell_take_time(struct shell *shell, const char *command, const char *word,
 int shell_reserve(struct shell *shell, const char *command, const struct shell_times *times,
                   struct ash_sched_attributes *attributes);
 
+/* Lets time go by for somebody who watches. False: q, Ctrl-C or the end of input came before; or,
+ * without a terminal, the shell's thread was asked to stop. */
+bool shell_watch_until(struct shell *shell, ash_ns_t deadline_ns);
+
 /* In at most nine characters. */
 const char *shell_thread_state(enum thread_state state);
 
@@ -46,5 +50,9 @@ const char *shell_thread_class(char text[SHELL_CLASS_BYTES], const struct thread
 /* "12.3%" of something in millionths. */
 enum { SHELL_PERCENT_BYTES = 24 };
 const char *shell_percent(char text[SHELL_PERCENT_BYTES], uint64_t ppm);
+
+/* commands_thread_demo.c, for `sched`. */
+int shell_sched_demo(struct shell *shell, int argc, char **argv);
+int shell_sched_presets(struct shell *shell);
 
 #endif

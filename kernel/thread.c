@@ -263,6 +263,18 @@ uint32_t thread_id(const struct thread *thread) {
     return thread->id;
 }
 
+ash_ns_t thread_runtime_ns(void) {
+    struct thread *self = thread_current();
+    struct ash_sched_account account;
+    ash_irq_t state = ash_port_irq_save();
+    struct thread_cpu *cpu = thread_lock_cpu(self);
+    int error = ash_sched_get_account(&cpu->sched, &self->entity, thread_clock(), &account);
+    ASH_REQUIRE(error == 0, "thread_runtime_ns: %s has no account (error %d)", self->name, error);
+    ash_spin_unlock(&cpu->lock);
+    ash_port_irq_restore(state);
+    return account.runtime_ns;
+}
+
 void thread_yield(void) {
     struct thread *self = thread_current();
     if (self == NULL)

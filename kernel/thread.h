@@ -112,6 +112,14 @@ const char *threads_preset_word(enum threads_preset preset);
 /* How a CPU's scheduler is configured: what a simulation of it takes. */
 struct ash_sched_config threads_sched_config(enum threads_preset preset, uint32_t cpu);
 
+/* Called after each decision of a CPU's scheduler, masked and under its lock: it calls nothing of
+ * threads. run: what was decided. */
+typedef void threads_observer(void *context, struct ash_sched *sched,
+                              const struct ash_sched_entity *run);
+
+/* One at a time; NULL: nobody any more, from the return on. */
+void threads_observe(uint32_t cpu, threads_observer *observer, void *context);
+
 /* The first broken invariant of a scheduler or of what is kept of threads, or NULL. */
 const char *threads_check(void);
 
@@ -136,6 +144,9 @@ uint32_t thread_id(const struct thread *thread);
 
 /* As a return from its body. Holds no mutex. */
 void thread_exit(void) __attribute__((noreturn));
+
+/* CPU time that the caller, a thread, has used. */
+ash_ns_t thread_runtime_ns(void);
 
 /* Lets others go first; of a real-time thread: its job is done. */
 void thread_yield(void);

@@ -84,6 +84,8 @@ static struct thread *choose(struct thread_cpu *cpu) {
         int error = ash_sched_decide(&cpu->sched, thread_clock(), &decision);
         ASH_REQUIRE(error == 0, "threads: CPU %u cannot decide (error %d)", cpu->number, error);
         cpu->turn = (struct thread *)decision.run;
+        if (ASH_UNLIKELY(cpu->observer != NULL))
+            cpu->observer(cpu->observer_context, &cpu->sched, decision.run);
     } while (cpu->turn != NULL && falls_asleep(cpu, cpu->turn));
     arm_for(cpu, &decision);
     return cpu->turn == NULL ? NULL : thread_proxy(cpu->turn);

@@ -62,6 +62,8 @@ struct thread_cpu {
     struct thread *turn;    /* whose turn it is, which may be lent */
     struct platform_context own;
     struct ash_sched sched;
+    threads_observer *observer; /* NULL: nobody */
+    void *observer_context;
     void *storage; /* of sched */
     uint32_t storage_order;
     struct ash_rbtree_cached sleepers;

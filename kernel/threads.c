@@ -256,6 +256,17 @@ void threads_cpu_info(uint32_t number, struct threads_cpu_info *info) {
     ash_port_irq_restore(state);
 }
 
+void threads_observe(uint32_t number, threads_observer *observer, void *context) {
+    struct thread_cpu *cpu = &threads.cpus[number];
+    ASH_REQUIRE(number < threads.cpu_count, "threads_observe: CPU %u runs no threads", number);
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&cpu->lock);
+    cpu->observer = observer;
+    cpu->observer_context = context;
+    ash_spin_unlock(&cpu->lock);
+    ash_port_irq_restore(state);
+}
+
 static const char *check_cpu(struct thread_cpu *cpu) {
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&cpu->lock);

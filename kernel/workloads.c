@@ -3,22 +3,14 @@
 #include "workloads.h"
 
 #include <ashlar/atomic.h>
-#include <ashlar/check.h>
 
 /* CPU time */
-
-static ash_ns_t spent_ns(void) {
-    struct thread_info self;
-    ASH_REQUIRE(thread_info_from(thread_id(thread_current()), &self),
-                "workloads: the calling thread is not in the table");
-    return self.account.runtime_ns;
-}
 
 /* No less time passes than is spent: so what is left is spun by the clock, and what was lost of it
  * to others is left for the next round. */
 bool workload_spend(ash_ns_t work_ns) {
-    ash_ns_t begin_ns = spent_ns(), done_ns;
-    while ((done_ns = spent_ns() - begin_ns) < work_ns) {
+    ash_ns_t begin_ns = thread_runtime_ns(), done_ns;
+    while ((done_ns = thread_runtime_ns() - begin_ns) < work_ns) {
         ash_ns_t until_ns = platform_now_ns() + (work_ns - done_ns);
         while (platform_now_ns() < until_ns) {
             if (thread_should_stop())

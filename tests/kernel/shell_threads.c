@@ -248,7 +248,12 @@ static const struct refused {
     {"top -n 0", "top: -n takes a number of times\n", 2},
     {"top -n x 1", "top: -n takes a number of times\n", 2},
     {"ps x", "ps: takes no argument\n", 2},
-    {"sched x", "sched: there is admit, and without a word what is\nusage: sched ", 2},
+    {"sched x", "sched: there are admit, demo, presets, and without a word what is\nusage: ", 2},
+    {"sched presets x", "sched: there are admit, demo, presets, and without a word what is\n", 2},
+    {"sched demo x", "sched: demo takes a number of seconds, 1 to 3600\nusage: sched ", 2},
+    {"sched demo 0", "sched: demo takes a number of seconds, 1 to 3600\n", 2},
+    {"sched demo 3601", "sched: demo takes a number of seconds, 1 to 3600\n", 2},
+    {"sched demo 1 1", "sched: demo takes a number of seconds, 1 to 3600\n", 2},
     {"sched admit", "sched: a reservation is two times, Q T, or three, Q T D\nusage: sched ", 2},
     {"sched admit 1ms 5ms 5ms 5ms", "sched: 5ms: is one time too many: Q T [D]\n", 2},
     {"sched admit 1 5", "sched: 1: is no time that fits; times are written as 300us", 2},
@@ -393,4 +398,34 @@ TEST_CASE(shell_threads, top_shows_the_busiest_that_fit_a_terminal) {
     CHECK_EQ(times(last, "\x1b[K\n"), 23);
     check_contains(last, TOP_HEAD "\x1b[K\n 42   0 ");
     check_contains(last, "\n... and 23 more\x1b[K\n\x1b[J");
+}
+
+/* sched demo, sched presets */
+
+TEST_CASE(shell_threads, sched_demo_ends_by_a_key_and_says_what_it_has_seen) {
+    struct session session = session_new(true);
+    session.script->keys = "xq";
+    const char *output = run_on(&session, 1, "sched demo 3600\rps\r");
+    CHECK_EQ(times(output, "\x1b[2J"), 1);
+    check_contains(output, "control: ");
+    check_contains(output, "\nverdict: control ");
+    CHECK_EQ(times(output, "order: "), 0); /* not a second of it */
+    CHECK_EQ(times(strstr(output, PS_HEAD), "\n"), 2);
+    CHECK_STR_EQ(session.script->keys, "");
+}
+
+TEST_CASE(shell_threads, sched_demo_without_room_says_why) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 1, "spawn rt 50ms 100ms --work 0s\nsched demo 1\n");
+    check_contains(output, "sched: demo: the sum of runtime / period would exceed 1: ");
+    CHECK_EQ(session.status, 1);
+}
+
+TEST_CASE(shell_threads, sched_presets_are_told_apart) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 1, "sched presets\n");
+    check_contains(output, "\nbalanced        3ms ");
+    check_contains(output, "\nlatency         1ms ");
+    check_contains(output, "\nthroughput     12ms ");
+    CHECK_EQ(session.status, 0);
 }
