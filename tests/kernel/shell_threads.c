@@ -175,6 +175,27 @@ TEST_CASE(shell_threads, stay_on_the_cpu_that_they_were_given) {
     CHECK_EQ(times(output, "\n  3   3 "), 2);
 }
 
+TEST_CASE(shell_threads, go_to_the_next_cpu_where_one_refuses_them) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 4,
+                                "spawn rt 5ms 20ms 8ms --work 0s\nspawn rt 5ms 20ms 8ms --work 0s\n"
+                                "spawn rt 3ms 20ms 8ms --work 0s\n");
+    check_contains(output, "rt1: thread 2, on CPU 0\nrt2: thread 3, on CPU 1\n"
+                           "rt3: thread 4, on CPU 0\n");
+}
+
+TEST_CASE(shell_threads, hear_that_their_cpu_has_no_room_where_others_have) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 4,
+                                "spawn rt 95ms 100ms --work 0s --cpu 2\n"
+                                "spawn rt 20ms 100ms --work 0s --cpu 2\n"
+                                "spawn rt 20ms 100ms --work 0s\n");
+    check_contains(output, "rt1: thread 2, on CPU 2\n"
+                           "spawn: the sum of runtime / period would exceed 1: with what others "
+                           "have it is 120.0% of the CPU\n"
+                           "rt2: thread 3, on CPU 0\n");
+}
+
 /* Refusals */
 
 static const struct refused {
@@ -351,6 +372,24 @@ TEST_CASE(shell_threads, top_prints_so_many_samples_where_nobody_watches) {
     CHECK_EQ(times(output, "\nCPU 0   0.0% idle\n"), 4);
     CHECK_EQ(times(output, " 2 threads: 1 running, 1 ready, 0 throttled, 0 asleep\n"), 4);
     CHECK_STR_EQ(session.script->keys, "q"); /* the script is not its */
+}
+
+/* More than a thousandth beyond is no rounding. */
+static void check_shares(const char *output, const char *line) {
+    for (const char *at = output; (at = strstr(at, line)) != NULL; at++) {
+        unsigned whole = 0;
+        for (const char *digit = at + strlen(line); *digit != '.'; digit++)
+            whole = *digit == ' ' ? whole : whole * 10 + (unsigned)(*digit - '0');
+        if (whole > 100)
+            test_fail(__FILE__, __LINE__, "%.60s", at);
+    }
+}
+
+TEST_CASE(shell_threads, top_counts_what_was_used_since_the_last_time) {
+    struct session session = session_new(false);
+    const char *output = run_on(&session, 1, "spawn hog\ntop -n 4 10ms\n");
+    CHECK_EQ(times(output, "  2   0 ready     fair 0           "), 4);
+    check_shares(output, "  2   0 ready     fair 0           ");
 }
 
 /* Not how much: a host may take its CPU from the one thread that runs. */

@@ -173,12 +173,13 @@ static void read_blocks(void *context) {
     workload_io_look(&reader->io, &reader->counts);
 }
 
-/* Over a disk of BENCH_SECTORS, of which it knows another size. */
-static struct reader *run_reader(uint64_t size_bytes, uint64_t at_least) {
+/* Over a disk of so many sectors, of which it knows another size. */
+static struct reader *run_reader(uint64_t sectors, uint64_t size_bytes, uint64_t at_least) {
     struct reader *reader = test_alloc(sizeof(*reader), 64);
     struct disk_bench *bench = disk_bench_new();
     struct disk *disk = &bench->disk;
     const struct block_cache_config config = {.blocks = 16};
+    bench->device.capacity_sectors = sectors;
     disk_bench_start(bench);
     CHECK_EQ(block_cache_init(&reader->cache, bench->memory, &disk, 1, &config), 0);
     reader->io = (struct workload_io){.cache = &reader->cache,
@@ -195,7 +196,7 @@ static struct reader *run_reader(uint64_t size_bytes, uint64_t at_least) {
 }
 
 TEST_CASE(workloads, read_blocks_of_a_disk_at_random) {
-    struct reader *reader = run_reader(BENCH_SECTORS * 512, 200);
+    struct reader *reader = run_reader(BENCH_SECTORS, BENCH_SECTORS * 512, 200);
     struct ash_cache_stats stats;
     ash_cache_get_stats(&reader->cache.cache, &stats);
     CHECK_EQ(reader->counts.errors, 0);
@@ -204,11 +205,11 @@ TEST_CASE(workloads, read_blocks_of_a_disk_at_random) {
 }
 
 TEST_CASE(workloads, read_a_disk_that_is_less_than_a_block) {
-    CHECK_EQ(run_reader(1, 3)->counts.errors, 0);
+    CHECK_EQ(run_reader(1, 512, 3)->counts.errors, 0);
 }
 
 TEST_CASE(workloads, count_reads_that_fail) {
-    struct reader *reader = run_reader(4 * BENCH_SECTORS * 512, 100);
+    struct reader *reader = run_reader(BENCH_SECTORS, 4 * BENCH_SECTORS * 512, 100);
     CHECK(reader->counts.errors > 50);
     CHECK(reader->counts.errors < reader->counts.reads);
 }
