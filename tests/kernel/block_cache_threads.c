@@ -447,6 +447,7 @@ static void write_or_look(void *context) {
                                       FILE_BYTES);
         } else {
             error = block_cache_release(&rig->cache, rig->disks[0], FILE_START, FILE_BYTES);
+            (void)thread_sleep_until(platform_now_ns() + LATE_NS); /* the others would have time */
             if (error == 0)
                 error = disk_write(rig->disks[0], FILE_START, worker->buffer, FILE_BYTES);
             block_cache_resume(&rig->cache);
