@@ -17,7 +17,7 @@
 #include "timer.h"
 #include "uart.h"
 
-enum { ESCAPE = 0x10, NOTHING = 0x00, NONE = -1, TERMINAL_WAIT_MS = 250 };
+enum { ESCAPE = 0x10, NOTHING = 0x00, NONE = -1, TERMINAL_WAIT_MS = 250, PIECE_BYTES = 64 };
 
 static struct {
     bool is_begun;   /* a byte has come */
@@ -28,8 +28,15 @@ static struct {
     int held;        /* decoded already, to be read next; NONE */
 } console = {.held = NONE};
 
+/* Interrupts are masked for no longer than a piece takes. */
 void platform_console_write(const void *bytes, size_t len) {
-    uart_write(bytes, len);
+    const char *next = bytes;
+    while (len != 0) {
+        size_t piece = len < PIECE_BYTES ? len : PIECE_BYTES;
+        uart_write(next, piece);
+        next += piece;
+        len -= piece;
+    }
 }
 
 /* The next byte of input, NONE, or -ASH_EPIPE. */
