@@ -71,7 +71,7 @@ static bool lend(struct mutex *mutex, struct thread *self) {
     ash_spin_lock(&cpu->lock);
     bool lends = can_run_here(owner, &cpu->sched);
     bool is_bad = lends && is_circle(owner, self);
-    if (lends)
+    if (lends && !is_bad)
         self->waits_for = mutex;
     ash_spin_unlock(&cpu->lock);
     ASH_REQUIRE(!is_bad, "mutex_lock: %s waits for a mutex whose owner waits for it", self->name);
@@ -94,9 +94,12 @@ static bool note_lender(struct thread *owner, struct thread *self) {
 
 /* Locking */
 
-/* Takes it, if it is free; else notes that somebody waits. The mutex's lock is held. */
+/* Takes it, if it is free or was handed over; else notes that somebody waits. The mutex's lock is
+ * held. */
 static bool take_or_note(struct mutex *mutex, struct thread *self) {
     uintptr_t owner = ash_load_relaxed(&mutex->owner), wanted;
+    if ((owner & ~HAS_WAITERS) == (uintptr_t)self)
+        return true;
     do {
         bool waited_for = !ash_list_is_empty(&mutex->waiters.waiters);
         if ((owner & ~HAS_WAITERS) == 0)
@@ -107,15 +110,19 @@ static bool take_or_note(struct mutex *mutex, struct thread *self) {
     return (owner & ~HAS_WAITERS) == 0;
 }
 
-/* The mutex's lock is held, and is again. */
+/* The mutex's lock is held, and is again. Woken by an unlock, but too late, it is the next. */
 static void sleep_for(struct mutex *mutex, struct thread *self) {
-    ash_list_push_back(&mutex->waiters.waiters, &self->node);
+    if (self->is_next)
+        ash_list_push_front(&mutex->waiters.waiters, &self->node);
+    else
+        ash_list_push_back(&mutex->waiters.waiters, &self->node);
     thread_prepare_wait(self);
     if (!note_lender(owner_of(mutex), self))
         thread_cancel_wait(self);
     ash_spin_unlock(&mutex->waiters.lock);
     (void)thread_block(self, UINT64_MAX);
     ash_spin_lock(&mutex->waiters.lock);
+    self->is_next = ash_list_is_empty(&self->node);
     ash_list_remove(&self->node);
     ash_spin_lock(&threads.lenders_lock);
     ash_list_remove(&self->lender);
@@ -135,6 +142,7 @@ static void wait_for(struct mutex *mutex, struct thread *self) {
             sleep_for(mutex, self);
         }
     }
+    self->is_next = false;
     ash_spin_unlock(&mutex->waiters.lock);
     ash_port_irq_restore(state);
 }
@@ -166,15 +174,18 @@ void mutex_lock(struct mutex *mutex) {
     count_mutex(self, 1);
 }
 
-/* In a waiter's turn, or with one that is more urgent, it is not its turn any more. */
+/* Who runs may take it again at once, which is fast; but not from the same waiter twice: that one
+ * owns it now. In a waiter's turn, or with one that is more urgent, it is not its turn any more. */
 static void hand_over(struct mutex *mutex) {
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&mutex->waiters.lock);
     struct ash_list *node = ash_list_pop_front(&mutex->waiters.waiters);
-    bool more = !ash_list_is_empty(&mutex->waiters.waiters);
-    ash_store_release(&mutex->owner, more ? HAS_WAITERS : 0);
-    if (node != NULL)
-        thread_wake(ASH_LIST_ENTRY(node, struct thread, node));
+    struct thread *woken = node == NULL ? NULL : ASH_LIST_ENTRY(node, struct thread, node);
+    uintptr_t more = ash_list_is_empty(&mutex->waiters.waiters) ? 0 : HAS_WAITERS;
+    bool is_given = woken != NULL && woken->is_next;
+    ash_store_release(&mutex->owner, is_given ? (uintptr_t)woken | more : more);
+    if (woken != NULL)
+        thread_wake(woken);
     ash_spin_unlock(&mutex->waiters.lock);
     ash_store_relaxed(&thread_this_cpu()->resched, 1u);
     thread_checkpoint(state);

@@ -9,6 +9,9 @@
  * Lamastra, Lipari, Abeni, RTSS 2001). Over several mutexes: the chain is followed. An owner that
  * sleeps is lent to when it is woken.
  *
+ * Who runs takes a free mutex at once, waiters or not; one that was woken and came too late is
+ * given it at the next unlock.
+ *
  * Limits: who waits on another CPU than the owner's sleeps, and lends nothing. Not recursive:
  * locking one's own is a panic, and so is a circle of owners on one CPU.
  *

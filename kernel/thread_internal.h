@@ -47,6 +47,7 @@ struct thread {
     struct ash_list lenders; /* threads that will, once this one is awake */
     uint32_t has_lenders;    /* maybe */
     struct ash_list lender;  /* of one of these */
+    bool is_next;            /* of a mutex's waiters: under its lock */
     uint32_t mutexes;        /* that it owns; constant while it waits */
     void (*body)(void *context);
     void *body_context;

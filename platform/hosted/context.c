@@ -11,6 +11,7 @@
 #include "platform.h"
 
 #if HOSTED_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if HOSTED_TSAN
@@ -115,6 +116,9 @@ void platform_context_init(struct platform_context *context, void *stack, size_t
     frame[FRAME_RETURN] = (uintptr_t)hosted_context_start;
     *context = (struct platform_context){
         .stack_pointer = frame + FRAME_POINTER, .stack = stack, .stack_bytes = stack_bytes};
+#if HOSTED_ASAN
+    __asan_unpoison_memory_region(stack, stack_bytes); /* frames of who never returned from them */
+#endif
 #if HOSTED_TSAN
     context->tool = __tsan_create_fiber(0);
 #endif
