@@ -9,6 +9,10 @@
 #include "hosted_internal.h"
 #include "platform.h"
 
+#if HOSTED_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 enum { GUARD_BYTES = 64 << 10 };
 
 /*
@@ -31,6 +35,16 @@ static char *map(size_t size_bytes) {
         return guard;
     munmap(guard, GUARD_BYTES + size_bytes);
     return NULL;
+}
+
+/* Who is never switched to again has left frames, and Linux gives the addresses again: to the
+ * address sanitizer nothing of such a frame may be looked at still. */
+static void forget_frames(void *stack, size_t size_bytes) {
+#if HOSTED_ASAN
+    __asan_unpoison_memory_region(stack, size_bytes);
+#else
+    (void)stack, (void)size_bytes;
+#endif
 }
 
 /* false: no slot is free. */
@@ -70,6 +84,7 @@ void *hosted_stack_map(size_t size_bytes, const char *name) {
     char *guard = map(size_bytes);
     if (guard == NULL)
         return NULL;
+    forget_frames(guard + GUARD_BYTES, size_bytes);
     if (enter((uintptr_t)guard, size_bytes, name))
         return guard + GUARD_BYTES;
     munmap(guard, GUARD_BYTES + size_bytes);
