@@ -525,6 +525,15 @@ def _():
                 tap.fail(f'a bar of {start}..{end} at {at}, {width}')
 
 
+@tap.case('svg.of_the_documents_is_what_is_drawn')
+def _():
+    drawing = ROOT / 'demo.svg'
+    good('--svg', drawing, SOURCE / 'docs/sched-demo.json')
+    drawn, shown = (file.read_text(encoding='utf-8')
+                    for file in (drawing, SOURCE / 'docs/sched-demo.svg'))
+    tap.equal(drawn == shown, True, 'docs/sched-demo.svg is as kernel/README.md makes it')
+
+
 @tap.case('svg.names_are_escaped')
 def _():
     data = json.dumps({'tasks': [{'name': '<i>&"\'', 'C': 1, 'T': 2}], 'until': 4}).encode()
