@@ -38,6 +38,17 @@ int bench_buddy(struct kernel_memory *memory, const struct bench_report *report)
 int bench_cache(struct kernel_memory *memory, struct disk *disk,
                 const struct bench_report *report) ASH_MUST_CHECK;
 
+enum { BENCH_SCHED_SAMPLES = 2000 };
+
+/*
+ * From a thread: switches, wake-ups, mutexes and creations of threads, by platform_cost on CPU 0,
+ * or in nanoseconds where another CPU or the timer takes part; a row has least, mean, median, 99th
+ * percentile and most of so many samples, a tenth of that where each takes a millisecond.
+ * -ASH_ENOTSUP: no threads run; -ASH_ENOMEM, also for a thread's stack.
+ */
+int bench_sched(struct kernel_memory *memory, const struct bench_report *report,
+                uint32_t samples) ASH_MUST_CHECK;
+
 /*
  * Counts a fixed sequence of operations on allocators of its own, over an arena of 8 MiB aligned
  * to its size, and on disks that are function calls: whatever the machine has done before, an

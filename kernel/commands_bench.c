@@ -72,14 +72,27 @@ static int run_cache(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(bench, "[slab|buddy|cache|golden]",
-              "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
-              "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
-              "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
-              "buddy / cache: how many objects cost as much as a frame. -: not enough memory.\n"
-              "cache: reads of the largest disk by a block cache of their own: cold, warm, a\n"
-              "mix, in order; a unit is what the first line says. Not without the word.\n"
-              "golden: a fixed sequence on allocators of its own, for tools/golden.") {
+/* Beside whatever threads there are. */
+static int run_sched(struct shell *shell) {
+    const struct bench_report report = {print_line, shell};
+    int error = bench_sched(&shell->kernel->memory, &report, BENCH_SCHED_SAMPLES);
+    if (error == -ASH_ENOTSUP)
+        return shell_error(shell, "bench", "sched", "no threads run here");
+    if (error != 0)
+        return shell_error(shell, "bench", "sched", "no memory for its threads");
+    return 0;
+}
+
+SHELL_COMMAND(
+    bench, "[slab|buddy|cache|sched|golden]",
+    "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
+    "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
+    "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
+    "buddy / cache: how many objects cost as much as a frame. -: not enough memory.\n"
+    "cache: reads of the largest disk by a block cache of their own: cold, warm, a\n"
+    "mix, in order; a unit is what the first line says. Not without the word.\n"
+    "sched: switches, wake-ups, mutexes, threads; ns: by the clock. Not without the word.\n"
+    "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;
     if (argc > 2)
@@ -89,9 +102,9 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|golden]",
     if (strcmp(what, "golden") == 0)
         return run(shell, what, bench_golden);
     bool all = argc == 1, slab = strcmp(what, "slab") == 0, buddy = strcmp(what, "buddy") == 0;
-    bool cache = strcmp(what, "cache") == 0;
-    if (!all && !slab && !buddy && !cache) {
-        shell_error(shell, "bench", what, "there are slab, buddy, cache and golden");
+    bool cache = strcmp(what, "cache") == 0, sched = strcmp(what, "sched") == 0;
+    if (!all && !slab && !buddy && !cache && !sched) {
+        shell_error(shell, "bench", what, "there are slab, buddy, cache, sched and golden");
         return SHELL_STATUS_USAGE;
     }
     const struct bench_report report = {print_line, shell};
@@ -102,5 +115,7 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|golden]",
         status |= run(shell, "buddy", bench_buddy);
     if (cache)
         status |= run_cache(shell);
+    if (sched)
+        status |= run_sched(shell);
     return status;
 }
