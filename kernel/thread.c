@@ -282,11 +282,12 @@ void thread_yield(void) {
     ash_irq_t state = ash_port_irq_save();
     struct thread_cpu *cpu = thread_this_cpu();
     ash_spin_lock(&cpu->lock);
+    ash_ns_t now_ns = platform_now_ns();
     if (cpu->turn == self) {
-        int error = ash_sched_yield(&cpu->sched, thread_clock());
+        int error = ash_sched_yield(&cpu->sched, now_ns - threads.stood_still_ns);
         ASH_REQUIRE(error == 0, "thread_yield: %s cannot (error %d)", self->name, error);
     }
-    thread_dispatch_locked(cpu);
+    thread_dispatch_locked(cpu, now_ns);
     ash_port_irq_restore(state);
 }
 

@@ -66,34 +66,34 @@ static void arm_for(struct thread_cpu *cpu, const struct ash_sched_decision *dec
 /* Deciding */
 
 /* The scheduler learns here that a thread waits which began to while it ran in another's turn. */
-static bool falls_asleep(struct thread_cpu *cpu, struct thread *thread) {
+static bool falls_asleep(struct thread_cpu *cpu, struct thread *thread, uint64_t now) {
     if (ash_load_acquire(&thread->is_waiting) == 0)
         return false;
     thread->is_asleep = true;
-    int error = ash_sched_block(&cpu->sched, thread_clock());
+    int error = ash_sched_block(&cpu->sched, now);
     ASH_REQUIRE(error == 0, "threads: CPU %u: nothing to block (error %d)", cpu->number, error);
     return true;
 }
 
 /* Whose context is next; NULL: nobody's. */
-static struct thread *choose(struct thread_cpu *cpu) {
+static struct thread *choose(struct thread_cpu *cpu, ash_ns_t now_ns) {
     struct ash_sched_decision decision;
+    uint64_t now = now_ns - threads.stood_still_ns;
     ash_store_relaxed(&cpu->resched, 0u);
     cpu->retry_ns = RETRY_MIN_NS;
     do {
-        int error = ash_sched_decide(&cpu->sched, thread_clock(), &decision);
+        int error = ash_sched_decide(&cpu->sched, now, &decision);
         ASH_REQUIRE(error == 0, "threads: CPU %u cannot decide (error %d)", cpu->number, error);
         cpu->turn = (struct thread *)decision.run;
         if (ASH_UNLIKELY(cpu->observer != NULL))
             cpu->observer(cpu->observer_context, &cpu->sched, decision.run);
-    } while (cpu->turn != NULL && falls_asleep(cpu, cpu->turn));
+    } while (cpu->turn != NULL && falls_asleep(cpu, cpu->turn, now));
     arm_for(cpu, &decision);
     return cpu->turn == NULL ? NULL : thread_proxy(cpu->turn);
 }
 
-static void note_idleness(struct thread_cpu *cpu, const struct thread *next) {
+static void note_idleness(struct thread_cpu *cpu, const struct thread *next, ash_ns_t now_ns) {
     uint64_t bit = UINT64_C(1) << cpu->number;
-    ash_ns_t now_ns = platform_now_ns();
     if (next == NULL) {
         cpu->idle_since_ns = now_ns;
         __atomic_fetch_or(&threads.idle, bit, __ATOMIC_SEQ_CST);
@@ -104,15 +104,15 @@ static void note_idleness(struct thread_cpu *cpu, const struct thread *next) {
 }
 
 /* `running` becomes the next one. */
-static struct platform_context *turn_to(struct thread_cpu *cpu) {
-    struct thread *next = ash_load_acquire(&threads.leaving) != 0 ? NULL : choose(cpu);
+static struct platform_context *turn_to(struct thread_cpu *cpu, ash_ns_t now_ns) {
+    struct thread *next = ash_load_acquire(&threads.leaving) != 0 ? NULL : choose(cpu, now_ns);
     if (next != cpu->running) {
-        note_idleness(cpu, next);
+        note_idleness(cpu, next, now_ns);
         cpu->switches++;
         cpu->running = next;
     }
     if (next != NULL && ash_load_relaxed(&threads.idle) != 0)
-        thread_offer(cpu, platform_now_ns());
+        thread_offer(cpu, now_ns);
     return next == NULL ? &cpu->own : &next->context;
 }
 
@@ -120,9 +120,9 @@ void thread_dispatched(void) {
     ash_spin_unlock(&thread_this_cpu()->lock);
 }
 
-void thread_dispatch_locked(struct thread_cpu *cpu) {
+void thread_dispatch_locked(struct thread_cpu *cpu, ash_ns_t now_ns) {
     struct platform_context *from = cpu->running == NULL ? &cpu->own : &cpu->running->context;
-    struct platform_context *to = turn_to(cpu);
+    struct platform_context *to = turn_to(cpu, now_ns);
     if (from != to)
         platform_context_switch(from, to);
     thread_dispatched(); /* perhaps on another CPU than before */
@@ -131,12 +131,12 @@ void thread_dispatch_locked(struct thread_cpu *cpu) {
 void thread_dispatch(void) {
     struct thread_cpu *cpu = thread_this_cpu();
     ash_spin_lock(&cpu->lock);
-    thread_dispatch_locked(cpu);
+    thread_dispatch_locked(cpu, platform_now_ns());
 }
 
 void thread_dispatch_exit(struct thread_cpu *cpu) {
     struct platform_context *from = &cpu->running->context;
-    platform_context_exit(from, turn_to(cpu));
+    platform_context_exit(from, turn_to(cpu, platform_now_ns()));
 }
 
 void thread_checkpoint(ash_irq_t state) {

@@ -131,8 +131,8 @@ uint64_t thread_clock(void);
 /* Runs what is to run on this CPU; returns when the caller is. Masked. */
 void thread_dispatch(void);
 
-/* The same with this CPU's lock held: released when it returns. */
-void thread_dispatch_locked(struct thread_cpu *cpu);
+/* The same with this CPU's lock held, since before now_ns was read: released when it returns. */
+void thread_dispatch_locked(struct thread_cpu *cpu, ash_ns_t now_ns);
 
 /* The caller never runs again, and the CPU's lock is held. */
 void thread_dispatch_exit(struct thread_cpu *cpu) __attribute__((noreturn));

@@ -50,6 +50,7 @@ bool thread_block(struct thread *self, ash_ns_t deadline_ns) {
         ash_spin_unlock(&cpu->lock);
         return true;
     }
+    ash_ns_t now_ns = platform_now_ns();
     self->wake_at_ns = deadline_ns;
     self->is_late = false;
     if (deadline_ns != UINT64_MAX)
@@ -57,10 +58,10 @@ bool thread_block(struct thread *self, ash_ns_t deadline_ns) {
     if (cpu->turn == self) {
         cpu->turn = NULL;
         self->is_asleep = true;
-        int error = ash_sched_block(&cpu->sched, thread_clock());
+        int error = ash_sched_block(&cpu->sched, now_ns - threads.stood_still_ns);
         ASH_REQUIRE(error == 0, "threads: %s cannot block (error %d)", self->name, error);
     }
-    thread_dispatch_locked(cpu);
+    thread_dispatch_locked(cpu, now_ns);
     return !self->is_late;
 }
 
