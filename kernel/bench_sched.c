@@ -79,7 +79,7 @@ static void say_row(struct sched_bench *bench, const char *name, const char *uni
               samples[(uint32_t)((uint64_t)count * 99 / 100)], samples[count - 1]);
 }
 
-/* Two players, who send each other on; a sample is from the one's sending to the other's going on */
+/* Two players, who send each other on: a sample is from the sending to the other's going on. */
 
 static uint32_t start(struct sched_bench *bench, const char *name,
                       const struct ash_sched_attributes *attributes, void (*body)(void *context),

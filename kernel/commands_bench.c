@@ -83,16 +83,15 @@ static int run_sched(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(
-    bench, "[slab|buddy|cache|sched|golden]",
-    "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
-    "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
-    "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
-    "buddy / cache: how many objects cost as much as a frame. -: not enough memory.\n"
-    "cache: reads of the largest disk by a block cache of their own: cold, warm, a\n"
-    "mix, in order; a unit is what the first line says. Not without the word.\n"
-    "sched: switches, wake-ups, mutexes, threads; ns: by the clock. Not without the word.\n"
-    "golden: a fixed sequence on allocators of its own, for tools/golden.") {
+SHELL_COMMAND(bench, "[slab|buddy|cache|sched|golden]",
+              "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
+              "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
+              "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
+              "buddy / cache: how many objects cost as much as a frame. -: not enough memory.\n"
+              "cache: reads of the largest disk by a block cache of their own: cold, warm, a\n"
+              "mix, in order; a unit is what the first line says. Not without the word.\n"
+              "sched: switches, wake-ups, mutexes, threads. ns: by the clock. Only by the word.\n"
+              "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;
     if (argc > 2)

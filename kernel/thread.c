@@ -92,6 +92,18 @@ static void leave_table(const struct thread *thread) {
     ash_port_irq_restore(state);
 }
 
+/* One that has ended, as its joiner knows, but not left the table: it will in a moment. */
+static bool is_one_ending(void) {
+    bool found = false;
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&threads.lock);
+    for (uint32_t i = 0; i < THREADS_MAX && !found; i++)
+        found = threads.table[i] != NULL && threads.table[i]->has_ended;
+    ash_spin_unlock(&threads.lock);
+    ash_port_irq_restore(state);
+    return found;
+}
+
 /* One that has not ended, or NULL: it stays as long as the table's lock is held. */
 static struct thread *find(uint32_t id) {
     for (uint32_t i = 0; i < THREADS_MAX; i++) {
@@ -161,7 +173,10 @@ static int enter(struct thread *thread, const struct ash_sched_attributes *attri
     int error = attach(thread, attributes, refusal);
     if (error < 0)
         return error;
-    error = enter_table(thread);
+    while ((error = enter_table(thread)) != 0 && is_one_ending()) {
+        thread_yield();
+        thread_reap();
+    }
     if (error != 0)
         detach(thread);
     return error;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_sched.c: `bench sched` measures something in each of its rows, and gives everything back. */
+/* bench_sched.c: `bench sched` measures something in each of its rows. */
 #include <ashlar/error.h>
 #include <string.h>
 
