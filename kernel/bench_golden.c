@@ -8,6 +8,7 @@
 #include "bench_golden_cache.h"
 #include "bench_golden_disk.h"
 #include "bench_golden_sched.h"
+#include "bench_golden_thread.h"
 
 #include <ashlar/check.h>
 #include <ashlar/error.h>
@@ -376,6 +377,15 @@ static const struct sched_operation {
     {"sched.block_wake_mixed", golden_sched_block_wake, GOLDEN_SCHED_MIXED},
 };
 
+static const struct thread_operation {
+    const char *name;
+    golden_thread_fn *run;
+    uint32_t each;
+} thread_operations[] = {
+    {"thread.context_switch", golden_thread_switch, 2},
+    {"thread.mutex_pair", golden_thread_mutex, 1},
+};
+
 /* A counter of time may say less for something than for nothing. */
 static uint32_t net(const struct rig *rig, uint32_t cost) {
     return cost > rig->overhead ? cost - rig->overhead : 0;
@@ -416,6 +426,17 @@ static uint64_t total_of_sched(struct rig *rig, const struct sched_operation *op
     return total;
 }
 
+static uint64_t total_of_thread(struct rig *rig, const struct thread_operation *operation) {
+    uint64_t total = 0;
+    ash_irq_t state = ash_port_irq_save();
+    for (uint32_t i = 0; i < WARM_RUNS; i++)
+        (void)operation->run(rig->overhead);
+    for (uint32_t i = 0; i < RUNS; i++)
+        total += net(rig, operation->run(rig->overhead));
+    ash_port_irq_restore(state);
+    return total;
+}
+
 static void report_one(const struct bench_report *report, const char *name, uint32_t each,
                        uint64_t total) {
     uint64_t runs = (uint64_t)RUNS * each;
@@ -443,6 +464,25 @@ static void report_all(struct rig *rig, const struct bench_report *report) {
     for (size_t i = 0; i < ASH_ARRAY_LEN(sched_operations); i++)
         report_one(report, sched_operations[i].name, SCHED_RUNS / RUNS,
                    total_of_sched(rig, &sched_operations[i]));
+}
+
+struct thread_totals {
+    struct rig *rig;
+    uint64_t totals[ASH_ARRAY_LEN(thread_operations)];
+};
+
+static void count_threads(void *context) {
+    struct thread_totals *threads = context;
+    for (size_t i = 0; i < ASH_ARRAY_LEN(thread_operations); i++)
+        threads->totals[i] = total_of_thread(threads->rig, &thread_operations[i]);
+}
+
+static int report_threads(struct rig *rig, const struct bench_report *report) {
+    struct thread_totals threads = {.rig = rig};
+    int error = golden_threads_run(&rig->memory, count_threads, &threads);
+    for (size_t i = 0; error == 0 && i < ASH_ARRAY_LEN(thread_operations); i++)
+        report_one(report, thread_operations[i].name, thread_operations[i].each, threads.totals[i]);
+    return error;
 }
 
 static int start_cache(struct rig *rig, struct ash_slab_cache *cache, uint32_t flags) {
@@ -485,8 +525,10 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
     int error = -ASH_ENOMEM;
     if (rig != NULL && arena != NULL && start_devices(rig, memory))
         error = start(rig, memory, arena);
-    if (error == 0)
+    if (error == 0) {
         report_all(rig, report);
+        error = report_threads(rig, report);
+    }
     if (arena != NULL)
         memory_pages_free(memory, arena, ARENA_ORDER);
     if (rig != NULL) {

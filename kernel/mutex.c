@@ -168,9 +168,10 @@ void mutex_lock(struct mutex *mutex) {
     uintptr_t nobody = 0;
     if (self == NULL)
         return;
-    ASH_REQUIRE(owner_of(mutex) != self, "mutex_lock: %s has locked it already", self->name);
-    if (!ash_compare_exchange(&mutex->owner, &nobody, (uintptr_t)self))
+    if (!ash_compare_exchange(&mutex->owner, &nobody, (uintptr_t)self)) {
+        ASH_REQUIRE(owner_of(mutex) != self, "mutex_lock: %s has locked it already", self->name);
         wait_for(mutex, self);
+    }
     count_mutex(self, 1);
 }
 
@@ -196,8 +197,10 @@ void mutex_unlock(struct mutex *mutex) {
     uintptr_t mine = (uintptr_t)self;
     if (self == NULL)
         return;
-    ASH_REQUIRE(owner_of(mutex) == self, "mutex_unlock: %s has not locked it", self->name);
+    bool is_done = ash_compare_exchange(&mutex->owner, &mine, (uintptr_t)0);
+    ASH_REQUIRE(is_done || owner_of(mutex) == self, "mutex_unlock: %s has not locked it",
+                self->name);
     count_mutex(self, UINT32_MAX);
-    if (!ash_compare_exchange(&mutex->owner, &mine, (uintptr_t)0))
+    if (!is_done)
         hand_over(mutex);
 }

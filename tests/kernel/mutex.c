@@ -29,7 +29,7 @@ static void spin_until_stopped(void *context) {
 
 static void wait_for(const uint32_t *flag) {
     while (ash_load_acquire(flag) == 0)
-        (void)thread_sleep_until(platform_now_ns() + 20 * US);
+        (void)thread_sleep_until(platform_now_ns() + 200 * US);
 }
 
 static const struct ash_sched_attributes idle_class = {.flags = ASH_SCHED_IDLEST},

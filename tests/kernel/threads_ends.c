@@ -82,13 +82,13 @@ static void leave_them_all(void *context) {
     (void)test_thread_start("queue", NULL, wait_in_a_queue, rest);
     (void)test_thread_start("owner", NULL, own_and_sleep, rest);
     while (ash_load_relaxed(&rest->begun) != 3)
-        (void)thread_sleep_until(platform_now_ns() + 10 * US);
+        (void)thread_sleep_until(platform_now_ns() + 500 * US);
     (void)test_thread_start("lender", NULL, want_what_is_owned, rest);
     (void)test_thread_start("asleep", NULL, sleep_for_ever, NULL);
     (void)test_thread_start("hog", NULL, spin_for_ever, &rest->turns[0]);
     (void)test_thread_start("throttled", &small, spin_for_ever, &rest->turns[1]);
     while (ash_load_relaxed(&rest->begun) != 4 || ash_load_relaxed(&rest->turns[1]) == 0)
-        (void)thread_sleep_until(platform_now_ns() + 10 * US);
+        (void)thread_sleep_until(platform_now_ns() + 500 * US);
 }
 
 static void check_rest(uint32_t cpus) {
@@ -315,7 +315,7 @@ static void be_alone_with_a_machine(void *context) {
     nested->errors += thread_stop(waiter) != 0 || thread_join(waiter, UINT64_MAX) != 0;
     uint64_t turns = ash_load_relaxed(&nested->turns);
     while (ash_load_relaxed(&nested->turns) == turns)
-        (void)thread_sleep_until(platform_now_ns() + 10 * US);
+        (void)thread_sleep_until(platform_now_ns() + 500 * US);
     nested->errors += hog == 0;
 }
 
