@@ -100,6 +100,7 @@ struct threads {
 
     struct ash_spinlock conditionals_lock;
     struct ash_list conditionals;
+    uint32_t conditionals_count; /* read without the lock */
 
     struct mutex alone; /* who may set the job of threads_alone */
     void (*job)(void *context);

@@ -29,7 +29,7 @@ static void look(struct conditional *one) {
 void thread_look_at_conditions(void) {
     struct ash_list *head = &threads.conditionals;
     ash_fence(); /* between what an interrupt has made true and the look at who waits for it */
-    if (ash_load_relaxed(&head->next) == head)
+    if (ash_load_relaxed(&threads.conditionals_count) == 0)
         return;
     ash_spin_lock(&threads.conditionals_lock);
     for (struct ash_list *node = head->next; node != head; node = node->next) {
@@ -48,6 +48,7 @@ static bool block(struct thread *self, bool (*condition)(void *context), void *c
     ash_list_init(&mine.node);
     ash_spin_lock(lock);
     ash_list_push_back(&threads.conditionals, &mine.node);
+    ash_store_relaxed(&threads.conditionals_count, threads.conditionals_count + 1);
     while (!mine.is_met && platform_now_ns() < deadline_ns) {
         thread_prepare_wait(self);
         mine.is_met = condition(context); /* between the last look and the list */
@@ -58,6 +59,7 @@ static bool block(struct thread *self, bool (*condition)(void *context), void *c
         }
     }
     ash_list_remove(&mine.node);
+    ash_store_relaxed(&threads.conditionals_count, threads.conditionals_count - 1);
     ash_spin_unlock(lock);
     thread_cancel_wait(self);
     return mine.is_met;

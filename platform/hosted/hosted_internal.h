@@ -31,6 +31,9 @@
 #define HOSTED_SANITIZED (HOSTED_ASAN || HOSTED_TSAN)
 #endif
 
+/* on_signal leaves what came to hosted_poll and the next unmasking. */
+#define HOSTED_NOTES_SIGNALS (HOSTED_ASAN || HOSTED_TSAN)
+
 /*
  * The signals that stand for an interrupt: from another CPU or a device (an ordinary one: Linux
  * keeps at most one pending), and from a timer of Linux (it has a place in the queue of its own).
@@ -74,7 +77,7 @@ void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct h
 /* Wakes a CPU from platform_wait without raising a line. */
 void hosted_interrupt_kick(uint32_t cpu);
 
-/* Under the thread sanitizer: whatever came is handled here. */
+/* Where HOSTED_NOTES_SIGNALS: whatever came is handled here. */
 void hosted_poll_at_once(void);
 
 /* clock.c */

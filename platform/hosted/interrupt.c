@@ -114,8 +114,9 @@ static void replay_on_frame(ucontext_t *frame) {
 
 /*
  * Only this CPU's thread gets here, at any instruction: it touches nothing that a lock protects.
- * The thread sanitizer calls it late, while it goes through a list of its own: there it only notes
- * what came, for hosted_poll_at_once or the next unmasking.
+ * The runtime of a sanitizer may be what it interrupts, and that knows its thread: nobody may go on
+ * from there on another one. So with one of these it only notes what came, for hosted_poll_at_once
+ * or the next unmasking. (That for threads calls it late anyway, going through a list of its own.)
  */
 static void on_signal(int number, siginfo_t *info, void *machine) {
     int saved = errno;
@@ -123,15 +124,15 @@ static void on_signal(int number, siginfo_t *info, void *machine) {
     struct hosted_cpu *cpu = hosted_here();
     if (number == HOSTED_SIGNAL_TIMER)
         __atomic_fetch_or(&cpu->irq_pending, 1u << HOSTED_LINE_TIMER, __ATOMIC_RELAXED);
-    if (!HOSTED_TSAN && cpu->irq_depth == 0 && ash_load_relaxed(&cpu->irq_pending) != 0)
+    if (!HOSTED_NOTES_SIGNALS && cpu->irq_depth == 0 && ash_load_relaxed(&cpu->irq_pending) != 0)
         replay_on_frame(machine);
     set_errno(saved);
 }
 
 void hosted_poll_at_once(void) {
-    if (!HOSTED_TSAN || HOSTED_CPU_READ(irq_depth) != 0)
+    if (!HOSTED_NOTES_SIGNALS || HOSTED_CPU_READ(irq_depth) != 0)
         return;
-    pthread_sigmask(SIG_BLOCK, NULL, NULL); /* on_signal is called in there */
+    pthread_sigmask(SIG_BLOCK, NULL, NULL); /* TSan calls on_signal in there */
     if (hosted_irq_is_pending())
         hosted_irq_replay();
 }

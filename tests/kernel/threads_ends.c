@@ -30,8 +30,10 @@ static void sleep_for_ever(void *context) {
 
 static void spin_for_ever(void *context) {
     uint64_t *turns = context;
-    for (;;)
+    for (;;) {
         ash_store_relaxed(turns, ash_load_relaxed(turns) + 1);
+        ash_port_relax(); /* where it asks for interrupts under a sanitizer */
+    }
 }
 
 /* The machine's end, with threads alive in all states */
