@@ -77,7 +77,7 @@ static void want_what_is_owned(void *context) {
 
 static void leave_them_all(void *context) {
     struct rest *rest = context;
-    const struct ash_sched_attributes small = {.runtime_ns = 20 * US, .period_ns = 10 * MS};
+    const struct ash_sched_attributes small = {.runtime_ns = 1 * MS, .period_ns = 20 * MS};
     mutex_init(&rest->mutex);
     wait_queue_init(&rest->queue);
     (void)test_thread_start("kernel_wait", NULL, wait_in_the_kernel, rest);
