@@ -484,8 +484,8 @@ static void spoil_errno(void *context) {
 
 TEST_CASE(hosted, interrupt_keeps_errno) {
     uint32_t calls = 0;
-    if (HOSTED_TSAN)
-        test_skip("the thread sanitizer lets no interrupt into plain code");
+    if (HOSTED_NOTES_SIGNALS)
+        test_skip("a sanitizer lets no interrupt into plain code");
     CHECK_EQ(platform_timer_arm(platform_now_ns() + 200000, spoil_errno, &calls), 0);
     errno = EDOM;
     while (ash_load_relaxed(&calls) == 0)
