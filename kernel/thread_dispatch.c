@@ -12,7 +12,7 @@
 
 /* A pin is short: an interrupt that found one comes again, and later each time, lest the pinned one
  * get no further where an interrupt takes longer than that. */
-enum { RETRY_MIN_NS = 1000, RETRY_MAX_NS = 1024000 };
+enum { RETRY_MIN_NS = 256, RETRY_MAX_NS = 1048576 };
 
 #define NEVER UINT64_MAX
 

@@ -343,7 +343,7 @@ TEST_CASE(shell_threads, without_memory_for_a_stack_are_refused) {
 TEST_CASE(shell_threads, that_get_no_cpu_do_not_end_and_it_is_said) {
     struct session session = session_new(false);
     const char *output =
-        run_on(&session, 1, "spawn rt 100us 1000s --work 200us\ntop 10ms\nkill 2\nkill all\n");
+        run_on(&session, 1, "spawn rt 100us 1000s --work 10s\ntop 10ms\nkill 2\nkill all\n");
     CHECK_EQ(session.status, 1);
     check_contains(output, " throttled rt 100us/1000s ");
     CHECK_EQ(times(output, "kill: rt1: was asked to end, and will when it is given the CPU "), 2);
