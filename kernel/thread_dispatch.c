@@ -155,10 +155,10 @@ void thread_after_interrupt(bool may_switch) {
     if (cpu->running == NULL || ash_load_relaxed(&cpu->resched) == 0)
         return;
     if (may_switch) {
-        cpu->preemptions++;
+        ash_store_relaxed(&cpu->preemptions, cpu->preemptions + 1);
         thread_dispatch();
     } else {
-        cpu->deferrals++;
+        ash_store_relaxed(&cpu->deferrals, cpu->deferrals + 1);
         set_timer(cpu, ash_min_u64(cpu->armed_ns, platform_now_ns() + cpu->retry_ns));
         cpu->retry_ns = ash_min_u64(2 * cpu->retry_ns, RETRY_MAX_NS);
     }

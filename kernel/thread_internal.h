@@ -73,7 +73,8 @@ struct thread_cpu {
     ash_ns_t retry_ns;   /* of an interrupt that finds a pin */
     ash_ns_t offered_ns; /* when an idle CPU was last told that something waits here */
     ash_ns_t idle_since_ns, idle_ns;
-    uint64_t switches, preemptions, deferrals, steals;
+    uint64_t switches, steals;
+    uint64_t preemptions, deferrals; /* written without the lock, by this CPU */
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));
 
 struct threads {

@@ -243,8 +243,8 @@ void threads_cpu_info(uint32_t number, struct threads_cpu_info *info) {
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&cpu->lock);
     *info = (struct threads_cpu_info){.switches = cpu->switches,
-                                      .preemptions = cpu->preemptions,
-                                      .deferrals = cpu->deferrals,
+                                      .preemptions = ash_load_relaxed(&cpu->preemptions),
+                                      .deferrals = ash_load_relaxed(&cpu->deferrals),
                                       .steals = cpu->steals,
                                       .idle_ns = cpu->idle_ns,
                                       .reserved_ppm = cpu->sched.hint_bandwidth_ppm,

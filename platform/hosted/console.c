@@ -24,7 +24,7 @@ static struct {
     uint8_t buffer[4096];
     size_t start, end;
     bool ended;
-    bool wanted; /* the last read found nothing */
+    uint32_t wanted; /* the last read found nothing; CPU 0 looks at it before it sleeps */
     bool opened;
     volatile sig_atomic_t raw;
     struct termios before, during;
@@ -109,7 +109,7 @@ static int read_byte(void) {
     if (console.start == console.end && !console.ended)
         fill_buffer();
     bool found = console.start < console.end;
-    console.wanted = !found && !console.ended;
+    ash_store_relaxed(&console.wanted, (uint32_t)(!found && !console.ended));
     if (found)
         return console.buffer[console.start++];
     return console.ended ? -ASH_EPIPE : -ASH_EAGAIN;
@@ -124,11 +124,11 @@ int platform_console_read(void) {
 }
 
 bool hosted_console_poll_wanted(void) {
-    return console.wanted;
+    return ash_load_relaxed(&console.wanted) != 0;
 }
 
 void hosted_console_woken(void) {
-    console.wanted = false;
+    ash_store_relaxed(&console.wanted, 0u);
 }
 
 /* Output */
