@@ -15,8 +15,8 @@ ICOUNT = ['-icount', 'shift=0,sleep=off']  # an instruction is a nanosecond
 UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
 
 # Of a budget: the way from the timer to the decision, 0.3 us; and where the timer's interrupt found
-# a pinned context it comes again, 1 us later.
-OVERRUN_NS_MAX = 2000
+# a pinned context it comes again, 0.26 us later.
+OVERRUN_NS_MAX = 1200
 OVERRUN_NS_MEAN = 400
 # A release wakes a thread before that. The end of a job costs a switch, looks at the CPU time and a
 # wait; jobs that queue behind each other are late together.
