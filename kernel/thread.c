@@ -28,6 +28,8 @@ static void begin(void *argument) {
 }
 
 static int give_stack(struct thread *thread, size_t bytes) {
+    if (bytes < THREAD_STACK_MIN_BYTES)
+        return -ASH_EINVAL;
     thread->pages_order = memory_order_of(bytes);
     thread->pages = memory_pages_alloc(threads.memory, thread->pages_order);
     if (thread->pages == NULL)

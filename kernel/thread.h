@@ -29,6 +29,8 @@ enum {
     THREADS_MAX = 112, /* at a time */
     THREAD_NAME_BYTES = 16,
     THREAD_STACK_BYTES = 64 << 10,
+    /* An interrupt and its handlers lie on it, too; on hosted a signal frame of all registers. */
+    THREAD_STACK_MIN_BYTES = 32 << 10,
     THREAD_PERIOD_MIN_NS = 100000, /* some ten times what a timer's interrupt and a switch take in
                                       emulation */
 };
@@ -48,7 +50,7 @@ struct threads_config {
 struct thread_options {
     const char *name; /* cut at THREAD_NAME_BYTES - 1 */
     struct ash_sched_attributes attributes;
-    size_t stack_bytes; /* whole pages; 0: THREAD_STACK_BYTES */
+    size_t stack_bytes; /* whole pages, of at least _MIN_BYTES; 0: THREAD_STACK_BYTES */
 };
 
 enum thread_state { THREAD_RUNNING, THREAD_READY, THREAD_THROTTLED, THREAD_ASLEEP, THREAD_ENDED };
@@ -129,7 +131,8 @@ const char *threads_check(void);
  * The first CPU that takes the attributes (real-time: first fit) has it; it is runnable at once.
  * *id, if not NULL, its number, never used again.
  *   -ASH_ENOMEM  stack or notes      -ASH_ENOSPC  THREADS_MAX, or the platform's stacks
- *   -ASH_EINVAL, -ASH_ERANGE, -ASH_EBUSY  the attributes: *refusal (or NULL) says why
+ *   -ASH_EINVAL  a stack below THREAD_STACK_MIN_BYTES; or, as -ASH_ERANGE and -ASH_EBUSY, the
+ *                attributes: *refusal (or NULL) says why
  */
 int thread_create(const struct thread_options *options, void (*body)(void *context), void *context,
                   uint32_t *id, struct ash_sched_refusal *refusal) ASH_MUST_CHECK;

@@ -434,6 +434,8 @@ static void ask_for_too_much(void *context) {
     options.attributes = (struct ash_sched_attributes){.flags = ASH_SCHED_NICE, .nice = 20};
     counts->seen[2] = (uint32_t)-thread_create(&options, count, counts, NULL, &refusal);
     counts->seen[3] = refusal.reason;
+    options = (struct thread_options){.name = "small", .stack_bytes = ASH_PAGE_SIZE};
+    counts->seen[6] = (uint32_t)-thread_create(&options, count, counts, NULL, &refusal);
     counts->seen[4] = (uint32_t)-thread_change(1000, &half, NULL);
     counts->seen[5] = (uint32_t)-thread_join(id, platform_now_ns() + 10 * US);
     counts->errors += thread_stop(id) != 0 || thread_join(id, UINT64_MAX) != 0;
@@ -449,4 +451,5 @@ TEST_CASE(threads, that_do_not_fit_are_refused_with_the_reason) {
     CHECK_EQ(counts.seen[3], ASH_SCHED_BAD_NICE);
     CHECK_EQ(counts.seen[4], ASH_ENOENT);
     CHECK_EQ(counts.seen[5], ASH_ETIMEDOUT);
+    CHECK_EQ(counts.seen[6], ASH_EINVAL);
 }

@@ -142,7 +142,7 @@ struct numbers {
 
 static void fill_the_table(void *context) {
     struct numbers *numbers = context;
-    const struct thread_options options = {.name = "one", .stack_bytes = ASH_PAGE_SIZE};
+    const struct thread_options options = {.name = "one", .stack_bytes = THREAD_STACK_MIN_BYTES};
     uint32_t ids[THREADS_MAX];
     for (uint32_t round = 0; round < 3; round++) {
         uint32_t count = 0;
@@ -167,7 +167,8 @@ static void fill_the_table(void *context) {
 
 static void check_numbers(uint32_t cpus) {
     struct numbers numbers = {.errors = 0};
-    run_threads(cpus, fill_the_table, &numbers);
+    memory = test_kernel_memory(4 * MEMORY_BYTES);
+    test_threads_run_in(memory, cpus, fill_the_table, &numbers);
     CHECK_EQ(numbers.errors, 0);
     CHECK_EQ(numbers.created, THREADS_MAX - 1);
     CHECK_EQ(numbers.error, -ASH_ENOSPC);
@@ -226,7 +227,7 @@ struct scarcity {
 /* One page after the other is given back, and a creation fails at each thing that it needs. */
 static void create_with_little_memory(void *context) {
     struct scarcity *scarcity = context;
-    const struct thread_options options = {.name = "poor", .stack_bytes = 4 * ASH_PAGE_SIZE};
+    const struct thread_options options = {.name = "poor", .stack_bytes = THREAD_STACK_MIN_BYTES};
     uint32_t id;
     while (scarcity->count < 4096 &&
            (scarcity->taken[scarcity->count] = memory_pages_alloc(memory, 0)) != NULL)

@@ -123,7 +123,7 @@ static void be_born(void *context) {
 
 static void use_others(struct worker *worker) {
     struct storm *storm = worker->storm;
-    const struct thread_options options = {.name = "child", .stack_bytes = 4 * ASH_PAGE_SIZE};
+    const struct thread_options options = {.name = "child", .stack_bytes = THREAD_STACK_MIN_BYTES};
     uint32_t other = storm->ids[test_random_below(&worker->random, WORKERS)], id;
     int nice = (int)test_random_below(&worker->random, 40) - 20;
     const struct ash_sched_attributes nicer = {.flags = ASH_SCHED_NICE, .nice = (int8_t)nice};
