@@ -175,7 +175,9 @@ void thread_idle(void *context, uint32_t number) {
     (void)context;
     ash_irq_t state = ash_port_irq_save();
     cpu->armed_ns = NEVER;
+    ash_spin_lock(&cpu->lock);
     cpu->idle_since_ns = platform_now_ns();
+    ash_spin_unlock(&cpu->lock);
     __atomic_fetch_or(&threads.idle, UINT64_C(1) << number, __ATOMIC_SEQ_CST);
     ash_store_relaxed(&cpu->resched, 1u);
     thread_look_at_conditions(); /* interrupts may have come while one was alone */
@@ -188,6 +190,8 @@ void thread_idle(void *context, uint32_t number) {
         }
     }
     platform_timer_disarm();
+    ash_spin_lock(&cpu->lock);
     cpu->idle_ns += platform_now_ns() - cpu->idle_since_ns;
+    ash_spin_unlock(&cpu->lock);
     ash_port_irq_restore(state);
 }
