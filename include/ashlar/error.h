@@ -14,11 +14,17 @@
 #define ASH_ERRORS(X)                                                \
     X(EPERM, 1, "not permitted")                                     \
     X(ENOENT, 2, "no such file or object")                           \
+    X(ESRCH, 3, "no such process")                                   \
+    X(EINTR, 4, "interrupted by a signal")                           \
     X(EIO, 5, "the device reported an error, or broke its protocol") \
     X(ENXIO, 6, "no such device")                                    \
     X(E2BIG, 7, "too many arguments, or one too long")               \
+    X(ENOEXEC, 8, "not a program for this machine")                  \
+    X(EBADF, 9, "bad file descriptor")                               \
+    X(ECHILD, 10, "no such child process")                           \
     X(EAGAIN, 11, "cannot be done now; try again later")             \
     X(ENOMEM, 12, "out of memory")                                   \
+    X(EACCES, 13, "permission denied")                               \
     X(EFAULT, 14, "bad address")                                     \
     X(EBUSY, 16, "in use")                                           \
     X(EEXIST, 17, "already there")                                   \
@@ -26,8 +32,12 @@
     X(ENOTDIR, 20, "not a directory")                                \
     X(EISDIR, 21, "is a directory")                                  \
     X(EINVAL, 22, "invalid argument")                                \
+    X(ENFILE, 23, "too many open files in all")                      \
+    X(EMFILE, 24, "too many open files")                             \
+    X(ENOTTY, 25, "not a terminal")                                  \
     X(EFBIG, 27, "too large")                                        \
     X(ENOSPC, 28, "no space left")                                   \
+    X(ESPIPE, 29, "not seekable")                                    \
     X(EROFS, 30, "read-only")                                        \
     X(EPIPE, 32, "the other end is closed")                          \
     X(ERANGE, 34, "out of range")                                    \
