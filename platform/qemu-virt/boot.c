@@ -10,6 +10,7 @@
 
 #include "board.h"
 #include "cpu.h"
+#include "direct_map.h"
 #include "gic.h"
 #include "mmu.h"
 #include "panic.h"
@@ -36,25 +37,22 @@ static struct board board;
 static uint64_t fdt_base, fdt_bytes;
 static char arguments[4096];
 
-static uint64_t address_of(const void *pointer) {
-    return (uint64_t)(uintptr_t)pointer;
-}
-
 /* Where the image ends, with the stacks of all CPUs that the board has: one that did not start may
  * come late, and its guards are not mapped. */
 static uint64_t image_end(void) {
-    return address_of(&cpu_stacks[board.cpu_count]);
+    return direct_map_physical(&cpu_stacks[board.cpu_count]);
 }
 
 static void read_device_tree(uint64_t loader_argument) {
     struct fdt fdt;
-    uint64_t image = address_of(__image_start);
+    uint64_t image = direct_map_physical(__image_start);
     fdt_base = loader_argument != 0 ? loader_argument : RAM_START;
     uint64_t available = fdt_base < image ? image - fdt_base : FDT_SIZE_MAX;
-    const char *wrong = fdt_open(&fdt, (const void *)(uintptr_t)fdt_base, (size_t)available);
+    const char *wrong = fdt_open(&fdt, direct_map_pointer(fdt_base), (size_t)available);
     if (wrong == NULL)
         wrong = board_describe(&board, &fdt);
-    if (wrong == NULL && fdt_base >= image && fdt_base < address_of(&cpu_stacks[ASH_PORT_CPUS_MAX]))
+    if (wrong == NULL && fdt_base >= image &&
+        fdt_base < direct_map_physical(&cpu_stacks[ASH_PORT_CPUS_MAX]))
         wrong = "it lies inside the kernel";
     if (wrong != NULL)
         panic_bad_machine("the device tree at 0x%llx cannot be used: %s",
@@ -64,7 +62,7 @@ static void read_device_tree(uint64_t loader_argument) {
 
 /* Is the image, stacks included, in one of the memory ranges? */
 static void require_memory(void) {
-    uint64_t base = address_of(__image_start), end = image_end();
+    uint64_t base = direct_map_physical(__image_start), end = image_end();
     for (uint32_t i = 0; i < board.memory_count; i++) {
         const struct platform_range *range = &board.memory[i];
         if (base >= range->base && end <= range->base + range->size_bytes)
@@ -82,12 +80,13 @@ static void map_device(const struct platform_range *range) {
 static void build_map(void) {
     for (uint32_t i = 0; i < board.memory_count; i++)
         mmu_map(board.memory[i].base, board.memory[i].size_bytes, MMU_DATA);
-    mmu_map(address_of(__text_start), (uint64_t)(__text_end - __text_start), MMU_TEXT);
-    mmu_map(address_of(__rodata_start), (uint64_t)(__rodata_end - __rodata_start), MMU_RODATA);
+    mmu_map(direct_map_physical(__text_start), (uint64_t)(__text_end - __text_start), MMU_TEXT);
+    mmu_map(direct_map_physical(__rodata_start), (uint64_t)(__rodata_end - __rodata_start),
+            MMU_RODATA);
     mmu_map(fdt_base, fdt_bytes, MMU_RODATA);
     for (uint32_t i = 0; i < ASH_PORT_CPUS_MAX && i < board.cpu_count; i++) {
-        mmu_map(address_of(cpu_stacks[i].exception_guard), CPU_GUARD_BYTES, MMU_NOTHING);
-        mmu_map(address_of(cpu_stacks[i].guard), CPU_GUARD_BYTES, MMU_NOTHING);
+        mmu_map(direct_map_physical(cpu_stacks[i].exception_guard), CPU_GUARD_BYTES, MMU_NOTHING);
+        mmu_map(direct_map_physical(cpu_stacks[i].guard), CPU_GUARD_BYTES, MMU_NOTHING);
     }
     map_device(&board.uart);
     map_device(&board.distributor);
@@ -169,15 +168,15 @@ void platform_exit(int status) {
 }
 
 uint32_t platform_memory(struct platform_range *ranges, uint32_t max) {
-    uint64_t image = address_of(__image_start);
+    uint64_t image = direct_map_physical(__image_start);
     const struct platform_range used[] = {{image, image_end() - image}, {fdt_base, fdt_bytes}};
     return board_free_memory(&board, used, ASH_ARRAY_LEN(used), ranges, max);
 }
 
 void *platform_pointer(ash_paddr_t address) {
-    return (void *)(uintptr_t)address;
+    return direct_map_pointer(address);
 }
 
 ash_paddr_t platform_address(const void *pointer) {
-    return (ash_paddr_t)(uintptr_t)pointer;
+    return direct_map_physical(pointer);
 }

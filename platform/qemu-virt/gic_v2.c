@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* gic_v2.c: GICv2, memory-mapped CPU interface, at most 8 CPUs. IHI 0048B, chapter 4. */
 #include "cpu.h"
+#include "direct_map.h"
 #include "gic.h"
 #include "mmio.h"
 
@@ -19,8 +20,8 @@ static uint64_t distributor, interface;
 static uint8_t cpu_mask[ASH_PORT_CPUS_MAX]; /* a CPU's bit in the distributor's eyes */
 
 static void init(const struct board *board) {
-    distributor = board->distributor.base;
-    interface = board->gic_cpu.base;
+    distributor = direct_map(board->distributor.base);
+    interface = direct_map(board->gic_cpu.base);
     mmio_write32(distributor + GICD_CTLR, 0);
     /* The first targets register is read-only: the mask of the CPU that reads it, in each byte
      * (4.3.12); 0 where there is but one CPU. */

@@ -4,6 +4,7 @@
 #include <ashlar/check.h>
 
 #include "cpu.h"
+#include "direct_map.h"
 #include "gic.h"
 #include "mmio.h"
 
@@ -42,7 +43,7 @@ static void wait_for_writes(uint64_t control, uint32_t pending) {
 }
 
 static void init(const struct board *board) {
-    distributor = board->distributor.base;
+    distributor = direct_map(board->distributor.base);
     redistributors = board->gic_cpu;
     mmio_write32(distributor + GICD_CTLR, 0);
     wait_for_writes(distributor + GICD_CTLR, GICD_CTLR_RWP);
@@ -64,7 +65,7 @@ static void init(const struct board *board) {
 /* The frames lie one after another; each says whose it is, and the last one that it is the last. */
 static uint64_t find_redistributor(uint64_t mpidr) {
     for (uint64_t offset = 0; offset + 2 * GICR_SGI_FRAME <= redistributors.size_bytes;) {
-        uint64_t frame = redistributors.base + offset;
+        uint64_t frame = direct_map(redistributors.base + offset);
         uint64_t type = mmio_read64(frame + GICR_TYPER);
         if (type >> 32 == affinity(mpidr))
             return frame;

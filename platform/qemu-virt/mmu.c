@@ -4,16 +4,18 @@
 
 #include <ashlar/check.h>
 
+#include "direct_map.h"
+#include "user.h"
+
 enum {
-    WINDOW_TABLES = 1 + (MMU_WINDOW_BYTES >> 21), /* 2 MiB each, and one above */
-    TABLES_MAX = 48 + WINDOW_TABLES,
+    WINDOW_TABLES = 2 + (MMU_WINDOW_BYTES >> 21), /* 2 MiB each, and two above */
+    TABLES_MAX = 50 + WINDOW_TABLES,
     ENTRIES = 512,
     LAST_LEVEL = 3,
-    ADDRESS_BITS = 39
 };
 
 #define DESC_VALID    (UINT64_C(1) << 0)
-#define DESC_TABLE    (UINT64_C(1) << 1) /* in levels 1 and 2; in level 3 it says "page" */
+#define DESC_TABLE    (UINT64_C(1) << 1) /* in levels 0 to 2; in level 3 it says "page" */
 #define DESC_NORMAL   (UINT64_C(1) << 2) /* MAIR attribute 1; 0 is Device-nGnRE */
 #define DESC_READONLY (UINT64_C(2) << 6)
 #define DESC_INNER    (UINT64_C(3) << 8) /* inner shareable */
@@ -37,7 +39,7 @@ struct mmu_start {
 extern struct mmu_start mmu_start;
 struct mmu_start mmu_start = {.control = SCTLR_FINAL};
 
-void mmu_switch(uint64_t table, uint32_t sctlr);
+void mmu_switch(uint64_t root, uint64_t sctlr);
 
 static uint64_t attributes(enum mmu_kind kind) {
     const uint64_t normal = DESC_VALID | DESC_ACCESSED | DESC_INNER | DESC_NORMAL | DESC_UXN;
@@ -77,18 +79,20 @@ static uint64_t *table_below(uint64_t *entry, uint32_t level) {
             if (block != 0 && level + 1 == LAST_LEVEL)
                 table[i] |= DESC_TABLE;
         }
-        *entry = (uint64_t)(uintptr_t)table | DESC_VALID | DESC_TABLE;
+        *entry = direct_map_physical(table) | DESC_VALID | DESC_TABLE;
     }
-    return (uint64_t *)(uintptr_t)(*entry & DESC_ADDRESS);
+    return direct_map_pointer(*entry & DESC_ADDRESS);
 }
 
-/* One entry as large as alignment and size allow; returns the bytes that it covers. */
+/* One entry as large as alignment and size allow, of physical addresses in the direct map; returns
+ * the bytes that it covers. There is no block in level 0. */
 static uint64_t map_one(uint64_t base, uint64_t size_bytes, uint64_t attribute_bits) {
     uint64_t *table = tables[0];
-    for (uint32_t level = 1;; level++) {
+    for (uint32_t level = 0;; level++) {
         uint64_t bytes = level_bytes(level);
         uint64_t *entry = &table[base / bytes % ENTRIES];
-        if (ash_is_aligned(base, bytes) && size_bytes >= bytes && !is_table(*entry, level)) {
+        if (level != 0 && ash_is_aligned(base, bytes) && size_bytes >= bytes &&
+            !is_table(*entry, level)) {
             *entry = attribute_bits == 0 ? 0 : base | attribute_bits;
             if (*entry != 0 && level == LAST_LEVEL)
                 *entry |= DESC_TABLE;
@@ -101,11 +105,10 @@ static uint64_t map_one(uint64_t base, uint64_t size_bytes, uint64_t attribute_b
 void mmu_map(uint64_t base, uint64_t size_bytes, enum mmu_kind kind) {
     uint64_t end = ash_align_up(base + size_bytes, ASH_PAGE_SIZE);
     base = ash_align_down(base, ASH_PAGE_SIZE);
-    ASH_REQUIRE(end >= base && end <= UINT64_C(1) << ADDRESS_BITS,
-                "mmu: 0x%llx, %llu bytes: only addresses below 2^%d are mapped",
-                (unsigned long long)base, (unsigned long long)size_bytes, ADDRESS_BITS);
-    if (base == 0 && kind != MMU_NOTHING) /* page 0 stays a hole */
-        base = ASH_PAGE_SIZE;
+    ASH_REQUIRE(end >= base && end <= DIRECT_MAP_BYTES,
+                "mmu: 0x%llx, %llu bytes: only addresses below 0x%llx are mapped",
+                (unsigned long long)base, (unsigned long long)size_bytes,
+                (unsigned long long)DIRECT_MAP_BYTES);
     while (base < end)
         base += map_one(base, end - base, attributes(kind));
 }
@@ -113,16 +116,14 @@ void mmu_map(uint64_t base, uint64_t size_bytes, enum mmu_kind kind) {
 /* The entry of a page, below tables that are there or are made. */
 static uint64_t *page_entry(uint64_t address) {
     uint64_t *table = tables[0];
-    for (uint32_t level = 1; level < LAST_LEVEL; level++)
+    for (uint32_t level = 0; level < LAST_LEVEL; level++)
         table = table_below(&table[address / level_bytes(level) % ENTRIES], level);
     return &table[address / ASH_PAGE_SIZE % ENTRIES];
 }
 
 void mmu_prepare_window(void) {
     for (uint64_t offset = 0; offset < MMU_WINDOW_BYTES; offset += level_bytes(LAST_LEVEL - 1))
-        ASH_REQUIRE(*page_entry(MMU_WINDOW + offset) == 0,
-                    "mmu: the machine has memory at 0x%llx, where stacks are to be mapped",
-                    (unsigned long long)(MMU_WINDOW + offset));
+        (void)page_entry(MMU_WINDOW + offset);
 }
 
 /* An entry that was invalid is in no TLB (Arm ARM D8.14). */
@@ -142,9 +143,13 @@ void mmu_unmap_pages(uint64_t address, uint64_t size_bytes) {
 }
 
 void mmu_enable(void) {
-    mmu_start.root = (uint64_t)(uintptr_t)tables[0];
+    mmu_start.root = direct_map_physical(tables[0]);
     __asm__ volatile("dc cvac, %0\n\tdsb sy" ::"r"(&mmu_start) : "memory");
     mmu_switch(mmu_start.root, SCTLR_FINAL);
+}
+
+uint64_t platform_kernel_root(void) {
+    return direct_map_physical(tables[0]);
 }
 
 bool mmu_is_readable(uint64_t address) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "direct_map.h"
 #include "gic.h"
 #include "platform.h"
 #include "print.h"
@@ -31,7 +32,7 @@ static struct {
     uint32_t number;
 } job;
 
-void secondary_start(void);
+extern const char secondary_start[]; /* start.S: where a CPU begins, by its physical address */
 void smp_secondary_main(void) __attribute__((noreturn));
 
 void cpu_init(uint32_t index, uint64_t mpidr) {
@@ -94,7 +95,7 @@ enum start_result { STARTED, REFUSED, LATE };
 
 static enum start_result start(struct cpu *cpu) {
     int64_t error =
-        psci_cpu_on(cpu->mpidr, (uint64_t)(uintptr_t)secondary_start, (uint64_t)(uintptr_t)cpu);
+        psci_cpu_on(cpu->mpidr, direct_map_physical(secondary_start), (uint64_t)(uintptr_t)cpu);
     if (error != 0) {
         print("smp: CPU %u does not start: PSCI CPU_ON says %lld\n", cpu->index, (long long)error);
         return REFUSED;

@@ -12,6 +12,7 @@
 #include <ashlar/check.h>
 #include <ashlar/port.h>
 
+#include "direct_map.h"
 #include "mmu.h"
 #include "platform.h"
 
@@ -31,7 +32,7 @@ static uint64_t end_of(uint32_t slot) {
 }
 
 void *platform_stack_map(void *pages, size_t size_bytes, const char *name) {
-    uint64_t frame = (uint64_t)(uintptr_t)pages;
+    uint64_t frame = direct_map_physical(pages);
     ASH_REQUIRE(ash_is_aligned(frame, ASH_PAGE_SIZE) && size_bytes != 0 &&
                     ash_is_aligned(size_bytes, ASH_PAGE_SIZE) &&
                     size_bytes <= PLATFORM_STACK_BYTES_MAX,

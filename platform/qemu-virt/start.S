@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * start.S: from reset to C, on the first CPU (_start, by QEMU's ELF loader) and on the others
- * (secondary_start, by PSCI CPU_ON). Both leave EL2 if they were entered there.
+ * (secondary_start, by PSCI CPU_ON). Both leave EL2 if they were entered there. They begin at the
+ * physical address, with the MMU off, and go on at the one that the kernel is linked for behind
+ * their call of mmu_switch; until then addresses are formed by ADRP, which follows the place.
  */
 #include "cpu.h"
+#include "direct_map.h"
 
 #define SCTLR_EL1_RES1 0x30d00800 /* Arm ARM D17.2.118, Armv8.0 */
 #define SCTLR_M        (1 << 0)
 #define SCTLR_C        (1 << 2)
 #define SCTLR_I        (1 << 12)
+
+/* 48-bit addresses in both halves (T0SZ, T1SZ = 16), 4 KiB pages (TG1 = 2), walks write-back and
+ * inner shareable, ASIDs of TTBR0. Arm ARM D17.2.131. */
+#define TCR_HALF      (16 | 1 << 8 | 1 << 10 | 3 << 12)
+#define TCR_EL1_FIXED (TCR_HALF | TCR_HALF << 16 | 2 << 30)
 
     .section .text.start, "ax"
     .global _start
@@ -17,7 +25,7 @@ _start:
     msr     daifset, #15
     mov     x19, x0                     /* the device tree, if the loader tells */
     bl      leave_el2
-    adrp    x0, boot_table
+    adrp    x0, boot_root
     ldr     w1, =(SCTLR_EL1_RES1 | SCTLR_M | SCTLR_C | SCTLR_I)
     bl      mmu_switch
 
@@ -75,37 +83,63 @@ cpu_registers:
     isb
     ret
 
-/* void mmu_switch(uint64_t table, uint32_t sctlr): turns translation off and on again with this
- * table. Off in between, because a change of block sizes under a live TLB is not allowed (Arm ARM
- * D8.13.1). The code and what it needs are in registers and identity-mapped on both sides. */
+/*
+ * void mmu_switch(uint64_t root, uint64_t sctlr): turns translation off and on again, with this
+ * root of the kernel's half, an empty one of the other half, and this SCTLR_EL1. Off in between,
+ * because a change of block sizes under a live TLB is not allowed (Arm ARM D8.13.1). The code
+ * runs where it is physically, which boot_root maps too, while translation goes off and comes
+ * back; so it is called before WXN is set. The stack is not used. Called high or with the MMU off,
+ * returns high.
+ */
     .global mmu_switch
     .type mmu_switch, %function
 mmu_switch:
-    ldr     w2, =SCTLR_EL1_RES1
+    adrp    x2, boot_root
+    and     x2, x2, #~DIRECT_MAP_BASE
     dsb     sy
-    msr     sctlr_el1, x2
+    msr     ttbr0_el1, x2
     isb
-    ldr     x2, =0xff04                 /* MAIR: 0 Device-nGnRE, 1 Normal write-back */
-    msr     mair_el1, x2
-    /* T0SZ 25 (39-bit addresses, level 1 first), 4 KiB, walks write-back and inner shareable,
-     * TTBR1 off; the physical size is the CPU's, at most 48 bits. */
-    ldr     x2, =(25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23)
-    mrs     x3, id_aa64mmfr0_el1
-    and     x3, x3, #15
-    mov     x4, #5
-    cmp     x3, x4
-    csel    x3, x3, x4, lo
-    orr     x2, x2, x3, lsl #32
-    msr     tcr_el1, x2
-    msr     ttbr0_el1, x0
+    adr     x3, 1f
+    and     x3, x3, #~DIRECT_MAP_BASE
+    br      x3
+1:  ldr     w3, =SCTLR_EL1_RES1
+    msr     sctlr_el1, x3
+    isb
+    ldr     x3, =0xff04                 /* MAIR: 0 Device-nGnRE, 1 Normal write-back */
+    msr     mair_el1, x3
+    ldr     x3, =TCR_EL1_FIXED
+    mrs     x4, id_aa64mmfr0_el1
+    ubfx    x5, x4, #4, #4              /* ASIDs of 16 bits, where the CPU has them */
+    cmp     x5, #2
+    cset    x5, eq
+    orr     x3, x3, x5, lsl #36
+    and     x4, x4, #15                 /* physical size: the CPU's, at most 48 bits */
+    mov     x5, #5
+    cmp     x4, x5
+    csel    x4, x4, x5, lo
+    orr     x3, x3, x4, lsl #32
+    msr     tcr_el1, x3
+    msr     ttbr1_el1, x0
     isb
     tlbi    vmalle1
     ic      iallu
     dsb     nsh
     isb
-    mov     w1, w1
+    ldr     w3, =(SCTLR_EL1_RES1 | SCTLR_M | SCTLR_C | SCTLR_I)
+    msr     sctlr_el1, x3
+    isb
+    ldr     x3, =2f
+    br      x3
+2:  adrp    x2, mmu_empty_root
+    and     x2, x2, #~DIRECT_MAP_BASE
+    msr     ttbr0_el1, x2
+    isb
     msr     sctlr_el1, x1
     isb
+    tlbi    vmalle1                     /* of boot_root, and of the old SCTLR_EL1 */
+    dsb     nsh
+    isb
+    orr     x30, x30, #DIRECT_MAP_BASE
     ret
     .size mmu_switch, . - mmu_switch
 
@@ -146,11 +180,21 @@ leave_el2:
     eret
 3:  ret
 
-/* The first table: a device GiB at 0 and the GiB of RAM that holds the image, both as one block,
- * until boot_main knows the machine. */
-    .section .rodata.boot_table, "a"
+/*
+ * The first tables, until boot_main knows the machine: a device GiB at 0 and the GiB of RAM that
+ * holds the image, both as one block. One root serves both halves: both have these at their begin.
+ */
+    .section .rodata.boot_tables, "a"
     .balign 4096
+boot_root:
+    .quad   boot_table - DIRECT_MAP_BASE + 3
+    .fill   511, 8, 0
 boot_table:
     .quad   0x00000000 | 0x401 | 1 << 53 | 1 << 54 /* block, AF, Device, never executed */
     .quad   0x40000000 | 0x705                     /* block, AF, inner shareable, Normal */
     .fill   510, 8, 0
+
+/* The lower half of the addresses while no program has it. */
+    .global mmu_empty_root
+mmu_empty_root:
+    .fill   512, 8, 0

@@ -4,6 +4,7 @@
 
 #include <ashlar/port.h>
 
+#include "direct_map.h"
 #include "gic.h"
 #include "mmio.h"
 
@@ -34,9 +35,10 @@ static struct {
     struct ash_spinlock ring_lock; /* guards what follows, and UARTIMSC */
     uint32_t head, tail;           /* free-running: bytes put, bytes taken */
     uint8_t ring[RING_BYTES];
-} uart = {.base = UART_EARLY_BASE};
+} uart = {.base = DIRECT_MAP_BASE | UART_EARLY_BASE};
 
 void uart_init(uint64_t base) {
+    base = direct_map(base);
     uart.base = base;
     mmio_write32(base + UARTIMSC, 0);
     mmio_write32(base + UARTICR, 0x7ff);

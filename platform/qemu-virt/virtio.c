@@ -6,6 +6,7 @@
 #include <ashlar/checked.h>
 #include <ashlar/error.h>
 
+#include "direct_map.h"
 #include "gic.h"
 #include "mmio.h"
 #include "platform.h"
@@ -28,7 +29,7 @@ static uint64_t register_address(uint32_t slot, uint32_t offset, uint32_t width_
                     ash_is_aligned(offset, width_bytes) &&
                     ash_range_fits(offset, width_bytes, window->size_bytes),
                 "virtio: slot %u has no register of %u bytes at 0x%x", slot, width_bytes, offset);
-    return window->base + offset;
+    return direct_map(window->base + offset);
 }
 
 uint32_t platform_virtio_read(uint32_t slot, uint32_t offset, uint32_t width_bytes) {

@@ -107,9 +107,10 @@ def _():
 def _():
     of_parts = set().union(*(headers_of(f'lib/{part}') for part in parts()))
     of_kernel = {path.name for path in (SOURCE / 'kernel').rglob('*.h')}
+    shared = {path.name for path in (SOURCE / 'platform').glob('*.h')}
     problems = []
     for platform in sorted(path.name for path in (SOURCE / 'platform').iterdir() if path.is_dir()):
-        own = {path.name for path in (SOURCE / 'platform' / platform).rglob('*.h')} | {'platform.h'}
+        own = {path.name for path in (SOURCE / 'platform' / platform).rglob('*.h')} | shared
         for path in c_files(f'platform/{platform}'):
             for quote, name in includes(path):
                 base = name.rsplit('/', 1)[-1]

@@ -6,12 +6,13 @@
 
 #include "harness/test.h"
 #include "platform.h"
+#include "qemu-virt/direct_map.h"
 #include "qemu-virt/mmio.h"
 
 enum { INTID = 250, ROUNDS = 50, GICD_ISPENDR = 0x200 };
 
 /* Of QEMU's virt machine, whichever version it has. */
-#define DISTRIBUTOR UINT64_C(0x08000000)
+#define DISTRIBUTOR direct_map(UINT64_C(0x08000000))
 
 static struct {
     uint32_t is_connected[ROUNDS]; /* each a handler's context */
