@@ -55,6 +55,7 @@ void fuzz_virtio_blk(struct choices *choices);
 void fuzz_virtq(struct choices *choices);
 void fuzz_cache(struct choices *choices);
 void fuzz_sched_queue(struct choices *choices);
+void fuzz_elf(struct choices *choices);
 
 /* The one of virtio_blk; how often the device did something. */
 uint64_t fuzz_virtio_blk_acts(struct choices *choices);
