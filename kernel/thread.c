@@ -280,6 +280,15 @@ uint32_t thread_id(const struct thread *thread) {
     return thread->id;
 }
 
+void thread_set_process(struct process *process) {
+    thread_current()->process = process;
+}
+
+struct process *thread_process(void) {
+    const struct thread *self = thread_current();
+    return self == NULL ? NULL : self->process;
+}
+
 ash_ns_t thread_runtime_ns(void) {
     struct thread *self = thread_current();
     struct ash_sched_account account;

@@ -145,6 +145,11 @@ int threads_admit(const struct ash_sched_attributes *attributes,
 struct thread *thread_current(void);
 uint32_t thread_id(const struct thread *thread);
 
+/* What the calling thread runs: NULL at first, and where no threads run. */
+struct process;
+void thread_set_process(struct process *process);
+struct process *thread_process(void);
+
 /* As a return from its body. Holds no mutex. */
 void thread_exit(void) __attribute__((noreturn));
 

@@ -51,6 +51,7 @@ struct thread {
     uint32_t mutexes;        /* that it owns; constant while it waits */
     void (*body)(void *context);
     void *body_context;
+    struct process *process; /* that it runs, or NULL */
     void *stack, *pages;
     uint32_t pages_order;
 };
@@ -166,6 +167,9 @@ bool thread_block(struct thread *self, ash_ns_t deadline_ns);
 /* It can go on, if it could not; and so can its lenders. Any context. It does not end before the
  * call has begun; what it does afterwards is its own. */
 void thread_wake(struct thread *thread);
+
+/* Where it runs on another CPU, that CPU has an interrupt. It does not end meanwhile. Masked. */
+void thread_nudge(const struct thread *thread);
 
 /* Sleepers of this CPU whose time has come. Masked. */
 void thread_wake_sleepers(struct thread_cpu *cpu);

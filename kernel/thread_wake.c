@@ -163,6 +163,15 @@ void thread_wake(struct thread *thread) {
     ash_port_irq_restore(state);
 }
 
+void thread_nudge(const struct thread *thread) {
+    struct thread_cpu *cpu = thread_lock_cpu(thread);
+    bool runs = cpu->running == thread && cpu != thread_this_cpu();
+    uint32_t number = cpu->number;
+    ash_spin_unlock(&cpu->lock);
+    if (runs)
+        platform_wake(number);
+}
+
 void thread_cancel_wait(struct thread *self) {
     struct ash_list lenders;
     ash_store_release(&self->is_waiting, 0u);
