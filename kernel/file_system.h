@@ -40,12 +40,15 @@ struct page_source {
     void *context;
 };
 
+enum { FILE_PATH_MAX = 4096 }; /* of a path, its NUL included */
+
 enum file_type { FILE_REGULAR, FILE_DIRECTORY, FILE_SYMLINK, FILE_UNREADABLE };
 
 struct file_node; /* the file system's own */
 
 struct file_info {
     enum file_type type;
+    uint64_t number; /* no other file's of this file system */
     uint64_t size_bytes;
     const char *name;   /* the last component; "" for the root */
     const char *target; /* of a symbolic link, else NULL */

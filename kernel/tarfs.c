@@ -79,6 +79,7 @@ static void describe(struct file_system *interface, const struct file_node *node
                      struct file_info *info) {
     (void)interface;
     *info = (struct file_info){.type = node->type,
+                               .number = node->number,
                                .size_bytes = node->size_bytes,
                                .name = node->name,
                                .target = node->target,

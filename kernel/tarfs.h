@@ -28,10 +28,10 @@
 #include "mutex.h"
 
 enum {
-    TARFS_EXTENDED_MAX = 1 << 20, /* bytes of one long name or pax header */
-    TARFS_EMPTY_MAX = 10240,      /* zeros that are an empty archive: tar's default record */
-    TARFS_REFUSED_REPORTED = 8,   /* of the refused entries, the first so many are named */
-    TARFS_PATH_MAX = 4096,        /* a path to look up, symbolic links spelled out */
+    TARFS_EXTENDED_MAX = 1 << 20,   /* bytes of one long name or pax header */
+    TARFS_EMPTY_MAX = 10240,        /* zeros that are an empty archive: tar's default record */
+    TARFS_REFUSED_REPORTED = 8,     /* of the refused entries, the first so many are named */
+    TARFS_PATH_MAX = FILE_PATH_MAX, /* a path to look up, symbolic links spelled out */
     TARFS_LINKS_MAX = 40,
     TARFS_NODE_BYTES = 144, /* of an entry of the index, with a name of up to 31 bytes */
 };

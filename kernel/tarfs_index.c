@@ -93,7 +93,7 @@ struct file_node *tarfs_add(struct tarfs *fs, struct file_node *directory, const
     node->name_len = len;
     node->type = FILE_DIRECTORY;
     node->directory = directory == NULL ? node : directory;
-    fs->nodes++;
+    node->number = (uint32_t)++fs->nodes;
     if (directory != NULL)
         ash_rbtree_insert(&directory->entries, &node->link, less, NULL);
     return node;

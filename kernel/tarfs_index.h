@@ -23,6 +23,7 @@ struct file_node {
     const char *target;
     const char *reason;
     enum file_type type;
+    uint32_t number;  /* from 1 on, in the order in which they were made */
     const char *name; /* short_name, or owned */
     size_t name_len;
     char short_name[NODE_NAME_BYTES];

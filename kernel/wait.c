@@ -81,6 +81,12 @@ int kernel_wait(bool (*condition)(void *context), void *context, ash_ns_t deadli
     return is_met ? 0 : -ASH_ETIMEDOUT;
 }
 
+void kernel_wait_look(void) {
+    ash_irq_t state = ash_port_irq_save();
+    thread_look_at_conditions();
+    thread_checkpoint(state);
+}
+
 struct either {
     bool (*condition)(void *context);
     void *context;

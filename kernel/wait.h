@@ -17,6 +17,9 @@
 int kernel_wait(bool (*condition)(void *context), void *context,
                 ash_ns_t deadline_ns) ASH_MUST_CHECK;
 
+/* Something that a condition looks at has become true outside of an interrupt. From threads. */
+void kernel_wait_look(void);
+
 /* What is done beside a wait that may be long. */
 struct kernel_work {
     /* Does what there is to do, in the waiter's own context; since_ns: when the wait began. Returns
