@@ -18,7 +18,9 @@
 #define ash_store_relaxed(p, value) __atomic_store_n((p), (value), __ATOMIC_RELAXED)
 #define ash_store_release(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)
 #define ash_fetch_add(p, value)     __atomic_fetch_add((p), (value), __ATOMIC_ACQ_REL)
-#define ash_exchange(p, value)      __atomic_exchange_n((p), (value), __ATOMIC_ACQ_REL)
+/* For what orders nothing: a count of those who refer to something, going up. */
+#define ash_fetch_add_relaxed(p, value) __atomic_fetch_add((p), (value), __ATOMIC_RELAXED)
+#define ash_exchange(p, value)          __atomic_exchange_n((p), (value), __ATOMIC_ACQ_REL)
 /* *expected is updated on failure; strong. */
 #define ash_compare_exchange(p, expected, value) \
     __atomic_compare_exchange_n((p), (expected), (value), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)

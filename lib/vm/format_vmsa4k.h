@@ -36,6 +36,9 @@
 #define VMSA_DIRTY      (UINT64_C(1) << 58)
 #define VMSA_AP_TABLE   (UINT64_C(1) << 62)
 #define VMSA_ADDRESS    UINT64_C(0x0000fffffffff000)
+/* An unreadable leaf is invalid to the CPU, which leaves all other bits to software. */
+#define VMSA_UNREADABLE (UINT64_C(1) << 63)
+#define VMSA_PRESENT    (UINT64_C(1) << 61) /* of such a leaf, in place of VMSA_VALID */
 
 /* Tables */
 
@@ -44,7 +47,7 @@ static inline uint64_t format_table(ash_paddr_t table) {
 }
 
 static inline bool format_is_valid(uint64_t entry) {
-    return (entry & VMSA_VALID) != 0;
+    return (entry & (VMSA_VALID | VMSA_PRESENT)) != 0;
 }
 
 static inline bool format_is_table(uint64_t entry, uint32_t level) {
@@ -74,21 +77,24 @@ static inline uint64_t format_table_note_pins(uint64_t entry, bool pins) {
 
 /* Invalid, and it still knows what it referred to; 0 is nothing at all. */
 static inline uint64_t format_break(uint64_t entry) {
-    return entry & ~VMSA_VALID;
+    return entry & ~(VMSA_VALID | VMSA_PRESENT);
 }
 
 static inline uint64_t format_make(uint64_t entry) {
-    return entry | VMSA_VALID;
+    return entry | ((entry & VMSA_UNREADABLE) != 0 ? VMSA_PRESENT : VMSA_VALID);
 }
 
 static inline ash_paddr_t format_address(uint64_t entry) {
     return entry & VMSA_ADDRESS;
 }
 
-/* Leaves: rights as they are allowed (ASH_VM_*). Writable, accessed, dirty: as the CPU has it. */
+/*
+ * Leaves: rights as they are allowed (ASH_VM_*). Writable, accessed, dirty: as the CPU has it. A
+ * new one is accessed, clean and not writable.
+ */
 
 static inline uint64_t format_leaf(ash_paddr_t address, uint32_t level, uint32_t rights) {
-    uint64_t entry = address | VMSA_VALID | VMSA_READ_ONLY | VMSA_ACCESSED;
+    uint64_t entry = address | VMSA_READ_ONLY | VMSA_ACCESSED;
     entry |= level == 0 ? VMSA_TABLE : 0;
     entry |= (rights & ASH_VM_DEVICE) != 0 ? 0 : VMSA_NORMAL | VMSA_INNER;
     entry |= (rights & ASH_VM_GLOBAL) != 0 ? 0 : VMSA_NOT_GLOBAL;
@@ -96,12 +102,13 @@ static inline uint64_t format_leaf(ash_paddr_t address, uint32_t level, uint32_t
     entry |= (rights & ASH_VM_EXECUTE) != 0 ? 0 : VMSA_PXN | VMSA_UXN;
     entry |= (rights & ASH_VM_WRITE) != 0 ? VMSA_WRITE : 0;
     entry |= (rights & (ASH_VM_SHARED | ASH_VM_DEVICE)) != 0 ? VMSA_SHARED : 0;
+    entry |= (rights & ASH_VM_READ) != 0 ? VMSA_VALID : VMSA_UNREADABLE | VMSA_PRESENT;
     return entry;
 }
 
 static inline uint32_t format_rights(uint64_t entry) {
-    uint32_t rights = ASH_VM_READ;
     uint64_t never = (entry & VMSA_USER) != 0 ? VMSA_UXN : VMSA_PXN;
+    uint32_t rights = (entry & VMSA_UNREADABLE) == 0 ? ASH_VM_READ : 0;
     rights |= (entry & VMSA_WRITE) != 0 ? ASH_VM_WRITE : 0;
     rights |= (entry & never) == 0 ? ASH_VM_EXECUTE : 0;
     rights |= (entry & VMSA_USER) != 0 ? ASH_VM_USER : 0;
@@ -115,9 +122,9 @@ static inline bool format_is_writable(uint64_t entry) {
     return (entry & VMSA_READ_ONLY) == 0;
 }
 
-/* Writable is dirty, too: nobody else notes it. */
+/* Writable is dirty and accessed, too: nobody else notes it. */
 static inline uint64_t format_write_enable(uint64_t entry) {
-    return (entry & ~VMSA_READ_ONLY) | VMSA_DIRTY;
+    return (entry & ~VMSA_READ_ONLY) | VMSA_DIRTY | VMSA_ACCESSED;
 }
 
 static inline uint64_t format_write_protect(uint64_t entry) {
@@ -128,8 +135,19 @@ static inline bool format_is_pinned(uint64_t entry) {
     return (entry & VMSA_PINNED) != 0;
 }
 
+/* Not of SHARED ones, which stay where they are by themselves. Pinned and allowed to be written is
+ * writable, always. */
 static inline uint64_t format_pin(uint64_t entry, bool pinned) {
-    return pinned ? entry | VMSA_PINNED : entry & ~VMSA_PINNED;
+    if (!pinned)
+        return entry & ~VMSA_PINNED;
+    return ((entry & VMSA_WRITE) != 0 ? format_write_enable(entry) : entry) | VMSA_PINNED;
+}
+
+/* The same page with other rights: pinned, accessed and dirty as it was, not writable. */
+static inline uint64_t format_change(uint64_t entry, uint32_t level, uint32_t rights) {
+    const uint64_t keeps = VMSA_ADDRESS | VMSA_ACCESSED | VMSA_PINNED | VMSA_DIRTY;
+    uint64_t leaf = (format_leaf(0, level, rights) & ~VMSA_ACCESSED) | (entry & keeps);
+    return format_is_pinned(entry) ? format_pin(leaf, true) : leaf;
 }
 
 static inline bool format_is_accessed(uint64_t entry) {
@@ -144,6 +162,7 @@ static inline bool format_is_dirty(uint64_t entry) {
     return (entry & VMSA_DIRTY) != 0;
 }
 
+/* Of one that is not writable. */
 static inline uint64_t format_note_clean(uint64_t entry) {
     return entry & ~VMSA_DIRTY;
 }

@@ -87,7 +87,8 @@ TEST_CASE(port, exchange_and_compare_exchange_report_the_old_value) {
     CHECK(ash_compare_exchange(&word, &expected, UINT64_C(7)));
     CHECK_EQ(ash_load_acquire(&word), 7);
     CHECK_EQ(ash_load_sequential(&word), 7);
-    CHECK_EQ(ash_fetch_add(&word, UINT64_C(3)), 7);
+    CHECK_EQ(ash_fetch_add(&word, UINT64_C(2)), 7);
+    CHECK_EQ(ash_fetch_add_relaxed(&word, UINT64_C(1)), 9);
     CHECK_EQ(ash_load_relaxed(&word), 10);
 }
 

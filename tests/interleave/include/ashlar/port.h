@@ -50,6 +50,8 @@ void interleave_relax(void);
 #define ash_fence_acquire() interleave_point()
 #define ash_fence_release() interleave_point()
 
+#define ash_fetch_add_relaxed(p, value) ash_fetch_add(p, value)
+
 static inline void ash_port_compiler_fence(void) {
     __asm__ volatile("" ::: "memory");
 }

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/vm/format_toy_flat.h"
+#include "vm/format_view.h"
+
+FORMAT_VIEW;
