@@ -26,7 +26,7 @@ bool shell_has_files(struct shell *shell, const char *command) {
 
 bool shell_file_open(struct shell *shell, const char *command, const char *path,
                      struct file_node **node, struct file_info *info) {
-    int error = shell->fs->look_up(shell->fs, path, true, node);
+    int error = shell->fs->look_up(shell->fs, NULL, path, true, node);
     if (error == 0) {
         shell->fs->describe(shell->fs, *node, info);
         if (info->type == FILE_REGULAR)
@@ -124,9 +124,9 @@ static int list_directory(struct shell *shell, struct file_node *directory, bool
 static int list(struct shell *shell, const char *path, bool is_long, bool with_header) {
     struct file_node *node;
     struct file_info info;
-    int error = shell->fs->look_up(shell->fs, path, true, &node);
+    int error = shell->fs->look_up(shell->fs, NULL, path, true, &node);
     if (error == -ASH_ENOENT || error == -ASH_ELOOP) /* a link that leads nowhere is listed */
-        error = shell->fs->look_up(shell->fs, path, false, &node);
+        error = shell->fs->look_up(shell->fs, NULL, path, false, &node);
     if (error != 0)
         return file_error(shell, "ls", path, error);
     shell->fs->describe(shell->fs, node, &info);

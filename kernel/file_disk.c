@@ -50,15 +50,7 @@ static int refuse(enum file_type type, uint32_t flags) {
     return type == FILE_UNREADABLE ? -ASH_EACCES : 0;
 }
 
-static bool keep_path(struct open_file *file, const char *path) {
-    size_t size = strlen(path) + 1;
-    file->path = file->allocator.alloc(file->allocator.context, size);
-    if (file->path != NULL)
-        memcpy(file->path, path, size);
-    return file->path != NULL;
-}
-
-int file_disk_open(struct file_system *fs, struct file_node *node, const char *path, uint32_t flags,
+int file_disk_open(struct file_system *fs, struct file_node *node, uint32_t flags,
                    const struct allocator *allocator, struct open_file **file) {
     struct file_info info;
     fs->describe(fs, node, &info);
@@ -71,10 +63,7 @@ int file_disk_open(struct file_system *fs, struct file_node *node, const char *p
         return -ASH_ENOMEM;
     (*file)->fs = fs;
     (*file)->node = node;
-    if (!is_directory || keep_path(*file, path))
-        return 0;
-    open_file_put(*file);
-    return -ASH_ENOMEM;
+    return 0;
 }
 
 /* Directories */
@@ -84,20 +73,6 @@ static struct file_entry entry_of(struct file_system *fs, const struct file_node
     struct file_info info;
     fs->describe(fs, node, &info);
     return (struct file_entry){name != NULL ? name : info.name, info.number, info.type};
-}
-
-/* "..", whatever a program thinks of it, is what a path's ".." is: asked for by the path. */
-static struct file_node *parent_of(struct open_file *directory) {
-    struct file_node *parent = directory->node;
-    char path[FILE_PATH_MAX];
-    size_t len = strlen(directory->path);
-    if (len + sizeof("/..") <= sizeof(path)) {
-        memcpy(path, directory->path, len);
-        memcpy(path + len, "/..", sizeof("/.."));
-        if (directory->fs->look_up(directory->fs, path, true, &parent) != 0)
-            parent = directory->node;
-    }
-    return parent;
 }
 
 /* Linear in what is passed over: a directory is read once, in large pieces. */
@@ -116,7 +91,7 @@ static int add_entries(struct open_file *directory,
         }
         at++;
         if (at == 1) {
-            entry = entry_of(fs, parent_of(directory), "..");
+            entry = entry_of(fs, fs->parent(fs, directory->node), "..");
             continue;
         }
         node = fs->next(fs, directory->node, at == 2 ? NULL : node);

@@ -3,8 +3,8 @@
  * file_system.h: files as the shell sees them, and the bytes below a file system. Read-only.
  *
  * Rules
- *  - A path is slash-separated, relative to the file system's root with or without a leading
- *    slash; "." and ".." mean what they mean, ".." of the root is the root.
+ *  - A path is slash-separated; with a leading slash, or where no directory is named, it is from
+ *    the file system's root; "." and ".." mean what they mean, ".." of the root is the root.
  *  - Nodes are owned by the file system and stay where they are until it is unmounted.
  *  - Any thread; calls may wait for a disk. Who has a page gives it back before the next call.
  */
@@ -57,11 +57,16 @@ struct file_info {
 
 struct file_system {
     /*
-     * The node of a path; a symbolic link as its last component is followed when `follow` is set.
+     * The node of a path from the directory `from`; NULL: from the root. A symbolic link as its
+     * last component is followed when `follow` is set.
      * -ASH_ENOENT; -ASH_ENOTDIR: a component before the last, or one with a slash after it, is not
      * a directory; -ASH_ELOOP: more than 40 symbolic links; -ASH_ENAMETOOLONG: links make it so.
      */
-    int (*look_up)(struct file_system *fs, const char *path, bool follow, struct file_node **node);
+    int (*look_up)(struct file_system *fs, struct file_node *from, const char *path, bool follow,
+                   struct file_node **node);
+
+    /* The directory that a node is in; the root's is itself. */
+    struct file_node *(*parent)(struct file_system *fs, const struct file_node *node);
 
     void (*describe)(struct file_system *fs, const struct file_node *node, struct file_info *info);
 

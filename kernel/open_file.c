@@ -37,7 +37,6 @@ void open_file_put(struct open_file *file) {
     if (file->type->close != NULL)
         file->type->close(file);
     struct allocator allocator = file->allocator;
-    allocator.free(allocator.context, file->path);
     allocator.free(allocator.context, file);
 }
 

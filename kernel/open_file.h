@@ -85,7 +85,6 @@ struct open_file {
     void *object;           /* the type's own */
     struct file_system *fs; /* of a file or directory on a disk, else NULL */
     struct file_node *node;
-    char *path; /* of a directory, from the root, else NULL */
 };
 
 /* One reference, the caller's. NULL: no memory. */

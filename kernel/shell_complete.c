@@ -60,7 +60,7 @@ static bool leads_to_directory(struct file_system *fs, char *path, size_t direct
     if (directory_len + len > LINE_MAX_BYTES)
         return false;
     memcpy(path + directory_len, info->name, len + 1);
-    if (fs->look_up(fs, path, true, &node) != 0)
+    if (fs->look_up(fs, NULL, path, true, &node) != 0)
         return false;
     fs->describe(fs, node, &end);
     return end.type == FILE_DIRECTORY;
@@ -72,7 +72,7 @@ static void visit_directory(struct completion *completion, char *path, size_t di
     struct file_node *directory, *node = NULL;
     struct file_info info;
     path[directory_len] = '\0';
-    if (fs == NULL || fs->look_up(fs, path, true, &directory) != 0)
+    if (fs == NULL || fs->look_up(fs, NULL, path, true, &directory) != 0)
         return;
     fs->describe(fs, directory, &info);
     if (info.type != FILE_DIRECTORY)

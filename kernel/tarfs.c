@@ -29,8 +29,9 @@ static struct file_node *step(struct file_node *directory, const char *name, siz
     return tarfs_find(directory, name, len);
 }
 
-static int find(struct tarfs *fs, const char *path, bool follow, struct file_node **result) {
-    struct file_node *node = fs->root;
+static int find(struct tarfs *fs, struct file_node *from, const char *path, bool follow,
+                struct file_node **result) {
+    struct file_node *node = from == NULL || *path == '/' ? fs->root : from;
     uint32_t links = 0;
     if (strlen(path) >= sizeof(fs->path))
         return -ASH_ENAMETOOLONG;
@@ -66,13 +67,18 @@ static int find(struct tarfs *fs, const char *path, bool follow, struct file_nod
     return 0;
 }
 
-static int look_up(struct file_system *interface, const char *path, bool follow,
-                   struct file_node **result) {
+static int look_up(struct file_system *interface, struct file_node *from, const char *path,
+                   bool follow, struct file_node **result) {
     struct tarfs *fs = tarfs_of(interface);
     mutex_lock(&fs->look_up);
-    int error = find(fs, path, follow, result);
+    int error = find(fs, from, path, follow, result);
     mutex_unlock(&fs->look_up);
     return error;
+}
+
+static struct file_node *parent(struct file_system *interface, const struct file_node *node) {
+    (void)interface;
+    return node->directory;
 }
 
 static void describe(struct file_system *interface, const struct file_node *node,
@@ -157,6 +163,7 @@ void tarfs_init(struct tarfs *fs, const struct byte_source *source,
                 const struct allocator *allocator, const struct allocator *nodes) {
     memset(fs, 0, sizeof(*fs));
     fs->interface = (struct file_system){.look_up = look_up,
+                                         .parent = parent,
                                          .describe = describe,
                                          .next = next,
                                          .read = read,

@@ -158,12 +158,12 @@ struct mounted *mount_image(const struct image *image) {
 
 int look_up_error(struct mounted *mounted, const char *path) {
     struct file_node *node;
-    return mounted->fs.interface.look_up(&mounted->fs.interface, path, true, &node);
+    return mounted->fs.interface.look_up(&mounted->fs.interface, NULL, path, true, &node);
 }
 
 struct file_node *node_at(struct mounted *mounted, const char *path) {
     struct file_node *node;
-    int error = mounted->fs.interface.look_up(&mounted->fs.interface, path, true, &node);
+    int error = mounted->fs.interface.look_up(&mounted->fs.interface, NULL, path, true, &node);
     if (error != 0)
         test_fail(__FILE__, __LINE__, "%s: %s", path, ash_strerror(error));
     return node;

@@ -383,7 +383,7 @@ static void read_all(struct mounted *mounted) {
         struct file_node *end;
         size_t got = 1;
         fs->describe(fs, node, &info);
-        (void)fs->look_up(fs, info.name, true, &end);
+        (void)fs->look_up(fs, NULL, info.name, true, &end);
         for (uint64_t offset = 0; info.type == FILE_REGULAR && got != 0; offset += got)
             CHECK_EQ(fs->read(fs, node, offset, bytes, sizeof(bytes), &got), 0);
     }

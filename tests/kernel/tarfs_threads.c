@@ -29,7 +29,7 @@ static void look_up_often(void *context) {
         struct file_node *node;
         char got = 0;
         size_t len = 0;
-        bool found = fs->look_up(fs, path, true, &node) == 0 &&
+        bool found = fs->look_up(fs, NULL, path, true, &node) == 0 &&
                      fs->read(fs, node, 0, &got, 1, &len) == 0 && len == 1;
         if (!found || got != expected[0])
             ash_fetch_add(&reader->all->wrong, 1u);
