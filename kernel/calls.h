@@ -32,6 +32,14 @@ const struct call *call_find(uint64_t number);
  * been made but for that. */
 bool call_dispatch(struct process *process);
 
+/* call_file.c */
+call_function call_read, call_write, call_pread64, call_readv, call_writev, call_sendfile,
+    call_lseek, call_close, call_dup, call_dup3, call_pipe2, call_fcntl, call_ioctl;
+/* call_path.c; call_change_disk: mkdirat, unlinkat and whatever else would */
+call_function call_openat, call_fstat, call_newfstatat, call_faccessat, call_readlinkat,
+    call_getdents64, call_chdir, call_fchdir, call_getcwd, call_change_disk, call_fsync;
+/* call_poll.c */
+call_function call_ppoll;
 /* call_process.c */
 call_function call_clone, call_execve, call_wait4, call_exit, call_exit_group, call_getpid,
     call_getppid, call_gettid, call_getpgid, call_setpgid, call_getsid, call_setsid,

@@ -6,8 +6,9 @@
 #include "open_file.h"
 
 /*
- * A node that look_up found. -ASH_EROFS: to be written; -ASH_EISDIR: the same, of a directory; -ASH_ENOTDIR: flags has OPEN_DIRECTORY, and it is none;
- * -ASH_ELOOP: a symbolic link; -ASH_EACCES: it is not to be read; -ASH_ENOMEM.
+ * A node that look_up found. -ASH_EROFS: to be written; -ASH_EISDIR: the same, of a directory;
+ * -ASH_ENOTDIR: flags has OPEN_DIRECTORY, and it is none; -ASH_ELOOP: a symbolic link; -ASH_EACCES:
+ * it is not to be read; -ASH_ENOMEM.
  */
 int file_disk_open(struct file_system *fs, struct file_node *node, uint32_t flags,
                    const struct allocator *allocator, struct open_file **file) ASH_MUST_CHECK;

@@ -69,6 +69,8 @@ void file_table_fork(struct file_table *child, const struct file_table *parent) 
         if (child->files[i] != NULL)
             open_file_get(child->files[i]);
     }
+    if (child->directory != NULL)
+        open_file_get(child->directory);
 }
 
 void file_table_exec(struct file_table *table) {
@@ -83,6 +85,9 @@ void file_table_close_all(struct file_table *table) {
         if (table->files[i] != NULL)
             close_file(table, i);
     }
+    if (table->directory != NULL)
+        open_file_put(table->directory);
+    table->directory = NULL;
 }
 
 uint32_t file_table_count(const struct file_table *table) {

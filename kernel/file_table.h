@@ -14,7 +14,8 @@ enum { FILE_TABLE_MAX = 256 };
 struct file_table {
     struct open_file *files[FILE_TABLE_MAX];
     uint64_t close_on_exec[FILE_TABLE_MAX / 64];
-    uint32_t limit; /* numbers are below it; 0: FILE_TABLE_MAX */
+    uint32_t limit;              /* numbers are below it; 0: FILE_TABLE_MAX */
+    struct open_file *directory; /* from which paths begin; NULL: the root */
 };
 
 /* NULL: not open. It is the table's reference: good until the process closes it. */
