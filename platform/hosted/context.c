@@ -57,8 +57,12 @@ __attribute__((noinline)) static void after_switch(struct platform_context *self
 
 #elif HOSTED_TSAN
 
-/* A signal that came is kept with the context that ran, until that one's next call of libc. This is
- * the last one on this CPU, whose interrupt it is; and from here on none comes. */
+/*
+ * A signal that came is kept with the context that ran, until that one's next call of libc. This is
+ * the last one on this CPU, whose interrupt it is; and from here on none comes. The same when a
+ * context is made or finished: the tool switches to it for a while, and what comes then would be
+ * kept until it runs, on any CPU, or be lost with it.
+ */
 static void block_signals(int how) {
     sigset_t interrupts;
     hosted_signals(&interrupts);
@@ -120,7 +124,9 @@ void platform_context_init(struct platform_context *context, void *stack, size_t
     __asan_unpoison_memory_region(stack, stack_bytes); /* frames of who never returned from them */
 #endif
 #if HOSTED_TSAN
+    block_signals(SIG_BLOCK);
     context->tool = __tsan_create_fiber(0);
+    block_signals(SIG_UNBLOCK);
 #endif
 }
 
@@ -141,7 +147,9 @@ void platform_context_exit(struct platform_context *from, struct platform_contex
 
 void platform_context_fini(struct platform_context *context) {
 #if HOSTED_TSAN
+    block_signals(SIG_BLOCK);
     __tsan_destroy_fiber(context->tool);
+    block_signals(SIG_UNBLOCK);
 #endif
     context->stack_pointer = NULL;
 }

@@ -120,7 +120,8 @@ static int image_read(void *context, uint64_t offset, void *buffer, size_t len) 
     if (!ash_range_fits(offset, len, mounted->source.size_bytes))
         test_fail(__FILE__, __LINE__, "read of %zu bytes at %llu, of %llu", len,
                   (unsigned long long)offset, (unsigned long long)mounted->source.size_bytes);
-    if (++mounted->reads == mounted->fail_read_at)
+    /* Relaxed: it must not order what threads read here. */
+    if (__atomic_add_fetch(&mounted->reads, 1, __ATOMIC_RELAXED) == mounted->fail_read_at)
         return -ASH_EIO;
     memcpy(buffer, mounted->image.bytes + offset, len);
     return 0;

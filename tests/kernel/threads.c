@@ -195,7 +195,7 @@ struct player {
 
 static bool is_mine(void *context) {
     const struct player *player = context;
-    return player->ball->at == player->number;
+    return ash_load_acquire(&player->ball->at) == player->number;
 }
 
 static void play(void *context) {

@@ -124,7 +124,7 @@ static void be_born(void *context) {
 static void use_others(struct worker *worker) {
     struct storm *storm = worker->storm;
     const struct thread_options options = {.name = "child", .stack_bytes = THREAD_STACK_MIN_BYTES};
-    uint32_t other = storm->ids[test_random_below(&worker->random, WORKERS)], id;
+    uint32_t other = ash_load_relaxed(&storm->ids[test_random_below(&worker->random, WORKERS)]), id;
     int nice = (int)test_random_below(&worker->random, 40) - 20;
     const struct ash_sched_attributes nicer = {.flags = ASH_SCHED_NICE, .nice = (int8_t)nice};
     struct thread_info info;
@@ -188,8 +188,10 @@ static void let_it_rage(void *context) {
     static struct worker workers[WORKERS];
     for (uint32_t i = 0; i < WORKERS; i++) {
         const struct thread_options options = {.name = "worker", .attributes = kinds[i % 5]};
+        uint32_t id = 0;
         workers[i] = (struct worker){storm, test_random_from(storm->seed + i), 0, i};
-        complain(storm, thread_create(&options, work, &workers[i], &storm->ids[i], NULL) != 0);
+        complain(storm, thread_create(&options, work, &workers[i], &id, NULL) != 0);
+        ash_store_relaxed(&storm->ids[i], id);
     }
     for (uint32_t i = 0; i < WORKERS; i++)
         complain(storm, thread_join(storm->ids[i], UINT64_MAX) != 0);

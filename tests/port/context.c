@@ -8,6 +8,8 @@
 
 enum { STACK_BYTES = 32 << 10, RING_MAX = 8 };
 
+#define MINUTE_NS UINT64_C(60000000000)
+
 /* Contexts that give each other the turn, the first of them on the case's own stack. */
 struct ring {
     struct platform_context contexts[RING_MAX];
@@ -198,6 +200,37 @@ TEST_CASE(context, that_never_ran_can_be_finished) {
     struct platform_context context;
     platform_context_init(&context, test_alloc(STACK_BYTES, 16), STACK_BYTES, end_at_once, NULL);
     platform_context_fini(&context);
+}
+
+static void note_alarm(void *context) {
+    ash_store_relaxed((uint32_t *)context, 1u);
+}
+
+/* Whatever of it the timer falls into; a minute late is never. */
+static bool comes_while_contexts_begin_and_end(ash_ns_t deadline_ns, void *stacks[2]) {
+    struct ring ring = {.count = 1};
+    struct member member = {.ring = &ring, .index = 1};
+    uint32_t came = 0;
+    CHECK_EQ(platform_timer_arm(deadline_ns, note_alarm, &came), 0);
+    while (ash_load_relaxed(&came) == 0 && platform_now_ns() < deadline_ns + MINUTE_NS) {
+        for (uint32_t i = 0; i < 2; i++)
+            platform_context_init(&ring.contexts[1 + i], stacks[i], STACK_BYTES, end_at_once,
+                                  &member);
+        platform_context_switch(&ring.contexts[0], &ring.contexts[1]);
+        platform_context_fini(&ring.contexts[1]);
+        platform_context_fini(&ring.contexts[2]); /* it has never run */
+    }
+    platform_timer_disarm();
+    return ash_load_relaxed(&came) != 0;
+}
+
+TEST_CASE(context, that_begins_or_ends_loses_no_interrupt) {
+    enum { ROUNDS = 100, AHEAD_NS = 20000, STEP_NS = 10007 };
+    void *stacks[2] = {test_alloc(STACK_BYTES, 16), test_alloc(STACK_BYTES, 16)};
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        ash_ns_t deadline_ns = platform_now_ns() + AHEAD_NS + i * STEP_NS;
+        CHECK(comes_while_contexts_begin_and_end(deadline_ns, stacks));
+    }
 }
 
 static void start_contexts_on_this_cpu(void *argument, uint32_t cpu) {
