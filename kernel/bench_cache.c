@@ -7,7 +7,6 @@
 
 #include <ashlar/error.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "platform.h"
 

@@ -6,7 +6,6 @@
  */
 #include "block_cache_internal.h"
 
-#include <ashlar/error.h>
 #include <inttypes.h>
 #include <stdio.h>
 

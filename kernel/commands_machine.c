@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_machine.c: cpu, uptime, events: the machine and what happens in it. */
 #include "events.h"
-#include "kernel.h"
+#include "platform.h"
 #include "shell.h"
 
 #include <inttypes.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_thread_demo.c: sched demo, sched presets: what the scheduler promises, to be seen. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "demo_play.h"
 #include "kernel.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_thread_kill.c: kill: the end of what spawn started. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "kernel.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_thread_spawn.c: spawn: threads that are there to be scheduled. */
-#include <ashlar/error.h>
 #include <inttypes.h>
 #include <string.h>
 

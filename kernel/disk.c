@@ -5,7 +5,6 @@
 #include <ashlar/checked.h>
 #include <ashlar/error.h>
 #include <ashlar/port.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Memory */

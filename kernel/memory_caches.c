@@ -4,7 +4,6 @@
 #include "memory.h"
 
 #include <ashlar/check.h>
-#include <ashlar/error.h>
 
 static void *cache_alloc(void *context, size_t size_bytes) {
     struct memory_cache *cache = context;

@@ -2,7 +2,6 @@
 /* tarfs.c: the file system's calls, over the index and the disk. */
 #include "tarfs_index.h"
 
-#include <ashlar/checked.h>
 #include <ashlar/error.h>
 #include <string.h>
 

@@ -2,8 +2,6 @@
 /* init.c: the caller's memory becomes a cache. */
 #include "cache_internal.h"
 
-#include <ashlar/checked.h>
-
 /* Where the arrays lie in the storage, and its size; in this order. */
 struct layout {
     size_t table, cpus, frames, hot, links[2], ghosts, next, chain, buckets, dates, spaces, ios,

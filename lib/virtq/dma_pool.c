@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* dma_pool.c: see <ashlar/dma.h>. */
 #include <ashlar/bits.h>
-#include <ashlar/checked.h>
 #include <ashlar/dma.h>
 #include <ashlar/error.h>
 

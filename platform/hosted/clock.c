@@ -8,7 +8,6 @@
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 #include <poll.h>
-#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -2,10 +2,8 @@
 /*
  * fault.c: a fault of the CPU (NULL store, undefined instruction, division by zero) goes to
  * platform_panic_hook, as on bare metal; with no hook the process dies of the signal, and if a
- * stack ran over it says whose. A sanitizer
- * keeps its own handlers, which report better.
+ * stack ran over it says whose. A sanitizer keeps its own handlers, which report better.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

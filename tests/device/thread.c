@@ -7,7 +7,6 @@
 #include "hosted/virtio_blk_device.h"
 #include "hosted/virtio_thread.h"
 
-#include <ashlar/error.h>
 #include <ashlar/port.h>
 #include <ashlar/virtio_blk.h>
 #include <ashlar/virtio_mmio.h>

@@ -9,8 +9,6 @@
 #include "harness/as_cpu.h"
 #include "slab/fake_pages.h"
 
-#include <ashlar/check.h>
-
 enum { CACHES = 3, OBJECTS = 400, CPUS = 4, PAGES = 160, BULK_MAX = 40, INIT_MARK = 0x1b };
 
 /* Objects are checked whole where they are small, at both ends where they are not. */

@@ -5,7 +5,6 @@
 #include "kernel/disk_fixture.h"
 
 #include <ashlar/error.h>
-#include <stdio.h>
 
 #include "platform.h"
 

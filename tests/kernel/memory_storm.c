@@ -6,7 +6,6 @@
  */
 #include "kernel/memory_fixture.h"
 
-#include <ashlar/error.h>
 #include <ashlar/port.h>
 
 enum { CPUS = 4, ROUNDS = 12000, RING = 32, OBJECT_BYTES = 100, IDLE_EVERY = 500 };

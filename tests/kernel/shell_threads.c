@@ -2,8 +2,6 @@
 /* Cases of the commands about threads: a shell that is a thread of a machine of the case's own. */
 #include "kernel/kernel.h"
 
-#include <stdio.h>
-
 #include "kernel/fixture.h"
 #include "kernel/memory_fixture.h"
 #include "kernel/threads_fixture.h"

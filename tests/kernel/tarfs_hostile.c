@@ -6,7 +6,6 @@
 #include "kernel/fixture.h"
 
 #include <ashlar/error.h>
-#include <stdio.h>
 
 /* One good file in front of whatever comes. */
 static struct image image_with_good(void) {

@@ -2,7 +2,6 @@
 /* threads_fixture.c: see threads_fixture.h. */
 #include "kernel/threads_fixture.h"
 
-#include <ashlar/error.h>
 #include <ashlar/port.h>
 
 #include "kernel/memory_fixture.h"

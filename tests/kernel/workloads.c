@@ -2,8 +2,6 @@
 /* Cases of kernel/workloads.h: on one CPU, of the machine that the case makes. */
 #include "kernel/workloads.h"
 
-#include <ashlar/error.h>
-
 #include "kernel/disk_fixture.h"
 #include "kernel/threads_fixture.h"
 

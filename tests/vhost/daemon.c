@@ -3,7 +3,6 @@
 
 #include "harness/test.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

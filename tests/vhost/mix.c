@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "vhost/mix.h"
 
-#include <ashlar/error.h>
-
 enum { WORDS = 64, GAP_BYTES = 72, SECTORS_MAX = 16, LIMIT_MS = 10000 };
 
 struct mix *mix_new(struct client *client, uint64_t seed) {

@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 int peer_connect(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -2,8 +2,6 @@
 /* Cases of <ashlar/virtio_blk.h> on a device that keeps the rules. */
 #include "virtq/rig.h"
 
-#include <ashlar/event.h>
-
 TEST_CASE(virtio_blk, reads_what_the_disk_holds) {
     struct rig *rig = rig_start();
     uint8_t buffer[3 * 512];
