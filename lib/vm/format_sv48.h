@@ -3,9 +3,10 @@
 #ifndef VM_FORMAT_SV48_H
 #define VM_FORMAT_SV48_H
 
-#define FORMAT        sv48
-#define FORMAT_NAME   "Sv48"
-#define FORMAT_LEVELS 4u
+#define FORMAT         sv48
+#define FORMAT_NAME    "Sv48"
+#define FORMAT_LEVELS  4u
+#define FORMAT_VA_BITS 47u /* of an address in the lower half */
 
 #include "format_riscv.h"
 

@@ -13,7 +13,8 @@
 #define FORMAT_LEVELS         3u
 #define FORMAT_BITS           2u /* of an address that choose an entry of a table */
 #define FORMAT_PAGE_SHIFT     12u
-#define FORMAT_LEAF_TOP       2u /* the highest level with leaves: the root */
+#define FORMAT_VA_BITS        18u /* of an address in the lower half */
+#define FORMAT_LEAF_TOP       2u  /* the highest level with leaves: the root */
 #define FORMAT_PROTECTS_BELOW 1
 
 #include "format_toy_bits.h"

@@ -11,6 +11,7 @@
 #define FORMAT_LEVELS         3u
 #define FORMAT_BITS           2u
 #define FORMAT_PAGE_SHIFT     12u
+#define FORMAT_VA_BITS        18u /* of an address in the lower half */
 #define FORMAT_LEAF_TOP       2u
 #define FORMAT_PROTECTS_BELOW 0
 

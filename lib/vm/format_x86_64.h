@@ -20,7 +20,8 @@
 #define FORMAT_LEVELS         4u
 #define FORMAT_BITS           9u /* of an address that choose an entry of a table */
 #define FORMAT_PAGE_SHIFT     12u
-#define FORMAT_LEAF_TOP       2u /* the highest level with leaves: 1 GiB */
+#define FORMAT_VA_BITS        47u /* of an address in the lower half */
+#define FORMAT_LEAF_TOP       2u  /* the highest level with leaves: 1 GiB */
 #define FORMAT_PROTECTS_BELOW 1
 
 #define X86_VALID      (UINT64_C(1) << 0)

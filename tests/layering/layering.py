@@ -78,7 +78,8 @@ def report(problems):
 
 def check_part_includes(part):
     allowed = FREESTANDING | headers_of('.') | headers_of(f'lib/{part}') | {'ashlar/port.h'}
-    own = {path.name for path in (SOURCE / 'lib' / part).glob('*.h')}
+    folder = SOURCE / 'lib' / part
+    own = {path.relative_to(folder).as_posix() for path in folder.rglob('*.h')}
     problems = []
     for path in c_files(f'lib/{part}'):
         for quote, name in includes(path):

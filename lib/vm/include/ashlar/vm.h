@@ -10,7 +10,8 @@
  *  - When an operation returns, no TLB has a translation that it took away, and only then have
  *    frames been freed or given to others.
  *  - An operation fails before it changes anything, or not at all.
- *  - Addresses and sizes are multiples of the page size and inside the space, else -ASH_EINVAL.
+ *  - Addresses and sizes are multiples of the page size and inside the space, else -ASH_EINVAL; so
+ *    is a size of 0.
  *  - Frames are counted: each entry and each root that refers to one, table or page, is a
  *    reference, and so is each pin and ash_vm_hold. Without one it goes back to where it came
  *    from. A block (2 MiB, 1 GiB) is one reference to its first frame.
@@ -38,6 +39,7 @@ extern const struct ash_vm_format ash_vm_sv39;   /* 3 levels; no write protectio
 extern const struct ash_vm_format ash_vm_sv48;
 extern const struct ash_vm_format ash_vm_x86_64; /* 4 levels */
 extern const struct ash_vm_format ash_vm_toy;    /* 3 levels of 4 entries: all cases can be tried */
+extern const struct ash_vm_format ash_vm_toy_flat; /* the same, without protection above leaves */
 
 const char *ash_vm_format_name(const struct ash_vm_format *format);
 /* The first address beyond the lower half. */
@@ -85,8 +87,9 @@ bool ash_vm_reap(struct ash_vm_space *space, uint32_t tables);
 /*
  * Maps [va, va + bytes) to [address, ...): by blocks where both are aligned and it is allowed. One
  * reference to each frame is the mapping's from then on: frames fresh from the source come with
- * none. -ASH_EEXIST: something is mapped there; -ASH_EACCES: written and executed, or a DEVICE or
- * unreadable page to execute; -ASH_ENOMEM.
+ * none. -ASH_EEXIST: something is mapped there; -ASH_EACCES: written and executed, a DEVICE to
+ * execute, or either without READ; -ASH_EINVAL: frames that are not counted, if not all of them and
+ * DEVICE's; -ASH_ENOMEM.
  */
 int ash_vm_map(struct ash_vm_space *space, ash_vaddr_t va, ash_paddr_t address, uint64_t bytes,
                uint32_t rights, uint32_t flags) ASH_MUST_CHECK;
@@ -125,7 +128,7 @@ bool ash_vm_query(const struct ash_vm_space *space, ash_vaddr_t va, struct ash_v
 uint32_t ash_vm_walk(const struct ash_vm_space *space, ash_vaddr_t va,
                      struct ash_vm_step steps[ASH_VM_LEVELS_MAX]);
 
-void ash_vm_usage(const struct ash_vm_space *space, struct ash_vm_usage *usage);
+void ash_vm_get_usage(const struct ash_vm_space *space, struct ash_vm_usage *usage);
 
 /*
  * How many pages of the range have been accessed, or written, since the last call; and forgets it:
@@ -150,12 +153,12 @@ int ash_vm_fork(struct ash_vm_space *child, struct ash_vm_space *parent,
  * says about the reason. */
 enum ash_vm_verdict ash_vm_fault(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access);
 
-/* The same in steps: see struct ash_vm_fault. Between them the space may change, and end() looks
+/* The same in steps: see struct ash_vm_pending. Between them the space may change, and end() looks
  * again; each begin with bytes has one end. */
 enum ash_vm_verdict ash_vm_fault_begin(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
-                                       struct ash_vm_fault *fault);
-void ash_vm_fault_copy(const struct ash_vm_fault *fault);
-enum ash_vm_verdict ash_vm_fault_end(struct ash_vm_fault *fault);
+                                       struct ash_vm_pending *pending);
+void ash_vm_fault_copy(const struct ash_vm_pending *pending);
+enum ash_vm_verdict ash_vm_fault_end(struct ash_vm_pending *pending);
 
 /*
  * The page at va for a device: it stays this one, at *address, and this space's alone, until

@@ -108,6 +108,7 @@ struct ash_vm_space {
     ash_vaddr_t begin, end; /* what it maps; end - 1 is the last byte */
     uint64_t asid;          /* the number in the low bits, above it its generation (vm_asid.h) */
     bool is_live;           /* a CPU may have translated by it: from ash_vm_asid_take on */
+    bool has_global;        /* or had, or its parent: a flush of the ASID misses those */
     uint32_t dead[ASH_VM_LEVELS_MAX]; /* tables that nobody refers to, by level, to be reaped */
     struct ash_vm_stats stats;
 };
@@ -125,11 +126,11 @@ enum ash_vm_verdict {
 /*
  * A fault that is answered in steps, so that a large copy is made with the lock dropped:
  *
- *     verdict = ash_vm_fault_begin(space, va, access, &fault);
- *     if (fault.bytes != 0) { unlock; ash_vm_fault_copy(&fault); lock;
- *                             verdict = ash_vm_fault_end(&fault); }
+ *     verdict = ash_vm_fault_begin(space, va, access, &pending);
+ *     if (pending.bytes != 0) { unlock; ash_vm_fault_copy(&pending); lock;
+ *                             verdict = ash_vm_fault_end(&pending); }
  */
-struct ash_vm_fault {
+struct ash_vm_pending {
     struct ash_vm_space *space;
     ash_vaddr_t va;
     uint32_t access;

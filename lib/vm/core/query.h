@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* query.h: what is mapped, in runs, and what it takes. */
+
+struct query {
+    const struct ash_vm_space *space;
+    struct ash_vm_mapping *mapping; /* bytes: 0 until there is one */
+    bool is_done;
+};
+
+/* Is what `part` maps of this leaf the continuation of the run? Runs of the zero page are one. */
+static bool query_continues(const struct ash_vm_mapping *run, const struct ash_vm_mapping *next,
+                            ash_paddr_t zero) {
+    bool follows = next->address == run->address + run->bytes ||
+                   (next->address == zero && run->address == zero);
+    return follows && next->va == run->va + run->bytes && next->rights == run->rights &&
+           next->leaf_shift == run->leaf_shift && next->is_pinned == run->is_pinned &&
+           next->is_shared == run->is_shared && next->is_write_protected == run->is_write_protected;
+}
+
+static void query_leaf(struct query *query, uint64_t entry, uint32_t level, struct range part,
+                       bool is_shared, bool is_protected) {
+    const struct ash_vm *vm = query->space->vm;
+    struct ash_vm_mapping *run = query->mapping;
+    ash_paddr_t address = format_address(entry);
+    uint32_t rights = format_rights(entry);
+    struct ash_vm_mapping next = {
+        .va = part.va,
+        .bytes = range_bytes(part),
+        .address = address + (part.va & (level_bytes(level) - 1)),
+        .rights = rights,
+        .leaf_shift = level_shift(level),
+        .is_pinned = format_is_pinned(entry),
+        .is_accessed = format_is_accessed(entry),
+        .is_dirty = format_is_dirty(entry),
+        .is_shared = is_shared || !frame_is_own(vm, frame_of(address)),
+        .is_write_protected =
+            (rights & ASH_VM_WRITE) != 0 && (is_protected || !format_is_writable(entry)),
+    };
+    if (run->bytes == 0) {
+        *run = next;
+    } else if (query_continues(run, &next, frame_address(vm->zero_frame))) {
+        run->bytes += next.bytes;
+        run->is_accessed |= next.is_accessed;
+        run->is_dirty |= next.is_dirty;
+    } else {
+        query->is_done = true;
+    }
+}
+
+static void query_table(struct query *query, ash_paddr_t table, uint32_t level, struct range range,
+                        bool is_shared, bool is_protected) {
+    const struct ash_vm *vm = query->space->vm;
+    const uint64_t *entries = table_at(vm, table);
+    for (struct range part = part_first(range, level); !part_is_none(part) && !query->is_done;
+         part = part_next(part, range, level)) {
+        uint64_t entry = entry_load(&entries[entry_index(part.va, level)]);
+        if (entry == 0) {
+            query->is_done = query->mapping->bytes != 0;
+        } else if (format_is_table(entry, level)) {
+            ash_paddr_t below = format_address(entry);
+            bool shared = is_shared || !count_is_one(vm, frame_of(below));
+            query_table(query, below, level - 1, part, shared,
+                        is_protected || format_table_is_protected(entry));
+        } else {
+            query_leaf(query, entry, level, part, is_shared, is_protected);
+        }
+    }
+}
+
+static bool format_query(const struct ash_vm_space *space, ash_vaddr_t va,
+                         struct ash_vm_mapping *mapping) {
+    struct query query = {.space = space, .mapping = mapping};
+    *mapping = (struct ash_vm_mapping){.bytes = 0};
+    va = ash_max_u64(ash_align_down(va, ASH_PAGE_SIZE), space->begin);
+    if (va > space->end - 1)
+        return false;
+    query_table(&query, space->root, ROOT_LEVEL, (struct range){va, space->end - 1}, false, false);
+    return mapping->bytes != 0;
+}
+
+static void usage_table(const struct ash_vm *vm, ash_paddr_t table, uint32_t level, bool is_own,
+                        struct ash_vm_usage *usage) {
+    const uint64_t *entries = table_at(vm, table);
+    usage->tables++;
+    usage->own_tables += is_own;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        uint64_t entry = entry_load(&entries[i]);
+        if (entry == 0)
+            continue;
+        ash_pfn_t frame = frame_of(format_address(entry));
+        if (format_is_table(entry, level)) {
+            usage_table(vm, format_address(entry), level - 1, is_own && count_is_one(vm, frame),
+                        usage);
+            continue;
+        }
+        usage->resident_bytes += level_bytes(level);
+        usage->huge_bytes += level == 0 ? 0 : level_bytes(level);
+        if (is_own && count_has(vm, frame) && frame_is_own(vm, frame))
+            usage->own_bytes += level_bytes(level);
+    }
+}
+
+static void format_usage(const struct ash_vm_space *space, struct ash_vm_usage *usage) {
+    *usage = (struct ash_vm_usage){.tables = 0};
+    usage_table(space->vm, space->root, ROOT_LEVEL, true, usage);
+}

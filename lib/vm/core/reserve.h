@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reserve.h: frames taken before an operation changes anything, so that it cannot fail half-way.
+ * They are linked through their own first words. The count was an upper bound: another space may
+ * have dropped its share of a table meanwhile; what is left goes back.
+ */
+
+struct reserve {
+    struct ash_vm *vm;
+    ash_paddr_t first; /* 0: none is left. Frame 0 is never one: see reserve_push. */
+};
+
+static void reserve_push(struct reserve *reserve, ash_pfn_t frame) {
+    ASH_REQUIRE(frame != 0 && count_has(reserve->vm, frame),
+                "vm: the frame source gave frame %#llx, which is not among the counted ones",
+                (unsigned long long)frame);
+    *table_at(reserve->vm, frame_address(frame)) = reserve->first;
+    reserve->first = frame_address(frame);
+}
+
+static ash_paddr_t reserve_take(struct reserve *reserve) {
+    ash_paddr_t frame = reserve->first;
+    ASH_REQUIRE(frame != 0, "vm: an operation wants more frames than it had counted");
+    reserve->first = *table_at(reserve->vm, frame);
+    return frame;
+}
+
+static void reserve_drain(struct reserve *reserve) {
+    const struct ash_vm_frames *frames = &reserve->vm->config.frames;
+    while (reserve->first != 0)
+        frames->free(frames->context, frame_of(reserve_take(reserve)), 0);
+}
+
+static int reserve_fill(struct reserve *reserve, struct ash_vm *vm, uint64_t count) {
+    const struct ash_vm_frames *frames = &vm->config.frames;
+    *reserve = (struct reserve){.vm = vm};
+    for (; count != 0; count--) {
+        ash_pfn_t frame;
+        if (frames->alloc(frames->context, 0, &frame) != 0) {
+            reserve_drain(reserve);
+            return -ASH_ENOMEM;
+        }
+        reserve_push(reserve, frame);
+    }
+    return 0;
+}
+
+static void zero_page(const struct ash_vm *vm, void *page) {
+    if (vm->config.page_zero != NULL)
+        vm->config.page_zero(page);
+    else
+        __builtin_memset(page, 0, ASH_PAGE_SIZE);
+}
+
+/* A table with no entries and one reference: its maker's. */
+static ash_paddr_t table_new(struct reserve *reserve) {
+    ash_paddr_t table = reserve_take(reserve);
+    zero_page(reserve->vm, table_at(reserve->vm, table));
+    count_set(reserve->vm, frame_of(table), 1);
+    return table;
+}
