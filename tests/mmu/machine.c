@@ -192,8 +192,8 @@ void machine_begin(void) {
         await_or_fail(&machine.mailbox->ready, MMU_MAGIC);
         CHECK_MEM_EQ(&machine.mailbox->stub, &figures, sizeof(figures));
     }
-    uint64_t *empty = machine_memory(MMU_TEST_BASE);
-    memset(empty, 0, 4096);
+    machine_tell(MMU_INSTALL_HIGH, machine.mailbox->stub_root, 0);
+    memset(machine_memory(MMU_TEST_BASE), 0, 4096);
     machine_tell(MMU_INSTALL_LOW, MMU_TEST_BASE, 0);
     machine_tell(MMU_TLBI_ALL, 0, 0);
 }

@@ -31,8 +31,8 @@ void machine_configure(const char *cpu, const char *stub);
 /* NULL, or why there can be no machine here. */
 const char *machine_missing(void);
 
-/* At the beginning of a case: runs, nothing asked, TTBR0 empty, no TLB entry of the test's; the
- * test's memory is as the last case left it. */
+/* At the beginning of a case: runs, nothing asked, TTBR0 an empty root (at MMU_TEST_BASE), TTBR1
+ * the stub's, no TLB entry of the test's; the test's memory is as the last case left it. */
 void machine_begin(void);
 
 void machine_end(void);

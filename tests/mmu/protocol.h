@@ -114,6 +114,7 @@ struct mmu_mailbox {
     uint32_t has_ranges; /* FEAT_TLBIRANGE */
     uint32_t reserved;
     uint64_t stub_entry; /* for TTBR1's root, at MMU_STUB_INDEX */
+    uint64_t stub_root;  /* one for TTBR1 that has nothing else */
     uint32_t completed __attribute__((aligned(64)));
 
     struct mmu_request requests[MMU_CAPACITY] __attribute__((aligned(64)));

@@ -164,8 +164,8 @@ static void greet(struct mmu_mailbox *mailbox) {
     mailbox->stub = figures;
     mailbox->pa_bits = pa_bits[size < 5 ? size : 5];
     mailbox->has_ranges = (READ_REGISTER("id_aa64isar0_el1") >> 56 & 15) >= 2;
-    const uint64_t *root = (const uint64_t *)SYSTEM(READ_REGISTER("ttbr1_el1") & 0xfffffffff000);
-    mailbox->stub_entry = root[MMU_STUB_INDEX];
+    mailbox->stub_root = READ_REGISTER("ttbr1_el1");
+    mailbox->stub_entry = ((const uint64_t *)SYSTEM(mailbox->stub_root))[MMU_STUB_INDEX];
     __atomic_store_n(&mailbox->ready, MMU_MAGIC, __ATOMIC_RELEASE);
 }
 
