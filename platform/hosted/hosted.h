@@ -134,6 +134,18 @@ void hosted_disk_detach(void); /* all of them */
 struct fake_virtio;
 const struct fake_virtio *hosted_disk_device(uint32_t slot);
 
+/*
+ * A program, played by a function: platform_user_run calls it. It changes *user as instructions
+ * would, up to what ends the run, which it puts into *event. NULL, as at first: the platform has no
+ * programs. Set while one CPU runs.
+ */
+struct platform_user;
+struct platform_translation;
+struct platform_user_event;
+extern void (*hosted_user_program)(struct platform_user *user,
+                                   const struct platform_translation *translation,
+                                   struct platform_user_event *event);
+
 #ifdef __cplusplus
 }
 #endif

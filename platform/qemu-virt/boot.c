@@ -22,6 +22,7 @@
 #include "smp.h"
 #include "timer.h"
 #include "uart.h"
+#include "user_init.h"
 #include "virtio.h"
 
 /* QEMU's `virt` has its RAM here, and puts the device tree at its start for an ELF kernel. */
@@ -130,6 +131,8 @@ void boot_main(uint64_t loader_argument) {
     timer_init(&board);
     pmu_init();
     read_arguments();
+    user_init();
+    user_init_cpu();
     smp_init(&board);
     uart_enable_receive(board.uart_irq.intid);
     if (board.ignored != 0)

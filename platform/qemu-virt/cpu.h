@@ -42,6 +42,7 @@ struct cpu {
     ash_ns_t timer_deadline_ns; /* of platform_timer_arm; UINT64_MAX: none */
     void (*timer_handler)(void *context);
     void *timer_context;
+    uint64_t ttbr0;      /* the translation of programs that it has; 0: none */
     uint32_t job_wanted; /* number of the job to run; store-released by the giver */
     uint32_t job_done;   /* number of the last job run; store-released by the CPU */
 } __attribute__((aligned(ASH_PORT_CACHE_LINE)));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exception.c: what an exception means, in words (ESR_EL1: Arm ARM D17.2.37), and what becomes of
- * it: an interrupt is dispatched; the answer to a semihosting call that nobody takes is -1; a fault
- * is offered to the panic hook as if the faulting instruction had called it, else reported.
+ * exception.c: what becomes of the kernel's exceptions: an interrupt is dispatched; the answer to a
+ * semihosting call that nobody takes is -1; a fault is offered to the panic hook as if the faulting
+ * instruction had called it, else reported. A program's: user.c.
  */
 #include "exception.h"
 
@@ -15,77 +15,16 @@
 #include "semihosting.h"
 #include "stack_map.h"
 #include "symbols.h"
+#include "syndrome.h"
 
 /* Vector numbers: four kinds (synchronous, IRQ, FIQ, SError) from each of four origins. */
 enum { SYNC_OWN_STACK = 4, IRQ_OWN_STACK = 5 };
 
-enum {
-    EC_UNKNOWN = 0x00,
-    EC_FP = 0x07,
-    EC_ILLEGAL_STATE = 0x0e,
-    EC_INSTRUCTION_ABORT = 0x21,
-    EC_PC_ALIGNMENT = 0x22,
-    EC_DATA_ABORT = 0x25,
-    EC_SP_ALIGNMENT = 0x26,
-    EC_SERROR = 0x2f,
-    EC_BRK = 0x3c,
-};
-
-static const char *class_name(uint64_t esr) {
-    switch (esr >> 26 & 0x3f) {
-    case EC_UNKNOWN:
-        return "undefined instruction";
-    case EC_FP:
-        return "FP/SIMD instruction, which the kernel does not use";
-    case EC_ILLEGAL_STATE:
-        return "illegal execution state";
-    case EC_INSTRUCTION_ABORT:
-        return "instruction abort";
-    case EC_PC_ALIGNMENT:
-        return "misaligned program counter";
-    case EC_DATA_ABORT:
-        return "data abort";
-    case EC_SP_ALIGNMENT:
-        return "misaligned stack pointer";
-    case EC_SERROR:
-        return "system error";
-    case EC_BRK:
-        return "breakpoint instruction";
-    default:
-        return "unexpected exception";
-    }
-}
-
-static bool is_abort(uint64_t esr) {
-    uint64_t class = esr >> 26 & 0x3f;
-    return class == EC_DATA_ABORT || class == EC_INSTRUCTION_ABORT;
-}
-
-/* The fault status of an abort, ISS bits 5..0; the low two bits of the first few are the level. */
-static const char *abort_reason(uint64_t esr) {
-    switch (esr & 0x3c) {
-    case 0x00:
-        return "address size fault";
-    case 0x04:
-        return "nothing is mapped there";
-    case 0x08:
-        return "access flag fault";
-    case 0x0c:
-        return "the page's permissions forbid it";
-    case 0x10:
-        return "external abort: no memory or device answers there";
-    case 0x20:
-        return "misaligned for this kind of access or memory";
-    default:
-        return "other fault status";
-    }
-}
-
 static const char *abort_access(uint64_t esr, uint64_t far) {
     bool is_null = far < ASH_PAGE_SIZE;
-    if ((esr >> 26 & 0x3f) == EC_INSTRUCTION_ABORT)
+    if (syndrome_is_execution(esr))
         return is_null ? "NULL call" : "execution";
-    if ((esr >> 6 & 1) != 0)
+    if (syndrome_is_write(esr))
         return is_null ? "NULL store" : "store";
     return is_null ? "NULL load" : "load";
 }
@@ -98,15 +37,15 @@ static void describe(const struct exception_frame *frame, uint32_t vector, char 
         snprintf(place, sizeof(place), " (%s+0x%llx)", name, (unsigned long long)offset);
     else
         snprintf(place, sizeof(place), " (outside the kernel's text)");
-    const char *what = class_name(esr);
+    const char *what = syndrome_name(esr);
     if ((vector & EXCEPTION_STACK_UNUSABLE) != 0)
         what = ash_is_aligned(frame->sp, 16) ? "stack overflow" : "misaligned stack pointer";
     const char *stack = stack_map_of_guard(frame->sp - FRAME_BYTES);
     if ((vector & EXCEPTION_STACK_UNUSABLE) != 0 && stack != NULL)
         snprintf(whose, sizeof(whose), " of \"%s\"", stack);
-    if (is_abort(esr))
+    if (syndrome_is_abort(esr))
         snprintf(access, sizeof(access), ": %s at FAR 0x%llx, %s", abort_access(esr, frame->far),
-                 (unsigned long long)frame->far, abort_reason(esr));
+                 (unsigned long long)frame->far, syndrome_abort_reason(esr));
     snprintf(text, len, "%s%s%s, ELR 0x%llx%s, ESR 0x%llx", what, whose, access,
              (unsigned long long)frame->elr, place, (unsigned long long)esr);
 }
@@ -147,8 +86,7 @@ static void on_fault(struct exception_frame *frame, uint32_t vector) {
 
 void (*platform_after_interrupt)(bool may_switch);
 
-/* The frame lies on the interrupted context's stack: another CPU may return from it. */
-static void on_interrupt(void) {
+void exception_interrupt(void) {
     gic_dispatch();
     if (platform_after_interrupt != NULL)
         platform_after_interrupt(port_pin_depth() == 0);
@@ -156,7 +94,7 @@ static void on_interrupt(void) {
 
 void exception_main(struct exception_frame *frame, uint32_t vector) {
     if (vector == IRQ_OWN_STACK) {
-        on_interrupt();
+        exception_interrupt();
     } else if (vector == SYNC_OWN_STACK && semihosting_is_call(frame->elr)) {
         frame->x[0] = UINT64_MAX;
         frame->elr += 4;

@@ -25,5 +25,9 @@ _Static_assert(sizeof(struct exception_frame) == FRAME_BYTES, "vectors.S");
 /* Called by vectors.S; a return resumes what the frame says. */
 void exception_main(struct exception_frame *frame, uint32_t vector);
 
+/* Runs the handlers of what is pending, and platform_after_interrupt, masked. What was interrupted
+ * lies on the caller's stack: another CPU may return. */
+void exception_interrupt(void);
+
 #endif
 #endif

@@ -24,8 +24,13 @@ enum {
 #define DESC_UXN      (UINT64_C(1) << 54)
 #define DESC_ADDRESS  UINT64_C(0x0000fffffffff000)
 
-/* SCTLR_EL1: MMU, caches, stack alignment, and what can be written is never executed (WXN). */
-#define SCTLR_FINAL (0x30d00800u | 1u << 0 | 1u << 2 | 1u << 3 | 1u << 12 | 1u << 19)
+/* SCTLR_EL1: MMU, caches, stack alignment (SA, SA0), and what can be written is never executed
+ * (WXN), by programs neither. These may use DC ZVA (DZE), CTR_EL0 (UCT), cache maintenance (UCI),
+ * and wait (nTWI, nTWE): a WFI of theirs ends as the kernel's own does. */
+#define SCTLR_KERNEL (0x30d00800u | 1u << 0 | 1u << 2 | 1u << 3 | 1u << 12 | 1u << 19)
+#define SCTLR_USER   (1u << 4 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 18 | 1u << 26)
+#define SCTLR_FINAL  (SCTLR_KERNEL | SCTLR_USER)
+#define SCTLR_SPAN   (1u << 23)
 
 static uint64_t tables[TABLES_MAX][ENTRIES] __attribute__((aligned(4096)));
 static uint32_t tables_used = 1; /* the root */
@@ -143,9 +148,14 @@ void mmu_unmap_pages(uint64_t address, uint64_t size_bytes) {
 }
 
 void mmu_enable(void) {
+    uint64_t features;
+    __asm__ volatile("mrs %0, id_aa64mmfr1_el1" : "=r"(features));
+    if ((features >> 20 & 15) !=
+        0) /* an exception sets PAN: the kernel has no access by EL0's maps */
+        mmu_start.control &= ~(uint64_t)SCTLR_SPAN;
     mmu_start.root = direct_map_physical(tables[0]);
     __asm__ volatile("dc cvac, %0\n\tdsb sy" ::"r"(&mmu_start) : "memory");
-    mmu_switch(mmu_start.root, SCTLR_FINAL);
+    mmu_switch(mmu_start.root, mmu_start.control);
 }
 
 uint64_t platform_kernel_root(void) {

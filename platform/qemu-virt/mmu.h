@@ -30,6 +30,9 @@ void mmu_map_page(uint64_t address, uint64_t frame);
 /* Pages that are mapped no longer are when it returns, on no CPU. */
 void mmu_unmap_pages(uint64_t address, uint64_t size_bytes);
 
+/* start.S: a root with no entry, of the half that programs have. */
+extern const uint64_t mmu_empty_root[];
+
 /* Switches this CPU to the map; the others use it from their start on. */
 void mmu_enable(void);
 

@@ -13,6 +13,7 @@
 #include "platform.h"
 #include "print.h"
 #include "psci.h"
+#include "user_init.h"
 
 struct cpu cpus[ASH_PORT_CPUS_MAX];
 
@@ -136,6 +137,7 @@ void smp_secondary_main(void) {
     uint64_t midr;
     __asm__ volatile("mrs %0, midr_el1" : "=r"(midr));
     cpu->midr = (uint32_t)midr;
+    user_init_cpu();
     gic_init_cpu();
     ash_store_release(&cpu->is_online, 1u);
     __asm__ volatile("msr daifclr, #5" ::: "memory"); /* system errors, as on CPU 0 */

@@ -3,10 +3,11 @@
  * vectors.S: exceptions. Each entry first looks whether the frame can be pushed: is the pointer
  * aligned, may the MMU write there (AT S1E1W)? A stack that ran into its guard page is so found
  * before it is touched, on whatever stack the CPU is, and the report goes to the exception stack.
- * TPIDRRO_EL0 is the scratch register.
+ * TPIDRRO_EL0 is the scratch register. From a program (EL0) the stack is as user_enter left it.
  */
 #include "cpu.h"
 #include "exception.h"
+#include "user_frame.h"
 
     .macro entry kind
     .balign 128
@@ -37,12 +38,30 @@
     b       exception_save
     .endm
 
+    .macro user_entry cause
+    .balign 128
+    stp     x0, x1, [sp, #USER_FRAME_SCRATCH]
+    mov     x1, #\cause
+    b       user_leave
+    .endm
+
+/* Four each: from SP_EL0, which the kernel does not use; from the kernel; from a program; from one
+ * in AArch32, where none can be. */
     .section .text.vectors, "ax"
     .global vectors
     .balign 2048
 vectors:
     .set    kind, 0
-    .rept   16
+    .rept   8
+    entry   kind
+    .set    kind, kind + 1
+    .endr
+    user_entry USER_SYNC
+    user_entry USER_IRQ
+    user_entry USER_FIQ
+    user_entry USER_SERROR
+    .set    kind, 12
+    .rept   4
     entry   kind
     .set    kind, kind + 1
     .endr

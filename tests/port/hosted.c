@@ -12,6 +12,7 @@
 #include "hosted/hosted_internal.h"
 #include "platform.h"
 #include "port/migrate.h"
+#include "user.h"
 
 enum { MESSAGE_BYTES = 200 };
 
@@ -697,4 +698,30 @@ TEST_CASE(hosted, fault_on_another_cpu_stays_there) {
     if (SANITIZED)
         test_skip("the sanitizer reports faults itself");
     test_run_on_cpus(fault_on_every_cpu, NULL, 4);
+}
+
+/* Programs */
+
+static void add_and_call(struct platform_user *user, const struct platform_translation *translation,
+                         struct platform_user_event *event) {
+    user->x[0] += translation->root + translation->asid;
+    *event = (struct platform_user_event){.cause = PLATFORM_USER_CALL};
+}
+
+TEST_CASE(hosted, programs_are_played_by_a_function) {
+    struct platform_user user = {.x = {1}};
+    const struct platform_translation translation = {.root = 0x40000000, .asid = 2};
+    struct platform_user_event event = {.cause = PLATFORM_USER_TRAP};
+    CHECK(!platform_has_user());
+    if (ASH_ENABLED(ASH_CHECKS >= 1))
+        CHECK_PANICS(platform_user_run(&user, &translation, &event), "no test plays a program");
+    hosted_user_program = add_and_call;
+    CHECK(platform_has_user());
+    platform_user_run(&user, &translation, &event);
+    CHECK_EQ(event.cause, PLATFORM_USER_CALL);
+    user.is_wanted = 1;
+    platform_user_run(&user, &translation, &event);
+    hosted_user_program = NULL;
+    CHECK_EQ(user.x[0], 0x40000003);
+    CHECK_EQ(event.cause, PLATFORM_USER_INTERRUPT);
 }
