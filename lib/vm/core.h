@@ -20,6 +20,7 @@
 
 #include <ashlar/bits.h>
 #include <ashlar/check.h>
+#include <ashlar/vm_asid.h>
 
 #include "core/table.h"
 #include "core/gather.h"

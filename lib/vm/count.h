@@ -173,6 +173,7 @@ typedef uint32_t count_lanes __attribute__((vector_size(16), aligned(4), may_ali
 static inline bool count_lanes_within(const uint32_t *at, uint32_t from, uint32_t limit) {
     const count_lanes *lanes = (const count_lanes *)(const void *)at;
     count_lanes beyond = {0};
+#pragma GCC unroll 8
     for (uint32_t i = 0; i < COUNT_RUN / 4; i++)
         beyond |= (count_lanes)(lanes[i] - from >= limit - from);
     return (beyond[0] | beyond[1] | beyond[2] | beyond[3]) == 0;
@@ -180,6 +181,7 @@ static inline bool count_lanes_within(const uint32_t *at, uint32_t from, uint32_
 
 static inline void count_lanes_add(uint32_t *at, uint32_t references) {
     count_lanes *lanes = (count_lanes *)(void *)at;
+#pragma GCC unroll 8
     for (uint32_t i = 0; i < COUNT_RUN / 4; i++)
         lanes[i] += references;
 }
@@ -210,8 +212,8 @@ static inline uint64_t count_drop_run(const struct ash_vm *vm, ash_pfn_t first, 
     uint32_t i = 0;
     if (!ASH_ENABLED(ASH_PORT_CPUS_MAX > 1) && frames == COUNT_RUN) {
         uint32_t *at = count_at(vm, first);
-        bool are_last = count_lanes_within(at, 1, 2);
-        if (are_last || count_lanes_within(at, 2, ASH_VM_SATURATED)) {
+        bool are_last = at[0] == 1;
+        if (are_last ? count_lanes_within(at, 1, 2) : count_lanes_within(at, 2, ASH_VM_SATURATED)) {
             count_lanes_add(at, UINT32_MAX);
             *done = COUNT_RUN;
             return are_last ? UINT64_MAX : 0;

@@ -77,12 +77,15 @@ static ash_paddr_t dead_address(const struct ash_vm *vm, uint32_t link) {
 
 /* What an entry of a table of this level referred to. */
 static void drop_entry(struct ash_vm_space *space, uint64_t entry, uint32_t level) {
-    if (entry == 0)
-        return;
     if (entry_was_table(entry, level))
         drop_table(space, format_address(format_make(entry)), level - 1);
     else
         drop_frame(space->vm, frame_of(format_address(format_make(entry))), level);
+}
+
+static void drop_entries(struct ash_vm_space *space, const uint64_t *entries, uint32_t level) {
+    for (uint32_t i = entry_next(entries, 0); i < ENTRIES; i = entry_next(entries, i + 1))
+        drop_entry(space, entry_load(&entries[i]), level);
 }
 
 /* One dead table of this level, with the references that it had. O(2^BITS). */
@@ -93,8 +96,8 @@ static void reap_one(struct ash_vm_space *space, uint32_t level) {
     const uint64_t *entries = table_at(vm, table);
     if (level == 0)
         drop_pages(vm, entries, ENTRIES);
-    for (uint32_t i = 0; level != 0 && i < ENTRIES; i++)
-        drop_entry(space, entry_load(&entries[i]), level);
+    else
+        drop_entries(space, entries, level);
     count_set(vm, frame_of(table), 0);
     frames_free(vm, frame_of(table), 0);
 }

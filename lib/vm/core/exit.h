@@ -13,8 +13,7 @@ static int format_space_init(struct ash_vm_space *space) {
 static void format_space_fini(struct ash_vm_space *space) {
     struct ash_vm *vm = space->vm;
     const uint64_t *entries = table_at(vm, space->root);
-    for (uint32_t i = 0; i < ENTRIES; i++)
-        drop_entry(space, entries[i], ROOT_LEVEL);
+    drop_entries(space, entries, ROOT_LEVEL);
     ash_pfn_t root = frame_of(space->root);
     ASH_REQUIRE(count_drop(vm, root), "vm: the root at %#llx of a space that ends is referred to",
                 (unsigned long long)space->root);

@@ -63,7 +63,7 @@ static void gather_add(struct gather *gather, ash_vaddr_t va, uint64_t count, ui
 
 /* What the CPU knows it by: the low bits, whatever their generation. */
 static inline uint32_t asid_number(const struct ash_vm_space *space) {
-    return (uint32_t)(space->asid & 0xffff);
+    return (uint32_t)(space->asid & ASH_VM_ASID_NUMBER);
 }
 
 /* Global translations have no ASID: those of a space that has some go only with all. */

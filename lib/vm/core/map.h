@@ -104,8 +104,7 @@ static void map_make(struct map *map, ash_paddr_t table, uint32_t level, struct 
                      bool built) {
     uint64_t *entries = table_at(map->own.space->vm, table);
     if (level == 0) {
-        map_pages(map, &entries[entry_index(range.va, 0)], range.va,
-                  (uint32_t)(range_bytes(range) >> FORMAT_PAGE_SHIFT), built);
+        map_pages(map, &entries[entry_index(range.va, 0)], range.va, range_pages(range), built);
         return;
     }
     for (struct range part = part_first(range, level); !part_is_none(part);

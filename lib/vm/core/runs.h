@@ -5,20 +5,23 @@
  * (count.h).
  */
 
-/* Are all these counts `value`? */
+/* Are all these counts `value`? If it is 1, they are the only references, and what others did with
+ * the frames before they dropped theirs has happened. */
 static bool counts_are(const struct ash_vm *vm, ash_pfn_t first, uint64_t frames, uint32_t value) {
     if (frames == 0)
         return true;
-    if (!count_has(vm, first + (frames - 1)))
+    if (!count_has(vm, first) || !count_has(vm, first + (frames - 1)))
         return false;
     const uint32_t *at = count_at(vm, first);
     uint64_t i = 0;
-    for (; frames - i >= COUNT_RUN; i += COUNT_RUN)
-        if (!count_lanes_within(&at[i], value, value + 1))
-            return false;
+    if (!ASH_ENABLED(ASH_PORT_CPUS_MAX > 1))
+        for (; frames - i >= COUNT_RUN; i += COUNT_RUN)
+            if (!count_lanes_within(&at[i], value, value + 1))
+                return false;
     for (; i < frames; i++)
         if (ash_load_relaxed(&at[i]) != value)
             return false;
+    ash_fence_acquire();
     return true;
 }
 
@@ -34,21 +37,43 @@ static bool counts_take(const struct ash_vm *vm, ash_pfn_t first, uint64_t frame
     return true;
 }
 
-/* How many of these pages, of a table of level 0, follow the first one in memory. At most
- * COUNT_RUN. */
-static uint32_t leaf_run(const uint64_t *entries, uint32_t count) {
-    const ash_paddr_t first = format_address(entry_load(&entries[0]));
-    if (count >= COUNT_RUN) {
-        uint64_t differ = 0;
-        for (uint32_t i = 0; i < COUNT_RUN; i++)
-            differ |= format_address(entries[i]) ^ (first + ((ash_paddr_t)i << FORMAT_PAGE_SHIFT));
-        if (differ == 0)
-            return COUNT_RUN;
-        count = COUNT_RUN;
+typedef uint64_t entry_lanes __attribute__((vector_size(16), may_alias));
+
+/* Of COUNT_RUN entries: is each, but for bits out of `mask`, the first one, a page further each? */
+static inline bool leaves_follow(const uint64_t *entries, uint64_t mask) {
+    const entry_lanes *lanes = (const entry_lanes *)(const void *)entries;
+    const uint64_t first = entries[0] & mask, step = leaf_step(0);
+    entry_lanes expected = {first, first + step}, differ = {0};
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < COUNT_RUN / 2; i++) {
+        differ |= (lanes[i] & mask) ^ expected;
+        expected += 2 * step;
     }
+    return (differ[0] | differ[1]) == 0;
+}
+
+/*
+ * How many entries, of a table of pages that no other space changes, are the first one, but for
+ * bits out of `mask` and each a page further. At most COUNT_RUN; at least one.
+ */
+static inline uint32_t leaf_run_masked(const uint64_t *entries, uint32_t count, uint64_t mask) {
+    const uint64_t first = entries[0] & mask;
     uint32_t run = 1;
-    while (run < count && format_address(entry_load(&entries[run])) ==
-                              first + ((ash_paddr_t)run << FORMAT_PAGE_SHIFT))
+    if (count >= COUNT_RUN && (uintptr_t)entries % sizeof(entry_lanes) == 0 &&
+        leaves_follow(entries, mask))
+        return COUNT_RUN;
+    while (run < count && run < COUNT_RUN &&
+           (entry_load(&entries[run]) & mask) == first + run * leaf_step(0))
         run++;
     return run;
+}
+
+/* Pages that follow each other. */
+static uint32_t leaf_run(const uint64_t *entries, uint32_t count) {
+    return leaf_run_masked(entries, count, leaf_address_mask());
+}
+
+/* And that are the same in all else. */
+static uint32_t leaf_run_alike(const uint64_t *entries, uint32_t count) {
+    return leaf_run_masked(entries, count, UINT64_MAX);
 }

@@ -79,6 +79,12 @@ static inline uint64_t leaf_step(uint32_t level) {
     return format_leaf(level_bytes(level), level, 0) - format_leaf(0, level, 0);
 }
 
+/* The bits of that field. */
+static inline uint64_t leaf_address_mask(void) {
+    const ash_paddr_t all = format_address(UINT64_MAX);
+    return format_leaf(all, 0, 0) - format_leaf(0, 0, 0);
+}
+
 static inline bool entry_is_broken(uint64_t entry) {
     return entry != 0 && !format_is_valid(entry);
 }
@@ -98,6 +104,11 @@ static inline struct range range_of(ash_vaddr_t va, uint64_t bytes) {
 
 static inline uint64_t range_bytes(struct range range) {
     return range.last - range.va + 1;
+}
+
+/* Of a table of pages. */
+static inline uint32_t range_pages(struct range range) {
+    return (uint32_t)(range_bytes(range) >> FORMAT_PAGE_SHIFT);
 }
 
 /* A walk over the parts of a range, one an entry: of a table of this level. */
@@ -124,9 +135,29 @@ static inline bool part_is_whole(struct range part, uint32_t level) {
     return part.last - part.va == level_bytes(level) - 1;
 }
 
+/* Tables are sparse more often than not: empty entries are passed over this many at a time. */
+#define ENTRIES_STEP 4u
+
+_Static_assert(ENTRIES % ENTRIES_STEP == 0, "tables are passed over in whole steps");
+
+static inline bool entries_are_none(const uint64_t *entries) {
+    return (entry_load(&entries[0]) | entry_load(&entries[1]) | entry_load(&entries[2]) |
+            entry_load(&entries[3])) == 0;
+}
+
+/* The next entry from `index` on that is not empty, or ENTRIES. */
+static inline uint32_t entry_next(const uint64_t *entries, uint32_t index) {
+    while (index < ENTRIES && entry_load(&entries[index]) == 0) {
+        index++;
+        while (index % ENTRIES_STEP == 0 && index < ENTRIES && entries_are_none(&entries[index]))
+            index += ENTRIES_STEP;
+    }
+    return index;
+}
+
 /* No entry of the table refers to anything; broken ones do not count. */
 static bool table_is_empty(const uint64_t *entries) {
-    for (uint32_t i = 0; i < ENTRIES; i++)
+    for (uint32_t i = entry_next(entries, 0); i < ENTRIES; i = entry_next(entries, i + 1))
         if (format_is_valid(entry_load(&entries[i])))
             return false;
     return true;

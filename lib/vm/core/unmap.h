@@ -8,13 +8,29 @@
  * below is not looked at. So does a table that becomes empty (I7).
  */
 
+/* Returns whether there were any. */
+static bool break_pages(struct gather *gather, uint64_t *entries, ash_vaddr_t va, uint32_t count) {
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t entry = entry_load(&entries[i]);
+        if (entry != 0) {
+            entry_store(gather->space, 0, va + i * ASH_PAGE_SIZE, &entries[i], format_break(entry));
+            any = true;
+        }
+    }
+    if (any)
+        gather_add(gather, va, count, FORMAT_PAGE_SHIFT, true);
+    return any;
+}
+
 /* Returns whether the table is empty now. */
 static bool unmap_break(struct gather *gather, ash_paddr_t table, uint32_t level,
                         struct range range) {
     struct ash_vm_space *space = gather->space;
     uint64_t *entries = table_at(space->vm, table);
-    bool any = false;
-    for (struct range part = part_first(range, level); !part_is_none(part);
+    bool any = level == 0 && break_pages(gather, &entries[entry_index(range.va, 0)], range.va,
+                                         range_pages(range));
+    for (struct range part = part_first(range, level); level != 0 && !part_is_none(part);
          part = part_next(part, range, level)) {
         uint64_t *entry = &entries[entry_index(part.va, level)], value = entry_load(entry);
         if (value == 0)
@@ -35,11 +51,21 @@ static bool unmap_break(struct gather *gather, ash_paddr_t table, uint32_t level
     return any && table_is_empty(entries);
 }
 
+static void empty_pages(struct ash_vm_space *space, uint64_t *entries, ash_vaddr_t va,
+                        uint32_t count) {
+    drop_pages(space->vm, entries, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (entries[i] != 0)
+            entry_store(space, 0, va + i * ASH_PAGE_SIZE, &entries[i], 0);
+}
+
 /* What was broken is empty, and its references are given back. */
 static void unmap_drop(struct ash_vm_space *space, ash_paddr_t table, uint32_t level,
                        struct range range) {
     uint64_t *entries = table_at(space->vm, table);
-    for (struct range part = part_first(range, level); !part_is_none(part);
+    if (level == 0)
+        empty_pages(space, &entries[entry_index(range.va, 0)], range.va, range_pages(range));
+    for (struct range part = part_first(range, level); level != 0 && !part_is_none(part);
          part = part_next(part, range, level)) {
         uint64_t *entry = &entries[entry_index(part.va, level)], value = entry_load(entry);
         if (entry_is_broken(value)) {

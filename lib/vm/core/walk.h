@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* walk.h: from the root towards an address: the leaf there, and the way to it. */
 
-struct leaf {
-    uint64_t entry; /* 0: nothing is mapped */
-    uint32_t level;
-    bool is_shared;    /* it, or a table above, has other references */
-    bool is_protected; /* a table above takes write permission from it */
-};
-
 /* The entry that ends the walk: a leaf's, or the first empty one. */
-static uint64_t walk_to(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t *level) {
+static inline uint64_t walk_to(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t *level) {
     ash_paddr_t table = space->root;
-    for (uint32_t at = ROOT_LEVEL;; at--) {
+#pragma GCC unroll 5
+    for (uint32_t at = ROOT_LEVEL; at != 0; at--) {
         uint64_t entry = entry_load(&table_at(space->vm, table)[entry_index(va, at)]);
         if (!format_is_table(entry, at)) {
             *level = at;
@@ -19,6 +13,8 @@ static uint64_t walk_to(const struct ash_vm_space *space, ash_vaddr_t va, uint32
         }
         table = format_address(entry);
     }
+    *level = 0;
+    return entry_load(&table_at(space->vm, table)[entry_index(va, 0)]);
 }
 
 static bool space_has(const struct ash_vm_space *space, ash_vaddr_t va) {
@@ -27,23 +23,45 @@ static bool space_has(const struct ash_vm_space *space, ash_vaddr_t va) {
 
 /* The rights that an access asks for, and the leaf's. A program needs a program's page, and the
  * kernel never executes one. */
-static bool access_is_allowed(uint32_t rights, uint32_t access) {
+static inline bool rights_allow(uint32_t rights, uint32_t access) {
     uint32_t wanted = access & ASH_VM_RIGHTS;
     if ((access & ASH_VM_EXECUTE) != 0 && (rights & ASH_VM_USER) != (access & ASH_VM_USER))
         return false;
     return (rights & wanted) == wanted;
 }
 
-static int format_translate(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
-                            ash_paddr_t *address) {
-    uint32_t level;
-    uint64_t entry = space_has(space, va) ? walk_to(space, va, &level) : 0;
+/* Of all rights of an entry, those that are asked for: a few bits, where it is known which. */
+static inline bool leaf_allows(uint64_t entry, uint32_t access) {
+    switch (access) {
+    case ASH_VM_READ:
+        return rights_allow(format_rights(entry), ASH_VM_READ);
+    case ASH_VM_READ | ASH_VM_USER:
+        return rights_allow(format_rights(entry), ASH_VM_READ | ASH_VM_USER);
+    case ASH_VM_WRITE | ASH_VM_USER:
+        return rights_allow(format_rights(entry), ASH_VM_WRITE | ASH_VM_USER);
+    default:
+        return rights_allow(format_rights(entry), access);
+    }
+}
+
+static inline int translate_leaf(uint64_t entry, uint32_t level, ash_vaddr_t va, uint32_t access,
+                                 ash_paddr_t *address) {
     if (entry == 0)
         return -ASH_EFAULT;
-    if (!access_is_allowed(format_rights(entry), access))
+    if (!leaf_allows(entry, access))
         return -ASH_EACCES;
     *address = format_address(entry) + (va & (level_bytes(level) - 1));
     return 0;
+}
+
+static int format_translate(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
+                            ash_paddr_t *address) {
+    uint32_t level;
+    if (!space_has(space, va))
+        return -ASH_EFAULT;
+    uint64_t entry = walk_to(space, va, &level);
+    return level == 0 ? translate_leaf(entry, 0, va, access, address)
+                      : translate_leaf(entry, level, va, access, address);
 }
 
 static uint32_t format_walk(const struct ash_vm_space *space, ash_vaddr_t va,
