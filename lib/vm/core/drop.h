@@ -16,17 +16,21 @@ static void frames_free(struct ash_vm *vm, ash_pfn_t frame, uint32_t level) {
     frames->free(frames->context, frame, level_order(level));
 }
 
+/* Nobody refers to it any more; a leaf of `level` was the last that did. If it heads a block, what
+ * follows it goes with it, and has no mark any more. */
+static void free_head(struct ash_vm *vm, ash_pfn_t head, uint32_t level) {
+    uint32_t block = count_block_level(vm, head, level);
+    count_clear_parts(vm, head, block);
+    frames_free(vm, head, block);
+}
+
 /* Of a leaf of this level, or of what else refers to a frame: a pin, a hold. */
 static void drop_frame(struct ash_vm *vm, ash_pfn_t frame, uint32_t level) {
     if (!count_has(vm, frame))
         return;
     ash_pfn_t head = count_head(vm, frame);
-    if (!count_drop(vm, head))
-        return;
-    uint32_t block = count_block_level(vm, head, level);
-    if (block != level || head != frame)
-        count_clear_parts(vm, head, block);
-    frames_free(vm, head, block);
+    if (count_drop(vm, head))
+        free_head(vm, head, level);
 }
 
 /* What up to COUNT_RUN pages that follow each other were the references to. Returns how many it has
@@ -34,6 +38,11 @@ static void drop_frame(struct ash_vm *vm, ash_pfn_t frame, uint32_t level) {
 static uint32_t drop_run(struct ash_vm *vm, ash_pfn_t first, uint32_t frames) {
     uint32_t done;
     uint64_t last = count_drop_run(vm, first, frames, &done);
+    /* It ends before a mark: only the last of them can head a block. */
+    if (done != 0 && (last >> (done - 1) & 1) != 0) {
+        free_head(vm, first + (done - 1), 0);
+        last &= ~(UINT64_C(1) << (done - 1));
+    }
     for (; last != 0; last &= last - 1)
         frames_free(vm, first + ash_ctz64(last), 0);
     return done;
