@@ -8,7 +8,7 @@
 
 #include "user.h"
 
-enum { ASID_SHIFT = 48, RANGE_SCALES = 4 };
+enum { ASID_SHIFT = 48, LAST_SCALE = 3, LAST_SCALE_MAX = 15 };
 
 #define VA_MASK         ((UINT64_C(1) << 44) - 1) /* VA[55:12] in bits 43..0 */
 #define RANGE_BASE_MASK ((UINT64_C(1) << 37) - 1)
@@ -58,18 +58,19 @@ static void flush_some(uint64_t asid, uint64_t va, uint64_t number, uint32_t sca
         __asm__ volatile("sys #0, c8, c2, #1, %0" ::"r"(operand));
 }
 
-/* Five bits of the number of pages at a time, from the lowest up; more than all scales take is
- * left to the last of them, again and again. */
+/* Five bits of the number of pages at a time, from the lowest up; what is more than all scales take
+ * is left to the last of them, again and again: at most 15 of its units, as QEMU 7.2 keeps the
+ * bytes of one instruction in 32 bits. */
 static void flush_by_ranges(uint64_t asid, uint64_t va, uint64_t pages, bool leaf_only) {
     if (pages % 2 != 0) {
         flush_address(asid, va, leaf_only);
         va += ASH_PAGE_SIZE;
         pages--;
     }
-    for (uint32_t scale = 0; pages != 0; scale += scale < RANGE_SCALES - 1) {
+    for (uint32_t scale = 0; pages != 0; scale += scale < LAST_SCALE) {
         uint32_t shift = 5 * scale + 1;
-        uint64_t number =
-            scale < RANGE_SCALES - 1 ? pages >> shift & 31 : ash_min_u64(pages >> shift, 32);
+        uint64_t number = pages >> shift;
+        number = scale < LAST_SCALE ? number & 31 : ash_min_u64(number, LAST_SCALE_MAX);
         if (number == 0)
             continue;
         flush_some(asid, va, number - 1, scale, leaf_only);
