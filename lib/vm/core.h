@@ -4,13 +4,14 @@
  * it must say: format.h) and then this; all below is static and compiled once for each, so a walk
  * has no indirect call and no bit that is looked up.
  *
- *   table.h    a table and its entries            walk.h    from the root to an address
- *   gather.h   what is to be flushed              map.h     empty entries become valid
- *   reserve.h  frames before they are needed      unmap.h   and empty again
- *   runs.h     counts of pages in a row           protect.h other rights
- *   drop.h     references given back; reaping     split.h   a block becomes pages
- *   own.h      tables that are shared become own  query.h   what is mapped
- *   exit.h     begin and end                      check.h, recount.h  is all of it so?
+ *   table.h    a table and its entries         walk.h      from the root to an address
+ *   gather.h   what is to be flushed           map.h       empty entries become valid
+ *   reserve.h  frames before they are needed   unmap.h     and empty again
+ *   runs.h     counts of pages in a row        protect.h   other rights
+ *   drop.h     references given back; reaping  split.h     a block becomes pages
+ *   own.h      tables that are shared become   collapse.h  pages become a block
+ *              the space's own                 query.h     what is mapped
+ *   exit.h     begin and end                   check.h, recount.h  is all of it so?
  */
 #ifndef VM_CORE_H
 #define VM_CORE_H
@@ -33,6 +34,7 @@
 #include "core/unmap.h"
 #include "core/protect.h"
 #include "core/split.h"
+#include "core/collapse.h"
 #include "core/query.h"
 #include "core/exit.h"
 #include "core/check.h"
@@ -46,7 +48,7 @@
     .space_init = format_space_init, .space_fini = format_space_fini, .reap = format_reap, \
     .hold = format_hold, .release = format_release, .count = format_count, \
     .map = format_map, .map_zero = format_map_zero, .unmap = format_unmap, \
-    .protect = format_protect, .split = format_split, \
+    .protect = format_protect, .split = format_split, .collapse = format_collapse, \
     .translate = format_translate, .query = format_query, .walk = format_walk, \
     .usage = format_usage, .check = format_check, .recount = format_recount}
 /* clang-format on */

@@ -128,6 +128,20 @@ static inline bool count_is_whole(const struct ash_vm *vm, ash_pfn_t frame, uint
     return count_head(vm, frame) == frame && count_block_level(vm, frame, level) == level;
 }
 
+/* Returns some references of a head's, never the last one. */
+static inline void count_drop_some(const struct ash_vm *vm, ash_pfn_t head, uint32_t references) {
+    uint32_t *at = count_at(vm, head);
+    uint32_t count = ash_load_relaxed(at);
+    ASH_REQUIRE(count > references, "vm: frame 0x%llx has %u references, and %u are given back",
+                (unsigned long long)head, count, references);
+    if (count >= ASH_VM_SATURATED)
+        return;
+    if (!ASH_ENABLED(ASH_PORT_CPUS_MAX > 1))
+        ash_store_relaxed(at, count - references);
+    else if (ash_fetch_add(at, 0 - references) >= ASH_VM_SATURATED)
+        ash_store_relaxed(at, ASH_VM_SATURATED);
+}
+
 /* The marks of a block that nobody refers to any more. */
 static inline void count_clear_parts(const struct ash_vm *vm, ash_pfn_t head, uint32_t level) {
     uint32_t *counts = count_at(vm, head);

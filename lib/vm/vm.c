@@ -166,6 +166,12 @@ int ash_vm_split(struct ash_vm_space *space, ash_vaddr_t va, uint32_t shift) {
     return format_of(space)->split(space, va, shift);
 }
 
+int ash_vm_collapse(struct ash_vm_space *space, ash_vaddr_t va) {
+    if (va < space->begin || va > space->end - 1)
+        return -ASH_EINVAL;
+    return format_of(space)->collapse(space, va);
+}
+
 /* Looking */
 
 int ash_vm_translate(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,

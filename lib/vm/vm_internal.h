@@ -28,6 +28,7 @@ struct ash_vm_format {
     int (*unmap)(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes);
     int (*protect)(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes, uint32_t rights);
     int (*split)(struct ash_vm_space *space, ash_vaddr_t va, uint32_t shift);
+    int (*collapse)(struct ash_vm_space *space, ash_vaddr_t va);
 
     int (*translate)(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
                      ash_paddr_t *address);

@@ -47,6 +47,14 @@ static void board_split(void *context, ash_pfn_t first, uint32_t order, uint32_t
     }
 }
 
+static void board_join(void *context, ash_pfn_t first, uint32_t order, uint32_t from) {
+    struct board *board = context;
+    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+        CHECK_EQ(board->pieces[first - BOARD_FIRST + i], from + 1);
+        board->pieces[first - BOARD_FIRST + i] = (uint8_t)(order + 1);
+    }
+}
+
 static void board_publish(void *context) {
     ((struct board *)context)->publishes++;
 }
@@ -82,7 +90,7 @@ struct board *board_new(struct board *board, const struct ash_vm_format *format,
         .direct_map = (uintptr_t)board->memory - ((uintptr_t)BOARD_FIRST << ASH_PAGE_SHIFT),
         .first_frame = BOARD_FIRST,
         .frame_count = BOARD_FRAMES,
-        .frames = {board_alloc, board_free, board_split, board},
+        .frames = {board_alloc, board_free, board_split, board_join, board},
         .tlb = {board_publish, board_flush_range, board_flush_asid, board_flush_all, board},
         .flush_pages_max = 512,
     };
@@ -116,7 +124,8 @@ ash_paddr_t board_take(struct board *board, uint32_t order) {
 }
 
 ash_paddr_t board_pages(struct board *board, uint64_t count) {
-    for (uint64_t i = 0; i + count <= BOARD_FRAMES; i++) {
+    uint64_t step = ash_is_pow2(count) ? count : 1;
+    for (uint64_t i = 0; i + count <= BOARD_FRAMES; i += step) {
         if (!piece_is_free(board, i, count))
             continue;
         memset(&board->pieces[i], 1, count);
@@ -153,10 +162,11 @@ int64_t board_translate(const struct ash_vm_space *space, ash_vaddr_t va, uint32
     return error != 0 ? error : (int64_t)address;
 }
 
-uint32_t board_order(const struct ash_vm_format *format) {
+uint32_t board_order(const struct board *board) {
+    const struct ash_vm_format *format = board->config.format;
     return format == &ash_vm_toy || format == &ash_vm_toy_flat ? 2 : 9;
 }
 
-uint64_t board_block_bytes(const struct ash_vm_format *format) {
-    return ASH_PAGE_SIZE << board_order(format);
+uint64_t board_block_bytes(const struct board *board) {
+    return ASH_PAGE_SIZE << board_order(board);
 }

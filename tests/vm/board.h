@@ -32,7 +32,8 @@ void board_space(struct board *board, struct ash_vm_space *space);
 /* Its end, with all that it leaves behind. */
 void board_space_end(struct ash_vm_space *space);
 
-/* 1 << order frames in one piece, or `count` in a row, each its own; all zeroes. */
+/* 1 << order frames in one piece, or `count` in a row, each its own, aligned if they can be; all
+ * zeroes. */
 ash_paddr_t board_take(struct board *board, uint32_t order);
 ash_paddr_t board_pages(struct board *board, uint64_t count);
 
@@ -47,9 +48,15 @@ int64_t board_translate(const struct ash_vm_space *space, ash_vaddr_t va, uint32
 extern const struct ash_vm_format *const board_formats[];
 enum { BOARD_FORMATS = 6 };
 
+/* The body once for each format, on a machine of its own; `board` begins as NULL. */
+#define EACH_BOARD(board, flags)                                                                   \
+    for (uint32_t each_ = 0;                                                                       \
+         each_ < BOARD_FORMATS && (board = board_new(board, board_formats[each_], flags)) != NULL; \
+         each_++)
+
 /* Of a block of level 1. */
-uint32_t board_order(const struct ash_vm_format *format);
-uint64_t board_block_bytes(const struct ash_vm_format *format);
+uint32_t board_order(const struct board *board);
+uint64_t board_block_bytes(const struct board *board);
 
 #define BOARD_RW (ASH_VM_READ | ASH_VM_WRITE | ASH_VM_USER)
 #define BOARD_R  (ASH_VM_READ | ASH_VM_USER)

@@ -4,14 +4,9 @@
 
 #define PAGE UINT64_C(4096)
 
-#define EACH_FORMAT(format)                         \
-    for (uint32_t i_ = 0; i_ < BOARD_FORMATS; i_++) \
-        for (const struct ash_vm_format *format = board_formats[i_]; format != NULL; format = NULL)
-
 TEST_CASE(vm, maps_a_page_and_takes_it_away) {
     struct board *board = NULL;
-    EACH_FORMAT(format) {
-        board = board_new(board, format, 0);
+    EACH_BOARD(board, 0) {
         struct ash_vm_space space;
         board_space(board, &space);
         ash_paddr_t page = board_take(board, 0);
@@ -33,11 +28,10 @@ TEST_CASE(vm, maps_a_page_and_takes_it_away) {
 
 TEST_CASE(vm, refuses_ranges_that_are_not_the_space_s) {
     struct board *board = NULL;
-    EACH_FORMAT(format) {
-        board = board_new(board, format, 0);
+    EACH_BOARD(board, 0) {
         struct ash_vm_space space;
         board_space(board, &space);
-        ash_vaddr_t end = ash_vm_format_end(format);
+        ash_vaddr_t end = ash_vm_format_end(board->config.format);
         const struct {
             ash_vaddr_t va;
             uint64_t bytes;
@@ -88,12 +82,11 @@ TEST_CASE(vm, refuses_frames_that_are_not_counted_unless_a_device_s) {
 
 TEST_CASE(vm, maps_blocks_where_they_fit) {
     struct board *board = NULL;
-    EACH_FORMAT(format) {
-        board = board_new(board, format, 0);
+    EACH_BOARD(board, 0) {
         struct ash_vm_space space;
         board_space(board, &space);
-        uint64_t block = board_block_bytes(format);
-        uint32_t order = board_order(format);
+        uint64_t block = board_block_bytes(board);
+        uint32_t order = board_order(board);
         ash_paddr_t frames = board_take(board, order);
         CHECK_EQ(ash_vm_map(&space, block, frames, block, BOARD_RW, 0), 0);
         struct ash_vm_mapping run;
@@ -119,8 +112,7 @@ TEST_CASE(vm, maps_blocks_where_they_fit) {
 
 TEST_CASE(vm, other_rights_for_a_part_of_what_is_mapped) {
     struct board *board = NULL;
-    EACH_FORMAT(format) {
-        board = board_new(board, format, 0);
+    EACH_BOARD(board, 0) {
         struct ash_vm_space space;
         board_space(board, &space);
         ash_paddr_t frames = board_pages(board, 8);
@@ -143,11 +135,10 @@ TEST_CASE(vm, other_rights_for_a_part_of_what_is_mapped) {
 
 TEST_CASE(vm, pages_of_zeroes_are_one_frame) {
     struct board *board = NULL;
-    EACH_FORMAT(format) {
-        board = board_new(board, format, 0);
+    EACH_BOARD(board, 0) {
         struct ash_vm_space space;
         board_space(board, &space);
-        uint64_t bytes = 6 * board_block_bytes(format);
+        uint64_t bytes = 6 * board_block_bytes(board);
         CHECK_EQ(ash_vm_map_zero(&space, 2 * PAGE, bytes, BOARD_RW), 0);
         struct ash_vm_mapping run;
         CHECK(ash_vm_query(&space, 0, &run));
@@ -165,15 +156,14 @@ TEST_CASE(vm, pages_of_zeroes_are_one_frame) {
 
 TEST_CASE(vm, nothing_has_changed_when_there_is_no_memory) {
     struct board *board = NULL;
-    EACH_FORMAT(format) {
-        board = board_new(board, format, 0);
+    EACH_BOARD(board, 0) {
         struct ash_vm_space space;
         board_space(board, &space);
         ash_paddr_t frames = board_pages(board, 8);
         uint64_t used = board->used;
         for (uint64_t n = 0;; n++) {
             board->allowed = n;
-            int error = ash_vm_map(&space, board_block_bytes(format) - 4 * PAGE, frames, 8 * PAGE,
+            int error = ash_vm_map(&space, board_block_bytes(board) - 4 * PAGE, frames, 8 * PAGE,
                                    BOARD_RW, ASH_VM_SMALL);
             board_check(board, &space, NULL);
             if (error == 0)

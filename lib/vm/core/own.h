@@ -153,6 +153,8 @@ static void split_counts(struct ash_vm *vm, ash_pfn_t block, uint32_t level) {
         count_split_shared(vm, block, level);
         return;
     }
+    if (block_is_marked(vm, block, level))
+        count_clear_parts(vm, block, level);
     for (uint64_t i = 1; i < pieces; i++)
         count_set(vm, block + i * step, 1);
     if (frames->split != NULL)

@@ -10,10 +10,18 @@ struct reserve {
     ash_paddr_t first; /* 0: none is left. Frame 0 is never one: see reserve_push. */
 };
 
+/* What a source gives is aligned, counted, and not frame 0. */
+static void require_frames(const struct ash_vm *vm, ash_pfn_t first, uint32_t level) {
+    uint64_t frames = count_frames(level);
+    ASH_REQUIRE(first != 0 && first % frames == 0 && count_has(vm, first) &&
+                    count_has(vm, first + (frames - 1)),
+                "vm: the frame source gave frames %#llx and %u in all, which are not aligned or "
+                "not counted",
+                (unsigned long long)first, (uint32_t)frames);
+}
+
 static void reserve_push(struct reserve *reserve, ash_pfn_t frame) {
-    ASH_REQUIRE(frame != 0 && count_has(reserve->vm, frame),
-                "vm: the frame source gave frame %#llx, which is not among the counted ones",
-                (unsigned long long)frame);
+    require_frames(reserve->vm, frame, 0);
     *table_at(reserve->vm, frame_address(frame)) = reserve->first;
     reserve->first = frame_address(frame);
 }

@@ -48,6 +48,8 @@ struct ash_vm_frames {
     void (*free)(void *context, ash_pfn_t first, uint32_t order);
     /* What was allocated in one piece will be freed in pieces of order `into`. NULL: not needed. */
     void (*split)(void *context, ash_pfn_t first, uint32_t order, uint32_t into);
+    /* What was allocated in pieces of order `from` will be freed in one. NULL: it cannot be. */
+    void (*join)(void *context, ash_pfn_t first, uint32_t order, uint32_t from);
     void *context;
 };
 
