@@ -98,6 +98,7 @@ static inline void after_switch(struct platform_context *self) {
 #endif
 
 void hosted_context_entered(void) {
+    hosted_signals_prepare();
     after_switch(NULL);
 }
 

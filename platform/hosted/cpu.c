@@ -21,6 +21,7 @@ uint32_t hosted_cpus_running(void) {
 void hosted_cpu_enter(uint32_t cpu) {
     *hosted_here() = (struct hosted_cpu){.index = cpu};
     hosted_fault_stack_enter();
+    hosted_signals_prepare();
     hosted_interrupt_target(cpu, hosted_here());
 }
 

@@ -71,6 +71,9 @@ void hosted_fibers_seed(uint64_t seed);
 /* Where the CPU's mask and pending bits are now; NULL: nobody is that CPU. */
 void hosted_interrupt_target(uint32_t cpu, struct hosted_cpu *where);
 
+/* Each context calls it before a signal can come. */
+void hosted_signals_prepare(void);
+
 /* Moves what is known of a CPU, pending bits included, to where it is from now on. */
 void hosted_interrupt_move(uint32_t cpu, const struct hosted_cpu *from, struct hosted_cpu *to);
 

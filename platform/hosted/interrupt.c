@@ -150,6 +150,16 @@ void hosted_signals(sigset_t *set) {
     sigaddset(set, HOSTED_SIGNAL_TIMER);
 }
 
+/*
+ * The thread sanitizer keeps signals in memory of the context's own, which it maps when the first
+ * comes, or when pthread_kill or poll is first called; if that is interrupted by the first signal
+ * this maps another, and is forgotten with it. So it is mapped here: no signal is number 0.
+ */
+void hosted_signals_prepare(void) {
+    if (HOSTED_TSAN)
+        pthread_kill(pthread_self(), 0);
+}
+
 /* Runs before main, on the thread that is CPU 0, whoever's main it is. */
 __attribute__((constructor)) static void boot(void) {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
