@@ -65,9 +65,11 @@ static uint64_t own_count(const struct own *own, ash_paddr_t table, uint32_t lev
     return count;
 }
 
-/* Blocks below a shared table that will be split: TLBs must not have both sizes of one. */
-static void own_note_splits(struct own *own, ash_paddr_t table, uint32_t level,
-                            struct range range) {
+/*
+ * What will change below a shared table. A table that is copied: a walk may remember the old one
+ * and go on from there, whatever is above it. A block that is split: TLBs must not have both sizes.
+ */
+static void own_note_below(struct own *own, ash_paddr_t table, uint32_t level, struct range range) {
     const uint64_t *entries = table_at(own->space->vm, table);
     for (struct range part = part_first(range, level); level != 0 && !part_is_none(part);
          part = part_next(part, range, level)) {
@@ -76,8 +78,10 @@ static void own_note_splits(struct own *own, ash_paddr_t table, uint32_t level,
         if (need == OWN_SPLIT)
             gather_add(&own->gather, ash_align_down(part.va, level_bytes(level)), 1,
                        level_shift(level), true);
-        else if (need == OWN_TABLE)
-            own_note_splits(own, format_address(entry), level - 1, part);
+        if (need != OWN_TABLE)
+            continue;
+        gather_add(&own->gather, part.va, 1, FORMAT_PAGE_SHIFT, false);
+        own_note_below(own, format_address(entry), level - 1, part);
     }
 }
 
@@ -102,7 +106,7 @@ static void own_break(struct own *own, ash_paddr_t table, uint32_t level, struct
             gather_add(&own->gather, base, 1, level_shift(level), true);
         } else {
             gather_add(&own->gather, part.va, 1, FORMAT_PAGE_SHIFT, false);
-            own_note_splits(own, below, level - 1, part);
+            own_note_below(own, below, level - 1, part);
         }
     }
 }

@@ -10,11 +10,11 @@ struct query {
 /* Is what `part` maps of this leaf the continuation of the run? Runs of the zero page are one. */
 static bool query_continues(const struct ash_vm_mapping *run, const struct ash_vm_mapping *next,
                             ash_paddr_t zero) {
-    bool follows = next->address == run->address + run->bytes ||
-                   (next->address == zero && run->address == zero);
-    return follows && next->va == run->va + run->bytes && next->rights == run->rights &&
-           next->leaf_shift == run->leaf_shift && next->is_pinned == run->is_pinned &&
-           next->is_shared == run->is_shared && next->is_write_protected == run->is_write_protected;
+    ash_paddr_t wanted = run->address == zero ? zero : run->address + run->bytes;
+    return next->address == wanted && next->va == run->va + run->bytes &&
+           next->rights == run->rights && next->leaf_shift == run->leaf_shift &&
+           next->is_pinned == run->is_pinned && next->is_shared == run->is_shared &&
+           next->is_write_protected == run->is_write_protected;
 }
 
 static void query_leaf(struct query *query, uint64_t entry, uint32_t level, struct range part,
