@@ -9,6 +9,7 @@
 #include "bench_golden_disk.h"
 #include "bench_golden_sched.h"
 #include "bench_golden_thread.h"
+#include "bench_golden_user.h"
 
 #include <ashlar/check.h>
 #include <ashlar/error.h>
@@ -16,6 +17,7 @@
 #include <inttypes.h>
 
 #include "platform.h"
+#include "user.h"
 
 enum {
     ARENA_ORDER = 11,
@@ -46,6 +48,7 @@ struct rig {
     struct golden_disk *split, *packed;                       /* by the format of their rings */
     struct golden_cache *caches[CACHES];                      /* by enum cache_kind */
     struct golden_sched *scheds[GOLDEN_SCHED_KINDS];
+    struct golden_user *user;
     uint32_t overhead; /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
     void *objects[OBJECTS], *many[MANY];
@@ -386,6 +389,16 @@ static const struct thread_operation {
     {"thread.mutex_pair", golden_thread_mutex, 1},
 };
 
+static const struct user_operation {
+    const char *name;
+    golden_user_fn *run;
+    bool is_of_program; /* where the platform has them */
+} user_operations[] = {
+    {"user.call", golden_user_call, true},
+    {"page.copy", golden_page_copy, false},
+    {"page.zero", golden_page_zero, false},
+};
+
 /* A counter of time may say less for something than for nothing. */
 static uint32_t net(const struct rig *rig, uint32_t cost) {
     return cost > rig->overhead ? cost - rig->overhead : 0;
@@ -437,6 +450,17 @@ static uint64_t total_of_thread(struct rig *rig, const struct thread_operation *
     return total;
 }
 
+static uint64_t total_of_user(struct rig *rig, const struct user_operation *operation) {
+    uint64_t total = 0;
+    ash_irq_t state = ash_port_irq_save();
+    for (uint32_t i = 0; i < WARM_RUNS; i++)
+        (void)operation->run(rig->user, rig->overhead);
+    for (uint32_t i = 0; i < RUNS; i++)
+        total += net(rig, operation->run(rig->user, rig->overhead));
+    ash_port_irq_restore(state);
+    return total;
+}
+
 static void report_one(const struct bench_report *report, const char *name, uint32_t each,
                        uint64_t total) {
     uint64_t runs = (uint64_t)RUNS * each;
@@ -464,6 +488,10 @@ static void report_all(struct rig *rig, const struct bench_report *report) {
     for (size_t i = 0; i < ASH_ARRAY_LEN(sched_operations); i++)
         report_one(report, sched_operations[i].name, SCHED_RUNS / RUNS,
                    total_of_sched(rig, &sched_operations[i]));
+    for (size_t i = 0; i < ASH_ARRAY_LEN(user_operations); i++) {
+        if (!user_operations[i].is_of_program || platform_has_user())
+            report_one(report, user_operations[i].name, 1, total_of_user(rig, &user_operations[i]));
+    }
 }
 
 struct thread_totals {
@@ -504,7 +532,9 @@ static bool start_devices(struct rig *rig, struct kernel_memory *memory) {
         rig->scheds[i] = golden_sched_new(memory, (enum golden_sched_kind)i);
         all = rig->scheds[i] != NULL;
     }
-    return all;
+    if (all)
+        rig->user = golden_user_new(memory);
+    return all && rig->user != NULL;
 }
 
 static int start(struct rig *rig, const struct kernel_memory *memory, const void *arena) {
@@ -538,6 +568,7 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
             golden_cache_free(rig->caches[i]);
         for (uint32_t i = 0; i < GOLDEN_SCHED_KINDS; i++)
             golden_sched_free(rig->scheds[i]);
+        golden_user_free(rig->user);
     }
     ash_kfree(&memory->heap, rig);
     return error;

@@ -113,9 +113,12 @@ bool platform_tlb_has_ranges(void);
  * page with them is mapped executable. */
 void platform_code_written(const void *bytes, size_t len);
 
-/* Whole pages of 4 KiB, aligned, by what is fastest on this CPU. Not in an interrupt handler. */
+/* Whole pages of 4 KiB, aligned, by what was fastest at boot. Not in an interrupt handler. */
 void platform_page_copy(void *to, const void *from);
 void platform_page_zero(void *to);
+
+/* "copied by SIMD, zeroed by DC ZVA", for people; len includes the final NUL. */
+void platform_page_describe(char *text, size_t len);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
 
 #include <ashlar/atomic.h>
 #include <ashlar/check.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "hosted.h"
@@ -69,4 +70,8 @@ void platform_page_copy(void *to, const void *from) {
 
 void platform_page_zero(void *to) {
     memset(to, 0, ASH_PAGE_SIZE);
+}
+
+void platform_page_describe(char *text, size_t len) {
+    snprintf(text, len, "copied by memcpy, zeroed by memset");
 }

@@ -13,6 +13,7 @@
 #include "direct_map.h"
 #include "gic.h"
 #include "mmu.h"
+#include "page.h"
 #include "panic.h"
 #include "platform.h"
 #include "pmu.h"
@@ -130,6 +131,7 @@ void boot_main(uint64_t loader_argument) {
     gic_init(&board);
     timer_init(&board);
     pmu_init();
+    page_init();
     read_arguments();
     user_init();
     user_init_cpu();

@@ -38,12 +38,20 @@ page_copy_simd:
     ldp     q2, q3, [x1, #32]
     ldp     q4, q5, [x1, #64]
     ldp     q6, q7, [x1, #96]
-    add     x1, x1, #128
+    ldp     q16, q17, [x1, #128]
+    ldp     q18, q19, [x1, #160]
+    ldp     q20, q21, [x1, #192]
+    ldp     q22, q23, [x1, #224]
+    add     x1, x1, #256
     stp     q0, q1, [x0]
     stp     q2, q3, [x0, #32]
     stp     q4, q5, [x0, #64]
     stp     q6, q7, [x0, #96]
-    add     x0, x0, #128
+    stp     q16, q17, [x0, #128]
+    stp     q18, q19, [x0, #160]
+    stp     q20, q21, [x0, #192]
+    stp     q22, q23, [x0, #224]
+    add     x0, x0, #256
     tst     x1, #4095
     b.ne    1b
     ret
@@ -71,10 +79,11 @@ page_zero_pairs:
     .type page_zero_blocks, %function
     .balign 32
 page_zero_blocks:
-1:  dc      zva, x0
-    add     x0, x0, x1
+1:
+    .rept   8
     dc      zva, x0
     add     x0, x0, x1
+    .endr
     tst     x0, #4095
     b.ne    1b
     ret
