@@ -11,6 +11,9 @@
  *   drop.h     references given back; reaping  split.h     a block becomes pages
  *   own.h      tables that are shared become   collapse.h  pages become a block
  *              the space's own                 query.h     what is mapped
+ *   share.h    what a copy of a table shares   fork.h      a second space with the same
+ *   fault.h    what an access lacks            pin.h       pages for devices
+ *   copy.h     between kernel and program      age.h       accessed? written to?
  *   exit.h     begin and end                   check.h, recount.h  is all of it so?
  */
 #ifndef VM_CORE_H
@@ -28,6 +31,7 @@
 #include "core/reserve.h"
 #include "core/runs.h"
 #include "core/drop.h"
+#include "core/share.h"
 #include "core/own.h"
 #include "core/walk.h"
 #include "core/map.h"
@@ -36,6 +40,11 @@
 #include "core/split.h"
 #include "core/collapse.h"
 #include "core/query.h"
+#include "core/fault.h"
+#include "core/pin.h"
+#include "core/fork.h"
+#include "core/copy.h"
+#include "core/age.h"
 #include "core/exit.h"
 #include "core/check.h"
 #include "core/recount.h"
@@ -49,6 +58,11 @@
     .hold = format_hold, .release = format_release, .count = format_count, \
     .map = format_map, .map_zero = format_map_zero, .unmap = format_unmap, \
     .protect = format_protect, .split = format_split, .collapse = format_collapse, \
+    .fork = format_fork, .fault = format_fault, .fault_begin = format_fault_begin, \
+    .fault_copy = format_fault_copy, .fault_end = format_fault_end, \
+    .pin = format_pin_page, .unpin = format_unpin, .copy_in = format_copy_in, \
+    .copy_out = format_copy_out, .copy_string = format_copy_string, \
+    .age = format_age, .clean = format_clean, \
     .translate = format_translate, .query = format_query, .walk = format_walk, \
     .usage = format_usage, .check = format_check, .recount = format_recount}
 /* clang-format on */

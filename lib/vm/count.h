@@ -83,6 +83,8 @@ static inline void count_add(const struct ash_vm *vm, ash_pfn_t frame, uint32_t 
     uint32_t *at = count_at(vm, frame);
     uint32_t count = ash_load_relaxed(at);
     ASH_ASSERT(!count_is_part(count));
+    if (ASH_UNLIKELY(count >= ASH_VM_SATURATED))
+        return;
     if (ASH_UNLIKELY(count >= ASH_VM_SATURATED - references))
         ash_store_relaxed(at, ASH_VM_SATURATED);
     else if (!ASH_ENABLED(ASH_PORT_CPUS_MAX > 1) || count == 0)

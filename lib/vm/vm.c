@@ -193,6 +193,68 @@ void ash_vm_get_usage(const struct ash_vm_space *space, struct ash_vm_usage *usa
     format_of(space)->usage(space, usage);
 }
 
+int ash_vm_age(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes, uint64_t *accessed) {
+    if (!range_is_good(space, va, bytes))
+        return -ASH_EINVAL;
+    return format_of(space)->age(space, va, bytes, accessed);
+}
+
+int ash_vm_clean(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes, uint64_t *dirty) {
+    if (!range_is_good(space, va, bytes))
+        return -ASH_EINVAL;
+    return format_of(space)->clean(space, va, bytes, dirty);
+}
+
+/* fork, faults, access by the kernel */
+
+int ash_vm_fork(struct ash_vm_space *child, struct ash_vm_space *parent, uint32_t flags) {
+    if ((flags & ~ASH_VM_EAGER) != 0)
+        return -ASH_EINVAL;
+    return format_of(parent)->fork(child, parent, flags);
+}
+
+enum ash_vm_verdict ash_vm_fault(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access) {
+    return format_of(space)->fault(space, va, access);
+}
+
+enum ash_vm_verdict ash_vm_fault_begin(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
+                                       struct ash_vm_pending *pending) {
+    return format_of(space)->fault_begin(space, va, access, pending);
+}
+
+void ash_vm_fault_copy(const struct ash_vm_pending *pending) {
+    format_of(pending->space)->fault_copy(pending);
+}
+
+enum ash_vm_verdict ash_vm_fault_end(struct ash_vm_pending *pending) {
+    ASH_REQUIRE(pending->bytes != 0, "vm: the end of a fault at %#llx that was answered before",
+                (unsigned long long)pending->va);
+    return format_of(pending->space)->fault_end(pending);
+}
+
+int ash_vm_pin(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access, ash_paddr_t *address) {
+    return format_of(space)->pin(space, va, access, address);
+}
+
+void ash_vm_unpin(struct ash_vm *vm, ash_paddr_t address) {
+    vm->config.format->unpin(vm, address);
+}
+
+int ash_vm_copy_in(struct ash_vm_space *space, void *to, ash_vaddr_t va, size_t bytes,
+                   size_t *done) {
+    return format_of(space)->copy_in(space, to, va, bytes, done);
+}
+
+int ash_vm_copy_out(struct ash_vm_space *space, ash_vaddr_t va, const void *from, size_t bytes,
+                    size_t *done) {
+    return format_of(space)->copy_out(space, va, from, bytes, done);
+}
+
+int ash_vm_copy_string(struct ash_vm_space *space, char *to, ash_vaddr_t va, size_t bytes,
+                       size_t *length) {
+    return format_of(space)->copy_string(space, to, va, bytes, length);
+}
+
 /* Checker */
 
 const char *ash_vm_check(const struct ash_vm_space *space) {

@@ -30,6 +30,23 @@ struct ash_vm_format {
     int (*split)(struct ash_vm_space *space, ash_vaddr_t va, uint32_t shift);
     int (*collapse)(struct ash_vm_space *space, ash_vaddr_t va);
 
+    int (*fork)(struct ash_vm_space *child, struct ash_vm_space *parent, uint32_t flags);
+    enum ash_vm_verdict (*fault)(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access);
+    enum ash_vm_verdict (*fault_begin)(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
+                                       struct ash_vm_pending *pending);
+    void (*fault_copy)(const struct ash_vm_pending *pending);
+    enum ash_vm_verdict (*fault_end)(struct ash_vm_pending *pending);
+    int (*pin)(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access, ash_paddr_t *address);
+    void (*unpin)(struct ash_vm *vm, ash_paddr_t address);
+    int (*copy_in)(struct ash_vm_space *space, void *to, ash_vaddr_t va, size_t bytes,
+                   size_t *done);
+    int (*copy_out)(struct ash_vm_space *space, ash_vaddr_t va, const void *from, size_t bytes,
+                    size_t *done);
+    int (*copy_string)(struct ash_vm_space *space, char *to, ash_vaddr_t va, size_t bytes,
+                       size_t *length);
+    int (*age)(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes, uint64_t *accessed);
+    int (*clean)(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes, uint64_t *dirty);
+
     int (*translate)(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
                      ash_paddr_t *address);
     bool (*query)(const struct ash_vm_space *space, ash_vaddr_t va, struct ash_vm_mapping *mapping);

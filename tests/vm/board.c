@@ -80,7 +80,9 @@ struct board *board_new(struct board *board, const struct ash_vm_format *format,
         board->memory = test_alloc(BOARD_FRAMES * ASH_PAGE_SIZE, ASH_PAGE_SIZE);
         board->storage = test_alloc(BOARD_FRAMES * sizeof(uint32_t), 8);
         board->scratch = test_alloc(BOARD_FRAMES * sizeof(uint32_t), 8);
+        board->held = test_alloc(BOARD_FRAMES * sizeof(uint32_t), 8);
     }
+    memset(board->held, 0, BOARD_FRAMES * sizeof(uint32_t));
     memset(board->pieces, 0, sizeof(board->pieces));
     board->used = board->flushes = board->publishes = 0;
     board->allowed = UINT64_MAX;
@@ -145,15 +147,52 @@ static void check_none(const char *broken) {
         test_fail(__FILE__, __LINE__, "%s", broken);
 }
 
+void board_audit(struct board *board, const struct ash_vm_space *const *spaces, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        check_none(ash_vm_check(spaces[i]));
+    memcpy(board->scratch, board->held, BOARD_FRAMES * sizeof(uint32_t));
+    check_none(ash_vm_recount(&board->vm, spaces, count, board->scratch));
+    CHECK_MEM_EQ(board->scratch, board->held, BOARD_FRAMES * sizeof(uint32_t));
+}
+
 void board_check(struct board *board, struct ash_vm_space *a, struct ash_vm_space *b) {
     const struct ash_vm_space *spaces[2] = {a, b};
-    check_none(ash_vm_check(a));
-    if (b != NULL)
-        check_none(ash_vm_check(b));
-    memset(board->scratch, 0, BOARD_FRAMES * sizeof(uint32_t));
-    check_none(ash_vm_recount(&board->vm, spaces, b == NULL ? 1 : 2, board->scratch));
-    for (uint32_t i = 0; i < BOARD_FRAMES; i++)
-        CHECK_EQ(board->scratch[i], 0);
+    board_audit(board, spaces, b == NULL ? 1 : 2);
+}
+
+uint64_t board_sum(const struct board *board) {
+    uint64_t sum = board->used;
+    for (uint64_t i = 0; i < BOARD_FRAMES; i++) {
+        const uint64_t *words = (const uint64_t *)(board->memory + i * ASH_PAGE_SIZE);
+        sum = sum * 31 + board->storage[i];
+        for (uint32_t j = 0; board->pieces[i] != 0 && j < ASH_PAGE_SIZE / sizeof(*words); j++)
+            sum = (sum ^ words[j]) * UINT64_C(0x9e3779b97f4a7c15);
+    }
+    return sum;
+}
+
+bool board_is_protected(struct ash_vm_space *space, ash_vaddr_t va) {
+    struct ash_vm_mapping mapping;
+    CHECK(ash_vm_query(space, va, &mapping) && mapping.va <= va);
+    return mapping.is_write_protected;
+}
+
+void board_write(struct board *board, struct ash_vm_space *space, ash_vaddr_t va, uint64_t value) {
+    const uint32_t access = ASH_VM_WRITE | ASH_VM_USER;
+    ash_paddr_t address;
+    if (board_is_protected(space, va)) {
+        enum ash_vm_verdict verdict = ash_vm_fault(space, va, access);
+        CHECK(verdict == ASH_VM_REUSE || verdict == ASH_VM_COPY || verdict == ASH_VM_UNSHARE);
+        CHECK(!board_is_protected(space, va));
+    }
+    CHECK_EQ(ash_vm_translate(space, va, access, &address), 0);
+    *board_at(board, address) = value;
+}
+
+uint64_t board_read(struct board *board, struct ash_vm_space *space, ash_vaddr_t va) {
+    ash_paddr_t address;
+    CHECK_EQ(ash_vm_translate(space, va, ASH_VM_READ | ASH_VM_USER, &address), 0);
+    return *board_at(board, address);
 }
 
 int64_t board_translate(const struct ash_vm_space *space, ash_vaddr_t va, uint32_t access) {

@@ -18,6 +18,7 @@ struct board {
     uint8_t *memory;
     uint8_t pieces[BOARD_FRAMES]; /* 0: free; else 1 + the order of the piece it is part of */
     uint32_t *storage, *scratch;
+    uint32_t *held; /* the case's own references, pins included */
     uint64_t used, flushes, publishes;
     uint64_t allowed; /* allocations until one is refused */
 };
@@ -37,8 +38,18 @@ void board_space_end(struct ash_vm_space *space);
 ash_paddr_t board_take(struct board *board, uint32_t order);
 ash_paddr_t board_pages(struct board *board, uint64_t count);
 
-/* Checks each space, and all counts: nothing is held. */
+/* Checks each space, and all counts. */
 void board_check(struct board *board, struct ash_vm_space *a, struct ash_vm_space *b);
+void board_audit(struct board *board, const struct ash_vm_space *const *spaces, uint32_t count);
+
+/* A sum over what is in all frames that are given, and over their counts. */
+uint64_t board_sum(const struct board *board);
+
+/* A program's access, with its faults: at most one. */
+void board_write(struct board *board, struct ash_vm_space *space, ash_vaddr_t va, uint64_t value);
+uint64_t board_read(struct board *board, struct ash_vm_space *space, ash_vaddr_t va);
+/* A write of it would fault. */
+bool board_is_protected(struct ash_vm_space *space, ash_vaddr_t va);
 
 uint64_t *board_at(const struct board *board, ash_paddr_t address);
 
@@ -57,6 +68,10 @@ enum { BOARD_FORMATS = 6 };
 /* Of a block of level 1. */
 uint32_t board_order(const struct board *board);
 uint64_t board_block_bytes(const struct board *board);
+
+#define EACH_FORMAT(format)                         \
+    for (uint32_t i_ = 0; i_ < BOARD_FORMATS; i_++) \
+        for (const struct ash_vm_format *format = board_formats[i_]; format != NULL; format = NULL)
 
 #define BOARD_RW (ASH_VM_READ | ASH_VM_WRITE | ASH_VM_USER)
 #define BOARD_R  (ASH_VM_READ | ASH_VM_USER)

@@ -16,8 +16,8 @@ static const char *check_leaf(const struct check *check, uint64_t entry, uint32_
     bool is_writable = format_is_writable(entry);
     if (is_writable && (rights & ASH_VM_WRITE) == 0)
         return "I4: a page is writable that must not be written";
-    if (!FORMAT_PROTECTS_BELOW && is_writable && check->is_shared)
-        return "I2: a page below a shared table is writable";
+    if (!FORMAT_PROTECTS_BELOW && is_writable && check->is_marked)
+        return "I2: a page is writable below an entry that says that none is";
     if (format_is_pinned(entry) && (check->is_shared || check->is_marked || !check->has_pins))
         return "I6: a pinned page below a table that is shared, protected, or does not say so";
     if (level > FORMAT_LEAF_TOP || !ash_is_aligned(format_address(entry), level_bytes(level)))
@@ -40,7 +40,7 @@ static const char *check_below(const struct check *above, uint64_t entry, uint32
     if (!count_has(above->space->vm, frame))
         return "I8: a table is in a frame that is not counted";
     bool is_shared = !count_is_one(above->space->vm, frame);
-    if (FORMAT_PROTECTS_BELOW && is_shared && !format_table_is_protected(entry))
+    if (is_shared && !format_table_is_protected(entry))
         return "I2: an entry points at a shared table and lets it be written below";
     if (is_shared && format_table_has_pins(entry))
         return "I6: a table with pins is shared";

@@ -111,36 +111,12 @@ static void own_break(struct own *own, ash_paddr_t table, uint32_t level, struct
     }
 }
 
-/* Nobody writes below a table that becomes shared: by the entries that point at it, where the
- * format has that. Elsewhere its leaves were protected when it was shared first (fork.h). */
-static inline uint64_t mark_shared(uint64_t entry) {
-    return FORMAT_PROTECTS_BELOW ? format_table_protect(entry) : entry;
-}
-
-/* A leaf with one reference more: a private one is written by nobody then. */
-static inline uint64_t leaf_shared(uint64_t entry) {
-    return (format_rights(entry) & ASH_VM_SHARED) != 0 ? entry : format_write_protect(entry);
-}
-
 /* Takes one reference more to what each entry refers to. Returns the copy, with the reference that
  * will be its entry's. `va` is where the table begins. */
 static ash_paddr_t copy_table(struct own *own, ash_paddr_t table, uint32_t level, ash_vaddr_t va) {
     struct ash_vm *vm = own->space->vm;
     ash_paddr_t copy = reserve_take(&own->reserve);
-    uint64_t *from = table_at(vm, table), *to = table_at(vm, copy);
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        uint64_t entry = entry_load(&from[i]), shared = entry;
-        if (entry != 0) {
-            ash_paddr_t address = format_address(entry);
-            bool is_table = format_is_table(entry, level);
-            shared = is_table ? mark_shared(entry) : leaf_shared(entry);
-            if (shared != entry)
-                entry_store(own->space, level, va + i * level_bytes(level), &from[i], shared);
-            if (is_counted(vm, address))
-                count_add(vm, is_table ? frame_of(address) : count_head(vm, frame_of(address)), 1);
-        }
-        to[i] = shared;
-    }
+    share_entries(own->space, table_at(vm, table), table_at(vm, copy), level, va);
     count_set(vm, frame_of(copy), 1);
     own->space->stats.tables_copied++;
     return copy;

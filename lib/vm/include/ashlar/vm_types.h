@@ -139,6 +139,8 @@ struct ash_vm_pending {
     enum ash_vm_verdict verdict;
     uint64_t bytes; /* to be copied; 0: answered */
     ash_paddr_t from, to;
+    ash_pfn_t held; /* meanwhile: a reference to the page, or to its block's first frame */
+    uint32_t held_level;
 };
 
 /* A run of pages with the same rights that follow each other in memory, too. */
