@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm.c: lib/vm under the MMU's eyes: random operations on address spaces, and after each
+ * vm.c: lib/vm under the MMU's eyes: random operations on address spaces that fork, and after each
  * one every kind of access to the pages around it; and careless kernels, which must be caught.
  */
 #include "mmu/vm_rig.h"
@@ -33,7 +33,7 @@ static uint32_t play(struct rig *rig, uint32_t steps) {
 
 TEST_CASE(mmu_vm, cpu_does_what_library_and_model_say) {
     struct rig *rig = test_alloc(sizeof(*rig), 8);
-    uint64_t seed = test_seed(), probes = 0, steps = 0, tlb_operations = 0;
+    uint64_t seed = test_seed(), probes = 0, steps = 0, tlb_operations = 0, faults = 0;
     double began = now_s();
     for (uint32_t run = 0; run < RUNS; run++) {
         rig_init(rig, seed + run, &policies[run % ASH_ARRAY_LEN(policies)], run % 4 == 2,
@@ -48,10 +48,12 @@ TEST_CASE(mmu_vm, cpu_does_what_library_and_model_say) {
         probes += rig->probes;
         steps += rig->steps;
         tlb_operations += rig->tlb_operations;
+        faults += rig->faults_answered;
     }
-    printf("# %llu steps, %llu probes, %llu TLB operations; %.0f us a step\n",
+    printf("# %llu steps, %llu probes, %llu TLB operations, %llu faults answered; %.0f us a step\n",
            (unsigned long long)steps, (unsigned long long)probes,
-           (unsigned long long)tlb_operations, (now_s() - began) * 1e6 / (double)steps);
+           (unsigned long long)tlb_operations, (unsigned long long)faults,
+           (now_s() - began) * 1e6 / (double)steps);
 }
 
 static void check_is_caught(enum rig_fault fault) {
@@ -72,4 +74,8 @@ TEST_CASE(mmu_vm, dropped_flushes_of_address_spaces_are_caught) {
 
 TEST_CASE(mmu_vm, flushes_of_one_page_too_few_are_caught) {
     check_is_caught(RIG_DROPS_LAST_PAGE);
+}
+
+TEST_CASE(mmu_vm, frames_freed_before_their_flush_are_caught) {
+    check_is_caught(RIG_DEFERS_FLUSHES);
 }

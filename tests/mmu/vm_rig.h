@@ -6,6 +6,7 @@
  *     frames    in the guest's memory; a freed one is poisoned: who still reads it reads that
  *     TLB       the library's operations are TLBI instructions of the stub's CPU; after each, while
  *               the operation still goes on, the CPU reads all hot pages again, as another might
+ *     ASIDs     three for more spaces, so that a number has another space soon
  *     model     for each page of a few areas its rights and its value, the page's first word
  *
  * Each value is below 65536, and the rest of a page is zeroes: no such word is an instruction, so a
@@ -20,14 +21,16 @@
 #include "harness/test.h"
 
 #include <ashlar/vm.h>
+#include <ashlar/vm_asid.h>
 
 enum {
-    RIG_SPACES = 2,
+    RIG_SPACES = 6,
     RIG_AREAS = 4,
     RIG_SMALL_PAGES = 56,  /* of the areas around borders of tables */
     RIG_HUGE_PAGES = 1024, /* of the area for blocks of 2 MiB: the last one */
     RIG_PAGES = RIG_SMALL_PAGES + RIG_HUGE_PAGES,
     RIG_FRAMES = 16384,
+    RIG_PINS = 6,
     RIG_HOT = 40,
     RIG_POISON = 0xdead
 };
@@ -40,7 +43,15 @@ struct rig_page {
 
 struct rig_space {
     struct ash_vm_space space;
+    bool is_used;
     struct rig_page pages[RIG_PAGES];
+};
+
+struct rig_pin {
+    bool is_used;
+    ash_paddr_t address;
+    struct rig_space *owner; /* NULL: unmapped since */
+    uint32_t page;
 };
 
 /* What a careless kernel would do. */
@@ -48,28 +59,33 @@ enum rig_fault {
     RIG_CORRECT,
     RIG_DROPS_RANGES,
     RIG_DROPS_ASIDS,
-    RIG_DROPS_LAST_PAGE /* of each range */
+    RIG_DROPS_LAST_PAGE, /* of each range */
+    RIG_DEFERS_FLUSHES   /* to the end of the operation */
 };
 
 struct rig {
     struct ash_vm vm;
+    struct ash_vm_asids asids;
     uint32_t *counts, *scratch;
     struct rig_space *spaces;    /* RIG_SPACES */
     struct rig_space *installed; /* its root is in TTBR0, or TTBR1; NULL: none */
     ash_vaddr_t base;            /* of the half */
     uint8_t frame_used[RIG_FRAMES];
     uint32_t shared_values[RIG_FRAMES];
+    struct rig_pin pins[RIG_PINS];
     uint32_t hot[RIG_HOT], hot_count; /* pages whose translations are wanted in the TLB */
     struct test_random random;
     uint32_t fail_percent; /* of allocations */
     uint32_t next_value;
+    bool has_aged;       /* access flags may be clear */
+    uint32_t free_looks; /* left in this step */
     enum rig_fault fault;
-    uint64_t steps, probes, tlb_operations, refusals;
+    uint64_t steps, probes, tlb_operations, faults_answered, refusals;
     const char *last_operation;
     char broken[400];
 };
 
-/* A machine with empty spaces, in the lower or the upper half. */
+/* A machine with one empty space, in the lower or the upper half. */
 void rig_init(struct rig *rig, uint64_t seed, const struct ash_vm_config *policy, bool is_high,
               enum rig_fault fault);
 /* All spaces end; every frame must be back. */

@@ -53,6 +53,16 @@ static int for_rights(const struct rig *rig, uint32_t rights) {
     return both && (rig->vm.config.flags & ASH_VM_ALLOW_WX) == 0 ? -ASH_EACCES : 0;
 }
 
+static struct rig_space *random_space(struct rig *rig) {
+    struct rig_space *space;
+    if (rig->installed != NULL && chance(rig, 60)) /* stays, with all that the TLB knows */
+        return rig->installed;
+    do
+        space = &rig->spaces[choose(rig, RIG_SPACES)];
+    while (!space->is_used);
+    return space;
+}
+
 /* Ends and middle of the range, and pages anywhere. */
 static void choose_hot(struct rig *rig, struct range range) {
     enum { OF_RANGE = 12, NEAR = 16 };
@@ -147,6 +157,11 @@ static bool do_unmap(struct rig *rig, struct rig_space *space, struct range rang
     if (result != 0)
         return is_result(rig, "unmap", result, 0, 0);
     memset(&space->pages[range.first], 0, range.count * sizeof(space->pages[0]));
+    for (uint32_t i = 0; i < RIG_PINS; i++) {
+        struct rig_pin *pin = &rig->pins[i];
+        if (pin->owner == space && pin->page - range.first < range.count)
+            pin->owner = NULL;
+    }
     return true;
 }
 
@@ -162,10 +177,117 @@ static bool do_protect(struct rig *rig, struct rig_space *space, struct range ra
     return is_result(rig, "protect", result, for_rights(rig, rights), 0);
 }
 
-/* The shape changes, and nothing that a program could tell. */
+static bool do_fork(struct rig *rig, struct rig_space *parent, struct range range) {
+    (void)range;
+    uint32_t free_space = 0;
+    while (free_space < RIG_SPACES && rig->spaces[free_space].is_used)
+        free_space++;
+    if (free_space == RIG_SPACES || rig->base != 0) /* the kernel's half is not forked */
+        return true;
+    struct rig_space *child = &rig->spaces[free_space];
+    int result = ash_vm_fork(&child->space, &parent->space, chance(rig, 20) ? ASH_VM_EAGER : 0);
+    if (result == 0) {
+        child->is_used = true;
+        memcpy(child->pages, parent->pages, sizeof(child->pages));
+    }
+    return is_result(rig, "fork", result, 0, 0);
+}
+
+static bool do_exit(struct rig *rig, struct rig_space *space, struct range range) {
+    (void)range;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < RIG_SPACES; i++)
+        used += rig->spaces[i].is_used;
+    if (used < 2)
+        return true;
+    rig_space_end(rig, space);
+    return true;
+}
+
+/* Shapes change, nothing that a program could tell. */
 static bool do_split(struct rig *rig, struct rig_space *space, struct range range) {
     int result = ash_vm_split(&space->space, range_address(rig, range), 12);
     return is_result(rig, "split", result, 0, 0);
+}
+
+static bool do_collapse(struct rig *rig, struct rig_space *space, struct range range) {
+    int result = ash_vm_collapse(&space->space, range_address(rig, range));
+    return result == -ASH_EBUSY || is_result(rig, "collapse", result, 0, 0);
+}
+
+static bool do_age(struct rig *rig, struct rig_space *space, struct range range) {
+    uint64_t pages;
+    rig->has_aged = true;
+    int result =
+        chance(rig, 50)
+            ? ash_vm_age(&space->space, range_address(rig, range), range_bytes(range), &pages)
+            : ash_vm_clean(&space->space, range_address(rig, range), range_bytes(range), &pages);
+    return is_result(rig, "age or clean", result, 0, 0);
+}
+
+static bool do_pin(struct rig *rig, struct rig_space *space, struct range range) {
+    struct rig_pin *pin = &rig->pins[choose(rig, RIG_PINS)];
+    const struct rig_page *page = &space->pages[range.first];
+    if (pin->is_used) {
+        ash_vm_unpin(&rig->vm, pin->address);
+        pin->is_used = false;
+        return true;
+    }
+    ash_paddr_t address = 0;
+    int result = ash_vm_pin(&space->space, range_address(rig, range),
+                            chance(rig, 50) ? ASH_VM_READ : ASH_VM_WRITE, &address);
+    if (result == 0)
+        *pin = (struct rig_pin){true, address, space, range.first};
+    if (result == 0 || result == -ASH_ENOTSUP)
+        return rig_is_right(rig, page->rights != 0, "pin of an unmapped page: %d", result);
+    bool may = (page->rights & (ASH_VM_WRITE | ASH_VM_SHARED)) != 0;
+    int reason = page->rights == 0 ? -ASH_EFAULT : may ? 0 : -ASH_EACCES;
+    /* A write to a SHARED page that is read-only now. */
+    bool read_only = page->rights != 0 && (page->rights & ASH_VM_WRITE) == 0;
+    return is_result(rig, "pin", result, reason, read_only ? -ASH_EACCES : 0);
+}
+
+/* A device writes to a pinned page: who pinned it sees that. */
+static bool do_device_write(struct rig *rig, struct rig_space *space, struct range range) {
+    (void)space, (void)range;
+    struct rig_pin *pin = &rig->pins[choose(rig, RIG_PINS)];
+    if (!pin->is_used)
+        return true;
+    uint32_t value = rig_new_value(rig);
+    *(uint32_t *)machine_memory(pin->address) = value;
+    if (pin->owner != NULL)
+        *rig_value(rig, &pin->owner->pages[pin->page]) = value;
+    else
+        rig->shared_values[rig_frame_index(pin->address >> 12)] = value;
+    return true;
+}
+
+static bool do_copy(struct rig *rig, struct rig_space *space, struct range range) {
+    struct rig_page *page = &space->pages[range.first];
+    uint32_t value = rig_new_value(rig);
+    size_t done = 0;
+    bool out = chance(rig, 50);
+    int result = out ? ash_vm_copy_out(&space->space, range_address(rig, range), &value, 4, &done)
+                     : ash_vm_copy_in(&space->space, &value, range_address(rig, range), 4, &done);
+    uint32_t wanted = ASH_VM_USER | (out ? ASH_VM_WRITE : ASH_VM_READ);
+    if (result == 0 && out)
+        *rig_value(rig, page) = value;
+    if (result == 0 &&
+        !rig_is_right(rig, value == *rig_value(rig, page), "copy_in reads 0x%x, the model has 0x%x",
+                      value, *rig_value(rig, page)))
+        return false;
+    return is_result(rig, "copy", result, (wanted & ~page->rights) != 0 ? -ASH_EFAULT : 0, 0);
+}
+
+/* Every other page, and then all of it changes: more ranges than one flush takes. */
+static bool do_scatter(struct rig *rig, struct rig_space *space, struct range range) {
+    enum { PAGES_MAX = 48 };
+    for (uint32_t i = 0; i < range.count && i < PAGES_MAX; i += 2) {
+        if (!do_map(rig, space, (struct range){range.first + i, 1}))
+            return false;
+    }
+    rig_touch(rig);
+    return chance(rig, 50) ? do_unmap(rig, space, range) : do_protect(rig, space, range);
 }
 
 /* A step. */
@@ -175,13 +297,24 @@ static const struct {
     bool (*run)(struct rig *rig, struct rig_space *space, struct range range);
     uint32_t percent;
 } operations[] = {
-    {"map", do_map, 30},         {"map_zero", do_map_zero, 10}, {"unmap", do_unmap, 20},
-    {"protect", do_protect, 34}, {"split", do_split, 6},
+    {"map", do_map, 20},
+    {"map_zero", do_map_zero, 6},
+    {"unmap", do_unmap, 10},
+    {"scatter", do_scatter, 4},
+    {"protect", do_protect, 14},
+    {"fork", do_fork, 12},
+    {"exit", do_exit, 7},
+    {"split", do_split, 4},
+    {"collapse", do_collapse, 5},
+    {"age or clean", do_age, 4},
+    {"pin or unpin", do_pin, 5},
+    {"copy in or out", do_copy, 6},
+    {"write of a device", do_device_write, 3},
 };
 
 bool rig_step(struct rig *rig) {
-    enum { CHECK_EACH = 32 };
-    struct rig_space *space = &rig->spaces[choose(rig, RIG_SPACES)];
+    enum { CHECK_EACH = 32, FREE_LOOKS = 4 };
+    struct rig_space *space = random_space(rig);
     struct range range = random_range(rig);
     uint32_t dice = choose(rig, 100), operation = 0;
     while (dice >= operations[operation].percent)
@@ -189,10 +322,13 @@ bool rig_step(struct rig *rig) {
     choose_hot(rig, range);
     rig_install(rig, space);
     rig_touch(rig);
+    rig->free_looks = FREE_LOOKS;
     rig->steps++;
     rig->last_operation = operations[operation].name;
     if (!operations[operation].run(rig, space, range) || rig->broken[0] != '\0')
         return false;
+    if (rig->fault == RIG_DEFERS_FLUSHES)
+        machine_ask(MMU_TLBI_ALL, 0, 0);
     if (rig->installed != NULL && !rig_probe(rig))
         return false;
     if (!rig_check_contents(rig))
