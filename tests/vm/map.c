@@ -190,3 +190,34 @@ TEST_CASE(vm, unmapping_a_table_s_pages_is_one_flush) {
     board_space_end(&space);
     board_end(board);
 }
+
+TEST_CASE(vm, zeroes_of_any_size_take_as_many_tables_as_a_page) {
+    struct board *board = NULL;
+    EACH_BOARD(board, 0) {
+        struct ash_vm_space space;
+        board_space(board, &space);
+        uint64_t half = ash_vm_format_end(board->config.format) / 2;
+        uint64_t used = board->used;
+        struct ash_vm_mapping run;
+        CHECK_EQ(ash_vm_map_zero(&space, half, half, BOARD_RW), 0);
+        CHECK(board->used - used <= 3);
+        CHECK(ash_vm_query(&space, 0, &run));
+        CHECK_EQ(run.va, half);
+        CHECK_EQ(run.bytes, half);
+        CHECK_EQ(run.address, board->vm.zero_frame * PAGE);
+        board_check(board, &space, NULL);
+        CHECK_EQ(board_translate(&space, half + 5 * PAGE + 1, ASH_VM_READ),
+                 board->vm.zero_frame * PAGE + 1);
+        CHECK_EQ(ash_vm_unmap(&space, half + 2 * PAGE, PAGE), 0);
+        CHECK_EQ(board_translate(&space, half + 2 * PAGE, ASH_VM_READ), -ASH_EFAULT);
+        CHECK_EQ(board_translate(&space, half + half / 2 + 2 * PAGE, ASH_VM_READ),
+                 board->vm.zero_frame * PAGE);
+        board_check(board, &space, NULL);
+        CHECK_EQ(ash_vm_protect(&space, half + half / 2 + 2 * PAGE, PAGE, BOARD_R), 0);
+        board_check(board, &space, NULL);
+        CHECK_EQ(ash_vm_unmap(&space, half, half), 0);
+        CHECK_EQ(board->used, 2);
+        board_space_end(&space);
+        board_end(board);
+    }
+}

@@ -55,10 +55,12 @@ static const char *check_below(const struct check *above, uint64_t entry, uint32
 static const char *check_table(const struct check *above, ash_paddr_t table, uint32_t level) {
     const uint64_t *entries = table_at(above->space->vm, table);
     const char *broken = NULL;
+    uint64_t before = 0;
     for (uint32_t i = 0; i < ENTRIES && broken == NULL; i++) {
         uint64_t entry = entry_load(&entries[i]);
-        if (entry == 0)
+        if (entry == 0 || entry == before) /* the same table of zeroes again (map.h) */
             continue;
+        before = entry;
         if (!format_is_valid(entry))
             broken = "I5: a broken entry outside of an operation";
         else if (format_is_table(entry, level))

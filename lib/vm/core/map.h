@@ -6,6 +6,10 @@
  * A leaf is a block where the address and what it is mapped to are aligned to one and the flags
  * allow it, and the frames behind its first are nobody's: a block is one reference, to its first
  * frame. A page that may be written is writable at once where this is the only reference to it.
+ *
+ * Zeroes are one page, and a whole table of them is the same everywhere: so one of each level is
+ * made, and referred to as often as it is wanted. It is a shared table like those of fork: a
+ * gigabyte of zeroes takes as many tables as a page, until it is written to.
  */
 
 struct map {
@@ -15,6 +19,8 @@ struct map {
     uint32_t rights;
     bool is_zero; /* the zero page everywhere */
     bool is_small;
+    uint32_t zero_counted;                 /* a bit a level: a whole table of zeroes is wanted */
+    ash_paddr_t zero_table[FORMAT_LEVELS]; /* by level; 0: none as yet */
 };
 
 static ash_paddr_t map_address(const struct map *map, ash_vaddr_t va) {
@@ -32,9 +38,14 @@ static bool map_is_block(const struct map *map, struct range part, uint32_t leve
 }
 
 /* Tables for a part whose entry at this level is empty. */
-static uint64_t map_count_new(const struct map *map, struct range part, uint32_t level) {
+static uint64_t map_count_new(struct map *map, struct range part, uint32_t level) {
     if (level == 0 || map_is_block(map, part, level))
         return 0;
+    if (map->is_zero && part_is_whole(part, level)) {
+        if ((map->zero_counted >> level & 1) != 0)
+            return 0;
+        map->zero_counted |= 1u << level;
+    }
     uint64_t count = 1;
     for (struct range below = part_first(part, level - 1); level > 1 && !part_is_none(below);
          below = part_next(below, part, level - 1))
@@ -43,7 +54,7 @@ static uint64_t map_count_new(const struct map *map, struct range part, uint32_t
 }
 
 /* Adds the tables to be made to *count, those that own_count counts aside. -ASH_EEXIST. */
-static int map_count(const struct map *map, ash_paddr_t table, uint32_t level, struct range range,
+static int map_count(struct map *map, ash_paddr_t table, uint32_t level, struct range range,
                      uint64_t *count) {
     const uint64_t *entries = table_at(map->own.space->vm, table);
     for (struct range part = part_first(range, level); !part_is_none(part);
@@ -101,6 +112,25 @@ static void map_block(struct map *map, uint64_t *entry, ash_vaddr_t va, uint32_t
 }
 
 static void map_make(struct map *map, ash_paddr_t table, uint32_t level, struct range range,
+                     bool built);
+
+/* The entry of a new table for what `part` maps, one level lower. */
+static uint64_t map_table(struct map *map, struct range part, uint32_t level) {
+    bool is_zero = map->is_zero && part_is_whole(part, level);
+    ash_paddr_t table = map->zero_table[level];
+    if (is_zero && table != 0) {
+        count_add(map->own.space->vm, frame_of(table), 1);
+        return mark_shared(format_table(table));
+    }
+    table = table_new(&map->own.reserve);
+    map_make(map, table, level - 1, part, true);
+    if (!is_zero)
+        return format_table(table);
+    map->zero_table[level] = table;
+    return mark_shared(format_table(table));
+}
+
+static void map_make(struct map *map, ash_paddr_t table, uint32_t level, struct range range,
                      bool built) {
     uint64_t *entries = table_at(map->own.space->vm, table);
     if (level == 0) {
@@ -110,16 +140,13 @@ static void map_make(struct map *map, ash_paddr_t table, uint32_t level, struct 
     for (struct range part = part_first(range, level); !part_is_none(part);
          part = part_next(part, range, level)) {
         uint64_t *entry = &entries[entry_index(part.va, level)], value = entry_load(entry);
-        if (value != 0) {
+        if (value != 0)
             map_make(map, format_address(value), level - 1, part, built);
-        } else if (map_is_block(map, part, level)) {
+        else if (map_is_block(map, part, level))
             map_block(map, entry, part.va, level, built);
-        } else {
-            ash_paddr_t made = table_new(&map->own.reserve);
-            map_make(map, made, level - 1, part, true);
+        else
             own_put(&map->own, built, level, ash_align_down(part.va, level_bytes(level)), entry,
-                    format_table(made));
-        }
+                    map_table(map, part, level));
     }
 }
 

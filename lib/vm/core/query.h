@@ -47,15 +47,29 @@ static void query_leaf(struct query *query, uint64_t entry, uint32_t level, stru
     }
 }
 
+/* Zeroes refer to the same table again and again (map.h): where all that it maps continued the run,
+ * so does the next one. */
+static bool query_repeats(const struct query *query, uint64_t entry, uint64_t before,
+                          struct range part, uint32_t level) {
+    const struct ash_vm_mapping *run = query->mapping;
+    return entry == before && part_is_whole(part, level) && run->bytes >= level_bytes(level) &&
+           run->va + run->bytes == part.va &&
+           run->address == frame_address(query->space->vm->zero_frame);
+}
+
 static void query_table(struct query *query, ash_paddr_t table, uint32_t level, struct range range,
                         bool is_shared, bool is_protected) {
     const struct ash_vm *vm = query->space->vm;
     const uint64_t *entries = table_at(vm, table);
+    uint64_t entry = 0, before;
     for (struct range part = part_first(range, level); !part_is_none(part) && !query->is_done;
          part = part_next(part, range, level)) {
-        uint64_t entry = entry_load(&entries[entry_index(part.va, level)]);
+        before = entry;
+        entry = entry_load(&entries[entry_index(part.va, level)]);
         if (entry == 0) {
             query->is_done = query->mapping->bytes != 0;
+        } else if (query_repeats(query, entry, before, part, level)) {
+            query->mapping->bytes += level_bytes(level);
         } else if (format_is_table(entry, level)) {
             ash_paddr_t below = format_address(entry);
             bool shared = is_shared || !count_is_one(vm, frame_of(below));
@@ -78,29 +92,33 @@ static bool format_query(const struct ash_vm_space *space, ash_vaddr_t va,
     return mapping->bytes != 0;
 }
 
-static void usage_table(const struct ash_vm *vm, ash_paddr_t table, uint32_t level, bool is_own,
-                        struct ash_vm_usage *usage) {
+static struct ash_vm_usage usage_of_table(const struct ash_vm *vm, ash_paddr_t table,
+                                          uint32_t level, bool is_own) {
     const uint64_t *entries = table_at(vm, table);
-    usage->tables++;
-    usage->own_tables += is_own;
-    for (uint32_t i = 0; i < ENTRIES; i++) {
+    struct ash_vm_usage usage = {.tables = 1, .own_tables = is_own}, below = {.tables = 0};
+    uint64_t before = 0;
+    for (uint32_t i = entry_next(entries, 0); i < ENTRIES; i = entry_next(entries, i + 1)) {
         uint64_t entry = entry_load(&entries[i]);
-        if (entry == 0)
-            continue;
         ash_pfn_t frame = frame_of(format_address(entry));
-        if (format_is_table(entry, level)) {
-            usage_table(vm, format_address(entry), level - 1, is_own && count_is_one(vm, frame),
-                        usage);
-            continue;
+        if (!format_is_table(entry, level)) {
+            below = (struct ash_vm_usage){.resident_bytes = level_bytes(level),
+                                          .huge_bytes = level == 0 ? 0 : level_bytes(level)};
+            if (is_own && count_has(vm, frame) && frame_is_own(vm, frame))
+                below.own_bytes = level_bytes(level);
+        } else if (entry != before) {
+            below = usage_of_table(vm, format_address(entry), level - 1,
+                                   is_own && count_is_one(vm, frame));
         }
-        usage->resident_bytes += level_bytes(level);
-        usage->huge_bytes += level == 0 ? 0 : level_bytes(level);
-        if (is_own && count_has(vm, frame) && frame_is_own(vm, frame))
-            usage->own_bytes += level_bytes(level);
+        before = entry;
+        usage.resident_bytes += below.resident_bytes;
+        usage.own_bytes += below.own_bytes;
+        usage.huge_bytes += below.huge_bytes;
+        usage.tables += below.tables;
+        usage.own_tables += below.own_tables;
     }
+    return usage;
 }
 
 static void format_usage(const struct ash_vm_space *space, struct ash_vm_usage *usage) {
-    *usage = (struct ash_vm_usage){.tables = 0};
-    usage_table(space->vm, space->root, ROOT_LEVEL, true, usage);
+    *usage = usage_of_table(space->vm, space->root, ROOT_LEVEL, true);
 }

@@ -91,11 +91,13 @@ static const char *recount_writable(const struct recount *recount, ash_paddr_t t
     const struct ash_vm *vm = recount->vm;
     const uint64_t *entries = table_at(vm, table);
     const char *broken = NULL;
+    uint64_t before = 0;
     for (uint32_t i = 0; i < ENTRIES && broken == NULL; i++) {
         uint64_t entry = entry_load(&entries[i]);
         ash_pfn_t frame = frame_of(format_address(entry));
-        if (entry == 0)
+        if (entry == 0 || entry == before) /* the same table of zeroes again (map.h) */
             continue;
+        before = entry;
         if (format_is_table(entry, level)) {
             broken = recount_writable(recount, format_address(entry), level - 1);
         } else if (format_is_writable(entry) && !format_is_pinned(entry) && count_has(vm, frame) &&

@@ -41,7 +41,8 @@ struct ash_vm_format; /* ash_vm_vmsa4k, ... of vm.h */
 
 /*
  * Where frames come from: tables, and copies of pages. Called with an address space's lock held, so
- * it must not call back into the library. order: 0, or that of a block (9: 2 MiB).
+ * it must not call back into the library. order: 0, or that of a block (9: 2 MiB). Frame 0 is not
+ * given.
  */
 struct ash_vm_frames {
     int (*alloc)(void *context, uint32_t order, ash_pfn_t *first); /* 0 or -ASH_ENOMEM */
