@@ -17,6 +17,7 @@
 
 #include <ashlar/vm.h>
 
+#include "memory.h"
 #include "mutex.h"
 #include "platform/user.h"
 #include "region.h"
@@ -24,23 +25,32 @@
 struct address_space {
     struct mutex mutex;
     uint32_t references;
+    uint32_t asid;
     struct ash_vm_space pages;
     struct region_set regions;
     uint64_t brk_start, brk;
     uint64_t mmap_top; /* mmap looks for room below it */
-    uint64_t stack_bytes_max;
+    uint64_t stack_top;
     uint64_t trampoline; /* of signal handlers' return; 0: none */
     uint64_t bytes_max;  /* of all regions */
     uint64_t seed;       /* of what is placed at random; 0: nothing is */
 };
 
 enum {
+    ADDRESS_SPACES_MAX = 255, /* at a time: each has an ASID of 8 bits, and 0 is nobody's */
     ADDRESS_SPACE_STACK_BYTES = 8 << 20,
     ADDRESS_SPACE_GUARD_BYTES = 1 << 20, /* below the stack */
 };
 
 #define ADDRESS_SPACE_BOTTOM UINT64_C(0x10000)
 #define ADDRESS_SPACE_TOP    (UINT64_C(1) << 48)
+/* Of all regions; what is not touched costs nothing. */
+#define ADDRESS_SPACE_BYTES_MAX (UINT64_C(1) << 40)
+
+/* Once for a memory, with user_frames and file_pages there. -ASH_ENOMEM. */
+int address_spaces_init(struct kernel_memory *memory) ASH_MUST_CHECK;
+/* When there is none. */
+void address_spaces_fini(void);
 
 /* An empty one, with a trampoline and no stack. seed: of ASLR; 0: none. NULL: no memory. */
 struct address_space *address_space_new(uint64_t seed) ASH_MUST_CHECK;
@@ -80,6 +90,9 @@ uint64_t address_space_brk(struct address_space *space, uint64_t end);
 /* The heap begins there. */
 void address_space_set_brk(struct address_space *space, uint64_t start);
 
+/* A number below `limit` out of its seed; 0 where nothing is placed at random. */
+uint64_t address_space_random(struct address_space *space, uint64_t limit);
+
 enum address_space_fault {
     ADDRESS_SPACE_GOOD,   /* the access can be made now */
     ADDRESS_SPACE_MAPERR, /* nothing is there */
@@ -100,12 +113,14 @@ enum address_space_fault address_space_fault(struct address_space *space, uint64
 int user_read(struct address_space *space, void *to, uint64_t from, size_t bytes) ASH_MUST_CHECK;
 int user_write(struct address_space *space, uint64_t to, const void *from,
                size_t bytes) ASH_MUST_CHECK;
+/* Where it is not to be written, nothing happens. */
+void user_write_if(struct address_space *space, uint64_t to, const void *from, size_t bytes);
 /* Up to the NUL, which is copied, too: its length without it, or an error; -ASH_ENAMETOOLONG: none
  * in the first `bytes`. */
 int64_t user_string(struct address_space *space, char *to, uint64_t from,
                     size_t bytes) ASH_MUST_CHECK;
 
-/* The first broken rule, or NULL. */
+/* The first broken rule, or NULL. Locks it. */
 const char *address_space_check(struct address_space *space);
 
 #endif

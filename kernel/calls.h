@@ -41,12 +41,11 @@ call_function call_openat, call_fstat, call_newfstatat, call_faccessat, call_rea
 /* call_poll.c */
 call_function call_ppoll;
 /* call_process.c */
-call_function call_clone, call_execve, call_wait4, call_exit, call_exit_group, call_getpid,
-    call_getppid, call_gettid, call_getpgid, call_setpgid, call_getsid, call_setsid,
-    call_sched_yield, call_setpriority, call_getpriority, call_set_tid_address, call_waitid,
-    call_getrusage;
+call_function call_clone, call_execve, call_wait4, call_exit, call_getpid, call_getppid,
+    call_getpgid, call_setpgid, call_getsid, call_setsid, call_sched_yield, call_setpriority,
+    call_getpriority, call_set_tid_address, call_getrusage;
 /* call_memory.c */
-call_function call_mmap, call_munmap, call_mprotect, call_brk, call_madvise, call_mremap;
+call_function call_mmap, call_munmap, call_mprotect, call_brk, call_madvise;
 /* call_signal.c */
 call_function call_kill, call_tkill, call_tgkill, call_rt_sigaction, call_rt_sigprocmask,
     call_rt_sigreturn, call_rt_sigpending, call_rt_sigsuspend, call_sigaltstack;
@@ -54,7 +53,7 @@ call_function call_kill, call_tkill, call_tgkill, call_rt_sigaction, call_rt_sig
 call_function call_nanosleep, call_clock_nanosleep, call_clock_gettime, call_clock_getres,
     call_gettimeofday, call_times;
 /* call_misc.c */
-call_function call_uname, call_getrandom, call_prlimit64, call_set_robust_list, call_rseq,
-    call_get_id, call_futex, call_umask, call_sysinfo, call_prctl;
+call_function call_uname, call_getrandom, call_prlimit64, call_set_robust_list, call_get_id,
+    call_set_id, call_futex, call_umask, call_sysinfo, call_prctl;
 
 #endif

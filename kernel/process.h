@@ -52,8 +52,9 @@ struct process {
     uint32_t file_mode_mask;
     ash_ns_t restart_deadline_ns; /* of an interrupted sleep that goes on */
     bool is_restarted;
-    bool has_ended; /* it leaves its loop */
-    int end_status; /* then: as wait4 has it */
+    bool has_ended;         /* it leaves its loop */
+    int end_status;         /* then: as wait4 has it */
+    uint64_t set_child_tid; /* address that gets its number when it begins; 0: none */
 
     /* Changed by its own thread, under the table's lock where another looks. */
     struct address_space *space;
@@ -70,12 +71,14 @@ struct process {
     enum process_state state;
     struct process *parent; /* NULL: the kernel */
     struct ash_list children, sibling;
-    int wait_status;                     /* of a zombie, as wait4 has it */
-    uint32_t stop_signal;                /* by which it was stopped last */
-    bool is_stop_told, is_continue_told; /* wait4 has said so */
-    bool is_joined;                      /* the kernel will ask for its status */
+    int wait_status;         /* of a zombie, as wait4 has it */
+    uint32_t stop_signal;    /* by which it was stopped last */
+    bool is_stop_told;       /* wait4 has said so */
+    bool is_continue_untold; /* it goes on, and wait4 has not said so */
+    bool is_joined;          /* the kernel will ask for its status */
     bool has_execed;
     struct process *vfork_parent; /* which waits until this one has its own address space */
+    uint32_t is_in_vfork;         /* it waits for such a child */
     ash_ns_t runtime_ns;          /* of a zombie */
     ash_ns_t children_runtime_ns; /* of children that were waited for */
 
@@ -104,20 +107,26 @@ struct process_start {
     const char *path;
     const char *const *arguments; /* NULL after the last */
     const char *const *environment;
-    struct file_table *files; /* becomes the process's, if it starts */
-    uint32_t group;           /* 0: its own */
+    const struct file_table *files; /* its open files, if it starts; NULL: none */
+    uint32_t group;                 /* 0: its own */
+    const char *reason;             /* of -ASH_ENOEXEC: what the file is, a phrase */
 };
 
-/* A process that runs the program. Errors of process_exec; -ASH_EAGAIN: PROCESSES_MAX. */
-int process_spawn(const struct process_start *start, uint32_t *id) ASH_MUST_CHECK;
+/*
+ * A process that runs the program, to be joined. -ASH_ENOENT and others of the file system;
+ * -ASH_EACCES: no regular file; -ASH_ENOEXEC; -ASH_E2BIG; -ASH_ENOMEM; -ASH_EAGAIN: PROCESSES_MAX;
+ * -ASH_ENOTSUP: programs do not run on this machine.
+ */
+int process_spawn(struct process_start *start, uint32_t *id) ASH_MUST_CHECK;
 
 /* Until the spawned process has ended: *wait_status as wait4 has it. From a thread of the kernel;
  * once. -ASH_ECHILD; -ASH_ETIMEDOUT. */
 int process_join(uint32_t id, ash_ns_t deadline_ns, int *wait_status) ASH_MUST_CHECK;
 
 /*
- * pid > 0: that process; 0: the group `group`; -1: all; < -1: the group -pid. signal 0: nobody gets
- * anything. -ASH_ESRCH; -ASH_EINVAL: no such signal.
+ * Sends a signal; info NULL: from the kernel. pid > 0: to that process; 0: to the group `group`;
+ * -1: to all; < -1: to the group -pid. signal 0: to nobody, it is only looked for. -ASH_ESRCH;
+ * -ASH_EINVAL: no such signal; -ASH_EPERM: the kernel.
  */
 int process_kill(int64_t pid, uint32_t group, uint32_t signal,
                  const struct signal_info *info) ASH_MUST_CHECK;

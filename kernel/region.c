@@ -112,8 +112,7 @@ static struct region *across(const struct region_set *set, uint64_t at) {
     return region != NULL && region->start < at ? region : NULL;
 }
 
-/* Regions begin and end at both. */
-static int cut(struct region_set *set, uint64_t start, uint64_t end) {
+int region_cut(struct region_set *set, uint64_t start, uint64_t end) {
     struct region *rooms[2] = {NULL, NULL};
     uint64_t places[2] = {start, end};
     for (uint32_t i = 0; i < 2; i++) {
@@ -133,6 +132,15 @@ static int cut(struct region_set *set, uint64_t start, uint64_t end) {
     return 0;
 }
 
+void region_join(struct region_set *set, uint64_t start, uint64_t end) {
+    const uint64_t places[2] = {end, start};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct region *region = region_find(set, places[i]);
+        if (region != NULL && region->start == places[i] && region->link.prev != &set->regions)
+            merge_with_next(set, entry(region->link.prev));
+    }
+}
+
 /* Changes */
 
 int region_add(struct region_set *set, const struct region *like) {
@@ -148,7 +156,7 @@ int region_add(struct region_set *set, const struct region *like) {
 }
 
 int region_remove(struct region_set *set, uint64_t start, uint64_t end) {
-    int error = cut(set, start, end);
+    int error = region_cut(set, start, end);
     if (error != 0)
         return error;
     for (struct region *region; (region = region_find(set, start)) != NULL && region->start < end;)
@@ -156,7 +164,7 @@ int region_remove(struct region_set *set, uint64_t start, uint64_t end) {
     return 0;
 }
 
-static bool is_covered(const struct region_set *set, uint64_t start, uint64_t end) {
+bool region_covers(const struct region_set *set, uint64_t start, uint64_t end) {
     const struct region *region = region_find(set, start);
     while (region != NULL && region->start <= start && region->end < end) {
         start = region->end;
@@ -166,9 +174,9 @@ static bool is_covered(const struct region_set *set, uint64_t start, uint64_t en
 }
 
 int region_protect(struct region_set *set, uint64_t start, uint64_t end, uint32_t rights) {
-    if (!is_covered(set, start, end))
+    if (!region_covers(set, start, end))
         return -ASH_ENOMEM;
-    int error = cut(set, start, end);
+    int error = region_cut(set, start, end);
     if (error != 0)
         return error;
     struct region *region = region_find(set, start);

@@ -67,6 +67,16 @@ bool region_overlaps(const struct region_set *set, uint64_t start, uint64_t end)
 /* Adds *like, where nothing is (link is not looked at). -ASH_ENOMEM: no memory, or REGIONS_MAX. */
 int region_add(struct region_set *set, const struct region *like) ASH_MUST_CHECK;
 
+/*
+ * Regions begin and end at both: of a remove or a protect of [start, end) that follows nothing can
+ * fail. -ASH_ENOMEM. A join, instead, takes it back.
+ */
+int region_cut(struct region_set *set, uint64_t start, uint64_t end) ASH_MUST_CHECK;
+void region_join(struct region_set *set, uint64_t start, uint64_t end);
+
+/* Is all of [start, end) in regions? */
+bool region_covers(const struct region_set *set, uint64_t start, uint64_t end);
+
 /* Nothing is in [start, end) afterwards. -ASH_ENOMEM. */
 int region_remove(struct region_set *set, uint64_t start, uint64_t end) ASH_MUST_CHECK;
 

@@ -36,6 +36,12 @@ int wait_queue_wait(struct wait_queue *queue, bool (*condition)(void *context), 
     return result;
 }
 
+void wait_queue_wait_for_ever(struct wait_queue *queue, bool (*condition)(void *context),
+                              void *context) {
+    int error = wait_queue_wait(queue, condition, context, UINT64_MAX);
+    ASH_REQUIRE(error == 0, "wait_queue_wait_for_ever: ended by %d", error);
+}
+
 void wait_queue_wake(struct wait_queue *queue, uint32_t count) {
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&queue->lock);

@@ -30,6 +30,10 @@ void wait_queue_init(struct wait_queue *queue);
 int wait_queue_wait(struct wait_queue *queue, bool (*condition)(void *context), void *context,
                     ash_ns_t deadline_ns) ASH_MUST_CHECK;
 
+/* The same, with no deadline. */
+void wait_queue_wait_for_ever(struct wait_queue *queue, bool (*condition)(void *context),
+                              void *context);
+
 /* The longest waiting, so many at most. Any context; from a thread, those of an earlier deadline
  * run at once. */
 void wait_queue_wake(struct wait_queue *queue, uint32_t count);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file_pages.h: pages of files that programs have mapped, one frame each for all of them. Who
+ * writes to one has a copy of his own (copy-on-write), so what is here is what the file holds.
+ *
+ * A page stays when nobody maps it any more, for the next one, until memory is low.
+ */
+#ifndef KERNEL_FILE_PAGES_H
+#define KERNEL_FILE_PAGES_H
+
+#include <ashlar/vm.h>
+
+#include "file_system.h"
+#include "memory.h"
+
+void file_pages_init(struct kernel_memory *memory, struct file_system *fs);
+/* When nobody maps one. */
+void file_pages_fini(void);
+
+/*
+ * Page `index` of a regular file, zeroes behind the file's end; the caller has a reference to
+ * *frame (ash_vm_release). is_code: it will be executed. Waits for the disk. -ASH_ERANGE: beyond
+ * the file's end; -ASH_ENOMEM; the disk's errors.
+ */
+int file_pages_get(struct file_node *node, uint64_t index, bool is_code,
+                   ash_pfn_t *frame) ASH_MUST_CHECK;
+
+/* Gives back those that nobody maps; how many. */
+uint32_t file_pages_trim(void);
+
+/* How many there are. */
+uint32_t file_pages_count(void);
+
+/* Each has one reference from here: for ash_vm_recount. */
+void file_pages_recount(uint32_t *scratch, ash_pfn_t first_frame);
+
+#endif
