@@ -31,8 +31,25 @@ static uint32_t play(struct rig *rig, uint32_t steps) {
     return steps;
 }
 
+/* Everything that the library counts has happened. */
+static void check_stats(const struct ash_vm_stats *stats) {
+    printf("# %llu forks: %llu tables shared, %llu copied, %llu upgraded; pages: %llu copied, %llu "
+           "reused, %llu zeroed; %llu faults, %llu spurious; %llu splits, %llu collapses\n",
+           (unsigned long long)stats->forks, (unsigned long long)stats->tables_shared,
+           (unsigned long long)stats->tables_copied, (unsigned long long)stats->tables_upgraded,
+           (unsigned long long)stats->pages_copied, (unsigned long long)stats->pages_reused,
+           (unsigned long long)stats->pages_zeroed, (unsigned long long)stats->faults,
+           (unsigned long long)stats->spurious, (unsigned long long)stats->splits,
+           (unsigned long long)stats->collapses);
+    CHECK(stats->forks > RUNS && stats->tables_shared > RUNS && stats->tables_copied > RUNS);
+    CHECK(stats->tables_upgraded > 0 && stats->pages_copied > 0 && stats->pages_reused > 0);
+    CHECK(stats->pages_zeroed > 0 && stats->spurious > 0 && stats->splits > 0);
+    CHECK(stats->collapses > 0);
+}
+
 TEST_CASE(mmu_vm, cpu_does_what_library_and_model_say) {
     struct rig *rig = test_alloc(sizeof(*rig), 8);
+    struct ash_vm_stats stats = {0};
     uint64_t seed = test_seed(), probes = 0, steps = 0, tlb_operations = 0, faults = 0;
     double began = now_s();
     for (uint32_t run = 0; run < RUNS; run++) {
@@ -45,6 +62,7 @@ TEST_CASE(mmu_vm, cpu_does_what_library_and_model_say) {
         if (rig->broken[0] != '\0')
             test_fail(__FILE__, __LINE__, "run %u, step %u, %s: %s", run, done, rig->last_operation,
                       rig->broken);
+        ash_vm_stats_add(&stats, &rig->ended);
         probes += rig->probes;
         steps += rig->steps;
         tlb_operations += rig->tlb_operations;
@@ -54,6 +72,7 @@ TEST_CASE(mmu_vm, cpu_does_what_library_and_model_say) {
            (unsigned long long)steps, (unsigned long long)probes,
            (unsigned long long)tlb_operations, (unsigned long long)faults,
            (now_s() - began) * 1e6 / (double)steps);
+    check_stats(&stats);
 }
 
 static void check_is_caught(enum rig_fault fault) {

@@ -260,6 +260,7 @@ void rig_init(struct rig *rig, uint64_t seed, const struct ash_vm_config *policy
 
 void rig_space_end(struct rig *rig, struct rig_space *space) {
     rig_install(rig, NULL);
+    ash_vm_stats_add(&rig->ended, &space->space.stats);
     ash_vm_asid_retire(&rig->asids, &space->space);
     ash_vm_space_fini(&space->space);
     while (ash_vm_reap(&space->space, 1))

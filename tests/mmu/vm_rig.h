@@ -82,6 +82,7 @@ struct rig {
     enum rig_fault fault;
     uint64_t steps, probes, tlb_operations, faults_answered, refusals;
     const char *last_operation;
+    struct ash_vm_stats ended; /* of spaces that are no more */
     char broken[400];
 };
 

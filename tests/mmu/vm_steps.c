@@ -4,6 +4,8 @@
 
 #include "mmu/machine.h"
 
+enum { BLOCK = 512, HUGE_BEGIN = RIG_SMALL_PAGES };
+
 /* Pages that follow each other, of one area. */
 struct range {
     uint32_t first, count;
@@ -28,8 +30,8 @@ static bool chance(struct rig *rig, uint32_t percent) {
 }
 
 static struct range random_range(struct rig *rig) {
-    static const uint32_t begins[RIG_AREAS + 1] = {0, 24, 40, RIG_SMALL_PAGES, RIG_PAGES};
-    enum { BLOCK = 512, LONG = 700, SHORT = 10 };
+    static const uint32_t begins[RIG_AREAS + 1] = {0, 24, 40, HUGE_BEGIN, RIG_PAGES};
+    enum { LONG = 700, SHORT = 10 };
     uint32_t area = choose(rig, RIG_AREAS), pages = begins[area + 1] - begins[area];
     if (area == RIG_AREAS - 1 && chance(rig, 60)) /* a block, or both */
         return chance(rig, 30) ? (struct range){begins[area], pages}
@@ -114,31 +116,34 @@ static void fill_frames(struct rig *rig, ash_pfn_t first, uint32_t count) {
     }
 }
 
-static bool do_map(struct rig *rig, struct rig_space *space, struct range range) {
-    uint32_t rights = random_rights(rig) | (chance(rig, 20) ? ASH_VM_SHARED : 0);
-    uint32_t flags = chance(rig, 40) ? ASH_VM_SMALL : 0;
+static bool map_pages(struct rig *rig, struct rig_space *space, struct range range, uint32_t rights,
+                      uint32_t flags) {
     ash_pfn_t first;
-    if (!rig_frames_take(rig, range.count, range.count % 512 == 0 ? 512 : 1, &first))
+    if (!rig_frames_take(rig, range.count, range.count % BLOCK == 0 ? BLOCK : 1, &first))
         return true;
     fill_frames(rig, first, range.count);
     int result = ash_vm_map(&space->space, range_address(rig, range), first << 12,
                             range_bytes(range), rights, flags);
-    if (result == 0) {
-        for (uint32_t i = 0; i < range.count; i++) {
-            struct rig_page *page = &space->pages[range.first + i];
-            uint32_t value = *(const uint32_t *)machine_memory((first + i) << 12);
-            bool was_mapped = page->rights != 0;
-            *page = (struct rig_page){rights, value, first + i};
-            *rig_value(rig, page) = value;
-            if (!rig_is_right(rig, !was_mapped && for_rights(rig, rights) == 0,
-                              "map of what must not be mapped succeeds"))
-                return false;
-        }
-        return true;
+    if (result != 0) {
+        rig_frames_give(rig, first, range.count);
+        return is_result(rig, "map", result, is_anything_mapped(space, range) ? -ASH_EEXIST : 0,
+                         for_rights(rig, rights));
     }
-    rig_frames_give(rig, first, range.count);
-    return is_result(rig, "map", result, is_anything_mapped(space, range) ? -ASH_EEXIST : 0,
-                     for_rights(rig, rights));
+    if (!rig_is_right(rig, !is_anything_mapped(space, range) && for_rights(rig, rights) == 0,
+                      "map of what must not be mapped succeeds"))
+        return false;
+    for (uint32_t i = 0; i < range.count; i++) {
+        struct rig_page *page = &space->pages[range.first + i];
+        uint32_t value = *(const uint32_t *)machine_memory((first + i) << 12);
+        *page = (struct rig_page){rights, value, first + i};
+        *rig_value(rig, page) = value;
+    }
+    return true;
+}
+
+static bool do_map(struct rig *rig, struct rig_space *space, struct range range) {
+    return map_pages(rig, space, range, random_rights(rig) | (chance(rig, 20) ? ASH_VM_SHARED : 0),
+                     chance(rig, 40) ? ASH_VM_SMALL : 0);
 }
 
 static bool do_map_zero(struct rig *rig, struct rig_space *space, struct range range) {
@@ -213,6 +218,44 @@ static bool do_split(struct rig *rig, struct rig_space *space, struct range rang
 static bool do_collapse(struct rig *rig, struct rig_space *space, struct range range) {
     int result = ash_vm_collapse(&space->space, range_address(rig, range));
     return result == -ASH_EBUSY || is_result(rig, "collapse", result, 0, 0);
+}
+
+static struct range block_of(struct range range) {
+    uint32_t first = range.first < HUGE_BEGIN + BLOCK ? HUGE_BEGIN : HUGE_BEGIN + BLOCK;
+    return (struct range){first, BLOCK};
+}
+
+/* A new block, of which something changes. */
+static bool do_block(struct rig *rig, struct rig_space *space, struct range range) {
+    struct range block = block_of(range);
+    if (!do_unmap(rig, space, block) || !do_map(rig, space, block))
+        return false;
+    rig_touch(rig);
+    struct range part = {block.first + choose(rig, BLOCK - 100), 1 + choose(rig, 100)};
+    switch (choose(rig, 4)) {
+    case 0:
+        return do_split(rig, space, part);
+    case 1:
+        return do_protect(rig, space, part);
+    case 2:
+        return do_unmap(rig, space, part);
+    default:
+        return true;
+    }
+}
+
+/* New pages, in one or two runs of frames, that become a block. */
+static bool do_gather(struct rig *rig, struct rig_space *space, struct range range) {
+    struct range block = block_of(range);
+    uint32_t rights = random_rights(rig), half = chance(rig, 50) ? BLOCK / 2 : BLOCK;
+    if (!do_unmap(rig, space, block))
+        return false;
+    for (uint32_t i = 0; i < BLOCK; i += half) {
+        if (!map_pages(rig, space, (struct range){block.first + i, half}, rights, ASH_VM_SMALL))
+            return false;
+    }
+    rig_touch(rig);
+    return do_collapse(rig, space, block);
 }
 
 static bool do_age(struct rig *rig, struct rig_space *space, struct range range) {
@@ -297,18 +340,20 @@ static const struct {
     bool (*run)(struct rig *rig, struct rig_space *space, struct range range);
     uint32_t percent;
 } operations[] = {
-    {"map", do_map, 20},
+    {"map", do_map, 17},
     {"map_zero", do_map_zero, 6},
-    {"unmap", do_unmap, 10},
-    {"scatter", do_scatter, 4},
-    {"protect", do_protect, 14},
+    {"map and change a block", do_block, 4},
+    {"map and collapse", do_gather, 4},
+    {"map scattered, and change", do_scatter, 3},
+    {"unmap", do_unmap, 9},
+    {"protect", do_protect, 13},
     {"fork", do_fork, 12},
     {"exit", do_exit, 7},
-    {"split", do_split, 4},
-    {"collapse", do_collapse, 5},
+    {"split", do_split, 2},
+    {"collapse", do_collapse, 3},
     {"age or clean", do_age, 4},
-    {"pin or unpin", do_pin, 5},
-    {"copy in or out", do_copy, 6},
+    {"pin or unpin", do_pin, 6},
+    {"copy in or out", do_copy, 7},
     {"write of a device", do_device_write, 3},
 };
 
