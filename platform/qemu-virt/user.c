@@ -59,7 +59,8 @@ static void on_forget(void *context) {
 }
 
 static bool has_root(const struct cpu *cpu, uint64_t root) {
-    return (ash_load_acquire(&cpu->ttbr0) & ROOT_MASK) == root;
+    uint64_t ttbr0 = ash_load_acquire(&cpu->ttbr0);
+    return ttbr0 != 0 && (ttbr0 & ROOT_MASK) == root;
 }
 
 void platform_user_forget(uint64_t root) {

@@ -6,6 +6,7 @@
 #include "kernel/memory_fixture.h"
 #include "kernel/threads_fixture.h"
 #include "platform.h"
+#include "qemu-virt/page.h"
 #include "qemu/user_space.h"
 
 /*
@@ -79,7 +80,7 @@ static void is(struct runner *runner, uint64_t actual, uint64_t expected) {
 
 static void copy_page(struct runner *runner) {
     platform_page_zero(runner->pages[0]);
-    platform_page_copy(runner->pages[0], runner->pages[1]);
+    page_copy_by_simd(runner->pages[0], runner->pages[1]); /* perhaps the one that is chosen */
     runner->wrong += memcmp(runner->pages[0], runner->pages[1], ASH_PAGE_SIZE) != 0;
 }
 

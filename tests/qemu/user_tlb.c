@@ -149,6 +149,13 @@ static void watch_on_cpu_1(void) {
     ash_store_release(&watch.has_ended, 1u);
 }
 
+/* Of a program that nothing else has ended. */
+static void end_watch(void) {
+    ash_store_release(&watch.is_over, 1u);
+    ash_store_release(&watch.user->is_wanted, 1u);
+    platform_wake(CPU_1);
+}
+
 static void take_page_away(void *context, uint32_t cpu) {
     (void)context;
     if (cpu == CPU_1) {
@@ -162,8 +169,7 @@ static void take_page_away(void *context, uint32_t cpu) {
     watch.page[0] = 2;
     is_right = has_ended() && is_right && watch.event.cause == PLATFORM_USER_ABORT &&
                watch.event.address == USER_DATA;
-    ash_store_release(&watch.is_over, 1u);
-    platform_wake(CPU_1);
+    end_watch();
     watch.failed += !is_right;
 }
 
@@ -184,8 +190,7 @@ static void give_another_page(void *context, uint32_t cpu) {
     while (ash_load_acquire(&watch.user->x[1]) != 2 && platform_now_ns() < limit_ns)
         ash_port_relax();
     is_right = is_right && watch.user->x[1] == 2;
-    ash_store_release(&watch.is_over, 1u);
-    platform_wake(CPU_1);
+    end_watch();
     watch.failed += !is_right;
 }
 
