@@ -52,6 +52,7 @@ void fuzz_slab(struct choices *choices);
 void fuzz_heap(struct choices *choices);
 void fuzz_device(struct choices *choices); /* the host's */
 void fuzz_virtio_blk(struct choices *choices);
+void fuzz_vm(struct choices *choices);
 void fuzz_virtq(struct choices *choices);
 void fuzz_cache(struct choices *choices);
 void fuzz_sched_queue(struct choices *choices);
