@@ -38,6 +38,13 @@ int bench_buddy(struct kernel_memory *memory, const struct bench_report *report)
 int bench_cache(struct kernel_memory *memory, struct disk *disk,
                 const struct bench_report *report) ASH_MUST_CHECK;
 
+/*
+ * What fork costs in the page tables of an address space of 2 MiB to 128 MiB, by sharing them and
+ * by copying them, and the writes after it: the first, one to the next page, one to a page of
+ * another table; and the child's end, before anybody has written and after. -ASH_ENOMEM.
+ */
+int bench_fork(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
+
 enum { BENCH_SCHED_SAMPLES = 2000 };
 
 /*

@@ -83,7 +83,7 @@ static int run_sched(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(bench, "[slab|buddy|cache|sched|golden]",
+SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|golden]",
               "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
               "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
               "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
@@ -91,6 +91,7 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|golden]",
               "cache: reads of the largest disk by a block cache of their own: cold, warm, a\n"
               "mix, in order; a unit is what the first line says. Not without the word.\n"
               "sched: switches, wake-ups, mutexes, threads. ns: by the clock. Only by the word.\n"
+              "fork: page tables shared by fork, and copied; writes after it. Only by the word.\n"
               "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;
@@ -102,8 +103,9 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|golden]",
         return run(shell, what, bench_golden);
     bool all = argc == 1, slab = strcmp(what, "slab") == 0, buddy = strcmp(what, "buddy") == 0;
     bool cache = strcmp(what, "cache") == 0, sched = strcmp(what, "sched") == 0;
-    if (!all && !slab && !buddy && !cache && !sched) {
-        shell_error(shell, "bench", what, "there are slab, buddy, cache, sched and golden");
+    bool fork = strcmp(what, "fork") == 0;
+    if (!all && !slab && !buddy && !cache && !sched && !fork) {
+        shell_error(shell, "bench", what, "there are slab, buddy, cache, sched, fork and golden");
         return SHELL_STATUS_USAGE;
     }
     const struct bench_report report = {print_line, shell};
@@ -116,5 +118,7 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|golden]",
         status |= run_cache(shell);
     if (sched)
         status |= run_sched(shell);
+    if (fork)
+        status |= run(shell, "fork", bench_fork);
     return status;
 }

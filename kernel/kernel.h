@@ -9,6 +9,7 @@
 #include "block_cache.h"
 #include "disk.h"
 #include "memory.h"
+#include "jobs.h"
 #include "spawned.h"
 #include "tarfs.h"
 
@@ -23,6 +24,8 @@ struct kernel {
     struct disk *files_on; /* the disk that it is on */
     const char *files_reason;
     struct spawned_list spawned; /* by the shell */
+    struct terminal terminal;    /* of programs */
+    struct job_list jobs;        /* programs that the shell has started */
     int status;                  /* that the shell ended with */
 };
 

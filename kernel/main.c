@@ -7,6 +7,7 @@
 #include "numbers.h"
 #include "selftest.h"
 #include "shell.h"
+#include "shell_jobs.h"
 #include "thread.h"
 
 #include <ashlar/error.h>
@@ -162,6 +163,27 @@ static void mount_files(void) {
     for (uint32_t i = 0; i < kernel.disk_count && !mount_disk(files, kernel.disks[i]); i++) {}
 }
 
+/* Programs */
+
+static void report_crash(void *context, const char *text) {
+    (void)context;
+    kernel_print("%s\n", text);
+}
+
+/* Without them everything else works. */
+static void start_programs(void) {
+    struct file_system *fs = kernel.files == NULL ? NULL : &kernel.files->interface;
+    const struct files_config files = {fs, &kernel.terminal, kernel.memory.allocator};
+    const struct processes_config config = {
+        .memory = &kernel.memory, .files = fs, .seed = platform_seed(), .report = report_crash};
+    terminal_init(&kernel.terminal, &kernel_console);
+    files_init(&files);
+    int error = processes_init(&config);
+    if (error != 0)
+        kernel_print("ashlar: no programs: %s; start the machine with more memory\n",
+                     ash_strerror(error));
+}
+
 /* Shell */
 
 static void print_event(void *context, const char *line) {
@@ -173,6 +195,7 @@ static void after_command(struct shell *shell) {
     block_cache_settle(&kernel.cache);
     memory_relieve(&kernel.memory);
     thread_reap();
+    shell_tell_jobs(shell);
     if (events_enabled())
         events_print(print_event, shell);
 }
@@ -350,5 +373,6 @@ int kernel_main(void) {
     find_disks(shell);
     start_cache(arguments.age_s * NS_PER_S);
     mount_files();
+    start_programs();
     return run_threads(shell);
 }

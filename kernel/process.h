@@ -71,11 +71,13 @@ struct process {
     enum process_state state;
     struct process *parent; /* NULL: the kernel */
     struct ash_list children, sibling;
-    int wait_status;         /* of a zombie, as wait4 has it */
-    uint32_t stop_signal;    /* by which it was stopped last */
-    bool is_stop_told;       /* wait4 has said so */
-    bool is_continue_untold; /* it goes on, and wait4 has not said so */
-    bool is_joined;          /* the kernel will ask for its status */
+    int wait_status;              /* of a zombie, as wait4 has it */
+    uint32_t stop_signal;         /* by which it was stopped last */
+    bool is_stop_told;            /* wait4 has said so */
+    bool is_continue_untold;      /* it goes on, and wait4 has not said so */
+    bool is_joined;               /* the kernel will ask for its status */
+    void (*ended)(void *context); /* then: as struct process_start has it */
+    void *ended_context;
     bool has_execed;
     struct process *vfork_parent; /* which waits until this one has its own address space */
     uint32_t is_in_vfork;         /* it waits for such a child */
@@ -110,6 +112,9 @@ struct process_start {
     const struct file_table *files; /* its open files, if it starts; NULL: none */
     uint32_t group;                 /* 0: its own */
     const char *reason;             /* of -ASH_ENOEXEC: what the file is, a phrase */
+    /* Called by its thread when there is but its status; short. NULL: nobody asks. */
+    void (*ended)(void *context);
+    void *context;
 };
 
 /*

@@ -299,12 +299,14 @@ static int load_for(struct process_start *start, struct load *load) {
 }
 
 /* The table is locked. */
-static int enter_joined(struct process *process, uint32_t group) {
+static int enter_joined(struct process *process, const struct process_start *start) {
     int error = process_enter(process, NULL);
     if (error != 0)
         return error;
     process->is_joined = true;
-    process->group = group == 0 ? process->id : group;
+    process->ended = start->ended;
+    process->ended_context = start->context;
+    process->group = start->group == 0 ? process->id : start->group;
     process->session = process->group;
     error = process_start_thread(process);
     if (error != 0)
@@ -316,7 +318,7 @@ static int start_it(struct process *process, const struct process_start *start, 
     if (start->files != NULL)
         file_table_fork(process->files, start->files);
     mutex_lock(&processes.lock);
-    int error = enter_joined(process, start->group);
+    int error = enter_joined(process, start);
     *id = process->id;
     mutex_unlock(&processes.lock);
     if (error != 0)

@@ -54,6 +54,8 @@ static void become_zombie(struct process *self) {
         process_tell_of(self, SIGNAL_CODE_CLD_KILLED, self->end_status & 0x7f);
     else
         process_tell_of(self, SIGNAL_CODE_CLD_EXITED, self->end_status >> 8 & 0xff);
+    if (self->ended != NULL)
+        self->ended(self->ended_context);
     if (is_nobodys(self)) {
         process_leave(self);
         process_free(self);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* shell.c: see shell.h. */
 #include "shell.h"
+#include "shell_jobs.h"
 #include "printable.h"
 #include "words.h"
 
@@ -188,8 +189,12 @@ static int unknown_command(struct shell *shell, const char *name) {
 
 static void run_command(struct shell *shell, int argc, char **argv) {
     const struct shell_command *command = shell_find(argv[0]);
-    shell->status =
-        command == NULL ? unknown_command(shell, argv[0]) : command->run(shell, argc, argv);
+    if (command != NULL)
+        shell->status = command->run(shell, argc, argv);
+    else if (shell_is_program(shell, argv[0]))
+        shell->status = shell_run_programs(shell, argc, argv);
+    else
+        shell->status = unknown_command(shell, argv[0]);
     if (shell->after_command != NULL)
         shell->after_command(shell);
 }

@@ -26,10 +26,11 @@
 
 enum {
     SHELL_WORDS_MAX = 256,
-    SHELL_TYPED_MAX = 256,      /* bytes kept that were typed while a command ran */
-    SHELL_STATUS_USAGE = 2,     /* a command was called in a wrong way */
-    SHELL_STATUS_UNKNOWN = 127, /* there is no such command */
-    SHELL_STATUS_STOPPED = 130, /* by Ctrl-C: 128 + SIGINT, as a POSIX shell says */
+    SHELL_TYPED_MAX = 256,         /* bytes kept that were typed while a command ran */
+    SHELL_STATUS_USAGE = 2,        /* a command was called in a wrong way */
+    SHELL_STATUS_CANNOT_RUN = 126, /* a program is there, and could not be started */
+    SHELL_STATUS_UNKNOWN = 127,    /* there is no such command */
+    SHELL_STATUS_STOPPED = 130,    /* by Ctrl-C: 128 + SIGINT, as a POSIX shell says */
 };
 
 struct kernel;
