@@ -118,7 +118,7 @@ void board_space_end(struct ash_vm_space *space) {
 }
 
 ash_paddr_t board_take(struct board *board, uint32_t order) {
-    ash_pfn_t first;
+    ash_pfn_t first = 0;
     CHECK_EQ(board_alloc(board, order, &first), 0);
     ash_paddr_t address = first << ASH_PAGE_SHIFT;
     memset(board_at(board, address), 0, ASH_PAGE_SIZE << order);
