@@ -3,8 +3,6 @@
  * moves to other CPUs. */
 #include <ashlar/port.h>
 
-#include "kernel/memory_fixture.h"
-#include "kernel/threads_fixture.h"
 #include "platform.h"
 #include "qemu-virt/page.h"
 #include "qemu/user_space.h"
@@ -46,7 +44,7 @@ enum { ROUNDS = 3000 }; /* even */
 struct runner {
     struct user_space space;
     struct platform_user *user, *first;
-    uint32_t interrupts, moves, wrong;
+    uint32_t interrupts, wrong;
     void *pages[2]; /* copied while the program does not run: with registers that it has, too */
 };
 
@@ -110,7 +108,8 @@ static void check_rounds(struct runner *runner) {
 
 /* Two contexts of CPU 0, which every interrupt makes take turns; the first is the case's own. */
 
-enum { STACK_BYTES = 16 << 10, SLICE_NS = 20000, TURNS = 4000, THREADS = 8, CPUS = 4 };
+enum { STACK_BYTES = 16 << 10, SLICE_NS = 20000, TURNS = 4000 };
+enum { PROGRAMS = 8, CPUS = 4, RUNS = 6, MOVES_MIN = 200 };
 
 static struct {
     struct runner runners[2];
@@ -180,14 +179,22 @@ TEST_CASE(user, two_programs_on_a_cpu_keep_every_register) {
     }
 }
 
-/* Threads, whose programs move between CPUs. */
+/*
+ * Contexts with a program each, and CPUs that take the first of a queue, until an interrupt sends
+ * them back to their own context; that puts it at the end, for any CPU: so it goes on, in the
+ * middle of platform_user_run, wherever it is taken next.
+ */
 
 static struct {
-    struct runner runners[THREADS];
-    uint32_t finished;
+    struct runner runners[PROGRAMS];
+    struct platform_context contexts[PROGRAMS], own[CPUS];
+    bool has_finished[PROGRAMS];
+    uint32_t running[CPUS]; /* PROGRAMS: its own context */
+    struct ash_spinlock lock;
+    uint32_t queue[PROGRAMS], queued, finished, moves;
+    ash_irq_t unmasked;
+    ash_ns_t limit_ns;
 } crowd;
-
-enum { RUNS = 12 };
 
 static uint32_t cpu_now(void) {
     uint32_t cpu;
@@ -196,51 +203,108 @@ static uint32_t cpu_now(void) {
     return cpu;
 }
 
-static void run_a_program(void *context) {
-    struct runner *runner = context;
+static void leave_for_others(bool may_switch) {
+    uint32_t cpu = cpu_now(), program = crowd.running[cpu];
+    if (may_switch && program != PROGRAMS)
+        platform_context_switch(&crowd.contexts[program], &crowd.own[cpu]);
+}
+
+static void ring_here(void *context) {
+    (void)!platform_timer_arm(platform_now_ns() + SLICE_NS, ring_here, context);
+}
+
+/* In its own context. */
+static void run_a_program(void *argument) {
+    struct runner *runner = argument;
     struct platform_user_event event;
     uint32_t cpu = cpu_now();
-    for (uint32_t runs = 0; runs < RUNS;) {
+    ash_port_irq_restore(crowd.unmasked);
+    for (uint32_t runs = 0; runs < RUNS || ash_load_relaxed(&crowd.moves) < MOVES_MIN;) {
         platform_user_run(runner->user, &runner->space.translation, &event);
-        runner->moves += cpu_now() != cpu;
+        if (cpu_now() != cpu)
+            ash_fetch_add(&crowd.moves, 1u);
         cpu = cpu_now();
         if (event.cause == PLATFORM_USER_INTERRUPT) {
-            copy_page(runner);
-            if (++runner->interrupts % 2 == 0)
-                thread_yield();
+            if (++runner->interrupts % 16 == 0)
+                copy_page(runner);
         } else {
             runner->wrong += event.cause != PLATFORM_USER_CALL;
             check_rounds(runner);
             runs++;
-            (void)thread_sleep_until(platform_now_ns() + 100000);
         }
+        if (platform_now_ns() > crowd.limit_ns)
+            break;
     }
-    (void)ash_fetch_add(&crowd.finished, 1u);
+    (void)ash_port_irq_save();
+    cpu = cpu_now();
+    crowd.has_finished[runner - crowd.runners] = true;
+    platform_context_exit(&crowd.contexts[runner - crowd.runners], &crowd.own[cpu]);
 }
 
-static void run_the_crowd(void *context) {
-    (void)context;
-    for (uint32_t i = 0; i < THREADS; i++)
-        crowd.runners[i].wrong +=
-            test_thread_start("program", NULL, run_a_program, &crowd.runners[i]) == 0;
-    while (ash_load_acquire(&crowd.finished) < THREADS) {
-        for (uint32_t i = 0; i < CPUS; i++)
-            platform_wake(i);
-        (void)thread_sleep_until(platform_now_ns() + 50000);
+/* PROGRAMS: none waits. */
+static uint32_t take_first(void) {
+    uint32_t first = PROGRAMS;
+    ash_spin_lock(&crowd.lock);
+    if (crowd.queued != 0) {
+        first = crowd.queue[0];
+        crowd.queued--;
+        memmove(crowd.queue, crowd.queue + 1, crowd.queued * sizeof(crowd.queue[0]));
     }
+    ash_spin_unlock(&crowd.lock);
+    return first;
+}
+
+static void put_last(uint32_t program) {
+    ash_spin_lock(&crowd.lock);
+    if (crowd.has_finished[program])
+        crowd.finished++;
+    else
+        crowd.queue[crowd.queued++] = program;
+    ash_spin_unlock(&crowd.lock);
+}
+
+static void run_the_crowd(void *context, uint32_t cpu) {
+    (void)context;
+    ash_irq_t state = ash_port_irq_save();
+    ring_here(NULL);
+    while (ash_load_relaxed(&crowd.finished) < PROGRAMS) {
+        uint32_t program = take_first();
+        if (program != PROGRAMS) {
+            crowd.running[cpu] = program;
+            platform_context_switch(&crowd.own[cpu], &crowd.contexts[program]);
+            crowd.running[cpu] = PROGRAMS;
+            put_last(program);
+        }
+        ash_port_irq_restore(state);
+        ash_port_relax();
+        (void)ash_port_irq_save();
+    }
+    platform_timer_disarm();
+    ash_port_irq_restore(state);
 }
 
 TEST_CASE(user, programs_that_move_between_cpus_keep_every_register) {
-    struct kernel_memory *memory = test_kernel_memory(8 << 20);
+    if (platform_cpu_count() < CPUS)
+        test_skip("needs %u CPUs, %u are online", CPUS, platform_cpu_count());
     memset(&crowd, 0, sizeof(crowd));
-    for (uint32_t i = 0; i < THREADS; i++)
+    for (uint32_t i = 0; i < PROGRAMS; i++) {
         runner_init(&crowd.runners[i], i);
-    test_threads_run_in(memory, CPUS, run_the_crowd, NULL);
-    uint32_t moves = 0;
-    for (uint32_t i = 0; i < THREADS; i++) {
+        platform_context_init(&crowd.contexts[i], test_alloc(STACK_BYTES, 16), STACK_BYTES,
+                              run_a_program, &crowd.runners[i]);
+        crowd.queue[crowd.queued++] = i;
+    }
+    for (uint32_t i = 0; i < CPUS; i++)
+        crowd.running[i] = PROGRAMS;
+    crowd.limit_ns = platform_now_ns() + UINT64_C(10000000000);
+    crowd.unmasked = ash_port_irq_save();
+    ash_port_irq_restore(crowd.unmasked);
+    pair.hook_before = platform_after_interrupt;
+    platform_after_interrupt = leave_for_others;
+    test_run_on_cpus(run_the_crowd, NULL, CPUS);
+    platform_after_interrupt = pair.hook_before;
+    for (uint32_t i = 0; i < PROGRAMS; i++) {
         CHECK_EQ(crowd.runners[i].wrong, 0);
-        moves += crowd.runners[i].moves;
         user_space_fini(&crowd.runners[i].space);
     }
-    CHECK(moves > THREADS);
+    CHECK(crowd.moves >= MOVES_MIN);
 }
