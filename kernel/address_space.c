@@ -392,6 +392,21 @@ int address_space_protect(struct address_space *space, uint64_t start, uint64_t 
     return error;
 }
 
+int address_space_advise(struct address_space *space, uint64_t start, uint64_t bytes,
+                         bool is_huge) {
+    uint64_t whole;
+    if (!ash_is_aligned(start, ASH_PAGE_SIZE))
+        return -ASH_EINVAL;
+    if (bytes == 0)
+        return 0;
+    if (!ash_align_up_checked(bytes, ASH_PAGE_SIZE, &whole) || !range_is_good(start, whole))
+        return -ASH_ENOMEM;
+    mutex_lock(&space->mutex);
+    int error = region_advise(&space->regions, start, start + whole, is_huge);
+    mutex_unlock(&space->mutex);
+    return error;
+}
+
 /* brk */
 
 void address_space_set_brk(struct address_space *space, uint64_t start) {

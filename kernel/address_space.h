@@ -84,6 +84,10 @@ int address_space_unmap(struct address_space *space, uint64_t start, uint64_t by
 /* -ASH_EINVAL; -ASH_ENOMEM: no memory, or a part is not mapped; -ASH_EACCES. */
 int address_space_protect(struct address_space *space, uint64_t start, uint64_t bytes,
                           uint32_t rights) ASH_MUST_CHECK;
+/* Pages that come from now on come in blocks of 2 MiB where they fit, or they do not. -ASH_EINVAL;
+ * -ASH_ENOMEM: no memory, or a part is not mapped. */
+int address_space_advise(struct address_space *space, uint64_t start, uint64_t bytes,
+                         bool is_huge) ASH_MUST_CHECK;
 /* The end of the heap; what it was where that cannot be. */
 uint64_t address_space_brk(struct address_space *space, uint64_t end);
 

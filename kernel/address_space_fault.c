@@ -38,9 +38,37 @@ static int map_frame(struct address_space *space, const struct region *region, u
                       region->rights | ASH_VM_USER | shared, ASH_VM_SMALL);
 }
 
+/* [block, + 2 MiB) is in the region, and nothing is there yet. */
+static bool has_room_for_block(const struct address_space *space, const struct region *region,
+                               uint64_t block) {
+    struct ash_vm_mapping next;
+    if ((region->flags & (REGION_HUGE | REGION_SHARED)) != REGION_HUGE || block < region->start ||
+        block + USER_BLOCK_BYTES > region->end)
+        return false;
+    return !ash_vm_query(&space->pages, block, &next) || next.va >= block + USER_BLOCK_BYTES;
+}
+
+/* False: pages will do. */
+static bool bring_block(struct address_space *space, const struct region *region, uint64_t page) {
+    uint64_t block = ash_align_down(page, USER_BLOCK_BYTES);
+    ash_pfn_t first;
+    if (!has_room_for_block(space, region, block) || !user_block_alloc(&first))
+        return false;
+    uint8_t *bytes = user_frame_pointer(first);
+    for (size_t at = 0; at < USER_BLOCK_BYTES; at += ASH_PAGE_SIZE)
+        platform_page_zero(bytes + at);
+    if (ash_vm_map(&space->pages, block, (ash_paddr_t)first << ASH_PAGE_SHIFT, USER_BLOCK_BYTES,
+                   region->rights | ASH_VM_USER, 0) == 0)
+        return true;
+    user_block_free(first);
+    return false;
+}
+
 static int bring_zeroes(struct address_space *space, const struct region *region, uint64_t page,
                         uint32_t access) {
     ash_pfn_t frame;
+    if (bring_block(space, region, page))
+        return 0;
     if (access != ASH_VM_WRITE)
         return ash_vm_map_zero(&space->pages, page, ASH_PAGE_SIZE, region->rights | ASH_VM_USER);
     if (!user_frame_alloc(&frame))

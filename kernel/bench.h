@@ -45,6 +45,14 @@ int bench_cache(struct kernel_memory *memory, struct disk *disk,
  */
 int bench_fork(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
 
+/*
+ * From a thread: the program bin/touch writes to so much memory, in pages of 4 KiB and of 2 MiB:
+ * cost on CPU 0, faults, tables. -ASH_ENOTSUP: no programs run here; -ASH_ENOENT: there is no such
+ * program; -ASH_ENOMEM.
+ */
+int bench_huge_pages(struct kernel_memory *memory, const struct bench_report *report,
+                     uint32_t mib) ASH_MUST_CHECK;
+
 enum { BENCH_SCHED_SAMPLES = 2000 };
 
 /*

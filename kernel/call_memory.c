@@ -75,12 +75,13 @@ int64_t call_brk(struct process *process, const uint64_t args[6]) {
     return (int64_t)address_space_brk(process->space, args[0]);
 }
 
-/* Advice that need not be taken. */
+/* Other advice than about huge pages need not be taken; but one promises zeroes. */
 int64_t call_madvise(struct process *process, const uint64_t args[6]) {
-    enum { ADVICE_DONTNEED = 4, ADVICE_MAX = 25 };
-    (void)process;
-    if (!ash_is_aligned(args[0], ASH_PAGE_SIZE))
+    enum { ADVICE_DONTNEED = 4, ADVICE_HUGE = 14, ADVICE_NO_HUGE = 15, ADVICE_MAX = 25 };
+    uint32_t advice = (uint32_t)args[2];
+    if (advice == ADVICE_HUGE || advice == ADVICE_NO_HUGE)
+        return address_space_advise(process->space, args[0], args[1], advice == ADVICE_HUGE);
+    if (!ash_is_aligned(args[0], ASH_PAGE_SIZE) || advice == ADVICE_DONTNEED || advice > ADVICE_MAX)
         return -ASH_EINVAL;
-    /* It promises zeroes: who wants that is told that there are none. */
-    return (uint32_t)args[2] == ADVICE_DONTNEED || (uint32_t)args[2] > ADVICE_MAX ? -ASH_EINVAL : 0;
+    return 0;
 }

@@ -9,6 +9,8 @@
 #include <ashlar/error.h>
 #include <string.h>
 
+enum { HUGE_PAGES_MIB = 64 };
+
 static void print_line(void *context, const char *text) {
     shell_print(context, "%s\n", text);
 }
@@ -83,7 +85,19 @@ static int run_sched(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|golden]",
+static int run_huge_pages(struct shell *shell) {
+    const struct bench_report report = {print_line, shell};
+    int error = bench_huge_pages(&shell->kernel->memory, &report, HUGE_PAGES_MIB);
+    if (error == -ASH_ENOTSUP)
+        return shell_error(shell, "bench", "hugepages", "no programs run on this machine");
+    if (error == -ASH_ENOENT)
+        return shell_error(shell, "bench", "hugepages", "the disk has no bin/touch");
+    if (error != 0)
+        return shell_error(shell, "bench", "hugepages", ash_strerror(error));
+    return 0;
+}
+
+SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|hugepages|golden]",
               "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
               "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
               "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
@@ -92,6 +106,7 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|golden]",
               "mix, in order; a unit is what the first line says. Not without the word.\n"
               "sched: switches, wake-ups, mutexes, threads. ns: by the clock. Only by the word.\n"
               "fork: page tables shared by fork, and copied; writes after it. Only by the word.\n"
+              "hugepages: a program touches 64 MiB, by 4 KiB and by 2 MiB. By the word.\n"
               "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;
@@ -103,9 +118,10 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|golden]",
         return run(shell, what, bench_golden);
     bool all = argc == 1, slab = strcmp(what, "slab") == 0, buddy = strcmp(what, "buddy") == 0;
     bool cache = strcmp(what, "cache") == 0, sched = strcmp(what, "sched") == 0;
-    bool fork = strcmp(what, "fork") == 0;
-    if (!all && !slab && !buddy && !cache && !sched && !fork) {
-        shell_error(shell, "bench", what, "there are slab, buddy, cache, sched, fork and golden");
+    bool fork = strcmp(what, "fork") == 0, huge = strcmp(what, "hugepages") == 0;
+    if (!all && !slab && !buddy && !cache && !sched && !fork && !huge) {
+        shell_error(shell, "bench", what,
+                    "there are slab, buddy, cache, sched, fork, hugepages and golden");
         return SHELL_STATUS_USAGE;
     }
     const struct bench_report report = {print_line, shell};
@@ -120,5 +136,7 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|golden]",
         status |= run_sched(shell);
     if (fork)
         status |= run(shell, "fork", bench_fork);
+    if (huge)
+        status |= run_huge_pages(shell);
     return status;
 }

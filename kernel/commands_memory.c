@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_memory.c: mem, check: how much there is, and whether all of it is sound. */
 #include "kernel.h"
+#include "process.h"
 #include "shell.h"
 #include "thread.h"
 
@@ -65,6 +66,8 @@ SHELL_COMMAND(check, "", "Audits every part in full; status 1 if an invariant do
     broken += print_check(shell, "heap", memory_caches_check(&kernel->memory));
     if (threads_cpu_count() != 0)
         broken += print_check(shell, "threads", threads_check());
+    if (processes_can_run())
+        broken += print_check(shell, "programs", processes_check());
     for (uint32_t i = 0; i < kernel->disk_count; i++)
         broken += print_check(shell, "virtq", check_disk(kernel->disks[i]));
     if (kernel->cache.is_on)

@@ -289,6 +289,8 @@ static void describe(const struct process *process, struct process_info *info) {
         .state = process->state,
         .nice = process->nice,
         .runtime_ns = process->runtime_ns,
+        .usage = process->usage,
+        .stats = process->stats,
     };
     memcpy(info->name, process->name, sizeof(info->name));
     if (process->space == NULL)

@@ -82,6 +82,8 @@ struct process {
     struct process *vfork_parent; /* which waits until this one has its own address space */
     uint32_t is_in_vfork;         /* it waits for such a child */
     ash_ns_t runtime_ns;          /* of a zombie */
+    struct ash_vm_usage usage;    /* the same, if it is joined: what it had at its end */
+    struct ash_vm_stats stats;
     ash_ns_t children_runtime_ns; /* of children that were waited for */
 
     /* Its own children have news; and: a vfork is over, a stop is. */

@@ -62,6 +62,16 @@ static void become_zombie(struct process *self) {
     }
 }
 
+/* For who joins it. */
+static void keep_account(struct process *self, struct address_space *space) {
+    if (!self->is_joined)
+        return;
+    mutex_lock(&space->mutex);
+    ash_vm_get_usage(&space->pages, &self->usage);
+    self->stats = space->pages.stats;
+    mutex_unlock(&space->mutex);
+}
+
 void process_exit_now(struct process *self) {
     mutex_lock(&processes.lock);
     self->state = PROCESS_ENDING;
@@ -72,6 +82,7 @@ void process_exit_now(struct process *self) {
     struct address_space *space = self->space;
     self->space = NULL;
     mutex_unlock(&processes.lock);
+    keep_account(self, space);
     address_space_put(space);
     self->runtime_ns = thread_runtime_ns();
     mutex_lock(&processes.lock);

@@ -173,6 +173,15 @@ bool region_covers(const struct region_set *set, uint64_t start, uint64_t end) {
     return region != NULL && region->start <= start;
 }
 
+/* Neighbours that are alike now become one. From the end: a merge forgets the one behind. */
+static void merge_all(struct region_set *set, uint64_t start, uint64_t end) {
+    for (struct region *region = region_find(set, end - 1);; region = entry(region->link.prev)) {
+        merge_with_next(set, region);
+        if (region->end < start || region->link.prev == &set->regions)
+            return;
+    }
+}
+
 int region_protect(struct region_set *set, uint64_t start, uint64_t end, uint32_t rights) {
     if (!region_covers(set, start, end))
         return -ASH_ENOMEM;
@@ -182,12 +191,21 @@ int region_protect(struct region_set *set, uint64_t start, uint64_t end, uint32_
     struct region *region = region_find(set, start);
     for (; region != NULL && region->start < end; region = region_next(set, region))
         region->rights = rights;
-    /* From the end: a merge forgets the one behind. */
-    for (region = region_find(set, end - 1);; region = entry(region->link.prev)) {
-        merge_with_next(set, region);
-        if (region->end < start || region->link.prev == &set->regions)
-            return 0;
-    }
+    merge_all(set, start, end);
+    return 0;
+}
+
+int region_advise(struct region_set *set, uint64_t start, uint64_t end, bool is_huge) {
+    if (!region_covers(set, start, end))
+        return -ASH_ENOMEM;
+    int error = region_cut(set, start, end);
+    if (error != 0)
+        return error;
+    struct region *region = region_find(set, start);
+    for (; region != NULL && region->start < end; region = region_next(set, region))
+        region->flags = is_huge ? region->flags | REGION_HUGE : region->flags & ~REGION_HUGE;
+    merge_all(set, start, end);
+    return 0;
 }
 
 uint64_t region_gap(const struct region_set *set, uint64_t bottom, uint64_t top, uint64_t bytes) {

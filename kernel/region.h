@@ -26,10 +26,11 @@ enum region_kind {
 };
 
 /* Flags of a region. */
-#define REGION_SHARED 1u /* a write is everybody's who has it mapped */
-#define REGION_STACK  2u /* grows down, to region_set.stack_bytes_max */
-#define REGION_FIXED  4u /* the kernel's: no program changes it */
-#define REGION_HEAP   8u /* of brk */
+#define REGION_SHARED 1u  /* a write is everybody's who has it mapped */
+#define REGION_STACK  2u  /* grows down, to region_set.stack_bytes_max */
+#define REGION_FIXED  4u  /* the kernel's: no program changes it */
+#define REGION_HEAP   8u  /* of brk */
+#define REGION_HUGE   16u /* in blocks of 2 MiB, where they fit */
 
 struct region {
     uint64_t start, end;
@@ -83,6 +84,10 @@ int region_remove(struct region_set *set, uint64_t start, uint64_t end) ASH_MUST
 /* Other rights in [start, end). -ASH_ENOMEM: memory, or a part of it is no region. */
 int region_protect(struct region_set *set, uint64_t start, uint64_t end,
                    uint32_t rights) ASH_MUST_CHECK;
+
+/* In blocks or not, from now on. Errors as region_protect. */
+int region_advise(struct region_set *set, uint64_t start, uint64_t end,
+                  bool is_huge) ASH_MUST_CHECK;
 
 /* The highest address at or below `top`, and not below `bottom`, from which `bytes` are free;
  * 0: there is none. */

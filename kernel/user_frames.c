@@ -21,7 +21,7 @@ void *user_frame_pointer(ash_pfn_t frame) {
     return frames.memory->view.pointer((ash_paddr_t)frame << ASH_PAGE_SHIFT);
 }
 
-/* The source of lib/vm. Blocks are not mapped, so none is asked for. */
+/* The source of lib/vm. The buddy takes parts of a block back as they come. */
 
 static int frame_alloc(void *context, uint32_t order, ash_pfn_t *first) {
     (void)context;
@@ -43,6 +43,14 @@ bool user_frame_alloc(ash_pfn_t *frame) {
 
 void user_frame_free(ash_pfn_t frame) {
     frame_free(NULL, frame, 0);
+}
+
+bool user_block_alloc(ash_pfn_t *first) {
+    return frame_alloc(NULL, USER_BLOCK_ORDER, first) == 0;
+}
+
+void user_block_free(ash_pfn_t first) {
+    frame_free(NULL, first, USER_BLOCK_ORDER);
 }
 
 /* TLBs */

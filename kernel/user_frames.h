@@ -21,6 +21,12 @@ struct ash_vm *user_frames_vm(void);
 bool user_frame_alloc(ash_pfn_t *frame) ASH_MUST_CHECK;
 void user_frame_free(ash_pfn_t frame);
 
+/* A block: USER_BLOCK_BYTES in one piece. It may be given back in parts, too. */
+enum { USER_BLOCK_ORDER = 9 };
+#define USER_BLOCK_BYTES (ASH_PAGE_SIZE << USER_BLOCK_ORDER)
+bool user_block_alloc(ash_pfn_t *first) ASH_MUST_CHECK;
+void user_block_free(ash_pfn_t first);
+
 /* Where the kernel sees it. */
 void *user_frame_pointer(ash_pfn_t frame);
 

@@ -601,3 +601,46 @@ static void forks_many_times(struct test_program *program) {
 TEST_CASE(processes, fork_ten_thousand_times_and_leave_nothing) {
     check_ends(1, forks_many_times, EXITED(0));
 }
+
+/* Blocks of 2 MiB */
+
+enum { CALL_MADVISE = 233, ADVICE_HUGE = 14, MAP_FIXED_PRIVATE = 0x32, BLOCKS = 0x40000000 };
+
+static void asks_for_blocks(struct test_program *program) {
+    const uint64_t arguments[] = {BLOCKS, 4 << 20, 3, MAP_FIXED_PRIVATE, UINT64_MAX, 0};
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(arguments); i++)
+        test_mov(program, i, arguments[i]);
+    test_call(program, CALL_MMAP);
+    test_expect(program, 0, BLOCKS, 1);
+    test_call4(program, CALL_MADVISE, BLOCKS, 4 << 20, ADVICE_HUGE, 0);
+    test_expect(program, 0, 0, 2);
+    test_mov(program, COUNT, 77);
+    test_mov(program, OTHER, BLOCKS + 0x3000);
+    test_store(program, COUNT, OTHER, 0);
+}
+
+/* What a child writes to a block is its own; so is what is left of one that has lost a part. */
+static void shares_a_block(struct test_program *program) {
+    asks_for_blocks(program);
+    test_fork(program);
+    uint32_t parent = test_over_if(program, 0);
+    test_mov(program, COUNT, 88);
+    test_store(program, COUNT, OTHER, 0);
+    test_load(program, 1, OTHER, 8);
+    test_expect(program, 1, 0, 3);
+    test_exit(program, 9);
+    test_land(program, parent);
+    test_wait(program, -1, 0);
+    test_expect(program, 1, EXITED(9), 4);
+    test_load(program, 1, OTHER, 0);
+    test_expect(program, 1, 77, 5);
+    test_call2(program, CALL_MUNMAP, BLOCKS + 0x4000, 0x1000);
+    test_expect(program, 0, 0, 6);
+    test_load(program, 1, OTHER, 0);
+    test_expect(program, 1, 77, 7);
+    test_exit(program, 0);
+}
+
+TEST_CASE(processes, have_blocks_where_they_ask_for_them) {
+    check_ends(1, shares_a_block, EXITED(0));
+}

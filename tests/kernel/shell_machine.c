@@ -626,8 +626,9 @@ TEST_CASE(shell_machine, bench_says_what_there_is) {
     struct kernel *kernel;
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "bench nosuch\n"), SHELL_STATUS_USAGE);
-    check_contains(script->output,
-                   "bench: nosuch: there are slab, buddy, cache, sched, fork and golden\n");
+    check_contains(
+        script->output,
+        "bench: nosuch: there are slab, buddy, cache, sched, fork, hugepages and golden\n");
     CHECK_EQ(script_run(script, "bench slab buddy\n"), SHELL_STATUS_USAGE);
     CHECK_EQ(script_run(script, "bench golden\n"), 1);
     check_contains(script->output, "bench: golden: something found no memory\n");
