@@ -52,7 +52,8 @@ int64_t call_mmap(struct process *process, const uint64_t args[6]) {
         .is_fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0,
         .is_not_replacing = (flags & MAP_FIXED_NOREPLACE) != 0,
     };
-    if (!rights_of(args[2], &map.rights) || type == 0 || type > MAP_SHARED_VALIDATE)
+    if (!rights_of(args[2], &map.rights) || type == 0 || type > MAP_SHARED_VALIDATE ||
+        !ash_is_aligned(args[5], ASH_PAGE_SIZE))
         return -ASH_EINVAL;
     int error = (flags & MAP_ANONYMOUS) != 0 ? 0 : find_node(process, args[4], &map.node);
     if (error == 0)

@@ -19,8 +19,10 @@ int64_t call_uname(struct process *process, const uint64_t args[6]) {
 /* No source of what nobody can tell: a generator from the machine's seed, which is as good as that.
  */
 int64_t call_getrandom(struct process *process, const uint64_t args[6]) {
-    enum { PIECE_BYTES = 256, BYTES_MAX = 1 << 20 };
+    enum { PIECE_BYTES = 256, BYTES_MAX = 1 << 20, FLAGS = 7 }; /* that make no difference here */
     uint64_t len = ash_min_u64(args[1], BYTES_MAX), piece[PIECE_BYTES / 8];
+    if ((args[2] & ~(uint64_t)FLAGS) != 0)
+        return -ASH_EINVAL;
     for (uint64_t at = 0; at < len; at += PIECE_BYTES) {
         for (uint32_t i = 0; i < ASH_ARRAY_LEN(piece); i++)
             piece[i] = processes_random();

@@ -110,16 +110,18 @@ void write_all(int file, const void *bytes, size_t len) {
     }
 }
 
+size_t read_some(int file, void *buffer, size_t len) {
+    int64_t got;
+    do {
+        got = sys_read(file, buffer, len);
+    } while (got == -ASH_EINTR);
+    return (size_t)must(got, "read");
+}
+
 size_t read_all(int file, void *buffer, size_t len) {
-    size_t done = 0;
-    while (done < len) {
-        int64_t got = sys_read(file, (char *)buffer + done, len - done);
-        if (got == -ASH_EINTR)
-            continue;
-        if (must(got, "read") == 0)
-            break;
-        done += (size_t)got;
-    }
+    size_t done = 0, got;
+    while (done < len && (got = read_some(file, (char *)buffer + done, len - done)) != 0)
+        done += got;
     return done;
 }
 

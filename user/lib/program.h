@@ -30,6 +30,9 @@ uint64_t argument_number(int argc, char **argv, int index, uint64_t otherwise);
 /* All of it, in as many calls as it takes; dies where it cannot be. */
 void write_all(int file, const void *bytes, size_t len);
 
+/* Some bytes, as many as come at once; 0 at the end. Dies where they cannot be read. */
+size_t read_some(int file, void *buffer, size_t len);
+
 /* As many bytes as there are, up to len. */
 size_t read_all(int file, void *buffer, size_t len);
 

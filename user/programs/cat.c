@@ -5,14 +5,9 @@
 static void copy(const char *name) {
     static char buffer[65536];
     int file = open_argument(name);
-    for (;;) {
-        int64_t got = sys_read(file, buffer, sizeof(buffer));
-        if (got == -ASH_EINTR)
-            continue;
-        if (must(got, name) == 0)
-            break;
-        write_all(1, buffer, (size_t)got);
-    }
+    size_t got;
+    while ((got = read_some(file, buffer, sizeof(buffer))) != 0)
+        write_all(1, buffer, got);
     if (file != 0)
         must(sys_close(file), "close");
 }

@@ -38,16 +38,14 @@ static uint64_t check_stream(int file, uint64_t seed) {
     static char buffer[BUFFER], expected[BUFFER];
     uint64_t at = 0;
     for (;;) {
-        int64_t got = sys_read(file, buffer, any_len(&seed, BUFFER));
-        if (got == -ASH_EINTR)
-            continue;
-        if (must(got, "read") == 0)
+        size_t got = read_some(file, buffer, any_len(&seed, BUFFER));
+        if (got == 0)
             return at;
-        make_bytes(expected, at, (size_t)got);
-        if (memcmp(buffer, expected, (size_t)got) != 0)
+        make_bytes(expected, at, got);
+        if (memcmp(buffer, expected, got) != 0)
             die("wrong bytes between %llu and %llu", (unsigned long long)at,
-                (unsigned long long)at + (uint64_t)got);
-        at += (uint64_t)got;
+                (unsigned long long)(at + got));
+        at += got;
     }
 }
 

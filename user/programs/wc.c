@@ -16,7 +16,7 @@ static struct counts count(const char *name) {
     bool in_word = false;
     int file = open_argument(name);
     size_t got;
-    while ((got = read_all(file, buffer, sizeof(buffer))) != 0) {
+    while ((got = read_some(file, buffer, sizeof(buffer))) != 0) {
         counts.bytes += got;
         for (size_t i = 0; i < got; i++) {
             bool space = is_space(buffer[i]);
