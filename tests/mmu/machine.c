@@ -18,7 +18,7 @@
 
 #define QEMU "qemu-system-aarch64"
 
-enum { CONSOLE_BYTES = 4096, LOOKS_BETWEEN_CHECKS = 4096 };
+enum { CONSOLE_BYTES = 4096, LOOKS_BETWEEN_CHECKS = 512 };
 
 static struct {
     const char *cpu, *stub;

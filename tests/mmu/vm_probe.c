@@ -243,7 +243,7 @@ bool rig_probe(struct rig *rig) {
 
 /* Memory. */
 
-static bool check_content(struct rig *rig, struct rig_space *space, uint32_t index) {
+bool rig_check_content(struct rig *rig, struct rig_space *space, uint32_t index) {
     struct rig_page *page = &space->pages[index];
     ash_paddr_t physical = 0;
     int result = ash_vm_translate(&space->space, rig_address(rig, index), ASH_VM_READ, &physical);
@@ -269,11 +269,11 @@ bool rig_check_contents(struct rig *rig) {
         if (!space->is_used)
             continue;
         for (uint32_t page = 0; page < RIG_SMALL_PAGES; page++) {
-            if (!check_content(rig, space, page))
+            if (!rig_check_content(rig, space, page))
                 return false;
         }
         for (uint32_t page = RIG_SMALL_PAGES + begin; page < RIG_PAGES; page += STRIDE) {
-            if (!check_content(rig, space, page))
+            if (!rig_check_content(rig, space, page))
                 return false;
         }
     }

@@ -110,7 +110,8 @@ uint32_t *rig_value(struct rig *rig, struct rig_page *page);
 uint32_t rig_new_value(struct rig *rig);
 /* All hot pages of the space that is installed, by every kind of access. */
 bool rig_probe(struct rig *rig);
-/* All pages of all spaces, as the library translates them. */
+/* A page's memory, where the library translates it; then the pages of all spaces. */
+bool rig_check_content(struct rig *rig, struct rig_space *space, uint32_t page);
 bool rig_check_contents(struct rig *rig);
 bool rig_check_counts(struct rig *rig);
 

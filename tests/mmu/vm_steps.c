@@ -65,8 +65,8 @@ static struct rig_space *random_space(struct rig *rig) {
     return space;
 }
 
-/* Ends and middle of the range, and pages anywhere. */
-static void choose_hot(struct rig *rig, struct range range) {
+/* Ends and middle of the range, what is pinned, and pages anywhere. */
+static void choose_hot(struct rig *rig, const struct rig_space *space, struct range range) {
     enum { OF_RANGE = 12, NEAR = 16 };
     rig->hot_count = 0;
     for (uint32_t i = 0; i < range.count && i < OF_RANGE; i++) {
@@ -78,6 +78,10 @@ static void choose_hot(struct rig *rig, struct range range) {
         rig->hot[rig->hot_count++] = range.first - 1;
     if (range.first + range.count < RIG_PAGES)
         rig->hot[rig->hot_count++] = range.first + range.count;
+    for (uint32_t i = 0; i < RIG_PINS; i++) {
+        if (rig->pins[i].is_used && rig->pins[i].owner == space)
+            rig->hot[rig->hot_count++] = rig->pins[i].page;
+    }
     while (rig->hot_count < NEAR)
         rig->hot[rig->hot_count++] = choose(rig, RIG_SMALL_PAGES);
     while (rig->hot_count < RIG_HOT - NEAR)
@@ -268,19 +272,33 @@ static bool do_age(struct rig *rig, struct rig_space *space, struct range range)
     return is_result(rig, "age or clean", result, 0, 0);
 }
 
+/* Of some pages of the range the first that may be pinned. */
+static uint32_t choose_pinnable(struct rig *rig, const struct rig_space *space,
+                                struct range range) {
+    enum { TRIES = 16 };
+    for (uint32_t i = 0; i < TRIES; i++) {
+        uint32_t page =
+            chance(rig, 50) ? range.first + choose(rig, range.count) : choose(rig, RIG_SMALL_PAGES);
+        if ((space->pages[page].rights & ASH_VM_WRITE) != 0)
+            return page;
+    }
+    return range.first;
+}
+
 static bool do_pin(struct rig *rig, struct rig_space *space, struct range range) {
     struct rig_pin *pin = &rig->pins[choose(rig, RIG_PINS)];
-    const struct rig_page *page = &space->pages[range.first];
+    uint32_t index = choose_pinnable(rig, space, range);
+    const struct rig_page *page = &space->pages[index];
     if (pin->is_used) {
         ash_vm_unpin(&rig->vm, pin->address);
         pin->is_used = false;
         return true;
     }
     ash_paddr_t address = 0;
-    int result = ash_vm_pin(&space->space, range_address(rig, range),
+    int result = ash_vm_pin(&space->space, rig_address(rig, index),
                             chance(rig, 50) ? ASH_VM_READ : ASH_VM_WRITE, &address);
     if (result == 0)
-        *pin = (struct rig_pin){true, address, space, range.first};
+        *pin = (struct rig_pin){true, address, space, index};
     if (result == 0 || result == -ASH_ENOTSUP)
         return rig_is_right(rig, page->rights != 0, "pin of an unmapped page: %d", result);
     bool may = (page->rights & (ASH_VM_WRITE | ASH_VM_SHARED)) != 0;
@@ -290,19 +308,19 @@ static bool do_pin(struct rig *rig, struct rig_space *space, struct range range)
     return is_result(rig, "pin", result, reason, read_only ? -ASH_EACCES : 0);
 }
 
-/* A device writes to a pinned page: who pinned it sees that. */
-static bool do_device_write(struct rig *rig, struct rig_space *space, struct range range) {
-    (void)space, (void)range;
+/* A device writes to a pinned page, at any time: who pinned it sees that, and nobody else. */
+static bool device_writes(struct rig *rig) {
     struct rig_pin *pin = &rig->pins[choose(rig, RIG_PINS)];
     if (!pin->is_used)
         return true;
     uint32_t value = rig_new_value(rig);
     *(uint32_t *)machine_memory(pin->address) = value;
-    if (pin->owner != NULL)
-        *rig_value(rig, &pin->owner->pages[pin->page]) = value;
-    else
+    if (pin->owner == NULL) {
         rig->shared_values[rig_frame_index(pin->address >> 12)] = value;
-    return true;
+        return true;
+    }
+    *rig_value(rig, &pin->owner->pages[pin->page]) = value;
+    return rig_check_content(rig, pin->owner, pin->page);
 }
 
 static bool do_copy(struct rig *rig, struct rig_space *space, struct range range) {
@@ -352,25 +370,26 @@ static const struct {
     {"split", do_split, 2},
     {"collapse", do_collapse, 3},
     {"age or clean", do_age, 4},
-    {"pin or unpin", do_pin, 6},
+    {"pin or unpin", do_pin, 9},
     {"copy in or out", do_copy, 7},
-    {"write of a device", do_device_write, 3},
 };
 
 bool rig_step(struct rig *rig) {
-    enum { CHECK_EACH = 32, FREE_LOOKS = 4 };
+    enum { CHECK_EACH = 32, FREE_LOOKS = 4, DEVICE_PERCENT = 30 };
     struct rig_space *space = random_space(rig);
     struct range range = random_range(rig);
     uint32_t dice = choose(rig, 100), operation = 0;
     while (dice >= operations[operation].percent)
         dice -= operations[operation++].percent;
-    choose_hot(rig, range);
+    choose_hot(rig, space, range);
     rig_install(rig, space);
     rig_touch(rig);
     rig->free_looks = FREE_LOOKS;
     rig->steps++;
     rig->last_operation = operations[operation].name;
     if (!operations[operation].run(rig, space, range) || rig->broken[0] != '\0')
+        return false;
+    if (chance(rig, DEVICE_PERCENT) && !device_writes(rig))
         return false;
     if (rig->fault == RIG_DEFERS_FLUSHES)
         machine_ask(MMU_TLBI_ALL, 0, 0);
