@@ -94,6 +94,35 @@ TEST_CASE(vm, scattered_pages_become_a_block_by_a_copy) {
     }
 }
 
+TEST_CASE(vm, two_pages_that_changed_places_are_copied_and_a_clean_one_is_no_obstacle) {
+    struct board *board = NULL;
+    EACH_BOARD(board, 0) {
+        struct ash_vm_space space;
+        board_space(board, &space);
+        uint64_t block = board_block_bytes(board), pages = block / PAGE, accessed;
+        ash_paddr_t frames = board_pages(board, pages), last = frames + block - PAGE;
+        for (uint64_t i = 0; i < pages; i++)
+            *board_at(board, frames + i * PAGE) = i;
+        CHECK_EQ(ash_vm_map(&space, 0, frames, block - 2 * PAGE, BOARD_RW, 0), 0);
+        CHECK_EQ(ash_vm_map(&space, block - 2 * PAGE, last, PAGE, BOARD_RW, 0), 0);
+        CHECK_EQ(ash_vm_map(&space, block - PAGE, last - PAGE, PAGE, BOARD_RW, 0), 0);
+        CHECK_EQ(ash_vm_clean(&space, 0, PAGE, &accessed), 0);
+        CHECK_EQ(ash_vm_collapse(&space, 0), 0);
+        CHECK_EQ(board_read(board, &space, block - PAGE), pages - 2);
+        CHECK_EQ(board_read(board, &space, block - 2 * PAGE), pages - 1);
+        CHECK_EQ(board_read(board, &space, 0), 0);
+        board_check(board, &space, NULL);
+        CHECK_EQ(ash_vm_split(&space, 0, 12), 0);
+        CHECK_EQ(ash_vm_clean(&space, 0, PAGE, &accessed), 0);
+        int64_t place = board_translate(&space, 0, ASH_VM_READ);
+        CHECK_EQ(ash_vm_collapse(&space, 0), 0); /* where it stands: its second page is dirty */
+        CHECK_EQ(board_translate(&space, 0, ASH_VM_READ), place);
+        board_check(board, &space, NULL);
+        board_space_end(&space);
+        board_end(board);
+    }
+}
+
 TEST_CASE(vm, a_held_block_is_split_and_freed_as_it_was_taken) {
     struct board *board = NULL;
     EACH_BOARD(board, 0) {

@@ -117,7 +117,9 @@ TEST_CASE(vm, other_rights_for_a_part_of_what_is_mapped) {
         board_space(board, &space);
         ash_paddr_t frames = board_pages(board, 8);
         CHECK_EQ(ash_vm_map(&space, 0, frames, 8 * PAGE, BOARD_RW, ASH_VM_SMALL), 0);
+        uint64_t flushes = board->flushes;
         CHECK_EQ(ash_vm_protect(&space, 2 * PAGE, 4 * PAGE, BOARD_R), 0);
+        CHECK_EQ(board->flushes, flushes + 1);
         for (uint64_t i = 0; i < 8; i++)
             CHECK_EQ(board_translate(&space, i * PAGE, ASH_VM_WRITE),
                      i >= 2 && i < 6 ? -ASH_EACCES : (int64_t)(frames + i * PAGE));
