@@ -260,9 +260,48 @@ def decisions(b):
                                                                   one('direct/100')), 1.05, 'x')
 
 
+def spaces(b):
+    def space(name, peer='one_cpu'):
+        return b.one(name, peer, 'ns', 'spaces')
+
+    def us(value):
+        return value / 1000 if value is not None else None
+
+    for mib, words in ((64, '64 MiB'), (1024, '1 GiB'), (8192, '8 GiB')):
+        b.add(f'fork of {words}, one CPU', us(space(f'fork/{mib}')), 0.5, 'us')
+        b.add('  in cold caches', us(space(f'fork-cold/{mib}')), 2.5, 'us')
+        b.add('  with the end of the child', us(space(f'fork-exit/{mib}')), 1, 'us')
+        b.add('  several CPUs', us(space(f'fork/{mib}', 'hosted')), 0.5, 'us')
+        for peer in ('memcpy', 'counting', 'linux'):
+            b.add(f'  {peer} / that', b.ratio(space(f'fork/{mib}', peer), space(f'fork/{mib}')),
+                  unit='x')
+    for peer, words, eager, first in (('one_cpu', 'one CPU', 0.35, 2.5),
+                                      ('hosted', 'several CPUs', 1.5, 10)):
+        value = us(us(space('eager/1024', peer)))
+        b.add(f'eager fork of 1 GiB, {words}', value, eager, 'ms')
+        b.add('first write after fork, 1 GiB, ' + words, us(space('first/1024', peer)), first,
+              'us')
+        b.add('  frames in random order', us(space('first-scattered/1024', peer)), unit='us')
+        b.add('  later ones in the same 2 MiB', us(space('same/1024', peer)), 0.5, 'us')
+        b.add('  in other 2 MiB', us(space('other/1024', peer)), unit='us')
+    b.add('  Linux: first', us(space('first/1024', 'linux')), unit='us')
+    b.add('  Linux: later ones', us(space('same/1024', 'linux')), unit='us')
+    b.add('first write to 2 MiB, copied whole', us(space('block')), 250, 'us')
+    b.add('  memcpy', us(space('block', 'memcpy')), unit='us')
+    for name, words, limit in (('map', 'map', 1.5), ('protect', 'protect', 1),
+                               ('translate', 'translate', 4),
+                               ('unmap-kept', 'unmap of what others have, too', 0.5)):
+        for mib, size in ((64, '64 MiB'), (1024, '1 GiB')):
+            b.add(f'{words}, a page of {size}', space(f'{name}/{mib}'), limit, 'ns')
+            b.add('  counting loop', space(f'{name.partition("-")[0]}/{mib}', 'counting'),
+                  unit='ns')
+    b.add('  and if each page is freed', space('unmap/1024'), unit='ns')
+    b.add('reap, a table', us(space('reap/64')), 1.5, 'us')
+
+
 def evaluate(results):
     b = Bars(results)
     for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
-                 disk, queues, decisions, contexts):
+                 disk, queues, decisions, contexts, spaces):
         part(b)
     return b.bars
