@@ -117,6 +117,9 @@ enum address_space_fault address_space_fault(struct address_space *space, uint64
 int user_read(struct address_space *space, void *to, uint64_t from, size_t bytes) ASH_MUST_CHECK;
 int user_write(struct address_space *space, uint64_t to, const void *from,
                size_t bytes) ASH_MUST_CHECK;
+/* How many of the bytes can be written, from the first on; they are there then: what a read takes
+ * out of a pipe must find its place. */
+size_t user_ready(struct address_space *space, uint64_t to, size_t bytes);
 /* Where it is not to be written, nothing happens. */
 void user_write_if(struct address_space *space, uint64_t to, const void *from, size_t bytes);
 /* Up to the NUL, which is copied, too: its length without it, or an error; -ASH_ENAMETOOLONG: none

@@ -225,6 +225,23 @@ int user_write(struct address_space *space, uint64_t to, const void *from, size_
     return transfer_all(space, &transfer);
 }
 
+size_t user_ready(struct address_space *space, uint64_t to, size_t bytes) {
+    for (size_t at = 0; at < bytes;) {
+        uint64_t address = to + at;
+        ash_paddr_t unused;
+        mutex_lock(&space->mutex);
+        int error =
+            address >= ADDRESS_SPACE_TOP
+                ? -ASH_EFAULT
+                : ash_vm_translate(&space->pages, address, ASH_VM_WRITE | ASH_VM_USER, &unused);
+        mutex_unlock(&space->mutex);
+        if (error != 0 && address_space_fault(space, address, ASH_VM_WRITE) != ADDRESS_SPACE_GOOD)
+            return at;
+        at += (size_t)ash_min_u64(ASH_PAGE_SIZE - (address & (ASH_PAGE_SIZE - 1)), bytes - at);
+    }
+    return bytes;
+}
+
 void user_write_if(struct address_space *space, uint64_t to, const void *from, size_t bytes) {
     int error = user_write(space, to, from, bytes);
     (void)error;

@@ -35,6 +35,10 @@ typedef int64_t piece_function(struct process *process, struct open_file *file, 
 
 static int64_t read_piece(struct process *process, struct open_file *file, uint64_t offset,
                           void *buffer, uint64_t address, size_t len) {
+    size_t ready = user_ready(process->space, address, len);
+    if (ready == 0 && len != 0)
+        return -ASH_EFAULT;
+    len = ready;
     int64_t got = offset == NO_OFFSET ? open_file_read(file, buffer, len)
                                       : open_file_read_at(file, offset, buffer, len);
     int error = got <= 0 ? 0 : user_write(process->space, address, buffer, (size_t)got);

@@ -91,6 +91,12 @@ int64_t call_set_robust_list(struct process *process, const uint64_t args[6]) {
     return args[1] == HEAD_BYTES ? 0 : -ASH_EINVAL;
 }
 
+/* Not here, as C libraries take it: they do without. */
+int64_t call_rseq(struct process *process, const uint64_t args[6]) {
+    (void)process, (void)args;
+    return -ASH_ENOSYS;
+}
+
 /* One user, and one group: 0. */
 int64_t call_get_id(struct process *process, const uint64_t args[6]) {
     (void)process, (void)args;

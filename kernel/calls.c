@@ -99,6 +99,7 @@ static const struct call calls[CALLS_MAX] = {
     RESTARTS(260, wait4),
     CALL(261, prlimit64),
     CALL(278, getrandom),
+    CALL(293, rseq),
 };
 
 const struct call *call_find(uint64_t number) {

@@ -53,7 +53,7 @@ call_function call_kill, call_tkill, call_tgkill, call_rt_sigaction, call_rt_sig
 call_function call_nanosleep, call_clock_nanosleep, call_clock_gettime, call_clock_getres,
     call_gettimeofday, call_times;
 /* call_misc.c */
-call_function call_uname, call_getrandom, call_prlimit64, call_set_robust_list, call_get_id,
-    call_set_id, call_futex, call_umask, call_sysinfo, call_prctl;
+call_function call_uname, call_getrandom, call_prlimit64, call_set_robust_list, call_rseq,
+    call_get_id, call_set_id, call_futex, call_umask, call_sysinfo, call_prctl;
 
 #endif

@@ -42,7 +42,8 @@ static void report_callers(struct process *self) {
     uint64_t record[2] = {self->user.x[29], self->user.x[30]};
     for (uint32_t i = 0; i < BACKTRACE_MAX; i++) {
         uint64_t at = record[0];
-        if (at % 16 != 0 || user_read(self->space, record, at, sizeof(record)) != 0)
+        if (at % 16 != 0 || user_read(self->space, record, at, sizeof(record)) != 0 ||
+            record[1] == 0)
             return;
         report("  called from 0x%" PRIx64, record[1]);
         if (record[0] <= at)

@@ -410,6 +410,43 @@ TEST_CASE(processes, have_no_kernel_reach_what_is_not_theirs) {
     check_ends(1, has_the_kernel_reach, EXITED(0));
 }
 
+/* Eight bytes through a pipe, which a read to nowhere must not lose; and one whose place is but in
+ * part there gets as much as there is room. */
+static void reads_to_nowhere(struct test_program *program) {
+    static const uint64_t ends = TEST_DATA + 512, from = TEST_DATA + 64;
+    memcpy(program->data + 64, "12345678", 8);
+    test_call2(program, CALL_PIPE2, ends, 0);
+    test_expect(program, 0, 0, 1);
+    test_mov(program, 10, ends);
+    test_load32(program, CHILD, 10, 0);
+    test_load32(program, OTHER, 10, 4);
+    test_mov(program, 2, 8);
+    test_mov(program, 1, from);
+    test_copy(program, 0, OTHER);
+    test_call(program, CALL_WRITE);
+    test_expect(program, 0, 8, 2);
+    test_mov(program, 1, 0x10);
+    test_copy(program, 0, CHILD);
+    test_call(program, CALL_READ);
+    test_expect(program, 0, (uint64_t)-ASH_EFAULT, 3);
+    test_mov(program, 1, TEST_DATA + 2 * ASH_PAGE_SIZE - 5);
+    test_copy(program, 0, CHILD);
+    test_call(program, CALL_READ);
+    test_expect(program, 0, 5, 4);
+    test_mov(program, 1, TEST_DATA);
+    test_copy(program, 0, CHILD);
+    test_call(program, CALL_READ);
+    test_expect(program, 0, 3, 5);
+    test_mov(program, 10, TEST_DATA);
+    test_load32(program, 11, 10, 0);
+    test_expect(program, 11, 0x00383736, 6);
+    test_exit(program, 0);
+}
+
+TEST_CASE(processes, that_read_to_nowhere_lose_nothing) {
+    check_ends(1, reads_to_nowhere, EXITED(0));
+}
+
 /* Memory that is asked for */
 
 static void maps_and_unmaps(struct test_program *program) {

@@ -27,6 +27,9 @@ enum {
 
 /* Numbers of calls. */
 enum {
+    CALL_PIPE2 = 59,
+    CALL_READ = 63,
+    CALL_WRITE = 64,
     CALL_EXIT = 93,
     CALL_NANOSLEEP = 101,
     CALL_SCHED_YIELD = 124,
