@@ -4,15 +4,12 @@
  * after which walks see the stores; TLBI, to the inner shareable domain; DSB ISH, which waits for
  * all CPUs; ISB, for what this one has fetched.
  */
-#include <ashlar/base.h>
-
+#include "tlb_range.h"
 #include "user.h"
 
-enum { ASID_SHIFT = 48, LAST_SCALE = 3, LAST_SCALE_MAX = 15 };
+enum { ASID_SHIFT = 48 };
 
-#define VA_MASK         ((UINT64_C(1) << 44) - 1) /* VA[55:12] in bits 43..0 */
-#define RANGE_BASE_MASK ((UINT64_C(1) << 37) - 1)
-#define RANGE_4K        (UINT64_C(1) << 46)
+#define VA_MASK ((UINT64_C(1) << 44) - 1) /* VA[55:12] in bits 43..0 */
 
 static void begin(void) {
     __asm__ volatile("dsb ishst" ::: "memory");
@@ -39,43 +36,27 @@ void platform_tlb_publish(void) {
     __asm__ volatile("dsb ishst\n\tisb" ::: "memory");
 }
 
-static void flush_address(uint64_t asid, uint64_t va, bool leaf_only) {
-    uint64_t operand = asid << ASID_SHIFT | (va >> ASH_PAGE_SHIFT & VA_MASK);
+static void flush_address(uint32_t asid, uint64_t va, bool leaf_only) {
+    uint64_t operand = (uint64_t)asid << ASID_SHIFT | (va >> ASH_PAGE_SHIFT & VA_MASK);
     if (leaf_only)
         __asm__ volatile("tlbi vale1is, %0" ::"r"(operand));
     else
         __asm__ volatile("tlbi vae1is, %0" ::"r"(operand));
 }
 
-/* (number + 1) << (5 * scale + 1) pages. RVALE1IS, RVAE1IS: by number, for older assemblers. */
-static void flush_some(uint64_t asid, uint64_t va, uint64_t number, uint32_t scale,
-                       bool leaf_only) {
-    uint64_t operand = asid << ASID_SHIFT | RANGE_4K | (uint64_t)scale << 44 | number << 39 |
-                       (va >> ASH_PAGE_SHIFT & RANGE_BASE_MASK);
-    if (leaf_only)
-        __asm__ volatile("sys #0, c8, c2, #5, %0" ::"r"(operand));
-    else
-        __asm__ volatile("sys #0, c8, c2, #1, %0" ::"r"(operand));
-}
-
-/* Five bits of the number of pages at a time, from the lowest up; what is more than all scales take
- * is left to the last of them, again and again: at most 15 of its units, as QEMU 7.2 keeps the
- * bytes of one instruction in 32 bits. */
-static void flush_by_ranges(uint64_t asid, uint64_t va, uint64_t pages, bool leaf_only) {
+/* RVALE1IS, RVAE1IS: by number, for older assemblers. */
+static void flush_by_ranges(uint32_t asid, uint64_t va, uint64_t pages, bool leaf_only) {
     if (pages % 2 != 0) {
         flush_address(asid, va, leaf_only);
         va += ASH_PAGE_SIZE;
         pages--;
     }
-    for (uint32_t scale = 0; pages != 0; scale += scale < LAST_SCALE) {
-        uint32_t shift = 5 * scale + 1;
-        uint64_t number = pages >> shift;
-        number = scale < LAST_SCALE ? number & 31 : ash_min_u64(number, LAST_SCALE_MAX);
-        if (number == 0)
-            continue;
-        flush_some(asid, va, number - 1, scale, leaf_only);
-        va += number << (shift + ASH_PAGE_SHIFT);
-        pages -= number << shift;
+    while (pages != 0) {
+        uint64_t operand = tlb_range_operand(asid, &va, &pages);
+        if (leaf_only)
+            __asm__ volatile("sys #0, c8, c2, #5, %0" ::"r"(operand));
+        else
+            __asm__ volatile("sys #0, c8, c2, #1, %0" ::"r"(operand));
     }
 }
 
