@@ -141,8 +141,7 @@ static int start(struct shell *shell, struct line *line) {
     return 0;
 }
 
-/* False, with a message: a command then ends with 1. */
-static bool has_programs(struct shell *shell, const char *command) {
+bool shell_has_programs(struct shell *shell, const char *command) {
     if (!shell_has_kernel(shell, command) || !shell_has_threads(shell, command))
         return false;
     if (processes_can_run())
@@ -155,7 +154,7 @@ static bool has_programs(struct shell *shell, const char *command) {
 
 int shell_run_programs(struct shell *shell, int argc, char **argv) {
     struct line *line;
-    if (!has_programs(shell, "run"))
+    if (!shell_has_programs(shell, "run"))
         return 1;
     line = ash_kzalloc(&shell->kernel->memory.heap, sizeof(*line));
     if (line == NULL)
@@ -180,7 +179,7 @@ SHELL_COMMAND(jobs, "", "Lists the programs that run beside the shell.") {
     if (argc != 1)
         return shell_usage(shell, "jobs", "takes no words");
     (void)argv;
-    if (!has_programs(shell, "jobs"))
+    if (!shell_has_programs(shell, "jobs"))
         return 1;
     shell_tell_jobs(shell);
     for (const struct job *job = shell->kernel->jobs.first; job != NULL; job = job->next) {

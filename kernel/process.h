@@ -160,6 +160,21 @@ struct process_info {
 
 /* The one with the least number from `id` on; false: there is none. */
 bool process_info_from(uint32_t id, struct process_info *info);
+
+/* A region of its memory as it was at one moment. */
+struct process_region {
+    uint64_t start, end;
+    uint32_t rights, flags; /* as struct region has them */
+    char name[32];          /* of the file that it maps; "" */
+    uint64_t offset;        /* in it */
+    uint64_t resident_bytes;
+    uint64_t shared_bytes; /* of these, what somebody else refers to, too */
+    uint64_t huge_bytes;   /* of these, in blocks */
+};
+
+/* The first one that ends behind the address; false: there is none, or no such process. O(its
+ * pages). */
+bool process_region_from(uint32_t id, uint64_t address, struct process_region *region);
 uint32_t process_count(void);
 
 /* The first broken rule, or NULL. When no process runs: a full recount. */

@@ -8,6 +8,9 @@
 /* A line for each that ran beside it and has ended since. */
 void shell_tell_jobs(struct shell *shell);
 
+/* False, with a message, where no programs run: a command then ends with 1. */
+bool shell_has_programs(struct shell *shell, const char *command);
+
 /* Is that the name of a program here? Without / it is looked for in bin. */
 bool shell_is_program(struct shell *shell, const char *name);
 
