@@ -110,7 +110,7 @@ TEST_CASE(mmu, invalidation_of_another_page_is_not_enough) {
 /* QEMU empties its TLB whole for a range that is long against the TLB's size, and doubles that at
  * an invalidation that finds it nearly full. */
 static void enlarge_tlb(void) {
-    enum { ROUNDS = 3, ENTRIES = 512 };
+    enum { ROUNDS = 6, ENTRIES = 512 }; /* from 64 entries, the least, to 1024 */
     uint64_t *table = machine_memory(FRAME(LEVEL_3));
     for (uint32_t i = 0; i < ENTRIES; i++)
         table[i] = table[i] == 0 ? FRAME(FIRST_PAGE) | PAGE : table[i];
