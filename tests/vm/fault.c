@@ -102,6 +102,9 @@ TEST_CASE(vm_fault, a_write_to_the_zero_page_is_a_page_of_zeroes) {
             CHECK_EQ(board_at(board, (ash_paddr_t)page)[i], 0);
         CHECK_EQ(space.stats.pages_zeroed, 1);
         CHECK_EQ(space.stats.pages_copied, 0);
+        struct ash_vm_pending pending; /* nothing to copy */
+        CHECK_EQ(ash_vm_fault_begin(&space, 2 * PAGE, WRITE, &pending), ASH_VM_COPY);
+        CHECK_EQ(pending.bytes, 0);
         *board_at(board, (ash_paddr_t)page) = 1;
         CHECK_EQ(board_read(board, &space, 0), 0);
         board_check(board, &space, NULL);
@@ -153,6 +156,13 @@ TEST_CASE(vm_fault, neighbours_that_were_written_to_are_given_back_with_a_page) 
         CHECK_EQ(ash_vm_clean(&parent, 0, 8 * PAGE, &dirty), 0);
         CHECK_EQ(ash_vm_fault(&parent, PAGE, WRITE), ASH_VM_REUSE);
         CHECK(board_is_protected(&parent, 0) && board_is_protected(&parent, 2 * PAGE));
+        /* Nor is one that has not been accessed: that, too. */
+        board_write(board, &parent, 2 * PAGE, 1);
+        CHECK_EQ(ash_vm_fork(&child, &parent, ASH_VM_EAGER), 0);
+        board_space_end(&child);
+        CHECK_EQ(ash_vm_age(&parent, 2 * PAGE, PAGE, &dirty), 0);
+        CHECK_EQ(ash_vm_fault(&parent, PAGE, WRITE), ASH_VM_REUSE);
+        CHECK(board_is_protected(&parent, 2 * PAGE) && !board_is_protected(&parent, PAGE));
         board_check(board, &parent, NULL);
         board_space_end(&parent);
         board_end(board);
@@ -224,6 +234,7 @@ enum between {
     BETWEEN_NOTHING,
     BETWEEN_UNMAP,
     BETWEEN_REMAP,
+    BETWEEN_ZERO,
     BETWEEN_PROTECT,
     BETWEEN_UNREADABLE,
     BETWEEN_FORK,
@@ -236,15 +247,18 @@ enum between {
 
 struct between_row {
     enum ash_vm_verdict verdict;
-    uint64_t value; /* that is read then, 0: nothing can be */
+    uint64_t value; /* that is read then */
 };
 
+#define NOTHING UINT64_MAX /* it cannot be read */
+
 static const struct between_row between_rows[BETWEENS] = {
-    [BETWEEN_NOTHING] = {ASH_VM_COPY, 4},        [BETWEEN_UNMAP] = {ASH_VM_SEGV, 0},
-    [BETWEEN_REMAP] = {ASH_VM_SPURIOUS, 1},      [BETWEEN_PROTECT] = {ASH_VM_SEGV, 4},
-    [BETWEEN_UNREADABLE] = {ASH_VM_SEGV, 0},     [BETWEEN_FORK] = {ASH_VM_COPY, 4},
-    [BETWEEN_FAULT] = {ASH_VM_SPURIOUS, 77},     [BETWEEN_PARENT_ENDS] = {ASH_VM_REUSE, 4},
-    [BETWEEN_PARENT_WRITES] = {ASH_VM_REUSE, 4}, [BETWEEN_NO_MEMORY] = {ASH_VM_NOMEM, 4},
+    [BETWEEN_NOTHING] = {ASH_VM_COPY, 4},      [BETWEEN_UNMAP] = {ASH_VM_SEGV, NOTHING},
+    [BETWEEN_REMAP] = {ASH_VM_SPURIOUS, 1},    [BETWEEN_ZERO] = {ASH_VM_COPY, 0},
+    [BETWEEN_PROTECT] = {ASH_VM_SEGV, 4},      [BETWEEN_UNREADABLE] = {ASH_VM_SEGV, NOTHING},
+    [BETWEEN_FORK] = {ASH_VM_COPY, 4},         [BETWEEN_FAULT] = {ASH_VM_SPURIOUS, 77},
+    [BETWEEN_PARENT_ENDS] = {ASH_VM_REUSE, 4}, [BETWEEN_PARENT_WRITES] = {ASH_VM_REUSE, 4},
+    [BETWEEN_NO_MEMORY] = {ASH_VM_NOMEM, 4},
 };
 
 static void do_between(struct board *board, enum between what, struct ash_vm_space *space,
@@ -257,6 +271,10 @@ static void do_between(struct board *board, enum between what, struct ash_vm_spa
     case BETWEEN_REMAP:
         CHECK_EQ(ash_vm_unmap(space, va, PAGE), 0);
         map_pages(board, space, va, 1, BOARD_RW);
+        break;
+    case BETWEEN_ZERO: /* a page that is to be copied, but another one */
+        CHECK_EQ(ash_vm_unmap(space, va, PAGE), 0);
+        CHECK_EQ(ash_vm_map_zero(space, va, PAGE, BOARD_RW), 0);
         break;
     case BETWEEN_PROTECT:
         CHECK_EQ(ash_vm_protect(space, va, PAGE, BOARD_R), 0);
@@ -299,7 +317,7 @@ TEST_CASE(vm_fault, its_end_looks_again_at_what_has_changed_meanwhile) {
             CHECK_EQ(ash_vm_fault_end(&pending), between_rows[what].verdict);
             board->allowed = UINT64_MAX;
             board_audit(board, spaces, parent_ends ? 1 : forks ? 3 : 2);
-            if (between_rows[what].value == 0)
+            if (between_rows[what].value == NOTHING)
                 CHECK(board_translate(&child, 3 * PAGE, READ) < 0);
             else
                 CHECK_EQ(board_read(board, &child, 3 * PAGE), between_rows[what].value);

@@ -143,6 +143,37 @@ TEST_CASE(vm_fork, a_second_one_needs_no_flush_when_nothing_was_written) {
     }
 }
 
+/* Where entries of tables protect nothing: they say that no leaf below is writable. */
+TEST_CASE(vm_fork, where_leaves_are_protected_each_table_says_so) {
+    const struct ash_vm_format *const formats[] = {&ash_vm_sv39, &ash_vm_sv48, &ash_vm_toy_flat};
+    struct board *board = NULL;
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(formats); i++) {
+        struct ash_vm_space parent, child;
+        struct ash_vm_step steps[ASH_VM_LEVELS_MAX];
+        board = board_new(board, formats[i], 0);
+        (void)parent_with(board, &parent, 4, BOARD_RW);
+        uint32_t count = ash_vm_walk(&parent, 0, steps);
+        CHECK(!steps[count - 1].is_write_protected);
+        CHECK_EQ(ash_vm_fork(&child, &parent, 0), 0);
+        CHECK_EQ(ash_vm_walk(&parent, 0, steps), count);
+        for (uint32_t j = 0; j < count; j++)
+            CHECK(steps[j].is_write_protected);
+        end_both(board, &parent, &child);
+    }
+}
+
+TEST_CASE(vm_fork, the_child_of_a_space_with_global_pages_has_them_too) {
+    struct board *board = NULL;
+    EACH_FORMAT(format) {
+        struct ash_vm_space parent, child;
+        board = board_new(board, format, 0);
+        (void)parent_with(board, &parent, 1, BOARD_RW | ASH_VM_GLOBAL);
+        CHECK_EQ(ash_vm_fork(&child, &parent, 0), 0);
+        CHECK(child.has_global);
+        end_both(board, &parent, &child);
+    }
+}
+
 TEST_CASE(vm_fork, an_eager_one_copies_all_tables_and_no_page) {
     struct board *board = NULL;
     EACH_FORMAT(format) {
@@ -151,9 +182,10 @@ TEST_CASE(vm_fork, an_eager_one_copies_all_tables_and_no_page) {
         board = board_new(board, format, 0);
         ash_paddr_t frames = parent_with(board, &parent, 8, BOARD_RW);
         ash_vm_get_usage(&parent, &usage);
-        uint64_t used = board->used;
+        uint64_t used = board->used, flushes = board->flushes;
         CHECK_EQ(ash_vm_fork(&child, &parent, ASH_VM_EAGER), 0);
         CHECK_EQ(board->used, used + usage.tables);
+        CHECK_EQ(board->flushes, flushes + 1);
         CHECK_EQ(ash_vm_count(&board->vm, frames / PAGE + 7), 2);
         board_check(board, &parent, &child);
         board_write(board, &parent, 0, 40);
@@ -176,6 +208,7 @@ TEST_CASE(vm_fork, shared_memory_stays_shared_by_both_ways) {
             board = board_new(board, format, 0);
             ash_paddr_t frames = parent_with(board, &parent, 4, BOARD_RW | ASH_VM_SHARED);
             CHECK_EQ(ash_vm_fork(&child, &parent, ways[way]), 0);
+            CHECK_EQ(board_is_protected(&parent, 0), ways[way] == 0);
             board_write(board, &child, 0, 70);
             board_write(board, &parent, PAGE, 71);
             CHECK_EQ(board_read(board, &parent, 0), 70);

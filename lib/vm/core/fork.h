@@ -50,16 +50,17 @@ static bool fork_copies(const struct fork *fork, uint64_t entry, uint32_t level)
 static void fork_count(struct fork *fork, ash_paddr_t table, uint32_t level) {
     const struct ash_vm *vm = fork->own.space->vm;
     const uint64_t *entries = table_at(vm, table);
-    for (uint32_t i = 0; i < ENTRIES; i++) {
+    for (uint32_t i = empty_run(entries, ENTRIES); i < ENTRIES;
+         i++, i += empty_run(&entries[i], ENTRIES - i)) {
         uint64_t entry = entry_load(&entries[i]);
-        if (entry == 0)
-            continue;
         ash_pfn_t frame = frame_of(format_address(entry));
         if (!format_is_table(entry, level)) {
             fork->pages += leaf_has_pins(vm, entry);
         } else if (fork_copies(fork, entry, level)) {
             fork->tables++;
-            fork_count(fork, format_address(entry), level - 1);
+            /* A table of pages without pinned ones is all that it takes. */
+            if (level > 1 || format_table_has_pins(entry))
+                fork_count(fork, format_address(entry), level - 1);
         } else {
             fork->is_full |= count_is_full(vm, frame, 1);
         }
@@ -146,13 +147,8 @@ static uint32_t fork_leaves(struct fork *fork, uint64_t *from, uint64_t *to, uin
     }
     if (format_is_pinned(entry))
         entry_store(parent, level, va, from, format_pin(entry, false));
-    uint32_t run = level == 0 && !format_is_pinned(entry) ? like_run(from, left) : 1;
     fork->must_flush |= entry_load(from) != leaf_shared(entry_load(from));
-    if (level == 0)
-        share_run(parent, from, to, va, run);
-    else
-        *to = share_entry(parent, from, level, va);
-    return run;
+    return share_some(parent, from, to, level, va, left);
 }
 
 static ash_paddr_t fork_copy_table(struct fork *fork, ash_paddr_t table, uint32_t level,
@@ -161,11 +157,14 @@ static ash_paddr_t fork_copy_table(struct fork *fork, ash_paddr_t table, uint32_
 static void fork_entries(struct fork *fork, uint64_t *from, uint64_t *to, uint32_t level,
                          ash_vaddr_t va) {
     for (uint32_t i = 0; i < ENTRIES;) {
+        uint32_t empty = empty_run(&from[i], ENTRIES - i);
+        __builtin_memset(&to[i], 0, empty * sizeof(to[i]));
+        i += empty;
+        if (i == ENTRIES)
+            break;
         uint64_t entry = entry_load(&from[i]);
         ash_vaddr_t base = va + i * level_bytes(level);
-        if (entry == 0) {
-            to[i++] = 0;
-        } else if (!format_is_table(entry, level)) {
+        if (!format_is_table(entry, level)) {
             i += fork_leaves(fork, &from[i], &to[i], level, base, ENTRIES - i);
         } else if (fork_copies(fork, entry, level)) {
             ash_paddr_t copy = fork_copy_table(fork, format_address(entry), level - 1, base);

@@ -23,7 +23,24 @@ static void take_entry(struct ash_vm *vm, uint64_t entry, uint32_t level) {
     count_add(vm, format_is_table(entry, level) ? frame : count_head(vm, frame), 1);
 }
 
-/* How many pages follow each other in memory, with all else the same. */
+/* How many entries from here on are empty. */
+static inline uint32_t empty_run(const uint64_t *entries, uint32_t count) {
+    uint32_t run = 0;
+    if (count == 0 || entry_load(entries) != 0)
+        return 0;
+    for (; count - run >= 8; run += 8) {
+        uint64_t any = 0;
+        for (uint32_t i = 0; i < 8; i++)
+            any |= entry_load(&entries[run + i]);
+        if (any != 0)
+            break;
+    }
+    while (run < count && entry_load(&entries[run]) == 0)
+        run++;
+    return run;
+}
+
+/* How many refer to pages, or tables, that follow each other in memory, with all else the same. */
 static inline uint32_t like_run(const uint64_t *entries, uint32_t count) {
     const uint64_t first = entry_load(entries), step = leaf_step(0);
     uint32_t run = 1;
@@ -32,48 +49,44 @@ static inline uint32_t like_run(const uint64_t *entries, uint32_t count) {
     return run;
 }
 
-static void share_run(struct ash_vm_space *space, uint64_t *from, uint64_t *to, ash_vaddr_t va,
-                      uint32_t run) {
+/* Such a run, in a table of this level. */
+static void share_run(struct ash_vm_space *space, uint64_t *from, uint64_t *to, uint32_t level,
+                      ash_vaddr_t va, uint32_t run) {
     struct ash_vm *vm = space->vm;
-    uint64_t entry = entry_load(from), shared = leaf_shared(entry), step = leaf_step(0);
+    const uint64_t entry = entry_load(from), step = leaf_step(0);
+    const uint64_t shared = format_is_table(entry, level) ? mark_shared(entry) : leaf_shared(entry);
     ash_pfn_t frame = frame_of(format_address(entry));
-    if (shared != entry)
-        for (uint32_t i = 0; i < run; i++)
-            entry_store(space, 0, va + i * level_bytes(0), &from[i], shared + i * step);
     for (uint32_t i = 0; i < run; i++)
         to[i] = shared + i * step;
+    if (shared != entry)
+        for (uint32_t i = 0; i < run; i++)
+            entry_store(space, level, va + i * level_bytes(level), &from[i], shared + i * step);
     if (count_has(vm, frame) && count_has(vm, frame + (run - 1)))
         count_add_run(vm, frame, run);
     else
         for (uint32_t i = 0; i < run; i++)
-            take_entry(vm, to[i], 0);
+            take_entry(vm, to[i], level);
 }
 
-/* An entry that is no page's. Returns what the copy has. */
-static uint64_t share_entry(struct ash_vm_space *space, uint64_t *from, uint32_t level,
-                            ash_vaddr_t va) {
-    uint64_t entry = entry_load(from);
-    uint64_t shared = format_is_table(entry, level) ? mark_shared(entry) : leaf_shared(entry);
-    if (shared != entry)
-        entry_store(space, level, va, from, shared);
-    take_entry(space->vm, entry, level);
-    return shared;
+/* The first entries here, as many as can be told together: *from is not empty. `to` is not in use
+ * yet. Returns how many. */
+static uint32_t share_some(struct ash_vm_space *space, uint64_t *from, uint64_t *to, uint32_t level,
+                           ash_vaddr_t va, uint32_t left) {
+    bool is_block = level != 0 && !format_is_table(entry_load(from), level);
+    uint32_t run = is_block ? 1 : like_run(from, left);
+    share_run(space, from, to, level, va, run);
+    return run;
 }
 
-/* All entries of a table of this level, which begins at va; `to` is not in use yet. */
+/* All entries of a table of this level, which begins at va. */
 static void share_entries(struct ash_vm_space *space, uint64_t *from, uint64_t *to, uint32_t level,
                           ash_vaddr_t va) {
     for (uint32_t i = 0; i < ENTRIES;) {
-        uint64_t entry = entry_load(&from[i]);
-        if (entry == 0) {
-            to[i++] = 0;
-        } else if (level == 0) {
-            uint32_t run = like_run(&from[i], ENTRIES - i);
-            share_run(space, &from[i], &to[i], va + i * level_bytes(0), run);
-            i += run;
-        } else {
-            to[i] = share_entry(space, &from[i], level, va + i * level_bytes(level));
-            i++;
-        }
+        uint32_t empty = empty_run(&from[i], ENTRIES - i);
+        __builtin_memset(&to[i], 0, empty * sizeof(to[i]));
+        i += empty;
+        if (i < ENTRIES)
+            i += share_some(space, &from[i], &to[i], level, va + i * level_bytes(level),
+                            ENTRIES - i);
     }
 }
