@@ -478,7 +478,7 @@ def _():
     out = answer('slab nosuch\nbench nosuch\n', status=2).decode()
     tap.contains(out, 'slab: nosuch: no such cache; there are:\n  kmalloc-16\n')
     tap.contains(out, '  file-node\n')
-    tap.contains(out, 'bench: nosuch: there are slab, buddy, cache, sched and golden\n')
+    tap.contains(out, 'bench: nosuch: there are slab, buddy, cache, sched, fork and golden\n')
 
 
 # Disks that are not as they should be. `sound` is a file before the damage.
