@@ -103,8 +103,9 @@ void write_all(int file, const void *bytes, size_t len) {
         int64_t done = sys_write(file, next, len);
         if (done == -ASH_EINTR)
             continue;
-        if (done <= 0)
-            exit(1); /* it may have been standard error */
+        if (done <= 0 && file == 2)
+            exit(1); /* nobody can be told */
+        must(done, "write");
         next += done;
         len -= (size_t)done;
     }
