@@ -30,19 +30,19 @@ static char *page_of(const struct golden_user *user, uint32_t index) {
     return user->pages + index * ASH_PAGE_SIZE;
 }
 
+/* By the MMU's addresses, whatever those of this memory are. */
 static void make_program(struct golden_user *user) {
-    const struct memory_view *view = &user->memory->view;
     for (uint32_t level = 0; level < LEVELS; level++) {
         uint32_t shift = ASH_PAGE_SHIFT + ENTRY_BITS * (LEVELS - 1 - level);
         uint64_t *table = (uint64_t *)(void *)page_of(user, level);
         table[PROGRAM >> shift & ((1u << ENTRY_BITS) - 1)] =
-            view->address(page_of(user, level + 1)) | (level + 1 < LEVELS ? TABLE : PAGE);
+            platform_address(page_of(user, level + 1)) | (level + 1 < LEVELS ? TABLE : PAGE);
     }
     uint32_t *code = (uint32_t *)(void *)page_of(user, CODE);
     code[0] = SVC_0;
     code[1] = B_BACK;
     platform_code_written(code, 2 * sizeof(*code));
-    user->translation = (struct platform_translation){view->address(page_of(user, 0)), ASID};
+    user->translation = (struct platform_translation){platform_address(page_of(user, 0)), ASID};
     user->user.pc = PROGRAM;
     platform_tlb_flush_asid(ASID);
 }
@@ -59,7 +59,8 @@ struct golden_user *golden_user_new(struct kernel_memory *memory) {
     }
     for (uint32_t i = 0; i < PAGES; i++)
         platform_page_zero(page_of(user, i));
-    make_program(user);
+    if (platform_has_user())
+        make_program(user);
     return user;
 }
 
