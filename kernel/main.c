@@ -171,11 +171,11 @@ static void report_crash(void *context, const char *text) {
 }
 
 /* Without them everything else works. */
-static void start_programs(void) {
+static void start_programs(uint64_t seed) {
     struct file_system *fs = kernel.files == NULL ? NULL : &kernel.files->interface;
     const struct files_config files = {fs, &kernel.terminal, kernel.memory.allocator};
     const struct processes_config config = {
-        .memory = &kernel.memory, .files = fs, .seed = platform_seed(), .report = report_crash};
+        .memory = &kernel.memory, .files = fs, .seed = seed, .report = report_crash};
     terminal_init(&kernel.terminal, &kernel_console);
     files_init(&files);
     int error = processes_init(&config);
@@ -308,6 +308,7 @@ struct arguments {
     struct memory_profile profile;
     uint64_t age_s;
     struct threads_config threads;
+    uint64_t aslr;    /* the seed of programs' addresses; 0: the same ones each time */
     const char *rest; /* what the kernel is to do */
 };
 
@@ -327,11 +328,13 @@ static bool take_word(const char **text, const char *name, char value[16]) {
     return true;
 }
 
-/* "heap=WORD", "cache-age=SECONDS" and "sched=WORD", in this order; false: of another value. */
+/* "heap=WORD", "cache-age=SECONDS", "sched=WORD" and "aslr=SEED", in this order; false: of another
+ * value. */
 static bool read_arguments(const char *text, struct arguments *arguments) {
     char value[16];
     bool good = true;
-    *arguments = (struct arguments){.age_s = BLOCK_CACHE_AGE_NS / NS_PER_S};
+    *arguments =
+        (struct arguments){.age_s = BLOCK_CACHE_AGE_NS / NS_PER_S, .aslr = platform_seed()};
     if (take_word(&text, "heap=", value)) {
         arguments->profile.seed = platform_seed();
         good = memory_profile_flags(value, &arguments->profile.flags);
@@ -340,13 +343,15 @@ static bool read_arguments(const char *text, struct arguments *arguments) {
         good = number_parse_within(value, 0, BLOCK_CACHE_AGE_S_MAX, &arguments->age_s);
     if (good && take_word(&text, "sched=", value))
         good = threads_preset_of(value, &arguments->threads.preset);
+    if (good && take_word(&text, "aslr=", value))
+        good = number_parse_within(value, 0, UINT64_MAX, &arguments->aslr);
     arguments->rest = text;
     return good;
 }
 
 static int refuse_arguments(void) {
     kernel_print("ashlar: unknown arguments \"%.80s\"; known: [heap=plain|hardened|debug] "
-                 "[cache-age=SECONDS] [sched=balanced|latency|throughput] "
+                 "[cache-age=SECONDS] [sched=balanced|latency|throughput] [aslr=SEED] "
                  "[test [SUITE...] [seed=N] | bench golden]\n",
                  platform_arguments());
     return 2;
@@ -373,6 +378,6 @@ int kernel_main(void) {
     find_disks(shell);
     start_cache(arguments.age_s * NS_PER_S);
     mount_files();
-    start_programs();
+    start_programs(arguments.aslr);
     return run_threads(shell);
 }
