@@ -19,6 +19,7 @@
 #ifndef VM_CORE_H
 #define VM_CORE_H
 
+#include "format.h"
 #include "count.h"
 #include "vm_internal.h"
 
