@@ -216,6 +216,7 @@ TEST_CASE(mmu, program_that_does_not_end_is_ended_and_told) {
     begin();
     uint32_t *page = machine_memory(FRAME(FIRST_PAGE + 1)); /* nothing was fetched from it yet */
     page[0] = BRANCH_TO_ITSELF;
+    machine_wait();
     machine_ask(MMU_USER_FETCH, ADDRESS + 4096, 0);
     CHECK(!machine_try_wait(0.2, report, sizeof(report)));
     CHECK(strstr(report, "no progress") != NULL);
