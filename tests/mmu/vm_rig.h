@@ -39,6 +39,7 @@ struct rig_page {
     uint32_t rights; /* ASH_VM_*; 0: not mapped */
     uint32_t value;  /* not of a SHARED one, whose value is its frame's */
     ash_pfn_t frame; /* of a SHARED one */
+    bool was_pinned; /* so it may be dirty for ever */
 };
 
 struct rig_space {

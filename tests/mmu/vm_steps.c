@@ -139,7 +139,7 @@ static bool map_pages(struct rig *rig, struct rig_space *space, struct range ran
     for (uint32_t i = 0; i < range.count; i++) {
         struct rig_page *page = &space->pages[range.first + i];
         uint32_t value = *(const uint32_t *)machine_memory((first + i) << 12);
-        *page = (struct rig_page){rights, value, first + i};
+        *page = (struct rig_page){.rights = rights, .value = value, .frame = first + i};
         *rig_value(rig, page) = value;
     }
     return true;
@@ -157,7 +157,7 @@ static bool do_map_zero(struct rig *rig, struct rig_space *space, struct range r
     int result =
         ash_vm_map_zero(&space->space, range_address(rig, range), range_bytes(range), rights);
     for (uint32_t i = 0; result == 0 && i < range.count; i++)
-        space->pages[range.first + i] = (struct rig_page){rights, 0, 0};
+        space->pages[range.first + i] = (struct rig_page){.rights = rights};
     return is_result(rig, "map_zero", result, exists, wx);
 }
 
@@ -262,13 +262,33 @@ static bool do_gather(struct rig *rig, struct rig_space *space, struct range ran
     return do_collapse(rig, space, block);
 }
 
+/* What has been forgotten is seen again: the next access, or write, faults. */
+static bool check_aged(struct rig *rig, const struct rig_space *space, struct range range,
+                       bool is_clean) {
+    for (uint32_t i = 0; i < rig->hot_count; i++) {
+        const struct rig_page *page = &space->pages[rig->hot[i]];
+        if (rig->hot[i] - range.first >= range.count || page->rights == 0 || page->was_pinned)
+            continue;
+        ash_vaddr_t va = rig_address(rig, rig->hot[i]);
+        struct mmu_answer answer =
+            machine_tell(is_clean ? MMU_KERNEL_STORE : MMU_KERNEL_LOAD, va, RIG_POISON);
+        if (!rig_is_right(rig, answer.syndrome != 0, "0x%llx: %s goes unseen after %s",
+                          (unsigned long long)va, is_clean ? "a write" : "an access",
+                          is_clean ? "clean" : "age"))
+            return false;
+    }
+    return true;
+}
+
 static bool do_age(struct rig *rig, struct rig_space *space, struct range range) {
     uint64_t pages;
+    bool is_clean = chance(rig, 50);
+    ash_vaddr_t va = range_address(rig, range);
     rig->has_aged = true;
-    int result =
-        chance(rig, 50)
-            ? ash_vm_age(&space->space, range_address(rig, range), range_bytes(range), &pages)
-            : ash_vm_clean(&space->space, range_address(rig, range), range_bytes(range), &pages);
+    int result = is_clean ? ash_vm_clean(&space->space, va, range_bytes(range), &pages)
+                          : ash_vm_age(&space->space, va, range_bytes(range), &pages);
+    if (result == 0 && !check_aged(rig, space, range, is_clean))
+        return false;
     return is_result(rig, "age or clean", result, 0, 0);
 }
 
@@ -299,6 +319,7 @@ static bool do_pin(struct rig *rig, struct rig_space *space, struct range range)
                             chance(rig, 50) ? ASH_VM_READ : ASH_VM_WRITE, &address);
     if (result == 0)
         *pin = (struct rig_pin){true, address, space, index};
+    space->pages[index].was_pinned |= result == 0;
     if (result == 0 || result == -ASH_ENOTSUP)
         return rig_is_right(rig, page->rights != 0, "pin of an unmapped page: %d", result);
     bool may = (page->rights & (ASH_VM_WRITE | ASH_VM_SHARED)) != 0;
