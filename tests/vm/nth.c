@@ -4,6 +4,8 @@
  * not one bit of a table, a page, a count or a space has changed; so the same machine serves for
  * all n, until the operation has what it wants.
  */
+#include "vm/nth.h"
+
 #include "vm/bed.h"
 
 enum { FRAMES_TOY = 160, FRAMES_MANY = 3 * 512 + 160 };
@@ -275,7 +277,7 @@ static void sweep(struct machine *m, uint32_t at) {
     unmake(m, at, pinned);
 }
 
-static void sweep_all(const struct mmu_shape *shape) {
+void nth_sweep(const struct mmu_shape *shape) {
     struct machine *m = test_alloc(sizeof(*m), 64);
     uint64_t frames = shape->bits == 2 ? FRAMES_TOY : FRAMES_MANY;
     m->bed = bed_new(shape, frames);
@@ -289,28 +291,10 @@ static void sweep_all(const struct mmu_shape *shape) {
 }
 
 TEST_CASE(vm_nth, frame_that_is_refused_changes_no_bit_of_vmsa4k) {
-    sweep_all(&mmu_shapes[0]);
+    nth_sweep(&mmu_shapes[0]);
 }
 
 TEST_CASE(vm_nth, frame_that_is_refused_changes_no_bit_of_the_toys) {
-    sweep_all(&mmu_shapes[4]);
-    sweep_all(&mmu_shapes[5]);
-}
-
-static void sweep_on_the_host(const struct mmu_shape *shape) {
-    if (!__STDC_HOSTED__)
-        test_skip("long, and the same code as on the host");
-    sweep_all(shape);
-}
-
-TEST_CASE(vm_nth, frame_that_is_refused_changes_no_bit_of_sv39) {
-    sweep_on_the_host(&mmu_shapes[1]);
-}
-
-TEST_CASE(vm_nth, frame_that_is_refused_changes_no_bit_of_sv48) {
-    sweep_on_the_host(&mmu_shapes[2]);
-}
-
-TEST_CASE(vm_nth, frame_that_is_refused_changes_no_bit_of_x86_64) {
-    sweep_on_the_host(&mmu_shapes[3]);
+    nth_sweep(&mmu_shapes[4]);
+    nth_sweep(&mmu_shapes[5]);
 }
