@@ -80,3 +80,30 @@ TEST_CASE(vm_blocks, block_that_its_only_user_splits_is_freed_page_by_page) {
         end(&m);
     }
 }
+
+/* Small pages in a block's place, and a child that has them too, by tables of its own. */
+TEST_CASE(vm_blocks, pages_that_another_has_too_become_a_block_by_a_copy) {
+    struct bed *bed = bed_new(&mmu_shapes[0], 4 * 512);
+    BED_EACH_SHAPE(shape) {
+        struct ash_vm_space parent, child;
+        const struct ash_vm_space *both[] = {&parent, &child};
+        bed_restart(bed, shape, 4 * 512);
+        ash_vaddr_t va = UINT64_C(1) << mmu_shift(shape, 2);
+        ash_pfn_t first;
+        uint64_t pages = bed_block_pages(bed);
+        CHECK(bed_space(bed, &parent));
+        CHECK(bed_take(bed, pages, pages, &first));
+        CHECK_EQ(ash_vm_map(&parent, va, first << 12, pages << 12, BED_RW, ASH_VM_SMALL), 0);
+        CHECK_EQ(ash_vm_fork(&child, &parent, ASH_VM_EAGER), 0);
+        bed_live(bed, &child);
+        CHECK_EQ(ash_vm_collapse(&parent, va), 0);
+        CHECK_EQ(bed_walk(bed, &parent, va).level, 1);
+        bed_check(bed, both, 2, NULL);
+        bed_write(bed, &parent, va, 1);
+        CHECK_EQ(bed_read(bed, &child, va), 0);
+        bed_space_end(bed, &parent);
+        bed_write(bed, &child, va + 4096, 2);
+        bed_space_end(bed, &child);
+        bed_end(bed);
+    }
+}

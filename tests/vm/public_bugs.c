@@ -319,7 +319,7 @@ TEST_CASE(vm_public_bugs, three_hundred_children_share_one_page) {
     bed_map(bed, &spaces[0], 0, 1, BED_RW, 0, 77);
     uint64_t used = bed->used;
     for (uint32_t i = 1; i <= CHILDREN; i++) /* eagerly, so that the page itself is counted */
-        CHECK_EQ(ash_vm_fork(&spaces[i], &spaces[0], i < 150 ? ASH_VM_EAGER : 0), 0);
+        CHECK_EQ(ash_vm_fork(&spaces[i], &spaces[0], i <= 280 ? ASH_VM_EAGER : 0), 0);
     for (uint32_t i = CHILDREN; i >= 1; i--) {
         CHECK_EQ(bed_read(bed, &spaces[i], 0), 77);
         bed_write(bed, &spaces[i], 0, i);
@@ -508,6 +508,36 @@ TEST_CASE(vm_public_bugs, copy_that_is_discarded_meanwhile_does_not_open_the_ori
         CHECK_EQ(*(uint64_t *)bed_at(bed, file << 12), 0);
         bed_space_end(bed, &space);
         ash_vm_release(&bed->vm, file, 0);
+        bed_end(bed);
+    }
+}
+
+/* The same with another page in its place, which waits for its copy as the first one did. */
+TEST_CASE(vm_public_bugs, copy_of_a_page_that_was_replaced_meanwhile_is_not_used) {
+    BED_EACH_SHAPE(shape) {
+        struct ash_vm_space space;
+        struct ash_vm_pending fault;
+        ash_pfn_t files;
+        struct bed *bed = begin(shape, FRAMES, &space);
+        CHECK(bed_take(bed, 2, 1, &files));
+        for (uint64_t i = 0; i < 2; i++) {
+            ash_vm_hold(&bed->vm, files + i);
+            *(uint64_t *)bed_at(bed, (files + i) << 12) = 10 + i;
+        }
+        CHECK_EQ(ash_vm_map(&space, 0, files << 12, 4096, BED_RW, 0), 0);
+        CHECK_EQ(ash_vm_fault_begin(&space, 0, ASH_VM_WRITE | ASH_VM_USER, &fault), ASH_VM_COPY);
+        CHECK_EQ(fault.bytes, 4096);
+        ash_vm_fault_copy(&fault);
+        CHECK_EQ(ash_vm_unmap(&space, 0, 4096), 0);
+        CHECK_EQ(ash_vm_map(&space, 0, (files + 1) << 12, 4096, BED_RW, 0), 0);
+        (void)ash_vm_fault_end(&fault);
+        CHECK_EQ(bed_read(bed, &space, 0), 11);
+        bed_write(bed, &space, 0, 12);
+        CHECK_EQ(*(uint64_t *)bed_at(bed, files << 12), 10);
+        CHECK_EQ(*(uint64_t *)bed_at(bed, (files + 1) << 12), 11);
+        bed_space_end(bed, &space);
+        ash_vm_release(&bed->vm, files, 0);
+        ash_vm_release(&bed->vm, files + 1, 0);
         bed_end(bed);
     }
 }

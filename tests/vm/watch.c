@@ -347,21 +347,31 @@ static void on_flush_range(void *context, uint32_t asid, ash_vaddr_t va, uint64_
     }
 }
 
+/* Has it a page for the address that lacks a right? */
+static bool has_less(const struct tlb *tlb, uint32_t at, uint32_t access) {
+    for (uint32_t level = 0; level < watch.bed->shape->levels; level++) {
+        const struct line *line = &tlb->lines[at][level];
+        for (uint32_t i = 0; i < line->count; i++) {
+            if (!line->kept[i].table && !mmu_allows(line->kept[i].rights, access))
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool on_access(void *context, const struct ash_vm_space *space, ash_vaddr_t va,
                       uint32_t access) {
     (void)context;
     if (!space->is_live)
         return false;
-    const struct tlb *tlb = tlb_of(space);
+    struct tlb *tlb = tlb_of(space);
     for (uint32_t at = 0; tlb != NULL && at < watch.va_count; at++) {
-        for (uint32_t i = 0; covers(va, 0, watch.vas[at]) && i < watch.bed->shape->levels; i++) {
-            const struct line *line = &tlb->lines[at][i];
-            for (uint32_t j = 0; j < line->count; j++) {
-                if (!line->kept[j].table && !mmu_allows(line->kept[j].rights, access)) {
-                    watch.totals.stops++;
-                    return true;
-                }
-            }
+        if (!covers(va, 0, watch.vas[at]))
+            continue;
+        read_all(tlb, at); /* also by tables that it remembers */
+        if (has_less(tlb, at, access)) {
+            watch.totals.stops++;
+            return true;
         }
     }
     return false;
