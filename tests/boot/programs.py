@@ -7,7 +7,10 @@
 BUILD is a folder where busybox is kept; a PROGRAM whose name begins with glibc- is one of the
 three. What they say is compared with what the host's tools say of the same files.
 """
+import bz2
+import gzip
 import io
+import lzma
 import pathlib
 import random
 import re
@@ -58,6 +61,9 @@ def contents():
              'text/bytes': random.Random(8).randbytes(200001), 'text/page': b'p' * 8192,
              'text/script': b'#!/bin/sh\necho no\n',
              'text/loop.sh': b'for i in $(seq 1 $1); do echo "line $i"; done\n'}
+    files['text/license.gz'] = gzip.compress(files['text/license'], mtime=0)
+    files['text/license.bz2'] = bz2.compress(files['text/license'])
+    files['text/license.xz'] = lzma.compress(files['text/license'])
     for path in PROGRAMS:
         files[f'bin/{path.name}'] = path.read_bytes()
     files['bin/interpreted'] = interpreted(files['bin/hello'])
@@ -90,11 +96,11 @@ DISK = write_disk('disk.tar', FILES)
 # Sessions
 
 
-def session(*lines, smp=1, mem='256M', arguments='', disk=DISK):
+def session(*lines, smp=1, mem='256M', arguments='', disk=DISK, machine=()):
     """What each line was answered, and the status of the last."""
     script = f'echo {MARK}\n' + f'\necho {MARK}\n'.join(lines) + '\n'
     status, text = boot(KERNEL, arguments, '--smp', str(smp), '--mem', mem, '--disk', str(disk),
-                        stdin=script.encode())
+                        *machine, stdin=script.encode())
     answers = text.split(MARK + '\n')[1:]
     if len(answers) != len(lines):
         tap.fail(f'{len(answers)} answers to {len(lines)} lines, status {status}: {text!r}')
@@ -160,6 +166,7 @@ def _():
 @tap.case('programs.those_that_check_something_find_nothing_wrong_on_4_cpus')
 def _():
     check(CHECKED, smp=4)
+    check(CHECKED, smp=4, machine=('--cpu', 'max', '--gic', '3'))
 
 
 @tap.case('programs.none_reaches_the_kernel_or_another')

@@ -60,10 +60,11 @@ def fetch(folder):
 
 
 # The applets that have a name of their own on the test's disk, where its shell looks for programs.
-LINKS = """awk base64 basename bc bunzip2 bzip2 cat cmp cut date dd diff dirname echo egrep env
-expand expr factor false fgrep find fold grep gunzip gzip head hexdump id ls md5sum nl od paste
-printf pwd realpath rev sed seq sh sha1sum sha256sum sha512sum sleep sort stat tac tail tar test
-timeout tr true uname uniq usleep wc xargs yes""".split()
+LINKS = """arch awk base64 basename bc bunzip2 bzcat bzip2 cat cmp cpio cut date dd diff
+dirname echo egrep env expand expr factor false fgrep find fold grep gunzip gzip head
+hexdump id ls md5sum nl od paste printf pwd realpath rev sed seq sh sha1sum sha256sum
+sha512sum shuf sleep sort stat tac tail tar tee test timeout tr true uname uniq
+usleep uudecode uuencode wc which xargs xxd xzcat yes zcat""".split()
 
 # What is asked of them: words, and what is said. None: what the host's tool of the same words
 # says. The files are those of the test's disk, below text/.
@@ -112,8 +113,15 @@ APPLETS = [
     ('sha1sum text/bytes', SAME),
     ('sha256sum text/bytes', SAME),
     ('sha512sum text/bytes', SAME),
+    # what others have packed
+    ('zcat text/license.gz', ('cat', 'text/license')),
+    ('bzcat text/license.bz2', ('cat', 'text/license')),
+    ('xzcat text/license.xz', ('cat', 'text/license')),
     # the system
     ('uname -m', 'aarch64\n'),
+    ('arch', 'aarch64\n'),
+    ('which sh', '/bin/sh\n'),
+    ('shuf -e one', 'one\n'),
     ('id -u', '0\n'),
     ('pwd', '/\n'),
     ('realpath text/../text/license', '/text/license\n'),
@@ -136,6 +144,12 @@ APPLETS = [
     ("sh -c 'gzip -c text/lines | gunzip -c | md5sum'", SAME),
     ("sh -c 'bzip2 -c text/readme | bunzip2 -c | md5sum'",
      ('sh', '-c', 'md5sum < text/readme')),
+    ("sh -c 'xxd -p text/bytes | xxd -p -r | md5sum'", ('sh', '-c', 'md5sum < text/bytes')),
+    ("sh -c 'uuencode -m text/bytes x | uudecode -o - | md5sum'",
+     ('sh', '-c', 'md5sum < text/bytes')),
+    ("sh -c 'find text -type f | cpio -o -H newc 2>/dev/null | cpio -t 2>/dev/null | sort'",
+     ('sh', '-c', 'find text -type f | sort')),
+    ("sh -c 'tee /dev/null < text/bytes | md5sum'", ('sh', '-c', 'md5sum < text/bytes')),
     ("sh -c 'tar -cf - text | tar -tf - | sort'", SAME),
     ("sh -c 'yes | head -n 1000 | wc -l'", SAME),
     ("sh -c 'echo 2^100 | bc'", '1267650600228229401496703205376\n'),
