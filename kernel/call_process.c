@@ -130,7 +130,7 @@ static void set_nice(struct process *process, int32_t nice) {
     struct ash_sched_refusal refusal;
     process->nice = nice;
     /* It cannot be refused, as nice is in its range; and one that ends needs it no more. */
-    int error = thread_change(process->thread_id, &attributes, &refusal);
+    int error = thread_change(process->id, &attributes, &refusal);
     (void)error;
 }
 

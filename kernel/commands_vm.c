@@ -89,8 +89,8 @@ static int show(struct shell *shell, const char *word) {
     struct process_info info;
     struct process_region region;
     uint64_t id;
-    if (!number_parse_within(word, 0, PROCESS_ID_MAX, &id) ||
-        !process_info_from((uint32_t)id, &info) || info.id != id)
+    if (!number_parse_within(word, 0, UINT32_MAX, &id) || !process_info_from((uint32_t)id, &info) ||
+        info.id != id)
         return shell_error(shell, "vm", word, "no process has this number; vm lists them");
     shell_text(shell, info.name);
     shell_print(shell, " (pid %" PRIu32 "): %s\n%-30s %8s %8s %8s %8s WHAT\n", info.id,

@@ -26,7 +26,6 @@ int processes_init(const struct processes_config *config) {
     processes.config = *config;
     processes.seed = config->seed;
     processes.random = config->seed + platform_now_ns();
-    processes.last_id = PROCESS_KERNEL;
     mutex_init(&processes.lock);
     wait_queue_init(&processes.ended);
     file_pages_init(config->memory, config->files);
@@ -100,32 +99,13 @@ struct process *process_find(uint32_t id) {
     return NULL;
 }
 
-static bool is_used(uint32_t number) {
-    for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
-        const struct process *process = processes.table[i];
-        if (process != NULL &&
-            (process->id == number || process->group == number || process->session == number))
-            return true;
-    }
-    return false;
-}
-
-/* The next number that neither a process nor a group of some has. */
-static uint32_t next_id(void) {
-    do {
-        processes.last_id =
-            processes.last_id == PROCESS_ID_MAX ? PROCESS_KERNEL + 1 : processes.last_id + 1;
-    } while (is_used(processes.last_id));
-    return processes.last_id;
-}
-
 int process_enter(struct process *process, struct process *parent) {
     uint32_t at = 0;
     while (at < PROCESSES_MAX && processes.table[at] != NULL)
         at++;
     if (at == PROCESSES_MAX)
         return -ASH_EAGAIN;
-    process->id = next_id();
+    process->id = thread_number_take();
     process->parent = parent;
     process->state = PROCESS_RUNS;
     processes.table[at] = process;
@@ -145,11 +125,11 @@ void process_leave(struct process *process) {
 }
 
 int process_start_thread(struct process *process) {
-    struct thread_options options = {.name = process->name};
+    struct thread_options options = {.name = process->name, .number = process->id};
     if (process->nice != 0)
         options.attributes =
             (struct ash_sched_attributes){.flags = ASH_SCHED_NICE, .nice = process->nice};
-    int error = thread_create(&options, process_body, process, &process->thread_id, NULL);
+    int error = thread_create(&options, process_body, process, NULL, NULL);
     return error == -ASH_ENOSPC || error == -ASH_EBUSY ? -ASH_EAGAIN : error;
 }
 
@@ -285,7 +265,6 @@ static void describe(const struct process *process, struct process_info *info) {
         .id = process->id,
         .parent = process->parent == NULL ? PROCESS_KERNEL : process->parent->id,
         .group = process->group,
-        .thread_id = process->thread_id,
         .state = process->state,
         .nice = process->nice,
         .runtime_ns = process->runtime_ns,

@@ -13,7 +13,7 @@
  *  - A process is ended by itself alone, at the bottom of its loop; who ends another one sends it
  *    SIGKILL. It has given back memory and files before it becomes a zombie.
  *  - Orphans are the kernel's (parent NULL, shown as 1), which reaps them at once.
- *  - Numbers: 1 is the kernel, processes have 2 and more. A group is a job of the shell's.
+ *  - Numbers: 1 is the kernel; a process has its thread's. A group is a job of the shell's.
  *
  * Locks, in this order: processes' table (a mutex); an address space's mutex; a process's
  * signal_lock (a spinlock, interrupts masked). Files have their own, never held with these.
@@ -36,7 +36,6 @@ enum {
     PROCESSES_MAX = 96, /* at a time; zombies, too */
     PROCESS_NAME_BYTES = 16,
     PROCESS_KERNEL = 1, /* the number of what is nobody's child */
-    PROCESS_ID_MAX = 4194303,
 };
 
 enum process_state { PROCESS_RUNS, PROCESS_STOPPED, PROCESS_ENDING, PROCESS_ZOMBIE };
@@ -59,7 +58,6 @@ struct process {
     /* Changed by its own thread, under the table's lock where another looks. */
     struct address_space *space;
     struct thread *thread; /* NULL: it is a zombie */
-    uint32_t thread_id;
     int32_t nice;
 
     /* Under signal_lock; see signal.h. */
@@ -148,7 +146,7 @@ static inline bool process_is_interrupted(const struct process *process) {
 
 /* A process as it was at one moment. */
 struct process_info {
-    uint32_t id, parent, group, thread_id;
+    uint32_t id, parent, group;
     char name[PROCESS_NAME_BYTES];
     enum process_state state;
     int32_t nice;

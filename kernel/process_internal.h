@@ -18,7 +18,7 @@ struct processes {
     bool has_begun;
     struct mutex lock; /* of the table, and of what process.h says */
     struct process *table[PROCESSES_MAX];
-    uint32_t count, last_id;
+    uint32_t count;
     uint64_t seed; /* of the next address space; 0: fixed addresses */
     uint64_t random;
     struct wait_queue ended; /* one of the kernel's children has */

@@ -49,6 +49,7 @@ static struct thread *make(const struct thread_options *options, void (*body)(vo
         return NULL;
     memset(thread, 0, sizeof(*thread));
     snprintf(thread->name, sizeof(thread->name), "%s", options->name);
+    thread->id = options->number;
     thread->body = body;
     thread->body_context = context;
     thread->is_waiting = 1;
@@ -74,13 +75,23 @@ static int enter_table(struct thread *thread) {
     for (uint32_t i = 0; i < THREADS_MAX && error != 0; i++) {
         if (threads.table[i] != NULL)
             continue;
-        thread->id = ++threads.last_id;
+        if (thread->id == 0)
+            thread->id = ++threads.last_id;
         threads.table[i] = thread;
         error = 0;
     }
     ash_spin_unlock(&threads.lock);
     ash_port_irq_restore(state);
     return error;
+}
+
+uint32_t thread_number_take(void) {
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&threads.lock);
+    uint32_t number = ++threads.last_id;
+    ash_spin_unlock(&threads.lock);
+    ash_port_irq_restore(state);
+    return number;
 }
 
 static void leave_table(const struct thread *thread) {

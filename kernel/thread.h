@@ -51,6 +51,7 @@ struct thread_options {
     const char *name; /* cut at THREAD_NAME_BYTES - 1 */
     struct ash_sched_attributes attributes;
     size_t stack_bytes; /* whole pages, of at least _MIN_BYTES; 0: THREAD_STACK_BYTES */
+    uint32_t number;    /* of thread_number_take; 0: it gets one */
 };
 
 enum thread_state { THREAD_RUNNING, THREAD_READY, THREAD_THROTTLED, THREAD_ASLEEP, THREAD_ENDED };
@@ -136,6 +137,9 @@ const char *threads_check(void);
  */
 int thread_create(const struct thread_options *options, void (*body)(void *context), void *context,
                   uint32_t *id, struct ash_sched_refusal *refusal) ASH_MUST_CHECK;
+
+/* A number that no thread has had or gets but by thread_options. */
+uint32_t thread_number_take(void);
 
 /* The CPU that thread_create would give such a thread now, or its error; nothing is taken. */
 int threads_admit(const struct ash_sched_attributes *attributes,
