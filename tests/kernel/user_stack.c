@@ -153,7 +153,7 @@ TEST_CASE(user_stack, refuses_the_string_that_does_not_fit_and_goes_on) {
         CHECK_EQ(user_stack_push(&stack, "abcdefghi"), -ASH_E2BIG);
         if (user_stack_room(&stack, &len_max) != NULL) { /* one of just that length fits */
             CHECK(len_max < 9);
-            CHECK_EQ(user_stack_push(&stack, "123456789" + (9 - len_max)), 0);
+            CHECK_EQ(user_stack_push(&stack, &"123456789"[9 - len_max]), 0);
             CHECK(user_stack_room(&stack, &len_max) == NULL || len_max == 0);
             count++;
         }
