@@ -442,7 +442,16 @@ uint64_t address_space_brk(struct address_space *space, uint64_t end) {
 
 /* Check */
 
-static const char *check_locked(struct address_space *space) {
+uint32_t address_spaces_count(void) {
+    uint32_t count = 0;
+    mutex_lock(&address_spaces.mutex);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(address_spaces.asids); i++)
+        count += ash_popcount64(address_spaces.asids[i]);
+    mutex_unlock(&address_spaces.mutex);
+    return count - 1; /* nobody's number */
+}
+
+const char *address_space_check_locked(struct address_space *space) {
     struct ash_vm_mapping mapping;
     const char *broken = region_check(&space->regions);
     if (broken == NULL)
@@ -457,7 +466,7 @@ static const char *check_locked(struct address_space *space) {
 
 const char *address_space_check(struct address_space *space) {
     mutex_lock(&space->mutex);
-    const char *broken = check_locked(space);
+    const char *broken = address_space_check_locked(space);
     mutex_unlock(&space->mutex);
     return broken;
 }

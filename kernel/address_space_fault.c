@@ -111,7 +111,7 @@ static int bring_file(struct address_space *space, const struct region *region, 
             region->rights != 0 && !is_mapped)
             error = map_frame(space, region, page, frame);
     }
-    ash_vm_release(user_frames_vm(), frame, 0);
+    file_pages_put(frame);
     return error == 0 ? AGAIN : error;
 }
 

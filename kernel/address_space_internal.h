@@ -14,4 +14,9 @@ struct address_spaces {
 
 extern struct address_spaces address_spaces;
 
+/* How many there are. */
+uint32_t address_spaces_count(void);
+/* With its mutex held. */
+const char *address_space_check_locked(struct address_space *space);
+
 #endif

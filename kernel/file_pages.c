@@ -5,6 +5,7 @@
  */
 #include "file_pages.h"
 
+#include <ashlar/atomic.h>
 #include <ashlar/error.h>
 #include <ashlar/list.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static struct {
     struct file_system *fs;
     struct ash_list chains[CHAINS];
     uint32_t count;
+    uint32_t given; /* references that callers of get have; one more only with the mutex */
 } pages;
 
 void file_pages_init(struct kernel_memory *memory, struct file_system *fs) {
@@ -61,7 +63,13 @@ static void give_out(struct file_page_note *note, bool is_code, ash_pfn_t *frame
         platform_code_written(user_frame_pointer(note->frame), ASH_PAGE_SIZE);
     note->is_code = note->is_code || is_code;
     ash_vm_hold(user_frames_vm(), note->frame);
+    ash_fetch_add(&pages.given, 1u);
     *frame = note->frame;
+}
+
+void file_pages_put(ash_pfn_t frame) {
+    ash_vm_release(user_frames_vm(), frame, 0);
+    ash_fetch_add(&pages.given, UINT32_MAX);
 }
 
 static int read_page(struct file_node *node, uint64_t index, ash_pfn_t *frame) {
@@ -161,12 +169,16 @@ uint32_t file_pages_count(void) {
     return count;
 }
 
-void file_pages_recount(uint32_t *scratch, ash_pfn_t first_frame) {
+bool file_pages_recount(uint32_t *scratch, ash_pfn_t first_frame) {
     mutex_lock(&pages.mutex);
     for (uint32_t i = 0; i < CHAINS; i++) {
         struct ash_list *chain = &pages.chains[i];
         for (struct ash_list *link = chain->next; link != chain; link = link->next)
             scratch[ASH_LIST_ENTRY(link, struct file_page_note, link)->frame - first_frame]++;
     }
+    return ash_load_acquire(&pages.given) == 0;
+}
+
+void file_pages_go_on(void) {
     mutex_unlock(&pages.mutex);
 }

@@ -19,11 +19,13 @@ void file_pages_fini(void);
 
 /*
  * Page `index` of a regular file, zeroes behind the file's end; the caller has a reference to
- * *frame (ash_vm_release). is_code: it will be executed. Waits for the disk. -ASH_ERANGE: beyond
- * the file's end; -ASH_ENOMEM; the disk's errors.
+ * *frame until file_pages_put. is_code: it will be executed. Waits for the disk.
+ * -ASH_ERANGE: beyond the file's end; -ASH_ENOMEM; the disk's errors.
  */
 int file_pages_get(struct file_node *node, uint64_t index, bool is_code,
                    ash_pfn_t *frame) ASH_MUST_CHECK;
+
+void file_pages_put(ash_pfn_t frame);
 
 /* Gives back those that nobody maps; how many. */
 uint32_t file_pages_trim(void);
@@ -31,7 +33,11 @@ uint32_t file_pages_trim(void);
 /* How many there are. */
 uint32_t file_pages_count(void);
 
-/* Each has one reference from here: for ash_vm_recount. */
-void file_pages_recount(uint32_t *scratch, ash_pfn_t first_frame);
+/*
+ * For ash_vm_recount: each has one reference from here, and until file_pages_go_on nobody gets one.
+ * False: somebody has one that is on its way into an address space.
+ */
+bool file_pages_recount(uint32_t *scratch, ash_pfn_t first_frame);
+void file_pages_go_on(void);
 
 #endif

@@ -291,33 +291,3 @@ bool process_info_from(uint32_t id, struct process_info *info) {
     mutex_unlock(&processes.lock);
     return process != NULL;
 }
-
-static const char *check_one(const struct process *process) {
-    if ((process->state == PROCESS_ZOMBIE) != (process->thread == NULL && process->space == NULL) &&
-        process->state == PROCESS_ZOMBIE)
-        return "a zombie has a thread or an address space";
-    if (process->parent != NULL && process_find(process->parent->id) != process->parent)
-        return "a parent is not in the table";
-    if (process->state == PROCESS_ZOMBIE && !ash_list_is_empty(&process->children))
-        return "a zombie has children";
-    return NULL;
-}
-
-const char *processes_check(void) {
-    const char *broken = NULL;
-    uint32_t count = 0;
-    mutex_lock(&processes.lock);
-    for (uint32_t i = 0; broken == NULL && i < PROCESSES_MAX; i++) {
-        const struct process *process = processes.table[i];
-        if (process == NULL)
-            continue;
-        count++;
-        broken = check_one(process);
-        if (broken == NULL && process->space != NULL)
-            broken = address_space_check(process->space);
-    }
-    if (broken == NULL && count != processes.count)
-        broken = "processes are counted wrong";
-    mutex_unlock(&processes.lock);
-    return broken;
-}

@@ -76,7 +76,6 @@ struct process {
     bool is_joined;               /* the kernel will ask for its status */
     void (*ended)(void *context); /* then: as struct process_start has it */
     void *ended_context;
-    bool has_execed;
     struct process *vfork_parent; /* which waits until this one has its own address space */
     uint32_t is_in_vfork;         /* it waits for such a child */
     ash_ns_t runtime_ns;          /* of a zombie */
@@ -175,7 +174,8 @@ struct process_region {
 bool process_region_from(uint32_t id, uint64_t address, struct process_region *region);
 uint32_t process_count(void);
 
-/* The first broken rule, or NULL. When no process runs: a full recount. */
+/* The first broken rule, or NULL. Where no fork or exec is on its way, and memory is found for it,
+ * with a full recount of all references to frames. The programs wait meanwhile. */
 const char *processes_check(void);
 
 #endif

@@ -31,6 +31,7 @@ struct load {
     struct address_space *space;
     struct user_stack stack;
     void *buffer;
+    uint32_t buffer_order;
     uint64_t sp;
 };
 
@@ -50,6 +51,27 @@ static int read_node(void *context, uint64_t offset, void *buffer, size_t len) {
     size_t got = 0;
     int error = source->fs->read(source->fs, source->node, offset, buffer, len, &got);
     return error == 0 && got != len ? -ASH_EIO : error;
+}
+
+/* The buffer for arguments: as large as there is, for most need little. */
+
+static size_t buffer_bytes(const struct load *load) {
+    return (size_t)ASH_PAGE_SIZE << load->buffer_order;
+}
+
+static int take_buffer(struct load *load) {
+    load->buffer_order = memory_order_of(USER_STACK_BYTES_MAX);
+    while ((load->buffer = memory_pages_alloc(memory(), load->buffer_order)) == NULL) {
+        if (load->buffer_order-- == 0)
+            return -ASH_ENOMEM;
+    }
+    return 0;
+}
+
+/* What did not fit a smaller one than there should be. */
+static int error_of(const struct load *load, int error) {
+    bool is_small = load->buffer != NULL && buffer_bytes(load) < USER_STACK_BYTES_MAX;
+    return error == -ASH_E2BIG && is_small ? -ASH_ENOMEM : error;
 }
 
 /* base: an open directory; NULL: the root. */
@@ -181,15 +203,14 @@ static int begin_load(struct load *load, const struct open_file *base, const cha
     int error = find_program(load, base, path);
     if (error != 0)
         return error;
-    load->buffer = memory_pages_alloc(memory(), memory_order_of(USER_STACK_BYTES_MAX));
-    if (load->buffer == NULL)
-        return -ASH_ENOMEM;
-    return user_stack_begin(&load->stack, load->buffer, USER_STACK_BYTES_MAX, path);
+    error = take_buffer(load);
+    return error != 0 ? error
+                      : user_stack_begin(&load->stack, load->buffer, buffer_bytes(load), path);
 }
 
 static void end_load(struct load *load) {
     if (load->buffer != NULL)
-        memory_pages_free(memory(), load->buffer, memory_order_of(USER_STACK_BYTES_MAX));
+        memory_pages_free(memory(), load->buffer, load->buffer_order);
     if (load->space != NULL)
         address_space_put(load->space);
 }
@@ -260,6 +281,7 @@ static int execve_path(struct process *self, const char *path, uint64_t argument
         switch_over(self, &load, path);
         file_table_exec(self->files);
     }
+    error = error_of(&load, error);
     end_load(&load);
     return error;
 }
@@ -341,6 +363,7 @@ int process_spawn(struct process_start *start, uint32_t *id) {
     }
     if (error != 0 && process != NULL)
         process_free(process);
+    error = error_of(&load, error);
     end_load(&load);
     return error;
 }

@@ -134,6 +134,10 @@ static void keep_report(void *context, const char *text) {
     snprintf(test_reports + len, sizeof(test_reports) - len, "%s\n", text);
 }
 
+struct kernel_memory *test_process_memory(void) {
+    return memory;
+}
+
 /* The caller is the first one. */
 static bool is_only_thread(void) {
     struct thread_info info;

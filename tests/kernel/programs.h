@@ -78,6 +78,8 @@ extern int test_refusal;
 /* The lines that were reported since the begin, newlines between them. */
 extern char test_reports[4096];
 
+struct kernel_memory *test_process_memory(void);
+
 /* Free pages, when no process is there and its caches have given back what they can. */
 uint64_t test_process_free_pages(void);
 

@@ -194,6 +194,8 @@ static void execute(struct machine *machine, uint32_t word) {
         do_branch_register(machine, word);
     else if ((word & 0xfffffc00) == 0xd360fc00) /* LSR #32 */
         set(machine, bits(word, 0, 5), get(machine, bits(word, 5, 5)) >> 32);
+    else if ((word & 0xfffffc00) == 0xd3483c00) /* UBFX #8, #8 */
+        set(machine, bits(word, 0, 5), get(machine, bits(word, 5, 5)) >> 8 & 0xff);
     else if ((word & 0xfffefc00) == 0x9e660000)
         do_float_move(machine, word);
     else
