@@ -52,7 +52,7 @@ static int format_pin_page(struct ash_vm_space *space, ash_vaddr_t va, uint32_t 
     if (fault.level != 0)
         return -ASH_ENOTSUP;
     if (is_shared)
-        take_entry(space->vm, leaf, 0);
+        take_leaf(space->vm, leaf);
     else if (pin_private(&fault) != 0)
         return -ASH_ENOMEM;
     *address = format_address(fault_leaf(&fault)) + (va & (ASH_PAGE_SIZE - 1));

@@ -16,11 +16,10 @@ static inline uint64_t leaf_shared(uint64_t entry) {
     return (format_rights(entry) & ASH_VM_SHARED) != 0 ? entry : format_write_protect(entry);
 }
 
-static void take_entry(struct ash_vm *vm, uint64_t entry, uint32_t level) {
+static void take_leaf(struct ash_vm *vm, uint64_t entry) {
     ash_pfn_t frame = frame_of(format_address(entry));
-    if (!count_has(vm, frame))
-        return;
-    count_add(vm, format_is_table(entry, level) ? frame : count_head(vm, frame), 1);
+    if (count_has(vm, frame))
+        count_add(vm, count_head(vm, frame), 1);
 }
 
 /* How many entries from here on are empty. */
@@ -40,41 +39,60 @@ static inline uint32_t empty_run(const uint64_t *entries, uint32_t count) {
     return run;
 }
 
-/* How many refer to pages, or tables, that follow each other in memory, with all else the same. */
+/* How many refer to pages that follow each other in memory, with all else the same. */
 static inline uint32_t like_run(const uint64_t *entries, uint32_t count) {
-    const uint64_t first = entry_load(entries), step = leaf_step(0);
+    const uint64_t step = leaf_step(0);
+    uint64_t next = entry_load(entries) + step;
     uint32_t run = 1;
-    while (run < count && entry_load(&entries[run]) == first + run * step)
+    for (; run < count && entry_load(&entries[run]) == next; next += step)
         run++;
     return run;
 }
 
-/* Such a run, in a table of this level. */
-static void share_run(struct ash_vm_space *space, uint64_t *from, uint64_t *to, uint32_t level,
-                      ash_vaddr_t va, uint32_t run) {
+/* Such a run. */
+static void share_pages(struct ash_vm_space *space, uint64_t *from, uint64_t *to, ash_vaddr_t va,
+                        uint32_t run) {
     struct ash_vm *vm = space->vm;
-    const uint64_t entry = entry_load(from), step = leaf_step(0);
-    const uint64_t shared = format_is_table(entry, level) ? mark_shared(entry) : leaf_shared(entry);
+    const uint64_t entry = entry_load(from), shared = leaf_shared(entry), step = leaf_step(0);
     ash_pfn_t frame = frame_of(format_address(entry));
-    for (uint32_t i = 0; i < run; i++)
-        to[i] = shared + i * step;
-    if (shared != entry)
-        for (uint32_t i = 0; i < run; i++)
-            entry_store(space, level, va + i * level_bytes(level), &from[i], shared + i * step);
+    uint64_t copy = shared;
+    for (uint32_t i = 0; i < run; i++, copy += step)
+        to[i] = copy;
+    copy = shared;
+    for (uint32_t i = 0; shared != entry && i < run; i++, copy += step)
+        entry_store(space, 0, va + i * level_bytes(0), &from[i], copy);
     if (count_has(vm, frame) && count_has(vm, frame + (run - 1)))
         count_add_run(vm, frame, run);
     else
         for (uint32_t i = 0; i < run; i++)
-            take_entry(vm, to[i], level);
+            take_leaf(vm, to[i]);
+}
+
+/* The entry of a table or block. Returns what the copy has. */
+static inline uint64_t share_entry(struct ash_vm_space *space, uint64_t *from, uint32_t level,
+                                   ash_vaddr_t va) {
+    uint64_t entry = entry_load(from);
+    bool is_table = format_is_table(entry, level);
+    uint64_t shared = is_table ? mark_shared(entry) : leaf_shared(entry);
+    if (shared != entry)
+        entry_store(space, level, va, from, shared);
+    if (is_table)
+        count_add(space->vm, frame_of(format_address(entry)), 1);
+    else
+        take_leaf(space->vm, entry);
+    return shared;
 }
 
 /* The first entries here, as many as can be told together: *from is not empty. `to` is not in use
  * yet. Returns how many. */
-static uint32_t share_some(struct ash_vm_space *space, uint64_t *from, uint64_t *to, uint32_t level,
-                           ash_vaddr_t va, uint32_t left) {
-    bool is_block = level != 0 && !format_is_table(entry_load(from), level);
-    uint32_t run = is_block ? 1 : like_run(from, left);
-    share_run(space, from, to, level, va, run);
+static inline uint32_t share_some(struct ash_vm_space *space, uint64_t *from, uint64_t *to,
+                                  uint32_t level, ash_vaddr_t va, uint32_t left) {
+    if (level != 0) {
+        *to = share_entry(space, from, level, va);
+        return 1;
+    }
+    uint32_t run = like_run(from, left);
+    share_pages(space, from, to, va, run);
     return run;
 }
 
