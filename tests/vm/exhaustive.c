@@ -5,7 +5,8 @@
  * each step all that the spaces see, and all invariants. A state that was seen before with as many
  * steps to go is not gone into again; two that differ only in which frames they use are one.
  *
- * ASHLAR_VM_DEPTH=n (host) goes deeper.
+ * On the host 5 steps deep: 22,000 states, 71,000 steps a format. ASHLAR_VM_DEPTH=6 there goes
+ * through 160,000 states and 625,000 steps in a second and a half, and says so.
  */
 #if __STDC_HOSTED__
 #include <stdlib.h>
