@@ -58,7 +58,9 @@ def interpreted(program):
 def contents():
     files = {'text/license': (SOURCE / 'LICENSE').read_bytes(), 'text/lines': random_lines(),
              'text/readme': (SOURCE / 'README.md').read_bytes(), 'text/empty': b'',
-             'text/bytes': random.Random(8).randbytes(200001), 'text/page': b'p' * 8192,
+             'text/bytes': random.Random(8).randbytes(200001),
+             'text/large': random.Random(9).randbytes((5 << 20) + 77),
+             'text/page': b'p' * 8192,
              'text/script': b'#!/bin/sh\necho no\n',
              'text/loop.sh': b'for i in $(seq 1 $1); do echo "line $i"; done\n'}
     files['text/license.gz'] = gzip.compress(files['text/license'], mtime=0)
@@ -177,6 +179,17 @@ def _():
                             without_reports(answers[0])):
             tap.fail(f'it says {answers[0]!r}')
         tap.equal(status, 0, 'status')
+
+
+@tap.case('programs.random_calls_harm_nobody')
+def _():
+    for smp in (1, 4):
+        answers, status = session('run callstorm 40 500 1', 'run callstorm 40 1000 1000',
+                                  'run hello x', 'check', smp=smp)
+        for answer in answers[:2]:
+            tap.contains(without_reports(answer), 'callstorm: 40 processes: ')
+        tap.equal(answers[2], 'Hello, x\n')
+        tap.equal(status, 0, 'status of check')
 
 
 @tap.case('programs.each_crash_ends_one_program_with_a_report')
@@ -332,6 +345,16 @@ def _():
         tap.equal(without_reports(answers[0]), 'on standard error\nhello: 2 arguments, root '
                   '2.000000, pi 3.1415926536\na\nb c\n')
         tap.equal(status, 7, 'status')
+
+
+@tap.case('programs.a_mapped_file_is_what_cat_reads')
+def _():
+    if 'bin/glibc-cksum' not in FILES:
+        tap.skip('there is no glibc for aarch64 (Debian: libc6-dev-arm64-cross)')
+    sums = {name: host('cksum', stdin=FILES[name]) for name in ('text/bytes', 'text/large')}
+    for smp in (1, 4):
+        check({f'run {how} {name} | glibc-cksum': value for name, value in sums.items()
+               for how in ('cat', 'mapcat', 'mapcat -s')}, smp=smp)
 
 
 def expected_of(line, reference):

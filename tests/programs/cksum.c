@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cksum FILE...: POSIX's checksum of each, by a C library's buffered reading. */
+/* cksum [FILE]...: POSIX's checksum of each, by a C library's buffered reading. */
 #include <stdint.h>
 #include <stdio.h>
 
@@ -10,22 +10,28 @@ static uint32_t add(uint32_t crc, uint32_t byte) {
     return crc;
 }
 
+static void say(FILE *file, const char *name) {
+    uint64_t bytes = 0;
+    uint32_t crc = 0;
+    int byte;
+    for (; (byte = getc(file)) != EOF; bytes++)
+        crc = add(crc, (uint32_t)byte);
+    for (uint64_t left = bytes; left != 0; left >>= 8)
+        crc = add(crc, (uint32_t)(left & 255));
+    printf("%lu %llu%s%s\n", (unsigned long)(~crc & 0xffffffffu), (unsigned long long)bytes,
+           name[0] != '\0' ? " " : "", name);
+}
+
 int main(int argc, char **argv) {
+    if (argc < 2)
+        say(stdin, "");
     for (int i = 1; i < argc; i++) {
         FILE *file = fopen(argv[i], "rb");
-        uint64_t bytes = 0;
-        uint32_t crc = 0;
-        int byte;
         if (file == NULL) {
             perror(argv[i]);
             return 1;
         }
-        for (; (byte = getc(file)) != EOF; bytes++)
-            crc = add(crc, (uint32_t)byte);
-        for (uint64_t left = bytes; left != 0; left >>= 8)
-            crc = add(crc, (uint32_t)(left & 255));
-        printf("%lu %llu %s\n", (unsigned long)(~crc & 0xffffffffu), (unsigned long long)bytes,
-               argv[i]);
+        say(file, argv[i]);
         fclose(file);
     }
     return 0;

@@ -5,9 +5,9 @@ of a kernel is what Linux gives.
 
     emulated.py PROGRAM... [-- WORD...]
 
-Not here: isolation, memory and execlow, which meet what that emulator (7.2) does otherwise than
-Linux: it keeps pages that brk has given back, maps at addresses that it should refuse, and starts
-no programs of another processor.
+Not here: callstorm, whose calls would be done; and isolation, memory and execlow, which meet what
+that emulator (7.2) does otherwise than Linux: it keeps pages that brk has given back, maps at
+addresses that it should refuse, and starts no programs of another processor.
 """
 import pathlib
 import shutil
