@@ -15,7 +15,6 @@
 
 namespace {
 
-constexpr uint64_t read_only = 1 << 7;
 constexpr size_t entries = 512;
 
 struct alignas(4096) Table {
@@ -51,6 +50,8 @@ template <typename Work> void sample(benchmark::State &state, size_t ops, Work w
 }
 
 #ifdef VM_COUNTS
+
+constexpr uint64_t read_only = 1 << 7;
 
 void fork_tables(benchmark::State &state) {
     Tables tables(mib_of(state));
