@@ -136,7 +136,7 @@ TEST_CASE(vm_count, a_run_counts_as_one_by_one_would) {
     struct ash_vm model = machine();
     const uint32_t values[] = {
         1, 2, 3, ASH_VM_SATURATED - 2, ASH_VM_SATURATED - 1, ASH_VM_SATURATED};
-    for (uint32_t round = 0; round < 300; round++) {
+    for (uint32_t round = 0; round < 60; round++) {
         uint32_t kinds = (uint32_t)test_random_below(&random, ASH_ARRAY_LEN(values)) + 1;
         for (uint32_t i = 0; i < FRAMES; i++)
             vm.counts[i] = values[test_random_below(&random, kinds)];

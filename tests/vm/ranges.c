@@ -212,7 +212,7 @@ static void play(struct board *board, struct test_random *random, uint32_t steps
             ash_vm_ranges_free(&ranges, list[i].va);
             list[i] = list[--count];
         }
-        if (step % 16 == 0)
+        if (step % 32 == 0)
             check(board, &space, &ranges);
         CHECK_EQ(ranges.count, count);
     }
@@ -226,6 +226,6 @@ TEST_CASE(vm_ranges, come_and_go_as_a_list_says) {
     struct board *board = NULL;
     EACH_BOARD(board, 0) {
         bool is_toy = ash_vm_format_end(board->config.format) < UINT64_C(1) << 20;
-        play(board, &random, is_toy ? 400 : 500);
+        play(board, &random, is_toy ? 300 : 200);
     }
 }
