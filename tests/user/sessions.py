@@ -296,7 +296,7 @@ def _():
 @tap.case('session.eight_disks_fit_into_little_memory')
 def _():
     disks = [DISK] + [raw_disk(f'small{n}', bytes([n]) * 4096) for n in range(1, 8)]
-    mem = '6M' if WORLD == 'qemu' else '2M'
+    mem = '8M' if WORLD == 'qemu' else '2M'
     out = answer('blk\n' + ''.join(f'hexdump -d {n} -n 16\n' for n in range(8)) + 'cksum block\n'
                  'blk bench --count 100 --depth 4 --disk 7\ncheck\npoweroff\n', disks, mem=mem,
                  smp=4).decode()
