@@ -86,14 +86,8 @@ static bool collapse_look(struct collapse *collapse) {
 }
 
 static void copy_pages(const struct ash_vm *vm, ash_paddr_t to, const uint64_t *entries) {
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        void *page = table_at(vm, to + i * ASH_PAGE_SIZE);
-        const void *from = table_at(vm, format_address(entries[i]));
-        if (vm->config.page_copy != NULL)
-            vm->config.page_copy(page, from);
-        else
-            __builtin_memcpy(page, from, ASH_PAGE_SIZE);
-    }
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        copy_frames(vm, to + i * ASH_PAGE_SIZE, format_address(entries[i]), ASH_PAGE_SIZE);
 }
 
 /* The table is no longer referred to. What its entries were the references to is so no more, or has

@@ -190,16 +190,6 @@ static void fault_around(struct fault *fault) {
     }
 }
 
-static void copy_frames(const struct ash_vm *vm, ash_paddr_t to, ash_paddr_t from, uint64_t bytes) {
-    for (uint64_t i = 0; i < bytes; i += ASH_PAGE_SIZE) {
-        void *page = table_at(vm, to + i);
-        if (vm->config.page_copy != NULL)
-            vm->config.page_copy(page, table_at(vm, from + i));
-        else
-            __builtin_memcpy(page, table_at(vm, from + i), ASH_PAGE_SIZE);
-    }
-}
-
 static void fault_free(struct ash_vm *vm, ash_paddr_t frames, uint32_t level) {
     frames_free(vm, frame_of(frames), level);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * reserve.h: frames taken before an operation changes anything, so that it cannot fail half-way.
- * They are linked through their own first words. The count was an upper bound: another space may
- * have dropped its share of a table meanwhile; what is left goes back.
+ * They are linked through their own first words, in the order in which they came: tables that are
+ * neighbours then have neighbouring frames, and their counts are a run. The count was an upper
+ * bound: another space may have dropped its share of a table meanwhile; what is left goes back.
  */
 
 struct reserve {
     struct ash_vm *vm;
-    ash_paddr_t first; /* 0: none is left. Frame 0 is never one: see reserve_push. */
+    ash_paddr_t first; /* 0: none is left. Frame 0 is never one: see require_frames. */
+    ash_paddr_t last;
 };
 
 /* What a source gives is aligned, counted, and not frame 0. */
@@ -22,8 +24,13 @@ static void require_frames(const struct ash_vm *vm, ash_pfn_t first, uint32_t le
 
 static void reserve_push(struct reserve *reserve, ash_pfn_t frame) {
     require_frames(reserve->vm, frame, 0);
-    *table_at(reserve->vm, frame_address(frame)) = reserve->first;
-    reserve->first = frame_address(frame);
+    ash_paddr_t address = frame_address(frame);
+    *table_at(reserve->vm, address) = 0;
+    if (reserve->first == 0)
+        reserve->first = address;
+    else
+        *table_at(reserve->vm, reserve->last) = address;
+    reserve->last = address;
 }
 
 static ash_paddr_t reserve_take(struct reserve *reserve) {
@@ -58,6 +65,16 @@ static void zero_page(const struct ash_vm *vm, void *page) {
         vm->config.page_zero(page);
     else
         __builtin_memset(page, 0, ASH_PAGE_SIZE);
+}
+
+static void copy_frames(const struct ash_vm *vm, ash_paddr_t to, ash_paddr_t from, uint64_t bytes) {
+    for (uint64_t i = 0; i < bytes; i += ASH_PAGE_SIZE) {
+        void *page = table_at(vm, to + i);
+        if (vm->config.page_copy != NULL)
+            vm->config.page_copy(page, table_at(vm, from + i));
+        else
+            __builtin_memcpy(page, table_at(vm, from + i), ASH_PAGE_SIZE);
+    }
 }
 
 /* A table with no entries and one reference: its maker's. */
