@@ -150,12 +150,15 @@ TEST_CASE(process_signals, run_a_handler_after_which_all_registers_are_as_before
 static void masks_itself_in_its_handler(struct test_program *program) {
     uint32_t skip = test_over(program);
     put_action(program, 0, test_address(test_here(program)), 0, 0);
+    count_note(program, NOTE_OTHER); /* how many are inside of each other */
     count_note(program, NOTE_COUNT);
+    expect_note(program, NOTE_OTHER, 1, 50);
     test_sub(program, 12, 11, 3); /* the first two send another one */
     uint32_t enough = test_over_if_not(program, 12);
     kill_itself(program, SIGNAL_USR1);
-    expect_note(program, NOTE_OTHER, 0, 50); /* which does not run inside of this one */
     test_land(program, enough);
+    test_mov(program, 10, TEST_DATA);
+    test_store(program, 31, 10, NOTE_OTHER); /* xzr */
     return_from_handler(program);
     test_land(program, skip);
     set_action(program, SIGNAL_USR1, 0);
@@ -260,6 +263,35 @@ static void has_no_stack(struct test_program *program) {
 
 TEST_CASE(process_signals, with_no_stack_for_their_frame_are_the_end) {
     check_ends(1, has_no_stack, SIGNAL_SEGV);
+}
+
+/* exec */
+
+struct exec_run {
+    int status;
+};
+
+static void run_exec(void *context) {
+    struct exec_run *run = context;
+    struct test_program *first = test_program("first"), *second = test_program("second");
+    memcpy(first->data + ZEROES, "second", 7);
+    begin_with_counter(first, 0, 0);
+    put_action(first, 1, SIGNAL_IGNORE, 0, 0);
+    set_action(first, SIGNAL_USR1, 0);
+    set_action(first, SIGNAL_USR2, 1);
+    test_mov(first, 2, 0);
+    test_call2(first, CALL_EXECVE, TEST_DATA + ZEROES, 0);
+    test_exit(first, 1);
+    kill_itself(second, SIGNAL_USR2);
+    kill_itself(second, SIGNAL_USR1);
+    test_exit(second, 2);
+    run->status = test_run("first");
+}
+
+TEST_CASE(process_signals, that_are_ignored_stay_so_over_exec_and_handlers_are_gone) {
+    struct exec_run run = {0};
+    test_processes(MEMORY_BYTES, 1, run_exec, &run);
+    CHECK_EQ(run.status, SIGNAL_USR1);
 }
 
 /* Calls that are interrupted */

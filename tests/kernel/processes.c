@@ -447,6 +447,97 @@ TEST_CASE(processes, that_read_to_nowhere_lose_nothing) {
     check_ends(1, reads_to_nowhere, EXITED(0));
 }
 
+/* x<CHILD> and x<OTHER> become the ends of a pipe. */
+static void make_pipe(struct test_program *program) {
+    test_call2(program, CALL_PIPE2, TEST_DATA + 512, 0);
+    test_mov(program, 10, TEST_DATA + 512);
+    test_load32(program, CHILD, 10, 0);
+    test_load32(program, OTHER, 10, 4);
+}
+
+static void call_with_end(struct test_program *program, uint32_t call, uint32_t end,
+                          uint64_t address) {
+    test_mov(program, 2, 8);
+    test_mov(program, 1, address);
+    test_copy(program, 0, end);
+    test_call(program, call);
+}
+
+static void has_what_was_open(struct test_program *program) {
+    memcpy(program->data + 64, "12345678", 8);
+    make_pipe(program);
+    test_fork(program);
+    uint32_t skip = test_over_if(program, 0);
+    call_with_end(program, CALL_WRITE, OTHER, TEST_DATA + 64);
+    test_exit_by(program, 0);
+    test_land(program, skip);
+    call_with_end(program, CALL_READ, CHILD, TEST_DATA + 128);
+    test_expect(program, 0, 8, 1);
+    test_mov(program, 10, TEST_DATA);
+    test_load(program, 11, 10, 128);
+    test_expect(program, 11, 0x3837363534333231, 2);
+    test_wait(program, -1, 0);
+    test_expect(program, 1, EXITED(8), 3);
+    test_exit(program, 0);
+}
+
+TEST_CASE(processes, have_the_files_open_that_their_parent_had) {
+    check_ends(1, has_what_was_open, EXITED(0));
+}
+
+/* Nobody writes, and the writing end stays open: nothing but the signal ends it. */
+static void reads_for_ever(struct test_program *program) {
+    make_pipe(program);
+    test_fork(program);
+    test_copy(program, COUNT, 0);
+    uint32_t skip = test_over_if(program, 0);
+    call_with_end(program, CALL_READ, CHILD, TEST_DATA + 128);
+    test_exit(program, 1);
+    test_land(program, skip);
+    for (uint32_t i = 0; i < 8; i++)
+        test_call(program, CALL_SCHED_YIELD);
+    test_mov(program, 1, SIGNAL_TERM);
+    test_copy(program, 0, COUNT);
+    test_call(program, CALL_KILL);
+    test_wait(program, -1, 0);
+    test_expect(program, 1, KILLED(SIGNAL_TERM), 3);
+    test_exit(program, 0);
+}
+
+TEST_CASE(processes, that_wait_for_a_pipe_can_be_ended) {
+    check_ends(1, reads_for_ever, EXITED(0));
+}
+
+TEST_CASE(processes, that_wait_for_a_pipe_can_be_ended_by_another_cpu) {
+    check_ends(4, reads_for_ever, EXITED(0));
+}
+
+static void forks_with_a_heap(struct test_program *program) {
+    test_call1(program, CALL_BRK, 0);
+    test_add(program, 0, 0, 4000);
+    test_call(program, CALL_BRK);
+    test_copy(program, OTHER, 0);
+    uint32_t skip = begin_child(program);
+    test_call1(program, CALL_BRK, 0);
+    test_sub_reg(program, 1, 0, OTHER);
+    test_expect(program, 1, 0, 1);
+    test_add(program, 0, 0, 4000);
+    test_call(program, CALL_BRK);
+    test_sub_reg(program, 1, 0, OTHER);
+    test_expect(program, 1, 4000, 2);
+    end_child(program, skip, 5);
+    test_wait(program, -1, 0);
+    test_expect(program, 1, EXITED(5), 3);
+    test_call1(program, CALL_BRK, 0); /* the child's growth is its own */
+    test_sub_reg(program, 1, 0, OTHER);
+    test_expect(program, 1, 0, 4);
+    test_exit(program, 0);
+}
+
+TEST_CASE(processes, go_on_with_the_heap_of_their_parent_as_their_own) {
+    check_ends(1, forks_with_a_heap, EXITED(0));
+}
+
 /* Memory that is asked for */
 
 static void maps_and_unmaps(struct test_program *program) {
