@@ -91,7 +91,8 @@ static void handle_abort(struct process *self, const struct platform_user_event 
     case ADDRESS_SPACE_GOOD:
         return;
     case ADDRESS_SPACE_NOMEM:
-        snprintf(what, sizeof(what), "a %s 0x%" PRIx64, verb, event->address);
+        snprintf(what, sizeof(what), "%s %s 0x%" PRIx64, event->is_execute ? "an" : "a", verb,
+                 event->address);
         out_of_memory(self, what);
         return;
     case ADDRESS_SPACE_MAPERR:
