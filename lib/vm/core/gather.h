@@ -61,9 +61,11 @@ static void gather_add(struct gather *gather, ash_vaddr_t va, uint64_t count, ui
     gather->is_whole = gather->count > gather->space->vm->config.flush_pages_max;
 }
 
-/* What the CPU knows it by: the low bits, whatever their generation. */
+/* What the CPU knows it by: the low bits, whatever their generation. Another CPU may just give it a
+ * new one: who reads it has stored its entries before, so that CPU's walks see them. */
 static inline uint32_t asid_number(const struct ash_vm_space *space) {
-    return (uint32_t)(space->asid & ASH_VM_ASID_NUMBER);
+    ash_fence();
+    return (uint32_t)(ash_load_relaxed(&space->asid) & ASH_VM_ASID_NUMBER);
 }
 
 /* Global translations have no ASID: those of a space that has some go only with all. */

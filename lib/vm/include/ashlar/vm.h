@@ -6,7 +6,8 @@
  * Rules
  *  - No lock inside: the caller serialises each address space and holds its lock over a whole
  *    call, TLB maintenance included. Two address spaces need no common lock, whatever they share;
- *    fork wants both. Not in an interrupt handler.
+ *    fork wants both. Not in an interrupt handler. Where the port has one CPU, counts are plain:
+ *    calls do not preempt each other.
  *  - When an operation returns, no TLB has a translation that it took away, and only then have
  *    frames been freed or given to others.
  *  - An operation fails before it changes anything, or not at all.
