@@ -27,9 +27,9 @@ static struct process *copy(struct process *parent) {
     if (child == NULL)
         return NULL;
     memcpy(child->name, parent->name, sizeof(child->name));
-    child->user = parent->user;
+    /* What is behind the registers is written by whoever signals the parent. */
+    memcpy(&child->user, &parent->user, offsetof(struct platform_user, is_wanted));
     child->user.x[0] = 0;
-    child->user.is_wanted = 0;
     child->group = parent->group;
     child->session = parent->session;
     child->file_mode_mask = parent->file_mode_mask;
