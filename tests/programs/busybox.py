@@ -48,7 +48,10 @@ def fetch(folder):
     for name, value in options.items():
         apt += ['-o', f'{name}={value}']
     call(*apt, 'update', folder=folder)
-    call(*apt, 'download', 'busybox-static', folder=folder)
+    try:
+        call(*apt, 'download', 'busybox-static', folder=folder)
+    except Missing as reason:  # without a network the update only warns
+        raise Missing(f'{reason} (can this machine reach Debian?)') from reason
     packages = sorted(folder.glob('busybox-static_*_arm64.deb'))
     if not packages:
         raise Missing('apt-get download brought nothing')
