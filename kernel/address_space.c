@@ -24,6 +24,7 @@ int address_spaces_init(struct kernel_memory *memory) {
     mutex_init(&address_spaces.mutex);
     address_spaces.memory = memory;
     memset(address_spaces.asids, 0, sizeof(address_spaces.asids));
+    address_spaces.ended = (struct ash_vm_stats){.forks = 0};
     address_spaces.asids[0] = 1;
     if (!user_frame_alloc(&address_spaces.trampoline))
         return -ASH_ENOMEM;
@@ -156,6 +157,9 @@ void address_space_put(struct address_space *space) {
     if (ash_fetch_add(&space->references, UINT32_MAX) != 1)
         return;
     end_pages(space);
+    mutex_lock(&address_spaces.mutex);
+    ash_vm_stats_add(&address_spaces.ended, &space->pages.stats);
+    mutex_unlock(&address_spaces.mutex);
     unmake(space);
 }
 

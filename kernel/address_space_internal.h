@@ -9,6 +9,7 @@ struct address_spaces {
     struct kernel_memory *memory;
     ash_pfn_t trampoline; /* the page in all of them; one reference is kept here */
     struct mutex mutex;
+    struct ash_vm_stats ended;                     /* of those that are no more */
     uint64_t asids[(ADDRESS_SPACES_MAX + 1) / 64]; /* bits of those that are taken */
 };
 

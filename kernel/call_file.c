@@ -11,6 +11,7 @@
 
 enum {
     BOUNCE_BYTES = 16 << 10,
+    SMALL_BYTES = 256,  /* not from the heap: a message also where there is no memory */
     VECTOR_MAX = 1024,  /* IOV_MAX */
     COPY_DUPLICATE = 0, /* commands of fcntl */
     GET_DESCRIPTOR_FLAGS = 1,
@@ -56,8 +57,9 @@ static int64_t write_piece(struct process *process, struct open_file *file, uint
 static int64_t transfer(struct process *process, struct open_file *file, uint64_t offset,
                         uint64_t address, uint64_t len, piece_function *piece) {
     const struct allocator *allocator = files_allocator();
-    size_t size = (size_t)ash_min_u64(len == 0 ? 1 : len, BOUNCE_BYTES);
-    void *buffer = allocator->alloc(allocator->context, size);
+    uint8_t small[SMALL_BYTES];
+    size_t size = (size_t)ash_min_u64(len, BOUNCE_BYTES);
+    void *buffer = size <= SMALL_BYTES ? small : allocator->alloc(allocator->context, size);
     uint64_t done = 0;
     int64_t some;
     if (buffer == NULL)
@@ -71,7 +73,8 @@ static int64_t transfer(struct process *process, struct open_file *file, uint64_
         if (some < (int64_t)part)
             break;
     } while (done < len && (file->type->is_seekable || piece == write_piece));
-    allocator->free(allocator->context, buffer);
+    if (buffer != small)
+        allocator->free(allocator->context, buffer);
     return done != 0 || some >= 0 ? (int64_t)done : some;
 }
 

@@ -100,6 +100,7 @@ static const struct call calls[CALLS_MAX] = {
     CALL(261, prlimit64),
     CALL(278, getrandom),
     CALL(293, rseq),
+    CALLED(439, faccessat2, faccessat),
 };
 
 const struct call *call_find(uint64_t number) {

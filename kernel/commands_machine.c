@@ -2,12 +2,15 @@
 /* commands_machine.c: cpu, uptime, events: the machine and what happens in it. */
 #include "events.h"
 #include "platform.h"
+#include "platform/user.h"
 #include "shell.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.") {
+SHELL_COMMAND(cpu, "",
+              "Lists the CPUs that are online.\n"
+              "And how whole pages are copied and zeroed here.") {
     char text[128];
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
@@ -15,6 +18,8 @@ SHELL_COMMAND(cpu, "", "Lists the CPUs that are online.") {
         platform_cpu_describe(cpu, text, sizeof(text));
         shell_print(shell, "cpu %" PRIu32 "  %s\n", cpu, text);
     }
+    platform_page_describe(text, sizeof(text));
+    shell_print(shell, "pages  %s\n", text);
     return 0;
 }
 

@@ -18,10 +18,29 @@ static const char *state_of(enum process_state state) {
     return states[state];
 }
 
+/* What forks and faults did */
+
+static void show_stats(struct shell *shell, const struct ash_vm_stats *stats) {
+    shell_print(shell,
+                "forks %" PRIu64 ": tables shared %" PRIu64 ", copied %" PRIu64
+                ", its own again %" PRIu64 "\n",
+                stats->forks, stats->tables_shared, stats->tables_copied, stats->tables_upgraded);
+    shell_print(shell,
+                "faults %" PRIu64 ": pages copied %" PRIu64 ", zeroed %" PRIu64 ", reused %" PRIu64
+                "; %" PRIu64 " spurious\n",
+                stats->faults, stats->pages_copied, stats->pages_zeroed, stats->pages_reused,
+                stats->spurious);
+    shell_print(shell,
+                "blocks split %" PRIu64 ", made %" PRIu64 "; TLB flushes: ranges %" PRIu64
+                ", all of it %" PRIu64 "\n",
+                stats->splits, stats->collapses, stats->flushes_range, stats->flushes_asid);
+}
+
 /* All of them */
 
 static int list(struct shell *shell) {
     struct process_info info = {.id = 0};
+    struct ash_vm_stats stats;
     shell_print(shell, "%5s %6s %-8s %10s %10s %7s %7s %s\n", "PID", "PARENT", "STATE", "RESIDENT",
                 "OWN KiB", "TABLES", "OWN", "NAME");
     for (uint32_t id = 0; process_info_from(id, &info); id = info.id + 1) {
@@ -33,6 +52,8 @@ static int list(struct shell *shell) {
         shell_text(shell, info.name);
         shell_write(shell, "\n", 1);
     }
+    processes_vm_stats(&stats);
+    show_stats(shell, &stats);
     return 0;
 }
 
@@ -62,27 +83,12 @@ static void show_region(struct shell *shell, const struct process_region *region
     shell_write(shell, "\n", 1);
 }
 
-static void show_counts(struct shell *shell, const struct process_info *info) {
-    const struct ash_vm_usage *usage = &info->usage;
-    const struct ash_vm_stats *stats = &info->stats;
+static void show_usage(struct shell *shell, const struct ash_vm_usage *usage) {
     shell_print(shell,
                 "resident %" PRIu64 " KiB, %" PRIu64 " of them its own; %" PRIu64
                 " tables, %" PRIu64 " its own\n",
                 KIB(usage->resident_bytes), KIB(usage->own_bytes), usage->tables,
                 usage->own_tables);
-    shell_print(shell,
-                "forks %" PRIu64 ": tables shared %" PRIu64 ", copied %" PRIu64
-                ", its own again %" PRIu64 "\n",
-                stats->forks, stats->tables_shared, stats->tables_copied, stats->tables_upgraded);
-    shell_print(shell,
-                "faults %" PRIu64 ": pages copied %" PRIu64 ", zeroed %" PRIu64 ", reused %" PRIu64
-                "; %" PRIu64 " spurious\n",
-                stats->faults, stats->pages_copied, stats->pages_zeroed, stats->pages_reused,
-                stats->spurious);
-    shell_print(shell,
-                "blocks split %" PRIu64 ", made %" PRIu64 "; TLB flushes: ranges %" PRIu64
-                ", all of it %" PRIu64 "\n",
-                stats->splits, stats->collapses, stats->flushes_range, stats->flushes_asid);
 }
 
 static int show(struct shell *shell, const char *word) {
@@ -98,12 +104,13 @@ static int show(struct shell *shell, const char *word) {
                 "HUGE");
     for (uint64_t at = 0; process_region_from(info.id, at, &region); at = region.end)
         show_region(shell, &region);
-    show_counts(shell, &info);
+    show_usage(shell, &info.usage);
+    show_stats(shell, &info.stats);
     return 0;
 }
 
 SHELL_COMMAND(vm, "[PID]",
-              "Shows the programs' memory: what is resident, and what is not shared.\n"
+              "Shows the programs' memory: what is resident, what not shared, what forks did.\n"
               "With the number of one: its regions, page tables and what forks and faults did.\n"
               "Shared is what another process refers to, too, or a table above is shared.") {
     if (argc > 2)

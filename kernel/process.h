@@ -172,6 +172,9 @@ struct process_region {
 /* The first one that ends behind the address; false: there is none, or no such process. O(its
  * pages). */
 bool process_region_from(uint32_t id, uint64_t address, struct process_region *region);
+
+/* Of all processes that there are and were. */
+void processes_vm_stats(struct ash_vm_stats *sum);
 uint32_t process_count(void);
 
 /* The first broken rule, or NULL. Where no fork or exec is on its way, and memory is found for it,

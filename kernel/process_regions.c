@@ -52,3 +52,24 @@ bool process_region_from(uint32_t id, uint64_t address, struct process_region *r
     mutex_unlock(&processes.lock);
     return found;
 }
+
+/* Of a child by vfork the space is its parent's. */
+static void add_live(struct ash_vm_stats *sum) {
+    for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct process *process = processes.table[i];
+        if (process == NULL || process->space == NULL || process->vfork_parent != NULL)
+            continue;
+        mutex_lock(&process->space->mutex);
+        ash_vm_stats_add(sum, &process->space->pages.stats);
+        mutex_unlock(&process->space->mutex);
+    }
+}
+
+void processes_vm_stats(struct ash_vm_stats *sum) {
+    mutex_lock(&processes.lock);
+    mutex_lock(&address_spaces.mutex);
+    *sum = address_spaces.ended;
+    mutex_unlock(&address_spaces.mutex);
+    add_live(sum);
+    mutex_unlock(&processes.lock);
+}

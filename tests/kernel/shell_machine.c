@@ -672,6 +672,7 @@ TEST_CASE(shell_machine, cpu_and_uptime_answer) {
     struct script *script = machine_new(&kernel);
     CHECK_EQ(script_run(script, "cpu; uptime\n"), 0);
     check_contains(script->output, "cpu 0  ");
+    check_contains(script->output, "pages  copied by ");
     check_contains(script->output, " s\n");
     CHECK_EQ(script_run(script, "cpu 1\n"), 2);
 }
