@@ -379,34 +379,42 @@ static int protect_locked(struct address_space *space, uint64_t start, uint64_t 
     return region_protect(&space->regions, start, end, rights);
 }
 
-int address_space_protect(struct address_space *space, uint64_t start, uint64_t bytes,
-                          uint32_t rights) {
+/* Of a call about [start, start + bytes): the end, in whole pages; start if there are none. */
+static int end_of(uint64_t start, uint64_t bytes, uint64_t *end) {
     uint64_t whole;
+    *end = start;
     if (!ash_is_aligned(start, ASH_PAGE_SIZE))
         return -ASH_EINVAL;
     if (bytes == 0)
         return 0;
     if (!ash_align_up_checked(bytes, ASH_PAGE_SIZE, &whole) || !range_is_good(start, whole))
         return -ASH_ENOMEM;
+    *end = start + whole;
+    return 0;
+}
+
+int address_space_protect(struct address_space *space, uint64_t start, uint64_t bytes,
+                          uint32_t rights) {
+    uint64_t end;
+    int error = end_of(start, bytes, &end);
+    if (error != 0 || end == start)
+        return error;
     if (!rights_are_good(rights))
         return -ASH_EACCES;
     mutex_lock(&space->mutex);
-    int error = protect_locked(space, start, whole, rights_of(rights));
+    error = protect_locked(space, start, end - start, rights_of(rights));
     mutex_unlock(&space->mutex);
     return error;
 }
 
 int address_space_advise(struct address_space *space, uint64_t start, uint64_t bytes,
                          bool is_huge) {
-    uint64_t whole;
-    if (!ash_is_aligned(start, ASH_PAGE_SIZE))
-        return -ASH_EINVAL;
-    if (bytes == 0)
-        return 0;
-    if (!ash_align_up_checked(bytes, ASH_PAGE_SIZE, &whole) || !range_is_good(start, whole))
-        return -ASH_ENOMEM;
+    uint64_t end;
+    int error = end_of(start, bytes, &end);
+    if (error != 0 || end == start)
+        return error;
     mutex_lock(&space->mutex);
-    int error = region_advise(&space->regions, start, start + whole, is_huge);
+    error = region_advise(&space->regions, start, end, is_huge);
     mutex_unlock(&space->mutex);
     return error;
 }

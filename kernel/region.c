@@ -182,10 +182,12 @@ static void merge_all(struct region_set *set, uint64_t start, uint64_t end) {
     }
 }
 
+static int cut_covered(struct region_set *set, uint64_t start, uint64_t end) {
+    return region_covers(set, start, end) ? region_cut(set, start, end) : -ASH_ENOMEM;
+}
+
 int region_protect(struct region_set *set, uint64_t start, uint64_t end, uint32_t rights) {
-    if (!region_covers(set, start, end))
-        return -ASH_ENOMEM;
-    int error = region_cut(set, start, end);
+    int error = cut_covered(set, start, end);
     if (error != 0)
         return error;
     struct region *region = region_find(set, start);
@@ -196,9 +198,7 @@ int region_protect(struct region_set *set, uint64_t start, uint64_t end, uint32_
 }
 
 int region_advise(struct region_set *set, uint64_t start, uint64_t end, bool is_huge) {
-    if (!region_covers(set, start, end))
-        return -ASH_ENOMEM;
-    int error = region_cut(set, start, end);
+    int error = cut_covered(set, start, end);
     if (error != 0)
         return error;
     struct region *region = region_find(set, start);
