@@ -144,7 +144,8 @@ static inline void count_drop_some(const struct ash_vm *vm, ash_pfn_t head, uint
         ash_store_relaxed(at, ASH_VM_SATURATED);
 }
 
-/* The marks of a block that nobody refers to any more. */
+/* The marks of a block that nobody refers to any more, if it was split while it was shared: perhaps
+ * long ago, by a space that is gone. */
 static inline void count_clear_parts(const struct ash_vm *vm, ash_pfn_t head, uint32_t level) {
     uint32_t *counts = count_at(vm, head);
     if (level == 0 || !count_is_part(ash_load_relaxed(&counts[count_frames(level - 1)])))

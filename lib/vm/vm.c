@@ -113,10 +113,14 @@ bool ash_vm_reap(struct ash_vm_space *space, uint32_t tables) {
     return format_of(space)->reap(space, tables);
 }
 
+static bool space_has(const struct ash_vm_space *space, ash_vaddr_t va) {
+    return va >= space->begin && va <= space->end - 1;
+}
+
 /* Whole pages, at least one, all of them the space's. */
 static bool range_is_good(const struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes) {
-    return bytes != 0 && ash_is_aligned(va | bytes, ASH_PAGE_SIZE) && va >= space->begin &&
-           va <= space->end - 1 && bytes - 1 <= space->end - 1 - va;
+    return bytes != 0 && ash_is_aligned(va | bytes, ASH_PAGE_SIZE) && space_has(space, va) &&
+           bytes - 1 <= space->end - 1 - va;
 }
 
 static int check_rights(const struct ash_vm_space *space, uint32_t rights) {
@@ -161,13 +165,13 @@ int ash_vm_protect(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes, u
 }
 
 int ash_vm_split(struct ash_vm_space *space, ash_vaddr_t va, uint32_t shift) {
-    if (va < space->begin || va > space->end - 1 || shift < ASH_PAGE_SHIFT)
+    if (!space_has(space, va) || shift < ASH_PAGE_SHIFT)
         return -ASH_EINVAL;
     return format_of(space)->split(space, va, shift);
 }
 
 int ash_vm_collapse(struct ash_vm_space *space, ash_vaddr_t va) {
-    if (va < space->begin || va > space->end - 1)
+    if (!space_has(space, va))
         return -ASH_EINVAL;
     return format_of(space)->collapse(space, va);
 }

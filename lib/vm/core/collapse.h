@@ -10,13 +10,7 @@
  *   copied             else, if nobody minds that they move
  */
 
-enum collapse_how {
-    COLLAPSE_NOT,
-    COLLAPSE_JOIN,
-    COLLAPSE_PIECES,
-    COLLAPSE_UNCOUNTED,
-    COLLAPSE_COPY
-};
+enum collapse_how { COLLAPSE_JOIN, COLLAPSE_PIECES, COLLAPSE_UNCOUNTED, COLLAPSE_COPY };
 
 struct collapse {
     struct own own;

@@ -16,17 +16,11 @@ static void frames_free(struct ash_vm *vm, ash_pfn_t frame, uint32_t level) {
     frames->free(frames->context, frame, level_order(level));
 }
 
-/* Has this block been split while it was shared? Perhaps long ago, by a space that is gone. */
-static bool block_is_marked(const struct ash_vm *vm, ash_pfn_t head, uint32_t level) {
-    return level != 0 && count_is_part(*count_at(vm, head + count_frames(level - 1)));
-}
-
 /* Nobody refers to it any more; a leaf of `level` was the last that did. If it heads a block, what
  * follows it goes with it, and has no mark any more. */
 static void free_head(struct ash_vm *vm, ash_pfn_t head, uint32_t level) {
     uint32_t block = count_block_level(vm, head, level);
-    if (block_is_marked(vm, head, block))
-        count_clear_parts(vm, head, block);
+    count_clear_parts(vm, head, block);
     frames_free(vm, head, block);
 }
 

@@ -190,10 +190,6 @@ static void fault_around(struct fault *fault) {
     }
 }
 
-static void fault_free(struct ash_vm *vm, ash_paddr_t frames, uint32_t level) {
-    frames_free(vm, frame_of(frames), level);
-}
-
 /* Frames for the copy, and of what level: of a block, as the configuration has it, and as long as
  * there is one as large. Larger ones than of level 1 are split in any case. */
 static int fault_alloc(struct fault *fault) {
@@ -207,10 +203,7 @@ static int fault_alloc(struct fault *fault) {
         if (frames->alloc(frames->context, 0, &frame) != 0)
             return -ASH_ENOMEM;
     }
-    ASH_REQUIRE(frame != 0 && count_has(vm, frame) &&
-                    count_has(vm, frame + count_frames(fault->to_level) - 1),
-                "vm: the frame source gave frame %#llx, which is not among the counted ones",
-                (unsigned long long)frame);
+    require_frames(vm, frame, fault->to_level);
     fault->to = frame_address(frame);
     return 0;
 }
@@ -235,7 +228,7 @@ static enum ash_vm_verdict fault_finish_copy(struct fault *fault) {
     uint64_t tables = fault_tables(fault) + (fault->level - fault->to_level);
     bool is_zero = frame_of(format_address(fault_leaf(fault))) == space->vm->zero_frame;
     if (reserve_fill(&fault->own.reserve, space->vm, tables) != 0) {
-        fault_free(space->vm, fault->to, fault->to_level);
+        frames_free(space->vm, frame_of(fault->to), fault->to_level);
         return ASH_VM_NOMEM;
     }
     fault_commit(fault, ASH_VM_COPY);
@@ -346,7 +339,7 @@ static enum ash_vm_verdict format_fault_end(struct ash_vm_pending *pending) {
     if (is_current && fault_verdict(&fault) == ASH_VM_COPY) {
         pending->verdict = fault_finish_copy(&fault);
     } else {
-        fault_free(vm, pending->to, fault.to_level);
+        frames_free(vm, frame_of(pending->to), fault.to_level);
         pending->verdict = fault_answer(&fault, NULL);
     }
     pending->bytes = 0;

@@ -50,8 +50,7 @@ static bool fork_copies(const struct fork *fork, uint64_t entry, uint32_t level)
 static void fork_count(struct fork *fork, ash_paddr_t table, uint32_t level) {
     const struct ash_vm *vm = fork->own.space->vm;
     const uint64_t *entries = table_at(vm, table);
-    for (uint32_t i = empty_run(entries, ENTRIES); i < ENTRIES;
-         i++, i += empty_run(&entries[i], ENTRIES - i)) {
+    for (uint32_t i = entry_next(entries, 0); i < ENTRIES; i = entry_next(entries, i + 1)) {
         uint64_t entry = entry_load(&entries[i]);
         ash_pfn_t frame = frame_of(format_address(entry));
         if (!format_is_table(entry, level)) {
@@ -157,9 +156,7 @@ static ash_paddr_t fork_copy_table(struct fork *fork, ash_paddr_t table, uint32_
 static void fork_entries(struct fork *fork, uint64_t *from, uint64_t *to, uint32_t level,
                          ash_vaddr_t va) {
     for (uint32_t i = 0; i < ENTRIES;) {
-        uint32_t empty = empty_run(&from[i], ENTRIES - i);
-        __builtin_memset(&to[i], 0, empty * sizeof(to[i]));
-        i += empty;
+        i = share_empty(from, to, i);
         if (i == ENTRIES)
             break;
         uint64_t entry = entry_load(&from[i]);

@@ -128,13 +128,11 @@ static void split_counts(struct ash_vm *vm, ash_pfn_t block, uint32_t level) {
     uint64_t pieces = count_frames(1), step = count_frames(level - 1);
     if (!count_has(vm, block))
         return;
-    bool is_whole = count_head(vm, block) == block && count_block_level(vm, block, level) == level;
-    if (!is_whole || !count_is_one(vm, block)) {
+    if (!count_is_whole(vm, block, level) || !count_is_one(vm, block)) {
         count_split_shared(vm, block, level);
         return;
     }
-    if (block_is_marked(vm, block, level))
-        count_clear_parts(vm, block, level);
+    count_clear_parts(vm, block, level);
     for (uint64_t i = 1; i < pieces; i++)
         count_set(vm, block + i * step, 1);
     if (frames->split != NULL)

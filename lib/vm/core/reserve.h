@@ -17,9 +17,9 @@ static void require_frames(const struct ash_vm *vm, ash_pfn_t first, uint32_t le
     uint64_t frames = count_frames(level);
     ASH_REQUIRE(first != 0 && first % frames == 0 && count_has(vm, first) &&
                     count_has(vm, first + (frames - 1)),
-                "vm: the frame source gave frames %#llx and %u in all, which are not aligned or "
-                "not counted",
-                (unsigned long long)first, (uint32_t)frames);
+                "vm: the frame source gave %u from frame %#llx on, which is 0, not aligned, or not "
+                "counted",
+                (uint32_t)frames, (unsigned long long)first);
 }
 
 static void reserve_push(struct reserve *reserve, ash_pfn_t frame) {

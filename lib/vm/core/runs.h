@@ -53,19 +53,23 @@ static inline bool leaves_follow(const uint64_t *entries, uint64_t mask) {
 }
 
 /*
- * How many entries, of a table of pages that no other space changes, are the first one, but for
- * bits out of `mask` and each a page further. At most COUNT_RUN; at least one.
+ * How many entries are the first one, but for bits out of `mask` and each a page further; at least
+ * one. Others may change them meanwhile: each is loaded once.
  */
-static inline uint32_t leaf_run_masked(const uint64_t *entries, uint32_t count, uint64_t mask) {
-    const uint64_t first = entries[0] & mask;
+static inline uint32_t leaf_run_loaded(const uint64_t *entries, uint32_t count, uint64_t mask) {
+    const uint64_t first = entry_load(entries) & mask;
     uint32_t run = 1;
+    while (run < count && (entry_load(&entries[run]) & mask) == first + run * leaf_step(0))
+        run++;
+    return run;
+}
+
+/* The same in a table that no other space changes, at most COUNT_RUN of them. */
+static inline uint32_t leaf_run_masked(const uint64_t *entries, uint32_t count, uint64_t mask) {
     if (count >= COUNT_RUN && (uintptr_t)entries % sizeof(entry_lanes) == 0 &&
         leaves_follow(entries, mask))
         return COUNT_RUN;
-    while (run < count && run < COUNT_RUN &&
-           (entry_load(&entries[run]) & mask) == first + run * leaf_step(0))
-        run++;
-    return run;
+    return leaf_run_loaded(entries, count < COUNT_RUN ? count : COUNT_RUN, mask);
 }
 
 /* Pages that follow each other. */

@@ -22,34 +22,7 @@ static void take_leaf(struct ash_vm *vm, uint64_t entry) {
         count_add(vm, count_head(vm, frame), 1);
 }
 
-/* How many entries from here on are empty. */
-static inline uint32_t empty_run(const uint64_t *entries, uint32_t count) {
-    uint32_t run = 0;
-    if (count == 0 || entry_load(entries) != 0)
-        return 0;
-    for (; count - run >= 8; run += 8) {
-        uint64_t any = 0;
-        for (uint32_t i = 0; i < 8; i++)
-            any |= entry_load(&entries[run + i]);
-        if (any != 0)
-            break;
-    }
-    while (run < count && entry_load(&entries[run]) == 0)
-        run++;
-    return run;
-}
-
-/* How many refer to pages that follow each other in memory, with all else the same. */
-static inline uint32_t like_run(const uint64_t *entries, uint32_t count) {
-    const uint64_t step = leaf_step(0);
-    uint64_t next = entry_load(entries) + step;
-    uint32_t run = 1;
-    for (; run < count && entry_load(&entries[run]) == next; next += step)
-        run++;
-    return run;
-}
-
-/* Such a run. */
+/* Pages that follow each other in memory, with all else the same. */
 static void share_pages(struct ash_vm_space *space, uint64_t *from, uint64_t *to, ash_vaddr_t va,
                         uint32_t run) {
     struct ash_vm *vm = space->vm;
@@ -91,18 +64,23 @@ static inline uint32_t share_some(struct ash_vm_space *space, uint64_t *from, ui
         *to = share_entry(space, from, level, va);
         return 1;
     }
-    uint32_t run = like_run(from, left);
+    uint32_t run = leaf_run_loaded(from, left, UINT64_MAX);
     share_pages(space, from, to, va, run);
     return run;
+}
+
+/* Empty entries from i on. Returns where they end. */
+static inline uint32_t share_empty(const uint64_t *from, uint64_t *to, uint32_t i) {
+    uint32_t next = entry_next(from, i);
+    __builtin_memset(&to[i], 0, (next - i) * sizeof(to[i]));
+    return next;
 }
 
 /* All entries of a table of this level, which begins at va. */
 static void share_entries(struct ash_vm_space *space, uint64_t *from, uint64_t *to, uint32_t level,
                           ash_vaddr_t va) {
     for (uint32_t i = 0; i < ENTRIES;) {
-        uint32_t empty = empty_run(&from[i], ENTRIES - i);
-        __builtin_memset(&to[i], 0, empty * sizeof(to[i]));
-        i += empty;
+        i = share_empty(from, to, i);
         if (i < ENTRIES)
             i += share_some(space, &from[i], &to[i], level, va + i * level_bytes(level),
                             ENTRIES - i);

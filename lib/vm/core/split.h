@@ -3,8 +3,6 @@
  * in as a whole. */
 
 static int format_split(struct ash_vm_space *space, ash_vaddr_t va, uint32_t shift) {
-    if (shift < FORMAT_PAGE_SHIFT)
-        return -ASH_EINVAL;
     uint32_t level = (uint32_t)ash_min_u64((shift - FORMAT_PAGE_SHIFT) / FORMAT_BITS, ROOT_LEVEL);
     struct own own = {.space = space, .leaves_whole = true, .splits = true};
     int error =

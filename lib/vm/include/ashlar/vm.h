@@ -18,10 +18,17 @@
  *    from. A block (2 MiB, 1 GiB) is one reference to its first frame.
  *  - fork shares the tables below the root. So a write, or a change, after it may need up to three
  *    tables, also in unmap: these say -ASH_ENOMEM.
+ *  - Cost: a walk, and the entries in the range; of what lies below an entry as a whole, unmap and
+ *    fork see that entry alone. At most two waits for TLBs.
+ *  - What panics: a reference given back that nobody had, a frame from the source that is not
+ *    aligned or not counted, the second end of a fault.
  *
  *     root A ─ro─┐          fork: one store and one count an entry of the root, one table
  *                ├─> T ─> T ─> pages        T is nobody's to change: who wants to, copies it
  *     root B ─ro─┘                          first, from the top down to what changes
+ *
+ * Limits: ASH_VM_LEVELS_MAX tables on a walk; blocks of 1 GiB; 2^32 - 65,536 counted frames, and as
+ * many references to one: with more it is never freed. Errors: -ASH_E*, of each function below.
  *
  * Source: Arm ARM D8 (VMSAv8-64); RISC-V Privileged 1.12, 4.4-4.5; Intel SDM 3, 4.5. Sharing of
  * page tables: Zhao, Gong, Fonseca, "On-demand-fork", EuroSys 2021 (last level; here all of them).
@@ -107,12 +114,13 @@ int ash_vm_unmap(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes) ASH
 int ash_vm_protect(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes,
                    uint32_t rights) ASH_MUST_CHECK;
 
-/* Blocks that contain va and are larger than 2^shift bytes become smaller ones. -ASH_ENOMEM. */
+/* Blocks that contain va and are larger than 2^shift bytes become smaller ones. -ASH_EINVAL: shift
+ * is less than a page's; -ASH_ENOMEM. */
 int ash_vm_split(struct ash_vm_space *space, ash_vaddr_t va, uint32_t shift) ASH_MUST_CHECK;
 
 /* The table of pages around va becomes one block: as it stands where its pages follow each other in
- * one, else a copy. -ASH_EBUSY: pages are missing, differ in rights, or are pinned or SHARED and
- * would have to be copied; -ASH_ENOMEM. */
+ * one, else a copy. 0 also where it is a block. -ASH_EBUSY: pages are missing, differ in rights, or
+ * are pinned or SHARED and would have to be copied; -ASH_ENOMEM. */
 int ash_vm_collapse(struct ash_vm_space *space, ash_vaddr_t va) ASH_MUST_CHECK;
 
 /* Looking */
@@ -133,7 +141,9 @@ void ash_vm_get_usage(const struct ash_vm_space *space, struct ash_vm_usage *usa
 
 /*
  * How many pages of the range have been accessed, or written, since the last call; and forgets it:
- * the next access, or write, is seen by a fault (REUSE). -ASH_ENOMEM.
+ * the next access, or write, is seen by a fault (REUSE). A block has one mark for all its pages: a
+ * range in it counts its own ones, and forgets for all. Pinned pages are never clean; a DEVICE's
+ * are passed over. -ASH_ENOMEM.
  */
 int ash_vm_age(struct ash_vm_space *space, ash_vaddr_t va, uint64_t bytes,
                uint64_t *accessed) ASH_MUST_CHECK;
