@@ -195,23 +195,24 @@ static void make_it_look(struct process *process) {
     thread_checkpoint(state);
 }
 
-/* It goes on, if it was stopped. */
-static void go_on(struct process *process, bool is_told) {
+/* It goes on, if it was stopped: then true. */
+static bool go_on(struct process *process, bool is_told) {
     if (process->state != PROCESS_STOPPED)
-        return;
+        return false;
     ash_store_release(&process->state, PROCESS_RUNS);
     process->is_continue_untold = is_told;
     if (is_told)
         process_tell_of(process, SIGNAL_CODE_CLD_CONTINUED, SIGNAL_CONT);
+    return true;
 }
 
 void process_signal(struct process *process, uint32_t signal, const struct signal_info *info) {
     if (process->state == PROCESS_ENDING || process->state == PROCESS_ZOMBIE)
         return;
     bool counts = post(process, signal, info);
-    if (signal == SIGNAL_CONT || signal == SIGNAL_KILL)
-        go_on(process, signal == SIGNAL_CONT);
-    if (counts)
+    bool goes_on =
+        (signal == SIGNAL_CONT || signal == SIGNAL_KILL) && go_on(process, signal == SIGNAL_CONT);
+    if (counts || goes_on) /* SIGCONT may be ignored, and ends a stop all the same */
         make_it_look(process);
 }
 

@@ -454,6 +454,29 @@ TEST_CASE(process_signals, stop_a_child_on_another_cpu) {
     check_ends(4, stops_and_goes_on, EXITED(0));
 }
 
+/* What ends the stop is that SIGCONT is sent, not what becomes of it. */
+static void goes_on_though_it_ignores(struct test_program *program) {
+    put_action(program, 0, SIGNAL_IGNORE, 0, 0);
+    set_action(program, SIGNAL_CONT, 0);
+    uint32_t skip = begin_child(program);
+    kill_itself(program, SIGNAL_STOP);
+    test_exit(program, 7);
+    test_land(program, skip);
+    test_wait(program, -1, UNTRACED);
+    test_expect(program, 1, SIGNAL_STOP << 8 | 0x7f, 1);
+    test_copy(program, 0, CHILD);
+    test_mov(program, 1, SIGNAL_CONT);
+    test_call(program, CALL_KILL);
+    test_wait(program, -1, 0);
+    test_expect(program, 1, EXITED(7), 2);
+    test_exit(program, 0);
+}
+
+TEST_CASE(process_signals, let_a_stopped_one_go_on_by_what_it_ignores) {
+    check_ends(1, goes_on_though_it_ignores, EXITED(0));
+    check_ends(4, goes_on_though_it_ignores, EXITED(0));
+}
+
 /* Two children send as fast as they can; what counts is that all go on, and end. */
 static void is_stormed(struct test_program *program) {
     enum { STORM = __STDC_HOSTED__ ? 3000 : 1000 };
