@@ -53,7 +53,8 @@ static int64_t write_piece(struct process *process, struct open_file *file, uint
     return error != 0 ? error : open_file_write(file, buffer, len);
 }
 
-/* Buffer by buffer, until one is not full, or fails: then what was done before counts. */
+/* Buffer by buffer, until one is not full, or fails: then what was done before counts. Who is to
+ * end does not wait for a gigabyte. */
 static int64_t transfer(struct process *process, struct open_file *file, uint64_t offset,
                         uint64_t address, uint64_t len, piece_function *piece) {
     const struct allocator *allocator = files_allocator();
@@ -72,7 +73,8 @@ static int64_t transfer(struct process *process, struct open_file *file, uint64_
         done += some > 0 ? (uint64_t)some : 0;
         if (some < (int64_t)part)
             break;
-    } while (done < len && (file->type->is_seekable || piece == write_piece));
+    } while (done < len && (file->type->is_seekable || piece == write_piece) &&
+             !process_is_to_end(process));
     if (buffer != small)
         allocator->free(allocator->context, buffer);
     return done != 0 || some >= 0 ? (int64_t)done : some;
@@ -179,7 +181,7 @@ int64_t call_sendfile(struct process *process, const uint64_t args[6]) {
     void *buffer = allocator->alloc(allocator->context, BOUNCE_BYTES);
     if (buffer == NULL)
         return -ASH_ENOMEM;
-    while (done < len && some == got) {
+    while (done < len && some == got && !process_is_to_end(process)) {
         got = open_file_read(from, buffer, (size_t)ash_min_u64(len - done, BOUNCE_BYTES));
         if (got <= 0)
             break;

@@ -143,6 +143,11 @@ static inline bool process_is_interrupted(const struct process *process) {
     return signals_wait_is_over(&process->signals);
 }
 
+/* One that it ends by: what it does is not to be done to its end. The process's own thread's. */
+static inline bool process_is_to_end(const struct process *self) {
+    return signals_end_it(&self->signals);
+}
+
 /* A process as it was at one moment. */
 struct process_info {
     uint32_t id, parent, group;

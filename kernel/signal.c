@@ -177,3 +177,15 @@ void signals_take(struct signals *signals, uint32_t number, struct signal_action
 bool signals_wait_is_over(const struct signals *signals) {
     return (ash_load_acquire(&signals->pending) & ~ash_load_acquire(&signals->mask)) != 0;
 }
+
+bool signals_end_it(const struct signals *signals) {
+    uint64_t ready = ash_load_acquire(&signals->pending) & ~ash_load_acquire(&signals->mask);
+    for (; ready != 0; ready &= ready - 1) {
+        uint32_t number = (uint32_t)__builtin_ctzll(ready) + 1;
+        enum signal_default is_done = signal_default_of(number);
+        if (signals->actions[number - 1].handler == SIGNAL_DEFAULT &&
+            (is_done == SIGNAL_ENDS || is_done == SIGNAL_DUMPS))
+            return true;
+    }
+    return false;
+}

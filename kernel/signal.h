@@ -156,5 +156,8 @@ void signals_take(struct signals *signals, uint32_t number, struct signal_action
 
 /* May something be delivered? Any context, no lock. */
 bool signals_wait_is_over(const struct signals *signals);
+/* Would one of what may be delivered end the process? Its own thread's, which alone changes
+ * actions; no lock. */
+bool signals_end_it(const struct signals *signals);
 
 #endif

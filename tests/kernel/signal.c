@@ -120,6 +120,23 @@ TEST_CASE(signal, a_child_has_actions_and_mask_and_exec_keeps_what_is_ignored) {
     CHECK_EQ(child.mask, SIGNAL_BIT(SIGNAL_INT));
 }
 
+TEST_CASE(signal, of_those_that_wait_only_unmasked_ones_by_default_end_a_process) {
+    signals_init(&signals);
+    CHECK(!signals_end_it(&signals));
+    set_handler(SIGNAL_INT, HANDLER, 0);
+    signals_set_mask(&signals, SIGNAL_BIT(SIGNAL_TERM));
+    CHECK(signals_post(&signals, SIGNAL_INT, &nobody));
+    CHECK(signals_post(&signals, SIGNAL_TERM, &nobody));
+    CHECK(signals_post(&signals, SIGNAL_STOP, &nobody));
+    CHECK(!signals_end_it(&signals));
+    signals_set_mask(&signals, 0);
+    CHECK(signals_end_it(&signals));
+    signals_init(&signals);
+    signals_set_mask(&signals, UINT64_MAX);
+    CHECK(signals_post(&signals, SIGNAL_KILL, &nobody));
+    CHECK(signals_end_it(&signals));
+}
+
 TEST_CASE(signal, names_and_numbers_name_them) {
     CHECK_EQ(signal_parse("9"), SIGNAL_KILL);
     CHECK_EQ(signal_parse("KILL"), SIGNAL_KILL);
