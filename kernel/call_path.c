@@ -186,9 +186,11 @@ static bool add_entry(void *context, const struct file_entry *entry, uint64_t ne
     if (entries->is_full)
         return false;
     struct entry_record *record = (void *)(entries->bytes + entries->used);
-    memset(record, 0, len);
-    *record =
-        (struct entry_record){entry->number, (int64_t)next, (uint16_t)len, types[entry->type]};
+    memset(record, 0, len); /* and one by one: no byte between them is the kernel's */
+    record->number = entry->number;
+    record->next = (int64_t)next;
+    record->len = (uint16_t)len;
+    record->type = types[entry->type];
     memcpy((uint8_t *)record + offsetof(struct entry_record, name), entry->name, name_len);
     entries->used += len;
     return true;
