@@ -277,6 +277,19 @@ static int64_t find_place(struct address_space *space, const struct address_spac
     return start == 0 ? -ASH_ENOMEM : (int64_t)start;
 }
 
+/* A terabyte would else take all memory there is before it is refused. */
+static bool has_frames_for(uint64_t bytes) {
+    struct ash_buddy_stats stats;
+    if (bytes <= USER_BLOCK_BYTES)
+        return true;
+    do {
+        ash_buddy_get_stats(&address_spaces.memory->buddy, &stats);
+        if (bytes >> ASH_PAGE_SHIFT <= stats.free_pages)
+            return true;
+    } while (file_pages_trim() != 0);
+    return false;
+}
+
 /* What is shared and nobody's file exists from the begin: a child would else have its own. */
 static int fill_shared(struct address_space *space, const struct region *region) {
     for (uint64_t va = region->start; va < region->end; va += ASH_PAGE_SIZE) {
@@ -299,6 +312,9 @@ static int map_locked(struct address_space *space, const struct address_space_ma
                       uint64_t bytes, uint64_t *start) {
     if (bytes > space->bytes_max || space->regions.bytes > space->bytes_max - bytes)
         return -ASH_ENOMEM;
+    bool is_filled = map->node == NULL && (map->flags & REGION_SHARED) != 0;
+    if (is_filled && !has_frames_for(bytes))
+        return -ASH_ENOMEM;
     int64_t place = find_place(space, map, bytes);
     if (place < 0)
         return (int)place;
@@ -311,7 +327,7 @@ static int map_locked(struct address_space *space, const struct address_space_ma
                             .offset = map->node == NULL ? 0 : map->offset};
     *start = region.start;
     int error = region_add(&space->regions, &region);
-    if (error != 0 || map->node != NULL || (map->flags & REGION_SHARED) == 0)
+    if (error != 0 || !is_filled)
         return error;
     error = fill_shared(space, &region);
     if (error != 0 && unmap_locked(space, region.start, bytes) != 0)
@@ -339,13 +355,17 @@ int address_space_map(struct address_space *space, const struct address_space_ma
 
 /* protect */
 
-/* Bytes that were written are going to be executed. */
+/* Bytes that were written are going to be executed. A run of zeroes is one page, and is not that
+ * much memory. */
 static void note_code(struct address_space *space, uint64_t start, uint64_t end) {
-    struct ash_vm_mapping mapping = {.va = start};
-    for (uint64_t va = start; ash_vm_query(&space->pages, va, &mapping) && mapping.va < end;
-         va = mapping.va + mapping.bytes)
-        platform_code_written(user_frame_pointer(mapping.address >> ASH_PAGE_SHIFT),
-                              (size_t)mapping.bytes);
+    struct ash_vm_mapping run = {.va = start};
+    for (uint64_t va = start; ash_vm_query(&space->pages, va, &run) && run.va < end;
+         va = run.va + run.bytes) {
+        ash_pfn_t first = run.address >> ASH_PAGE_SHIFT;
+        bool is_zeroes = first == user_frames_vm()->zero_frame;
+        uint64_t bytes = is_zeroes ? ASH_PAGE_SIZE : ash_min_u64(run.bytes, end - run.va);
+        platform_code_written(user_frame_pointer(first), (size_t)bytes);
+    }
 }
 
 /* What a shared mapping of a file may not become. */

@@ -181,6 +181,14 @@ def _():
         tap.equal(status, 0, 'status')
 
 
+@tap.case('programs.what_would_take_a_call_forever_ends_when_it_is_killed')
+def _():
+    for smp in (1, 4):
+        answers, status = session('run hostile', 'check', smp=smp)
+        tap.contains(answers[0], 'hostile: all end\n')
+        tap.equal(status, 0, 'status of check')
+
+
 @tap.case('programs.random_calls_harm_nobody')
 def _():
     for smp in (1, 4):
