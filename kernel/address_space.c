@@ -495,10 +495,3 @@ const char *address_space_check_locked(struct address_space *space) {
     }
     return broken;
 }
-
-const char *address_space_check(struct address_space *space) {
-    mutex_lock(&space->mutex);
-    const char *broken = address_space_check_locked(space);
-    mutex_unlock(&space->mutex);
-    return broken;
-}

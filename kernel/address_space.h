@@ -127,7 +127,4 @@ void user_write_if(struct address_space *space, uint64_t to, const void *from, s
 int64_t user_string(struct address_space *space, char *to, uint64_t from,
                     size_t bytes) ASH_MUST_CHECK;
 
-/* The first broken rule, or NULL. Locks it. */
-const char *address_space_check(struct address_space *space);
-
 #endif

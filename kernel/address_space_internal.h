@@ -17,7 +17,7 @@ extern struct address_spaces address_spaces;
 
 /* How many there are. */
 uint32_t address_spaces_count(void);
-/* With its mutex held. */
+/* The first broken rule, or NULL. Its mutex is held. O(its pages). */
 const char *address_space_check_locked(struct address_space *space);
 
 #endif

@@ -162,13 +162,6 @@ void file_pages_fini(void) {
     (void)file_pages_trim();
 }
 
-uint32_t file_pages_count(void) {
-    mutex_lock(&pages.mutex);
-    uint32_t count = pages.count;
-    mutex_unlock(&pages.mutex);
-    return count;
-}
-
 bool file_pages_recount(uint32_t *scratch, ash_pfn_t first_frame) {
     mutex_lock(&pages.mutex);
     for (uint32_t i = 0; i < CHAINS; i++) {

@@ -30,9 +30,6 @@ void file_pages_put(ash_pfn_t frame);
 /* Gives back those that nobody maps; how many. */
 uint32_t file_pages_trim(void);
 
-/* How many there are. */
-uint32_t file_pages_count(void);
-
 /*
  * For ash_vm_recount: each has one reference from here, and until file_pages_go_on nobody gets one.
  * False: somebody has one that is on its way into an address space.

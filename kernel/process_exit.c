@@ -15,8 +15,8 @@ static bool is_nobodys(const struct process *process) {
     return action.handler == SIGNAL_IGNORE || (action.flags & SIGNAL_NOCLDWAIT) != 0;
 }
 
-/* The table is locked. A stopped one nobody would wake (POSIX.1-2017, XSH 2.4.3, orphaned groups).
- */
+/* The table is locked. Nobody would wake a stopped one (POSIX.1-2017, XSH, _Exit(): orphaned
+ * groups). */
 static void orphan(struct process *child) {
     static const struct signal_info info = {.code = SIGNAL_CODE_KERNEL};
     ash_list_remove(&child->sibling);

@@ -109,8 +109,8 @@ struct signal_stack {
 
 struct signals {
     uint64_t pending, mask;
-    uint64_t saved_mask; /* of rt_sigsuspend and ppoll: comes back when a handler returns, or none
-                            ran */
+    /* Of rt_sigsuspend and ppoll: comes back when a handler returns, or none ran. */
+    uint64_t saved_mask;
     bool has_saved_mask;
     struct signal_action actions[SIGNALS];
     struct signal_info info[SIGNALS]; /* of the last one */
@@ -119,10 +119,10 @@ struct signals {
 
 enum signal_default {
     SIGNAL_ENDS,
-    SIGNAL_DUMPS /* ends, as an error */,
+    SIGNAL_DUMPS, /* ends, as an error; no file of its memory is written */
     SIGNAL_NOTHING,
     SIGNAL_STOPS,
-    SIGNAL_CONTINUES
+    SIGNAL_CONTINUES,
 };
 
 enum signal_default signal_default_of(uint32_t number);
