@@ -174,11 +174,14 @@ static bool has_ended(void *context) {
     return ash_load_acquire(&job->running) == 0;
 }
 
+/* And one that has stopped goes on, to see it: nobody else could let it. */
 static void send_key(void *context, uint32_t key) {
     const struct signal_info info = {.code = SIGNAL_CODE_KERNEL};
     struct job *job = context;
     uint32_t signal = key == TERMINAL_INTERRUPT ? SIGNAL_INT : SIGNAL_QUIT;
     int error = process_kill(-(int64_t)job->group, 0, signal, &info);
+    if (error == 0)
+        error = process_kill(-(int64_t)job->group, 0, SIGNAL_CONT, &info);
     (void)error; /* it may just have ended */
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernel/programs.h"
 #include "kernel/thread.h"
+#include "kernel/wait.h"
 
 enum { MEMORY_BYTES = 8 << 20, TEXT_BYTES = 5 };
 
@@ -19,6 +20,7 @@ struct play {
     const char *input;
     uint32_t count;
     bool is_background;
+    bool types_on; /* the last key, again and again, once there is something to be seen */
     char screen[64];
     uint32_t shown;
     int error, status;
@@ -32,10 +34,16 @@ static void show(void *context, const void *bytes, size_t len) {
     if (play->shown + len < sizeof(play->screen))
         memcpy(play->screen + play->shown, bytes, len);
     play->shown += (uint32_t)len;
+    if (play->types_on) {
+        kernel_wait_look();
+        thread_yield();
+    }
 }
 
 static int poll(void *context) {
     struct play *play = context;
+    if (play->types_on)
+        return play->shown == 0 ? -ASH_EAGAIN : (uint8_t)*play->keys;
     return *play->keys == '\0' ? -ASH_EAGAIN : (uint8_t)*play->keys++;
 }
 
@@ -58,6 +66,15 @@ static void make_programs(void) {
     test_copy(passes, 19, 0);
     transfer(passes, CALL_WRITE, 1);
     test_exit_by(passes, 19);
+    struct test_program *stops = test_program("stops");
+    memcpy(stops->data, "12345", TEXT_BYTES);
+    stops->data[64] = SIGNAL_IGNORE;
+    test_call4(stops, CALL_SIGACTION, SIGNAL_INT, TEST_DATA + 64, 0, 8);
+    transfer(stops, CALL_WRITE, 1);
+    test_call(stops, CALL_GETPID);
+    test_mov(stops, 1, SIGNAL_STOP);
+    test_call(stops, CALL_KILL);
+    test_exit(stops, 9);
     struct test_program *spins = test_program("spins");
     uint32_t again = test_here(spins);
     test_call(spins, CALL_SCHED_YIELD);
@@ -138,6 +155,14 @@ TEST_CASE(jobs, a_key_ends_all_of_a_job) {
     run(play);
     CHECK_EQ(play->error, 0);
     CHECK_EQ(job_shell_status(play->status), 128 + SIGNAL_INT);
+}
+
+TEST_CASE(jobs, a_key_reaches_one_that_is_stopped) {
+    struct play *play = new_play("stops", NULL, "\x03");
+    play->types_on = true;
+    run(play);
+    CHECK_EQ(play->error, 0);
+    CHECK_EQ(job_shell_status(play->status), 9);
 }
 
 TEST_CASE(jobs, beside_the_shell_a_program_reads_nothing) {
