@@ -13,6 +13,7 @@
 #include "file_system.h"
 #include "memory.h"
 
+/* Once. fs NULL: there are no files. All else: any thread. */
 void file_pages_init(struct kernel_memory *memory, struct file_system *fs);
 /* When nobody maps one. */
 void file_pages_fini(void);
@@ -25,6 +26,7 @@ void file_pages_fini(void);
 int file_pages_get(struct file_node *node, uint64_t index, bool is_code,
                    ash_pfn_t *frame) ASH_MUST_CHECK;
 
+/* The reference is given back. */
 void file_pages_put(ash_pfn_t frame);
 
 /* Gives back those that nobody maps; how many. */

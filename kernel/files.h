@@ -17,6 +17,7 @@ struct files_config {
 
 /* Once, before the first process. *config is copied. */
 void files_init(const struct files_config *config);
+/* That of files_config. */
 const struct allocator *files_allocator(void);
 
 /* A node of the archive. base: an open directory; NULL: the root. -ASH_ENOENT, -ASH_ENOTDIR,

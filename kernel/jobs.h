@@ -63,6 +63,7 @@ int job_wait(struct job_list *list, struct job *job, struct terminal *terminal);
 
 /* One that has ended: it is no longer in the list; job_forget it. NULL: there is none. */
 struct job *job_ended(struct job_list *list);
+/* Gives back the memory of one that is in no list. */
 void job_forget(struct job *job);
 
 /* The status that a shell tells of: 0..125 as it was, 128 + the signal that ended it. */

@@ -109,7 +109,9 @@ int64_t open_file_read_at(struct open_file *file, uint64_t offset, void *buffer,
  * -ASH_EINVAL: another whence, or before the begin; -ASH_EOVERFLOW. */
 int64_t open_file_seek(struct open_file *file, int64_t offset, uint32_t whence);
 
+/* What stat says; what the type does not know is 0. */
 void open_file_describe(struct open_file *file, struct file_status *status);
+/* OPEN_POLL_* that hold now. */
 uint32_t open_file_ready(struct open_file *file);
 
 /* Who waits until one of several files is ready. */

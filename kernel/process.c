@@ -48,7 +48,6 @@ bool processes_can_run(void) {
     return processes.has_begun && platform_has_user();
 }
 
-/* The table is locked, or its owner runs alone. */
 uint64_t processes_next_seed(void) {
     if (processes.seed == 0)
         return 0;

@@ -15,6 +15,9 @@
  *  - Orphans are the kernel's (parent NULL, shown as 1), which reaps them at once.
  *  - Numbers: 1 is the kernel; a process has its thread's. A group is a job of the shell's.
  *
+ * Functions here are for any thread that holds none of the locks below, unless they say more. A
+ * look at all processes is O(PROCESSES_MAX).
+ *
  * Locks, in this order: processes' table (a mutex); an address space's mutex; a process's
  * signal_lock (a spinlock, interrupts masked). Files have their own, never held with these.
  */
@@ -180,6 +183,7 @@ bool process_region_from(uint32_t id, uint64_t address, struct process_region *r
 
 /* Of all processes that there are and were. */
 void processes_vm_stats(struct ash_vm_stats *sum);
+/* How many there are, zombies too. */
 uint32_t process_count(void);
 
 /* The first broken rule, or NULL. Where no fork or exec is on its way, and memory is found for it,

@@ -67,13 +67,16 @@ struct signal_action process_action(struct process *process, uint32_t signal);
 /* Sets what the caller will end by; the first one counts. */
 void process_end_by(struct process *self, int status);
 
+/* Of the next address space; 0: fixed addresses. The table is locked, or its owner runs alone. */
 uint64_t processes_next_seed(void);
+/* 64 bits for AT_RANDOM and getrandom. Any thread, no lock. */
 uint64_t processes_random(void);
 
 /* process_loop.c: the body of its thread. */
 void process_body(void *context);
 
 /* process_fork.c */
+/* clone(2), with Linux's flags, for what makes a process: the child's number, or an error. */
 int64_t process_clone(struct process *parent, uint64_t flags, uint64_t stack, uint64_t parent_tid,
                       uint64_t tls, uint64_t child_tid);
 /* The parent of a vfork goes on. The table is locked. */
@@ -86,7 +89,7 @@ int process_execve(struct process *self, uint64_t path, uint64_t arguments, uint
 /* process_exit.c: nothing of *self is touched afterwards. */
 void process_exit_now(struct process *self);
 
-/* wait4.c */
+/* wait4.c: wait4(2): a child's number, 0, or an error. Waits interruptibly. */
 int64_t process_wait4(struct process *self, int64_t pid, uint64_t status_address, uint32_t options,
                       uint64_t usage_address);
 

@@ -8,7 +8,7 @@
  *    overlap, and neighbours that go on where the other ends are one.
  *  - A change fails before it changes anything: it may need two regions more than there were, and
  *    takes them first.
- *  - No lock inside.
+ *  - No lock inside. O(regions) each.
  */
 #ifndef KERNEL_REGION_H
 #define KERNEL_REGION_H
@@ -51,7 +51,9 @@ struct region_set {
 
 enum { REGIONS_MAX = 4096 }; /* of one address space */
 
+/* An empty one; *allocator, of its regions, outlives it. */
 void region_set_init(struct region_set *set, struct allocator *allocator);
+/* No region is left. */
 void region_set_clear(struct region_set *set);
 
 /* The same regions. *copy is initialised and empty. -ASH_ENOMEM: it stays so. */

@@ -125,12 +125,14 @@ enum signal_default {
     SIGNAL_CONTINUES,
 };
 
+/* What SIGNAL_DEFAULT does. */
 enum signal_default signal_default_of(uint32_t number);
 /* "SIGSEGV"; "SIGRT3"; "signal?" of no number. */
 const char *signal_name(uint32_t number);
 /* 9, KILL, SIGKILL; 0: it is none. */
 uint32_t signal_parse(const char *word);
 
+/* Default actions, an empty mask, nothing pending. */
 void signals_init(struct signals *signals);
 /* Of a child: actions, mask and stack of the parent; nothing is pending. */
 void signals_fork(struct signals *child, const struct signals *parent);
@@ -140,6 +142,7 @@ void signals_exec(struct signals *signals);
 /* old NULL: is not told; action NULL: only asks. -ASH_EINVAL: no signal, or not to be caught. */
 int signals_set_action(struct signals *signals, uint32_t number, const struct signal_action *action,
                        struct signal_action *old) ASH_MUST_CHECK;
+/* SIGNAL_UNMASKABLE of it is not taken. */
 void signals_set_mask(struct signals *signals, uint64_t mask);
 
 /* It is pending then; false: it is ignored, and nothing has changed but this: SIGCONT and the

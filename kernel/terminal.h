@@ -68,6 +68,7 @@ struct terminal {
     uint16_t input[TERMINAL_INPUT_BYTES]; /* a byte, or that a read ends here */
 };
 
+/* In lines, with echo and keys that send signals. *console outlives it. */
 void terminal_init(struct terminal *terminal, struct console *console);
 
 /* An open file, for reading and writing. -ASH_ENOMEM. */

@@ -10,8 +10,9 @@
 
 #include "memory.h"
 
-/* -ASH_ENOMEM. Once, until fini. */
+/* -ASH_ENOMEM. Once, until fini. All else: any thread. */
 int user_frames_init(struct kernel_memory *memory) ASH_MUST_CHECK;
+/* When no address space is left. */
 void user_frames_fini(void);
 
 /* The machine for ash_vm_space_init. */

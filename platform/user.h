@@ -74,6 +74,7 @@ void platform_user_run(struct platform_user *user, const struct platform_transla
  */
 void platform_user_forget(uint64_t root);
 
+/* Do programs run here? The same from boot on; hosted: while a test plays one. */
 bool platform_has_user(void);
 uint32_t platform_asid_bits(void); /* 8 or 16 */
 

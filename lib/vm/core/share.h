@@ -72,7 +72,8 @@ static inline uint32_t share_some(struct ash_vm_space *space, uint64_t *from, ui
 /* Empty entries from i on. Returns where they end. */
 static inline uint32_t share_empty(const uint64_t *from, uint64_t *to, uint32_t i) {
     uint32_t next = entry_next(from, i);
-    __builtin_memset(&to[i], 0, (next - i) * sizeof(to[i]));
+    if (next != i)
+        __builtin_memset(&to[i], 0, (next - i) * sizeof(to[i]));
     return next;
 }
 
