@@ -33,15 +33,6 @@ static struct {
     uint32_t given; /* references that callers of get have; one more only with the mutex */
 } pages;
 
-void file_pages_init(struct kernel_memory *memory, struct file_system *fs) {
-    mutex_init(&pages.mutex);
-    pages.memory = memory;
-    pages.fs = fs;
-    pages.count = 0;
-    for (uint32_t i = 0; i < CHAINS; i++)
-        ash_list_init(&pages.chains[i]);
-}
-
 static struct ash_list *chain_of(const struct file_node *node, uint64_t index) {
     uint64_t hash = ((uintptr_t)node / 64 + index) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / phi */
     return &pages.chains[hash >> 56];
@@ -136,10 +127,9 @@ int file_pages_get(struct file_node *node, uint64_t index, bool is_code, ash_pfn
     return note != NULL ? 0 : read_and_enter(node, index, is_code, frame);
 }
 
-/* Where this one is the only reference nobody can make another without the mutex. */
-uint32_t file_pages_trim(void) {
+/* The mutex is held: where this one is the only reference nobody can make another without it. */
+static uint32_t trim(void) {
     uint32_t given = 0;
-    mutex_lock(&pages.mutex);
     for (uint32_t i = 0; i < CHAINS; i++) {
         struct ash_list *chain = &pages.chains[i], *next;
         for (struct ash_list *link = chain->next; link != chain; link = next) {
@@ -154,11 +144,37 @@ uint32_t file_pages_trim(void) {
         }
     }
     pages.count -= given;
+    return given;
+}
+
+uint32_t file_pages_trim(void) {
+    mutex_lock(&pages.mutex);
+    uint32_t given = trim();
     mutex_unlock(&pages.mutex);
     return given;
 }
 
+/* From within an allocation: perhaps one that is made here. */
+static uint32_t trim_if_free(void) {
+    if (!mutex_trylock(&pages.mutex))
+        return 0;
+    uint32_t given = trim();
+    mutex_unlock(&pages.mutex);
+    return given;
+}
+
+void file_pages_init(struct kernel_memory *memory, struct file_system *fs) {
+    mutex_init(&pages.mutex);
+    pages.memory = memory;
+    pages.fs = fs;
+    pages.count = 0;
+    for (uint32_t i = 0; i < CHAINS; i++)
+        ash_list_init(&pages.chains[i]);
+    memory->trim = trim_if_free;
+}
+
 void file_pages_fini(void) {
+    pages.memory->trim = NULL;
     (void)file_pages_trim();
 }
 

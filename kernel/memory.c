@@ -19,10 +19,16 @@ static void *take_pages(struct kernel_memory *memory, uint32_t order) {
     return memory->view.pointer(first << ASH_PAGE_SHIFT);
 }
 
+static uint32_t trim(const struct kernel_memory *memory) {
+    return memory->trim == NULL ? 0 : memory->trim();
+}
+
 void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) {
     void *pages = take_pages(memory, order);
     if (pages == NULL && order <= ASH_BUDDY_ORDER_MAX &&
         ash_page_source_reclaim_for(&memory->source, order) != 0)
+        pages = take_pages(memory, order);
+    if (pages == NULL && trim(memory) != 0)
         pages = take_pages(memory, order);
     memory_relieve(memory);
     return pages;
@@ -47,6 +53,7 @@ void memory_relieve(struct kernel_memory *memory) {
         ash_exchange(&memory->low.is_noted, 0u) == 0)
         return;
     ash_fetch_add(&memory->low.pages, ash_page_source_reclaim(&memory->source));
+    (void)trim(memory);
 }
 
 /* Addresses */

@@ -65,6 +65,9 @@ struct kernel_memory {
     struct memory_cache *caches; /* of the kernel's objects */
     struct memory_cache threads; /* one of them, threads_init's */
     struct memory_low low;
+    /* Gives back pages that are only kept in case somebody wants them again; how many. Called with
+     * any mutex held: it waits for none. NULL: nobody keeps any. */
+    uint32_t (*trim)(void);
     struct memory_view view;
     struct memory_profile profile;
     struct platform_range ranges[MEMORY_RANGES_MAX]; /* those that are used */
@@ -89,7 +92,7 @@ const char *memory_profile_word(uint32_t flags);
 /* Of debug caches: the kernel's functions that asked, without the allocators' own. */
 extern const struct ash_slab_trace memory_trace;
 
-/* 2^order pages, or NULL: also the caches have no more to give back. */
+/* 2^order pages, or NULL: also the caches, and who keeps pages, have no more to give back. */
 void *memory_pages_alloc(struct kernel_memory *memory, uint32_t order) ASH_MUST_CHECK;
 void memory_pages_free(struct kernel_memory *memory, void *pages, uint32_t order);
 

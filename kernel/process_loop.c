@@ -290,6 +290,7 @@ static void deliver(struct process *self, struct interrupted *call) {
 static void step(struct process *self, struct interrupted *call) {
     const struct platform_translation translation = address_space_translation(self->space);
     struct platform_user_event event;
+    memory_relieve(processes.config.memory);
     platform_user_run(&self->user, &translation, &event);
     switch (event.cause) {
     case PLATFORM_USER_CALL: {

@@ -342,3 +342,26 @@ TEST_CASE(kernel_memory, the_last_pages_come_out_of_the_caches) {
     CHECK_EQ(stats.free_pages, 0);
     CHECK_EQ(memory->low.calls, 0);
 }
+
+/* Somebody who keeps one page. */
+static struct kernel_memory *kept_of;
+static void *kept;
+
+static uint32_t give_kept_back(void) {
+    if (kept == NULL)
+        return 0;
+    memory_pages_free(kept_of, kept, 0);
+    kept = NULL;
+    return 1;
+}
+
+TEST_CASE(kernel_memory, takes_what_somebody_only_keeps_before_it_refuses) {
+    kept_of = test_kernel_memory(2 << 20);
+    kept = memory_pages_alloc(kept_of, 0);
+    CHECK(kept != NULL);
+    while (memory_pages_alloc(kept_of, 0) != NULL) {}
+    kept_of->trim = give_kept_back;
+    CHECK(memory_pages_alloc(kept_of, 0) != NULL);
+    CHECK(kept == NULL);
+    CHECK(memory_pages_alloc(kept_of, 0) == NULL);
+}
