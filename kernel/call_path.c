@@ -258,7 +258,7 @@ int64_t call_getcwd(struct process *process, const uint64_t args[6]) {
     return error != 0 ? error : len + 1;
 }
 
-/* Whatever would change the disk: what it names must at least be an address. */
+/* Whatever would change the disk, whatever it names. */
 int64_t call_change_disk(struct process *process, const uint64_t args[6]) {
     (void)process, (void)args;
     return -ASH_EROFS;

@@ -27,7 +27,7 @@ enum region_kind {
 
 /* Flags of a region. */
 #define REGION_SHARED 1u  /* a write is everybody's who has it mapped */
-#define REGION_STACK  2u  /* grows down, to region_set.stack_bytes_max */
+#define REGION_STACK  2u  /* the program's, below it nothing */
 #define REGION_FIXED  4u  /* the kernel's: no program changes it */
 #define REGION_HEAP   8u  /* of brk */
 #define REGION_HUGE   16u /* in blocks of 2 MiB, where they fit */
