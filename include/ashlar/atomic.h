@@ -10,6 +10,17 @@
 #ifndef ASHLAR_ATOMIC_H
 #define ASHLAR_ATOMIC_H
 
+#include <stdint.h>
+
+/* The thread sanitizer sees no assembly. */
+#if defined(__SANITIZE_THREAD__)
+#define ASH_ATOMIC_THREADS_WATCHED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ASH_ATOMIC_THREADS_WATCHED 1
+#endif
+#endif
+
 #define ash_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define ash_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 /* An acquiring load that stays behind every ash_fetch_add, ash_exchange and ash_compare_exchange
@@ -29,6 +40,41 @@
 /* Orders earlier loads before what comes later, and what came earlier before later stores. */
 #define ash_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define ash_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+
+/*
+ * Relaxed ones of a machine word, where each instruction counts: gcc gives an atomic access of
+ * aarch64 no offset, so that two instructions become of one.
+ */
+#ifdef ASH_ATOMIC_THREADS_WATCHED
+#define ash_load_word(p)         ash_load_relaxed(p)
+#define ash_store_word(p, value) ash_store_relaxed(p, value)
+#else
+#define ash_load_word(p)         (*(const volatile __typeof__(*(p)) *)(p))
+#define ash_store_word(p, value) ((void)(*(volatile __typeof__(*(p)) *)(p) = (value)))
+#endif
+
+/* Orders earlier stores before later ones. */
+#if defined(__aarch64__)
+#define ash_fence_stores() __asm__ volatile("dmb ishst" ::: "memory")
+#else
+#define ash_fence_stores() ash_fence_release()
+#endif
+
+/*
+ * Adds to a uint64_t that this CPU alone writes, its interrupts included, and others read at any
+ * time: no interrupt comes between load and store. Returns what was there; orders nothing, but the
+ * compiler keeps what comes before it and after it apart.
+ */
+static inline uint64_t ash_fetch_add_local(uint64_t *p, uint64_t value) {
+#if defined(__x86_64__) && !defined(ASH_ATOMIC_THREADS_WATCHED)
+    __asm__ volatile("xaddq %0, %1" : "+r"(value), "+m"(*p) : : "memory", "cc");
+    return value;
+#else
+    uint64_t before = ash_fetch_add_relaxed(p, value);
+    __asm__ volatile("" ::: "memory");
+    return before;
+#endif
+}
 
 /*
  * Adds 1 to a uint64_t that this CPU alone writes, and others read at any time. A relaxed store of

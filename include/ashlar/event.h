@@ -4,21 +4,46 @@
  * protocol) without knowing who listens.
  *
  * Rules
- *  - An event is declared once, at file scope of a .c file, by ASH_EVENT_DEFINE: a descriptor with
- *    its name and the names of its two arguments, in the linker section `ash_events`.
+ *  - An event is declared once, at file scope of a .c file: a descriptor with its name, its kind,
+ *    and the names and formats of its two arguments, in the linker section `ash_events`.
  *  - ASH_EVENT(id, a, b) goes through the port's inline hook ash_port_event: empty in the smallest
- *    port, elsewhere a load and a branch on `enabled`, then ash_event_emit.
+ *    port, elsewhere a load and a branch on `enabled`, then ash_event_emit. With ASH_EVENTS=0 it is
+ *    nothing at all, and its arguments are not evaluated.
  *  - ash_event_emit is supplied by whoever links the part. It stamps time, CPU and task; no part
  *    does. It may be called in any context and must not call back into the part.
+ *
+ * Fields: "cache:x,objects", the first argument's and, if there is one, the second's. What follows
+ * the colon says how people read it:
+ *
+ *     u   a number (also without a colon)     d   a signed one       x   hexadecimal
+ *     ns  nanoseconds of the machine's clock  e   0 or -ASH_E*       task  a task's number
+ *     s   up to eight bytes of text, the first one the lowest, the rest 0
  */
 #ifndef ASHLAR_EVENT_H
 #define ASHLAR_EVENT_H
 
 #include <ashlar/base.h>
 
+#ifndef ASH_EVENTS
+#define ASH_EVENTS 1
+#endif
+
+enum ash_event_kind {
+    ASH_EVENT_INSTANT,
+    ASH_EVENT_BEGIN,       /* of what ends on the same task, or in the same interrupt ... */
+    ASH_EVENT_END,         /* ... by the event of the same name and this kind; they nest */
+    ASH_EVENT_ASYNC_BEGIN, /* of what may end anywhere; the first argument says which */
+    ASH_EVENT_ASYNC_END,   /* the same name, and the same first argument */
+    ASH_EVENT_COUNTER,     /* from now on: the first argument says which, the second its value */
+    ASH_EVENT_SWITCH,      /* this CPU turns from a task, the first argument, to the second */
+    ASH_EVENT_KINDS,
+};
+
 struct ash_event {
     const char *name;   /* "slab.refill" */
-    const char *fields; /* the two arguments, comma-separated: "cache,objects" */
+    const char *fields; /* "cache:x,objects" */
+    uint16_t id;        /* from 1 on; written by the sink alone */
+    uint8_t kind;       /* enum ash_event_kind */
     uint8_t enabled;    /* 0 or 1; written by the sink alone */
 };
 
@@ -32,11 +57,25 @@ void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b);
 }
 #endif
 
-/* Aligned by hand, so that the section is an array whatever the compiler's taste in padding. */
-#define ASH_EVENT_DEFINE(id, event_name, event_fields)                                      \
-    static struct ash_event id __attribute__((section("ash_events"), used, aligned(8))) = { \
-        .name = (event_name), .fields = (event_fields), .enabled = 0}
+#if ASH_EVENTS
 
-#define ASH_EVENT(id, a, b) ash_port_event(&(id), (uint64_t)(a), (uint64_t)(b))
+/* Aligned by hand, so that the section is an array whatever the compiler's taste in padding. */
+#define ASH_EVENT_DEFINE_KIND(variable, event_kind, event_name, event_fields)                     \
+    static struct ash_event variable __attribute__((section("ash_events"), used, aligned(8))) = { \
+        .name = (event_name), .fields = (event_fields), .kind = (event_kind)}
+
+#define ASH_EVENT(variable, a, b) ash_port_event(&(variable), (uint64_t)(a), (uint64_t)(b))
+
+#else
+
+#define ASH_EVENT_DEFINE_KIND(variable, event_kind, event_name, event_fields) \
+    _Static_assert((event_kind) < ASH_EVENT_KINDS, "a kind of event")
+#define ASH_EVENT(variable, a, b) ((void)sizeof((a), (b)))
+
+#endif
+
+/* What most are. */
+#define ASH_EVENT_DEFINE(variable, event_name, event_fields) \
+    ASH_EVENT_DEFINE_KIND(variable, ASH_EVENT_INSTANT, event_name, event_fields)
 
 #endif

@@ -2,6 +2,8 @@
 /* blocks.c: blocks of the map, taken and given back under the lock. */
 #include "cache.h"
 
+ASH_EVENT_DEFINE(event_split, "buddy.split", "order,of");
+
 /* Blocks of up to half a chunk. */
 
 static uint64_t take_in_word(struct ash_buddy *buddy, uint64_t chunk, uint32_t order) {
@@ -9,6 +11,8 @@ static uint64_t take_in_word(struct ash_buddy *buddy, uint64_t chunk, uint32_t o
     uint32_t k = order, fitting;
     while ((fitting = row_of(orders, k) & ~row_of(orders, k + 1)) == 0)
         k++; /* the chunk's class says that there is one */
+    if (k != order)
+        ASH_EVENT(event_split, order, k);
     uint64_t word = chunk * CHUNK_WORDS + ash_ctz64(fitting);
     uint64_t runs = runs_of(buddy->words[word], 0, order);
     uint64_t larger = order < WORD_ORDER ? runs_of(runs, order, order + 1) : 0;

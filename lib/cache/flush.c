@@ -7,6 +7,8 @@
  */
 #include "cache_internal.h"
 
+ASH_EVENT_DEFINE(event_flush, "cache.flush", "cache:x,number");
+
 enum { WAITING, FLUSHING };
 enum { CATCH_UP = 1 << 28 }; /* flushes */
 
@@ -144,6 +146,8 @@ bool ash__cache_flush_begin(struct ash_cache *cache) {
         }
     }
     cache->device_flushes = any;
+    if (any)
+        ASH_EVENT(event_flush, (uintptr_t)cache, cache->epoch);
     return any;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "cache_internal.h"
 
+ASH_EVENT_DEFINE(event_evict, "cache.evict", "space:x,frame");
+
 /* Would claim say anything but PASS? */
 bool ash__cache_may_go(const struct ash_cache *cache, uint32_t frame) {
     uint16_t no = WRITER | FAILED | UNORDERED | LOST | (cache->config.strict ? 0 : DIRTY | WRITING);
@@ -31,6 +33,8 @@ static inline __attribute__((always_inline)) void unbind(struct ash_cache *cache
                                                          bool evicted) {
     if (ash__cache_is_fresh(cache, frame))
         ash__cache_ahead_wasted(cache, frame);
+    if (evicted)
+        ASH_EVENT(event_evict, (uintptr_t)ash__cache_space(cache, frame), frame);
     ash__cache_space(cache, frame)->frames--;
     cache->policy->remove(cache, frame, evicted);
     ash__cache_table_remove(cache, frame);

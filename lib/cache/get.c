@@ -2,6 +2,8 @@
 /* get.c: a block is asked for, and is not simply there. */
 #include "cache_internal.h"
 
+ASH_EVENT_DEFINE(event_miss, "cache.miss", "space:x,block");
+
 /* A block that is there is pinned for a writer, who is the only one. */
 static int pin_for_writing(struct ash_cache *cache, struct ash_cache_waiter *want) {
     struct ash_cache_frame *f = &cache->frames[want->frame];
@@ -94,6 +96,8 @@ int ash__cache_try_there(struct ash_cache *cache, struct ash_cache_waiter *want,
         return result;
     }
     cache->stats.misses += coming;
+    if (coming)
+        ASH_EVENT(event_miss, (uintptr_t)want->space, want->index);
     cache->stats.joined += coming;
     cache->stats.hits += !coming;
     /* Behind the pin: reading ahead may take any frame that is nobody's. */
@@ -106,6 +110,8 @@ static int try_absent(struct ash_cache *cache, struct ash_cache_waiter *want, bo
     if ((want->flags & ASH_CACHE_CACHED) != 0)
         return -ASH_ENOENT;
     cache->stats.misses += first;
+    if (first)
+        ASH_EVENT(event_miss, (uintptr_t)want->space, want->index);
     int room = (want->flags & ASH_CACHE_WRITE) != 0 ? dirty_room(cache) : 0;
     if (room != 0)
         return room;

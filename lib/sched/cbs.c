@@ -16,12 +16,12 @@
 /* What one charge counts at most: off any budget it fits, and so does what GRUB makes of it. */
 #define RAN_MAX_NS (UINT64_C(1) << 61)
 
-ASH_EVENT_DEFINE(event_wake_new, "sched.wake-new", "slot,deadline");
-ASH_EVENT_DEFINE(event_wake_keep, "sched.wake-keep", "slot,deadline");
-ASH_EVENT_DEFINE(event_wake_revised, "sched.wake-revised", "slot,deadline");
-ASH_EVENT_DEFINE(event_replenish, "sched.replenish", "slot,deadline");
-ASH_EVENT_DEFINE(event_throttle, "sched.throttle", "slot,deadline");
-ASH_EVENT_DEFINE(event_idle, "sched.idle", "slot,deadline");
+ASH_EVENT_DEFINE(event_wake_new, "sched.wake-new", "slot,deadline:ns");
+ASH_EVENT_DEFINE(event_wake_keep, "sched.wake-keep", "slot,deadline:ns");
+ASH_EVENT_DEFINE(event_wake_revised, "sched.wake-revised", "slot,deadline:ns");
+ASH_EVENT_DEFINE(event_replenish, "sched.replenish", "slot,deadline:ns");
+ASH_EVENT_DEFINE(event_throttle, "sched.throttle", "slot,deadline:ns");
+ASH_EVENT_DEFINE(event_idle, "sched.idle", "slot,deadline:ns");
 
 /* R1: without history: q = 0, and the period before this one ends now. */
 void ash__sched_server_init(struct ash_sched *sched, struct ash_sched_entity *entity,

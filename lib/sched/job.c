@@ -6,7 +6,7 @@
  */
 #include "sched_internal.h"
 
-ASH_EVENT_DEFINE(event_miss, "sched.miss", "slot,deadline");
+ASH_EVENT_DEFINE(event_miss, "sched.miss", "slot,deadline:ns");
 
 void ash__sched_job_begins(struct ash_sched_entity *entity) {
     entity->job_ended = 0;

@@ -8,7 +8,7 @@
 ASH_EVENT_DEFINE(event_wake, "sched.wake", "slot,class");
 ASH_EVENT_DEFINE(event_block, "sched.block", "slot,class");
 ASH_EVENT_DEFINE(event_switch, "sched.switch", "slot,from");
-ASH_EVENT_DEFINE(event_starving, "sched.starving", "slot,waited_ns");
+ASH_EVENT_DEFINE(event_starving, "sched.starving", "slot,waited:ns");
 
 /*
  * The reservation is ready while fair has somebody to run, but as long as no other server is, fair

@@ -13,8 +13,8 @@
  */
 #include "slab_internal.h"
 
-ASH_EVENT_DEFINE(event_refill, "slab.refill", "cache,objects");
-ASH_EVENT_DEFINE(event_release, "slab.release", "cache,objects");
+ASH_EVENT_DEFINE(event_refill, "slab.refill", "cache:x,objects");
+ASH_EVENT_DEFINE(event_release, "slab.release", "cache:x,objects");
 
 void ash__store_init(struct ash__slab_store *store, const struct ash__store_config *config) {
     *store = (struct ash__slab_store){

@@ -6,7 +6,7 @@
 #include <ashlar/check.h>
 #include <ashlar/virtq.h>
 
-ASH_EVENT_DEFINE(broken_event, "virtq.broken", "queue,fault");
+ASH_EVENT_DEFINE(broken_event, "virtq.broken", "queue:x,fault");
 
 _Static_assert(sizeof(struct ash_virtq_desc) == 16, "virtq_desc, 2.7.5; pvirtq_desc, 2.8.13");
 _Static_assert(offsetof(struct ash_virtq_desc, len) == 8, "virtq_desc, 2.7.5");

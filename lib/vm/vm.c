@@ -5,6 +5,8 @@
 #include <ashlar/check.h>
 #include <ashlar/checked.h>
 
+ASH_EVENT_DEFINE(event_copy, "vm.copy", "address:x,access:x");
+
 static const struct ash_vm_format *format_of(const struct ash_vm_space *space) {
     return space->vm->config.format;
 }
@@ -218,7 +220,10 @@ int ash_vm_fork(struct ash_vm_space *child, struct ash_vm_space *parent, uint32_
 }
 
 enum ash_vm_verdict ash_vm_fault(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access) {
-    return format_of(space)->fault(space, va, access);
+    enum ash_vm_verdict verdict = format_of(space)->fault(space, va, access);
+    if (verdict == ASH_VM_COPY)
+        ASH_EVENT(event_copy, va, access);
+    return verdict;
 }
 
 enum ash_vm_verdict ash_vm_fault_begin(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access,
@@ -233,7 +238,11 @@ void ash_vm_fault_copy(const struct ash_vm_pending *pending) {
 enum ash_vm_verdict ash_vm_fault_end(struct ash_vm_pending *pending) {
     ASH_REQUIRE(pending->bytes != 0, "vm: the end of a fault at %#llx that was answered before",
                 (unsigned long long)pending->va);
-    return format_of(pending->space)->fault_end(pending);
+    ash_vaddr_t va = pending->va;
+    enum ash_vm_verdict verdict = format_of(pending->space)->fault_end(pending);
+    if (verdict == ASH_VM_COPY)
+        ASH_EVENT(event_copy, va, pending->access);
+    return verdict;
 }
 
 int ash_vm_pin(struct ash_vm_space *space, ash_vaddr_t va, uint32_t access, ash_paddr_t *address) {
