@@ -76,6 +76,9 @@ ash_ns_t platform_now_ns(void);
  */
 void platform_wait(ash_ns_t deadline_ns);
 
+/* Steps of ash_port_cycles a second: told by the machine, or measured. */
+uint64_t platform_clock_hz(void);
+
 /*
  * The calling CPU's one-shot timer: once time is at or past deadline_ns (absolute; UINT64_MAX is
  * never), handler(context) runs on this CPU in interrupt context, and not before. At once, when
@@ -129,6 +132,13 @@ int platform_interrupt_self(void (*handler)(void *context), void *context) ASH_M
  * be switched away here, and go on on another CPU. NULL: nobody asks. Set while one CPU runs.
  */
 extern void (*platform_after_interrupt)(bool may_switch);
+
+/*
+ * Called on a CPU before and after each handler of an interrupt, with interrupts masked; line: its
+ * number, as this platform counts them. Who was told that one has begun is told of its end, also
+ * where this was changed in between. NULL: nobody asks.
+ */
+extern void (*platform_around_interrupt)(uint32_t line, bool begins);
 
 /* One line about a CPU ("cortex-a57 r1p0, EL1"), for people; len includes the final NUL. */
 void platform_cpu_describe(uint32_t cpu, char *text, size_t len);
@@ -215,6 +225,12 @@ const char *platform_function(uintptr_t address, uint64_t *offset);
  * fail the case and longjmp away; if it returns, or is NULL, the platform reports and ends.
  */
 extern void (*platform_panic_hook)(const char *file, uint32_t line, const char *message);
+
+/*
+ * Called once, after the platform's report and before it ends, by the CPU that reported; bare metal
+ * has stopped the others. What it does may break: that ends the machine. NULL: nobody asks.
+ */
+extern void (*platform_panic_dump)(const char *message);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
  * Real: CLOCK_MONOTONIC since start, timers of Linux that signal the CPU's own thread. Manual: a
  * number; who moves it raises what became due.
  */
+#include <ashlar/bits.h>
 #include <ashlar/check.h>
 #include <ashlar/error.h>
 #include <poll.h>
@@ -23,6 +24,7 @@ static struct {
     bool manual;
     ash_ns_t now_ns;  /* manual */
     ash_ns_t boot_ns; /* real: CLOCK_MONOTONIC at start */
+    uint64_t boot_cycles;
 } time_base;
 
 /* deadline_ns is written by its CPU and by who drops all timers, read by who moves the clock. */
@@ -49,6 +51,7 @@ static ash_ns_t monotonic_ns(void) {
 
 __attribute__((constructor)) static void boot(void) {
     time_base.boot_ns = monotonic_ns();
+    time_base.boot_cycles = ash_port_cycles();
     for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++)
         timers[cpu].deadline_ns = asleep.deadlines_ns[cpu] = NEVER;
 }
@@ -58,6 +61,27 @@ ash_ns_t platform_now_ns(void) {
     if (ash_load_relaxed(&time_base.manual))
         return ash_load_acquire(&time_base.now_ns);
     return monotonic_ns() - time_base.boot_ns;
+}
+
+bool hosted_clock_is_manual(void) {
+    return ash_load_acquire(&time_base.manual);
+}
+
+/* The counter is read beside Linux's clock, at the start and now; the first call waits until the
+ * two are far enough apart for six digits. */
+uint64_t platform_clock_hz(void) {
+    static uint64_t measured_hz;
+    enum { APART_NS = 20000000 };
+    uint64_t hz = ash_load_relaxed(&measured_hz);
+    if (hz != 0)
+        return hz;
+    ash_ns_t elapsed_ns;
+    do {
+        elapsed_ns = monotonic_ns() - time_base.boot_ns;
+    } while (elapsed_ns < APART_NS);
+    hz = ash_mul_div_u64(ash_port_cycles() - time_base.boot_cycles, NS_PER_S, elapsed_ns);
+    ash_store_relaxed(&measured_hz, hz);
+    return hz;
 }
 
 /* Timers */
@@ -127,8 +151,10 @@ void hosted_timer_forget(uint32_t cpu) {
 /* The clock */
 
 static void forget_all_timers(void) {
-    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++)
+    for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
         hosted_timer_forget(cpu);
+        hosted_sample_forget(cpu);
+    }
 }
 
 void hosted_clock_set_manual(ash_ns_t now_ns) {
@@ -142,12 +168,14 @@ void hosted_clock_set_real(void) {
     ash_store_release(&time_base.manual, false);
 }
 
-/* The first timer after `after`, or `limit` if that is earlier. */
+/* The first timer, or sample, after `after`, or `limit` if that is earlier. */
 static ash_ns_t next_timer(ash_ns_t after, ash_ns_t limit) {
     for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
         ash_ns_t deadline = ash_load_acquire(&timers[cpu].deadline_ns);
         if (deadline > after)
             limit = ash_min_u64(limit, deadline);
+        if (hosted_sample_next(cpu) > after)
+            limit = ash_min_u64(limit, hosted_sample_next(cpu));
     }
     return limit;
 }
@@ -157,6 +185,8 @@ static void move_to(ash_ns_t now_ns) {
     for (uint32_t cpu = 0; cpu < ASH_PORT_CPUS_MAX; cpu++) {
         if (ash_load_acquire(&timers[cpu].deadline_ns) <= now_ns)
             (void)hosted_interrupt_raise(cpu, HOSTED_LINE_TIMER);
+        if (hosted_sample_next(cpu) <= now_ns)
+            (void)hosted_interrupt_raise(cpu, HOSTED_LINE_SAMPLE);
     }
 }
 

@@ -29,6 +29,7 @@ void hosted_cpu_enter(uint32_t cpu) {
 static void leave_cpu(void) {
     hosted_interrupt_target(HOSTED_CPU_READ(index), NULL);
     hosted_timer_forget(HOSTED_CPU_READ(index));
+    hosted_sample_forget(HOSTED_CPU_READ(index));
     hosted_fault_stack_leave();
 }
 

@@ -67,6 +67,7 @@ static void on_fault(int number, siginfo_t *info, void *machine) {
             platform_panic_hook("cpu", 0, message);
         if (stack != NULL)
             report(message);
+        hosted_panic_dump(message);
     }
     hosted_console_restore();
     signal(number, SIG_DFL);

@@ -40,6 +40,9 @@
  */
 #define HOSTED_SIGNAL_KICK  SIGUSR1
 #define HOSTED_SIGNAL_TIMER (SIGRTMIN + 1)
+
+/* Interrupts masked code, too, and is no interrupt of the machine: sampler.c. */
+#define HOSTED_SIGNAL_SAMPLE (SIGRTMIN + 2)
 void hosted_signals(sigset_t *set);
 
 /* cpu.c */
@@ -101,9 +104,26 @@ void hosted_timer_expired(uint32_t cpu);
 /* Timers of CPUs that no longer run are dropped. */
 void hosted_timer_forget(uint32_t cpu);
 
+/* Time stands still but for hosted_clock_advance and waiting? */
+bool hosted_clock_is_manual(void);
+
+/* sampler.c */
+
+/* Manual clock: when the CPU's next sample is due; UINT64_MAX: it does not sample. */
+ash_ns_t hosted_sample_next(uint32_t cpu);
+
+/* The line came: takes it, if it is due. */
+void hosted_sample_expired(uint32_t cpu);
+
+/* The CPU samples no more. */
+void hosted_sample_forget(uint32_t cpu);
+
 /* console.c */
 
 void hosted_console_restore(void);
+
+/* platform_panic_dump, once. */
+void hosted_panic_dump(const char *message);
 bool hosted_console_poll_wanted(void); /* the last read found nothing: its reader wants to know */
 void hosted_console_woken(void);
 int hosted_console_write_error(void); /* an errno; 0: all output was written */
@@ -118,8 +138,17 @@ bool hosted_disk_report(void);
 /* As platform_stack_map, of any size. */
 void *hosted_stack_map(size_t size_bytes, const char *name);
 
+/* From where to where the stack goes that has this address; false: none of hosted_stack_map. */
+bool hosted_stack_bounds(uintptr_t address, uintptr_t *low, uintptr_t *high);
+
 /* The name of the stack below which the address lies, if it does. Any context. */
 const char *hosted_stack_of_guard(uintptr_t address);
+
+/* symbols.c: this program's image in memory */
+
+const void *hosted_image_address(uint64_t linked);
+const void *hosted_image_segment(uint32_t type, uint64_t *bytes); /* NULL: it has none */
+void hosted_symbols_prepare(void);
 
 /* memory.c, fault.c, mmio.c */
 

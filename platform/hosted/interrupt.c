@@ -35,11 +35,16 @@ static struct {
 } targets[ASH_PORT_CPUS_MAX];
 
 void (*platform_after_interrupt)(bool may_switch);
+void (*platform_around_interrupt)(uint32_t line, bool begins);
 
-static void run_line(uint32_t line) {
+static void run_handler(uint32_t line) {
     uint32_t cpu = HOSTED_CPU_READ(index);
     if (line == HOSTED_LINE_TIMER) {
         hosted_timer_expired(cpu);
+        return;
+    }
+    if (line == HOSTED_LINE_SAMPLE) {
+        hosted_sample_expired(cpu);
         return;
     }
     struct handler handler;
@@ -53,6 +58,15 @@ static void run_line(uint32_t line) {
     }
     if (handler.run != NULL)
         handler.run(handler.context);
+}
+
+static void run_line(uint32_t line) {
+    void (*around)(uint32_t, bool) = ash_load_relaxed(&platform_around_interrupt);
+    if (around != NULL)
+        around(line, true);
+    run_handler(line);
+    if (around != NULL)
+        around(line, false);
 }
 
 /* Masked, so on this CPU to the end. */
@@ -212,7 +226,7 @@ int hosted_interrupt_raise(uint32_t cpu, uint32_t line) {
 }
 
 void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), void *context) {
-    if (line <= HOSTED_LINE_SELF || line >= HOSTED_LINES)
+    if (line <= HOSTED_LINE_SAMPLE || line >= HOSTED_LINES)
         return;
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&handlers_lock);
@@ -243,10 +257,12 @@ void platform_wake(uint32_t cpu) {
  * away in here. */
 void platform_wait(ash_ns_t deadline_ns) {
     bool idle = !hosted_irq_is_pending() && platform_now_ns() < deadline_ns;
+    HOSTED_CPU_WRITE(waits, 1u);
     /* The devices are stepped by one CPU, the one that takes their interrupts. */
     if (idle && !(HOSTED_CPU_READ(index) == 0 && hosted_mmio_step())) {
         if (!hosted_fiber_wait(deadline_ns))
             hosted_sleep(deadline_ns);
     }
     run_pending();
+    HOSTED_CPU_WRITE(waits, 0u);
 }

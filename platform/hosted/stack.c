@@ -91,6 +91,18 @@ void *hosted_stack_map(size_t size_bytes, const char *name) {
     return NULL;
 }
 
+bool hosted_stack_bounds(uintptr_t address, uintptr_t *low, uintptr_t *high) {
+    for (uint32_t i = 0; i < PLATFORM_STACKS_MAX; i++) {
+        uintptr_t guard = ash_load_acquire(&stacks[i].guard);
+        if (guard != 0 && address - (guard + GUARD_BYTES) < stacks[i].size_bytes) {
+            *low = guard + GUARD_BYTES;
+            *high = *low + stacks[i].size_bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *hosted_stack_of_guard(uintptr_t address) {
     for (uint32_t i = 0; i < PLATFORM_STACKS_MAX; i++) {
         uintptr_t guard = ash_load_acquire(&stacks[i].guard);

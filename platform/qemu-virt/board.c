@@ -92,6 +92,13 @@ static void read_psci(struct board *board, const struct fdt_node *node) {
     (void)fdt_cell(node, "cpu_on", 0, &board->psci_cpu_on);
 }
 
+/* One line for all CPUs alone: a private one. */
+static void read_pmu(struct board *board, const struct fdt_node *node) {
+    struct board_irq irq;
+    if (read_irq(node, 0, &irq) && irq.intid < 32)
+        board->pmu_irq = irq;
+}
+
 static bool is_gic_v2(const struct fdt_node *node) {
     return fdt_is_compatible(node, "arm,cortex-a15-gic") || fdt_is_compatible(node, "arm,gic-400");
 }
@@ -103,7 +110,7 @@ static bool is_psci(const struct fdt_node *node) {
 
 /* Children of the root, and of buses that translate no address (`ranges` absent is not one). */
 static void visit_device(struct board *board, const struct fdt_node *node) {
-    enum { TIMER_VIRTUAL = 2 }; /* after the secure and the non-secure physical one */
+    enum { TIMER_PHYSICAL = 1, TIMER_VIRTUAL = 2 }; /* after the secure physical one */
     if (fdt_is_compatible(node, "virtio,mmio")) {
         read_virtio(board, node);
     } else if (is_gic_v2(node)) {
@@ -116,6 +123,9 @@ static void visit_device(struct board *board, const struct fdt_node *node) {
             board->uart.size_bytes = 0;
     } else if (fdt_is_compatible(node, "arm,armv8-timer")) {
         (void)read_irq(node, TIMER_VIRTUAL, &board->timer_irq);
+        (void)read_irq(node, TIMER_PHYSICAL, &board->physical_timer_irq);
+    } else if (fdt_is_compatible(node, "arm,armv8-pmuv3")) {
+        read_pmu(board, node);
     } else if (is_psci(node)) {
         read_psci(board, node);
     }

@@ -49,7 +49,9 @@ struct board {
     struct platform_range gic_cpu; /* v2: CPU interface; v3: redistributors */
     struct platform_range uart;
     struct board_irq uart_irq;
-    struct board_irq timer_irq; /* the virtual timer's */
+    struct board_irq timer_irq;          /* the virtual timer's */
+    struct board_irq physical_timer_irq; /* EL1's; intid 0: the tree names none */
+    struct board_irq pmu_irq;            /* the same */
     enum board_psci psci;
     uint32_t psci_cpu_on;  /* function number */
     const char *arguments; /* /chosen bootargs; NULL if there are none */

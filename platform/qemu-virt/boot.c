@@ -19,6 +19,7 @@
 #include "pmu.h"
 #include "print.h"
 #include "psci.h"
+#include "sampler.h"
 #include "semihosting.h"
 #include "smp.h"
 #include "timer.h"
@@ -131,6 +132,7 @@ void boot_main(uint64_t loader_argument) {
     gic_init(&board);
     timer_init(&board);
     pmu_init();
+    sampler_init(&board);
     page_init();
     read_arguments();
     user_init();

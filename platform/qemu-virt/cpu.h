@@ -27,6 +27,16 @@
 #include <ashlar/base.h>
 #include <ashlar/port.h>
 
+struct interrupted;
+
+/* What the handlers that run have interrupted; 0: none runs. */
+enum cpu_interrupts {
+    CPU_INTERRUPTS_NOTHING,
+    CPU_INTERRUPTS_KERNEL,
+    CPU_INTERRUPTS_USER,
+    CPU_INTERRUPTS_WAIT,
+};
+
 struct cpu {
     uint32_t index;
     uint32_t midr;
@@ -34,12 +44,14 @@ struct cpu {
     uint64_t stack_top;
     uint64_t mpidr;                      /* affinity fields only */
     uint64_t gic_frame;                  /* GICv3: this CPU's redistributor */
-    uint32_t in_interrupt;               /* 1 inside a handler: no longjmp out of it */
+    uint32_t in_interrupt;               /* not 0 inside a handler: no longjmp out of it */
     uint32_t is_online;                  /* store-released by the CPU itself */
     uint32_t is_stopped;                 /* the same, for good */
     void (*self_handler)(void *context); /* of platform_interrupt_self; NULL: none is pending */
     void *self_context;
-    ash_ns_t timer_deadline_ns; /* of platform_timer_arm; UINT64_MAX: none */
+    const struct interrupted *interrupted; /* by the handlers that run; NULL: a wait */
+    const uint64_t *dispatch_record;       /* the frame record of who called them */
+    ash_ns_t timer_deadline_ns;            /* of platform_timer_arm; UINT64_MAX: none */
     void (*timer_handler)(void *context);
     void *timer_context;
     uint64_t ttbr0;      /* the translation of programs that it has; 0: none */

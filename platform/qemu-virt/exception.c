@@ -86,15 +86,15 @@ static void on_fault(struct exception_frame *frame, uint32_t vector) {
 
 void (*platform_after_interrupt)(bool may_switch);
 
-void exception_interrupt(void) {
-    gic_dispatch();
+void exception_interrupt(const struct interrupted *interrupted, enum cpu_interrupts kind) {
+    gic_dispatch(interrupted, kind);
     if (platform_after_interrupt != NULL)
         platform_after_interrupt(port_pin_depth() == 0);
 }
 
 void exception_main(struct exception_frame *frame, uint32_t vector) {
     if (vector == IRQ_OWN_STACK) {
-        exception_interrupt();
+        exception_interrupt((const struct interrupted *)frame, CPU_INTERRUPTS_KERNEL);
     } else if (vector == SYNC_OWN_STACK && semihosting_is_call(frame->elr)) {
         frame->x[0] = UINT64_MAX;
         frame->elr += 4;

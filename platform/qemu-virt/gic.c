@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "mmio.h"
+#include "platform.h"
 
 static const struct gic_driver *driver;
 static struct {
@@ -91,18 +92,37 @@ static void run_shared(uint32_t intid) {
     ash_store_release(&shared_running, 0u);
 }
 
-void gic_dispatch(void) {
+void (*platform_around_interrupt)(uint32_t line, bool begins);
+
+static void run_any(uint32_t intid) {
+    if (intid < GIC_FIRST_SHARED)
+        run(intid);
+    else
+        run_shared(intid);
+}
+
+static void __attribute__((noinline))
+run_told(uint32_t intid, void (*around)(uint32_t line, bool begins)) {
+    around(intid, true);
+    run_any(intid);
+    around(intid, false);
+}
+
+void gic_dispatch(const struct interrupted *interrupted, enum cpu_interrupts kind) {
     struct cpu *cpu = cpu_this();
-    cpu->in_interrupt = 1;
+    cpu->interrupted = interrupted;
+    cpu->dispatch_record = __builtin_frame_address(0);
+    cpu->in_interrupt = kind;
     for (;;) {
         uint32_t intid;
         uint32_t token = driver->acknowledge(&intid);
         if (intid >= GIC_INTIDS) /* 1020..1023: nothing is pending */
             break;
-        if (intid < GIC_FIRST_SHARED)
-            run(intid);
+        void (*around)(uint32_t, bool) = ash_load_relaxed(&platform_around_interrupt);
+        if (ASH_LIKELY(around == NULL))
+            run_any(intid);
         else
-            run_shared(intid);
+            run_told(intid, around);
         driver->complete(token);
     }
     cpu->in_interrupt = 0;

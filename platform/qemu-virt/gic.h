@@ -12,6 +12,7 @@
 #include <ashlar/base.h>
 
 #include "board.h"
+#include "cpu.h"
 
 enum { GIC_INTIDS = 1020, GIC_FIRST_SHARED = 32 };
 
@@ -43,8 +44,11 @@ void gic_connect(uint32_t intid, bool is_edge, void (*handler)(void *context), v
 /* Raises a software interrupt on a CPU, perhaps this one. */
 void gic_send(uint32_t cpu, uint32_t sgi);
 
-/* Runs the handlers of all that is pending. */
-void gic_dispatch(void);
+/*
+ * Runs the handlers of all that is pending. interrupted: what a sampler is told (exception.h):
+ * the registers of what an exception interrupted, NULL: the caller waited.
+ */
+void gic_dispatch(const struct interrupted *interrupted, enum cpu_interrupts kind);
 
 /* What the two versions do differently. */
 struct gic_driver {

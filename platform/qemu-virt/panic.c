@@ -14,6 +14,7 @@
 #include "symbols.h"
 
 void (*platform_panic_hook)(const char *file, uint32_t line, const char *message);
+void (*platform_panic_dump)(const char *message);
 
 enum { FRAMES_MAX = 32 };
 
@@ -105,6 +106,8 @@ void panic_report(const char *title, const struct exception_frame *frame) {
         print_registers(frame);
     print_backtrace(frame,
                     frame == NULL ? (uint64_t)(uintptr_t)__builtin_frame_address(0) : frame->x[29]);
+    if (platform_panic_dump != NULL)
+        platform_panic_dump(title);
     platform_exit(EXIT_PANIC);
 }
 

@@ -8,20 +8,15 @@
 
 #include "uart.h"
 
-static bool is_unlocked;
-
 void print(const char *format, ...) {
     char text[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (is_unlocked)
-        uart_write_unlocked(text, strlen(text));
-    else
-        uart_write(text, strlen(text));
+    uart_write(text, strlen(text));
 }
 
 void print_without_lock(void) {
-    is_unlocked = true;
+    uart_write_without_lock();
 }

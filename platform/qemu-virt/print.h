@@ -7,7 +7,8 @@
 
 void print(const char *format, ...) ASH_PRINTF(1, 2);
 
-/* After this, print takes no lock: see uart_write_unlocked. For the report of a panic. */
+/* After this nothing takes a lock to write: see uart_write_without_lock. For the report of a
+ * panic. */
 void print_without_lock(void);
 
 #endif

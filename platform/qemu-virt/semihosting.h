@@ -15,6 +15,14 @@ bool semihosting_arguments(char *text, size_t size_bytes);
 /* Ends QEMU with this status; returns when it cannot. */
 void semihosting_exit(int status);
 
+/* A file of the host, written from its begin. A number, or -1: it cannot be made, or is_off. */
+int64_t semihosting_open(const char *path);
+uint64_t semihosting_write(int64_t file, const void *bytes, size_t len); /* bytes not written */
+bool semihosting_close(int64_t file);
+
+/* Nobody answers. */
+bool semihosting_is_off(void);
+
 /* Is this address the HLT? */
 bool semihosting_is_call(uint64_t address);
 

@@ -11,6 +11,7 @@
 #include "direct_map.h"
 #include "gic.h"
 #include "platform.h"
+#include "pmu.h"
 #include "print.h"
 #include "psci.h"
 #include "user_init.h"
@@ -138,6 +139,7 @@ void smp_secondary_main(void) {
     __asm__ volatile("mrs %0, midr_el1" : "=r"(midr));
     cpu->midr = (uint32_t)midr;
     user_init_cpu();
+    pmu_init_cpu();
     gic_init_cpu();
     ash_store_release(&cpu->is_online, 1u);
     __asm__ volatile("msr daifclr, #5" ::: "memory"); /* system errors, as on CPU 0 */
@@ -151,7 +153,7 @@ void smp_secondary_main(void) {
         } else {
             /* Masked since the look at job_wanted, so a wake-up in between is not lost. */
             __asm__ volatile("dsb sy\n\twfi" ::: "memory");
-            gic_dispatch();
+            gic_dispatch(NULL, CPU_INTERRUPTS_WAIT);
         }
     }
 }

@@ -81,6 +81,15 @@ bool stack_map_holds(uint64_t address) {
     return i < PLATFORM_STACKS_MAX && end_of(i) - address <= ash_load_acquire(&slots[i].size_bytes);
 }
 
+bool stack_map_bounds(uint64_t address, uint64_t *low, uint64_t *high) {
+    if (!stack_map_holds(address))
+        return false;
+    uint32_t i = slot_of(address);
+    *high = end_of(i);
+    *low = *high - slots[i].size_bytes;
+    return true;
+}
+
 const char *stack_map_of_guard(uint64_t address) {
     uint32_t i = slot_of(address);
     if (i == PLATFORM_STACKS_MAX)

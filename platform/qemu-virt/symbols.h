@@ -12,4 +12,8 @@
 /* The function that an address lies in and how far; NULL outside the kernel's text. O(log n). */
 const char *symbols_lookup(uint64_t address, uint64_t *offset);
 
+/* Of the function that this address of the text is in: is the return address in x30, and x29 its
+ * caller's still, or again? One instruction's bit. */
+bool symbols_is_link_live(uint64_t address);
+
 #endif

@@ -27,6 +27,10 @@ static void control(uint64_t bits) {
     __asm__ volatile("msr cntv_ctl_el0, %0\n\tisb" ::"r"(bits));
 }
 
+uint64_t platform_clock_hz(void) {
+    return frequency_hz;
+}
+
 /* The line is a level: low while the timer is off, and until its time has come. */
 static void set(ash_ns_t deadline_ns) {
     control(0);
@@ -92,7 +96,7 @@ void platform_wait(ash_ns_t deadline_ns) {
     /* A masked interrupt ends WFI all the same: what came since the caller looked is not missed.
      * Its handler is called from here: an exception would save and restore every register. */
     __asm__ volatile("dsb sy\n\twfi" ::: "memory");
-    gic_dispatch();
+    gic_dispatch(NULL, CPU_INTERRUPTS_WAIT);
     if (is_earlier)
         set(cpu->timer_deadline_ns);
 }

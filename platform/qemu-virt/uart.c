@@ -32,6 +32,7 @@ enum {
 static struct {
     uint64_t base;
     struct ash_spinlock write_lock;
+    bool is_unlocked;
     struct ash_spinlock ring_lock; /* guards what follows, and UARTIMSC */
     uint32_t head, tail;           /* free-running: bytes put, bytes taken */
     uint8_t ring[RING_BYTES];
@@ -48,7 +49,7 @@ void uart_init(uint64_t base) {
     mmio_write32(base + UARTCR, CR_UARTEN | CR_TXE | CR_RXE);
 }
 
-void uart_write_unlocked(const char *bytes, size_t len) {
+static void write_unlocked(const char *bytes, size_t len) {
     for (size_t i = 0; i < len; i++) {
         while ((mmio_read32(uart.base + UARTFR) & FR_TXFF) != 0)
             ash_port_relax();
@@ -56,10 +57,18 @@ void uart_write_unlocked(const char *bytes, size_t len) {
     }
 }
 
+void uart_write_without_lock(void) {
+    uart.is_unlocked = true;
+}
+
 void uart_write(const char *bytes, size_t len) {
+    if (uart.is_unlocked) {
+        write_unlocked(bytes, len);
+        return;
+    }
     ash_irq_t state = ash_port_irq_save();
     ash_spin_lock(&uart.write_lock);
-    uart_write_unlocked(bytes, len);
+    write_unlocked(bytes, len);
     ash_spin_unlock(&uart.write_lock);
     ash_port_irq_restore(state);
 }

@@ -18,8 +18,8 @@ void uart_enable_receive(uint32_t intid);
 /* Any context; whole, not mixed with another CPU's bytes. */
 void uart_write(const char *bytes, size_t len);
 
-/* As uart_write, but takes no lock: when the holder may be the one that broke. */
-void uart_write_unlocked(const char *bytes, size_t len);
+/* From now on uart_write takes no lock: the holder may be the one that broke. */
+void uart_write_without_lock(void);
 
 /* One byte, or -1 if none has come. */
 int uart_read(void);

@@ -24,6 +24,9 @@ _Static_assert(offsetof(struct platform_user, fpcr) == USER_FPCR, "user.S");
 _Static_assert(offsetof(struct platform_user, fpsr) == USER_FPSR, "user.S");
 _Static_assert(offsetof(struct platform_user, v) == USER_V, "user.S");
 
+_Static_assert(offsetof(struct platform_user, sp) == offsetof(struct interrupted, sp), "sample.c");
+_Static_assert(offsetof(struct platform_user, pc) == offsetof(struct interrupted, pc), "sample.c");
+
 #define ASID_SHIFT 48
 #define ROOT_MASK  ((UINT64_C(1) << ASID_SHIFT) - 1)
 
@@ -61,6 +64,10 @@ static void on_forget(void *context) {
 static bool has_root(const struct cpu *cpu, uint64_t root) {
     uint64_t ttbr0 = ash_load_acquire(&cpu->ttbr0);
     return ttbr0 != 0 && (ttbr0 & ROOT_MASK) == root;
+}
+
+bool user_is_root_here(uint64_t root) {
+    return has_root(cpu_this(), root);
 }
 
 void platform_user_forget(uint64_t root) {
@@ -133,7 +140,7 @@ void platform_user_run(struct platform_user *user, const struct platform_transla
     case USER_IRQ:
         *event =
             (struct platform_user_event){.cause = PLATFORM_USER_INTERRUPT, .what = "interrupt"};
-        exception_interrupt();
+        exception_interrupt((const struct interrupted *)user, CPU_INTERRUPTS_USER);
         break;
     case USER_FIQ: /* no group of interrupts has it */
         panic_report("fast interrupt from a program", NULL);

@@ -36,6 +36,7 @@ struct hosted_cpu {
     uint32_t pin_depth;   /* this context stays on this CPU while not 0; HOSTED_PREEMPTS only */
     uint32_t fiber;       /* 1: the CPUs of this machine take turns on one thread */
     uint32_t spins;       /* calls of ash_port_relax */
+    uint32_t waits;       /* 1: in platform_wait */
 };
 
 /* Initial-exec: one load off %fs, no call to __tls_get_addr, also when linked into a plain ELF. */
@@ -190,10 +191,6 @@ static inline void ash_port_fence_light(void) {
         ash_fence();
 }
 
-static inline void ash_port_fence_heavy(void) {
-    hosted_fence_heavy();
-}
-
 static inline void ash_spin_init(struct ash_spinlock *lock) {
     ash_store_relaxed(&lock->locked, 0u);
 }
@@ -213,18 +210,13 @@ static inline void ash_spin_unlock(struct ash_spinlock *lock) {
     ash_store_release(&lock->locked, 0u);
 }
 
-/* The fake device is another thread of this process, or this one: CPU ordering is enough. */
-static inline void ash_port_dma_rmb(void) {
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-}
-
-static inline void ash_port_dma_wmb(void) {
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-}
-
-static inline void ash_port_dma_mb(void) {
-    ash_fence();
-}
+/* The fake device is a thread of this process: CPU ordering is enough. */
+/* clang-format off */
+static inline void ash_port_fence_heavy(void) { hosted_fence_heavy(); }
+static inline void ash_port_dma_rmb(void) { ash_fence_acquire(); }
+static inline void ash_port_dma_wmb(void) { ash_fence_release(); }
+static inline void ash_port_dma_mb(void) { ash_fence(); }
+/* clang-format on */
 
 static inline uint64_t ash_port_cycles(void) {
 #if defined(__x86_64__)
@@ -238,9 +230,17 @@ static inline uint64_t ash_port_cycles(void) {
 #endif
 }
 
+/* Compilers make three instructions of a load whose value is seen; these are two. */
 static inline void ash_port_event(struct ash_event *event, uint64_t a, uint64_t b) {
-    if (ASH_UNLIKELY(ash_load_relaxed(&event->enabled)))
-        ash_event_emit(event, a, b);
+#if defined(__x86_64__)
+    __asm__ goto("cmpb $0, %0\n\tjne %l1" : : "m"(event->enabled) : "cc" : enabled);
+    return;
+enabled:
+#else
+    if (ASH_LIKELY(ash_load_word(&event->enabled) == 0))
+        return;
+#endif
+    ash_event_emit(event, a, b);
 }
 
 #ifdef __cplusplus
