@@ -2,10 +2,15 @@
 /* address_space_fault.c: pages that come when they are touched, by a program or by the kernel. See
  * address_space.h. */
 #include <ashlar/error.h>
+#include <ashlar/event.h>
+#include <ashlar/port.h>
 
 #include "address_space_internal.h"
 #include "file_pages.h"
 #include "user_frames.h"
+
+ASH_EVENT_DEFINE_KIND(event_begin, ASH_EVENT_BEGIN, "fault", "address:x,access:x");
+ASH_EVENT_DEFINE_KIND(event_end, ASH_EVENT_END, "fault", "address:x,verdict");
 
 enum { LOOKS_MAX = 64 }; /* at a page that others change meanwhile */
 
@@ -139,6 +144,7 @@ enum address_space_fault address_space_fault(struct address_space *space, uint64
                                              uint32_t access) {
     int result = AGAIN;
     bool has_trimmed = false;
+    ASH_EVENT(event_begin, address, access);
     mutex_lock(&space->mutex);
     for (uint32_t i = 0; i < LOOKS_MAX && result == AGAIN; i++) {
         result = look(space, address, access);
@@ -151,7 +157,9 @@ enum address_space_fault address_space_fault(struct address_space *space, uint64
         }
     }
     mutex_unlock(&space->mutex);
-    return result == AGAIN ? ADDRESS_SPACE_NOMEM : fault_of(result);
+    enum address_space_fault verdict = result == AGAIN ? ADDRESS_SPACE_NOMEM : fault_of(result);
+    ASH_EVENT(event_end, address, verdict);
+    return verdict;
 }
 
 /* The kernel's access */

@@ -53,6 +53,13 @@ int bench_fork(struct kernel_memory *memory, const struct bench_report *report) 
 int bench_huge_pages(struct kernel_memory *memory, const struct bench_report *report,
                      uint32_t mib) ASH_MUST_CHECK;
 
+/*
+ * What a sample of the profiler costs, and an interrupt of the same timer whose handler does
+ * nothing. -ASH_EBUSY: there is a profile, which it would take the place of; -ASH_ENOTSUP: this
+ * machine does not sample; -ASH_ENOMEM.
+ */
+int bench_prof(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
+
 enum { BENCH_SCHED_SAMPLES = 2000 };
 
 /*

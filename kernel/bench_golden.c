@@ -7,6 +7,7 @@
 #include "bench.h"
 #include "bench_golden_cache.h"
 #include "bench_golden_disk.h"
+#include "bench_golden_prof.h"
 #include "bench_golden_sched.h"
 #include "bench_golden_thread.h"
 #include "bench_golden_user.h"
@@ -48,6 +49,7 @@ struct rig {
     struct golden_disk *split, *packed;                       /* by the format of their rings */
     struct golden_cache *caches[CACHES];                      /* by enum cache_kind */
     struct golden_sched *scheds[GOLDEN_SCHED_KINDS];
+    struct golden_prof *prof;
     struct golden_user *user;
     uint32_t overhead; /* of counting nothing */
     ash_pfn_t frames[OBJECTS];
@@ -389,6 +391,17 @@ static const struct thread_operation {
     {"thread.mutex_pair", golden_thread_mutex, 1},
 };
 
+static const struct prof_operation {
+    const char *name;
+    golden_prof_fn *run;
+    uint32_t each;
+} prof_operations[] = {
+    {"trace.write", golden_trace_write, 1},
+    {"trace.event", golden_trace_event, 1},
+    {"trace.off", golden_trace_off, GOLDEN_PROF_BATCH},
+    {"prof.take", golden_prof_take, 1},
+};
+
 static const struct user_operation {
     const char *name;
     golden_user_fn *run;
@@ -450,6 +463,17 @@ static uint64_t total_of_thread(struct rig *rig, const struct thread_operation *
     return total;
 }
 
+static uint64_t total_of_prof(struct rig *rig, const struct prof_operation *operation) {
+    uint64_t total = 0;
+    ash_irq_t state = ash_port_irq_save();
+    for (uint32_t i = 0; i < WARM_RUNS; i++)
+        (void)operation->run(rig->prof, rig->overhead);
+    for (uint32_t i = 0; i < RUNS; i++)
+        total += net(rig, operation->run(rig->prof, rig->overhead));
+    ash_port_irq_restore(state);
+    return total;
+}
+
 static uint64_t total_of_user(struct rig *rig, const struct user_operation *operation) {
     uint64_t total = 0;
     ash_irq_t state = ash_port_irq_save();
@@ -488,6 +512,9 @@ static void report_all(struct rig *rig, const struct bench_report *report) {
     for (size_t i = 0; i < ASH_ARRAY_LEN(sched_operations); i++)
         report_one(report, sched_operations[i].name, SCHED_RUNS / RUNS,
                    total_of_sched(rig, &sched_operations[i]));
+    for (size_t i = 0; i < ASH_ARRAY_LEN(prof_operations); i++)
+        report_one(report, prof_operations[i].name, prof_operations[i].each,
+                   total_of_prof(rig, &prof_operations[i]));
     for (size_t i = 0; i < ASH_ARRAY_LEN(user_operations); i++) {
         if (!user_operations[i].is_of_program || platform_has_user())
             report_one(report, user_operations[i].name, 1, total_of_user(rig, &user_operations[i]));
@@ -532,9 +559,11 @@ static bool start_devices(struct rig *rig, struct kernel_memory *memory) {
         rig->scheds[i] = golden_sched_new(memory, (enum golden_sched_kind)i);
         all = rig->scheds[i] != NULL;
     }
-    if (all)
+    if (all) {
+        rig->prof = golden_prof_new(memory);
         rig->user = golden_user_new(memory);
-    return all && rig->user != NULL;
+    }
+    return all && rig->prof != NULL && rig->user != NULL;
 }
 
 static int start(struct rig *rig, const struct kernel_memory *memory, const void *arena) {
@@ -568,6 +597,7 @@ int bench_golden(struct kernel_memory *memory, const struct bench_report *report
             golden_cache_free(rig->caches[i]);
         for (uint32_t i = 0; i < GOLDEN_SCHED_KINDS; i++)
             golden_sched_free(rig->scheds[i]);
+        golden_prof_free(rig->prof);
         golden_user_free(rig->user);
     }
     ash_kfree(&memory->heap, rig);

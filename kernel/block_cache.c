@@ -9,6 +9,9 @@
 
 #include "platform.h"
 
+/* All hits: what asks is here, and the cache itself is too fast for a look at an event. */
+ASH_EVENT_DEFINE(event_hit, "cache.hit", "space:x,block");
+
 /* Memory */
 
 /* By the policy that wants the most of it, so that each can be switched to. */
@@ -238,6 +241,8 @@ int block_cache_pin(struct block_cache *cache, struct cached_disk *disk,
     block_cache_wait_init(cache, &wait);
     wait.waiter.wake = woken;
     int error = ash_cache_get(&cache->cache, space, index, flags, &wait.waiter, frame);
+    if (error == 0)
+        ASH_EVENT(event_hit, (uintptr_t)space, index);
     if (error != ASH_CACHE_PENDING)
         return error;
     if (wait.is_over == 0) {

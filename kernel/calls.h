@@ -20,6 +20,7 @@ typedef int64_t call_function(struct process *process, const uint64_t args[6]);
 struct call {
     const char *name;
     call_function *function;
+    uint16_t index; /* of its events */
     bool restarts;
 };
 

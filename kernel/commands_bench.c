@@ -97,7 +97,22 @@ static int run_huge_pages(struct shell *shell) {
     return 0;
 }
 
-SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|hugepages|golden]",
+static void run_prof_alone(void *context) {
+    struct run *run = context;
+    run->error = bench_prof(run->memory, run->report);
+}
+
+static int run_prof(struct shell *shell) {
+    const struct bench_report report = {print_line, shell};
+    struct run alone = {&shell->kernel->memory, &report, NULL, 0};
+    threads_alone(run_prof_alone, &alone);
+    if (alone.error == -ASH_EBUSY)
+        return shell_error(shell, "bench", "prof",
+                           "there is a profile, which it would take the place of");
+    return alone.error == 0 ? 0 : shell_error(shell, "bench", "prof", ash_strerror(alone.error));
+}
+
+SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|hugepages|prof|golden]",
               "Counts what an allocation and its free cost: slab and heap beside the buddy.\n"
               "cache: of one object size. inline: compiled into the caller. bulk: one call.\n"
               "heap: kmalloc, which finds the cache. of 64: so many in a row, then their frees.\n"
@@ -107,6 +122,7 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|hugepages|golden]",
               "sched: switches, wake-ups, mutexes, threads. ns: by the clock. Only by the word.\n"
               "fork: page tables shared by fork, and copied; writes after it. Only by the word.\n"
               "hugepages: a program touches 64 MiB, by 4 KiB and by 2 MiB. By the word.\n"
+              "prof: the profiler's interrupt, beside one that does nothing. By the word.\n"
               "golden: a fixed sequence on allocators of its own, for tools/golden.") {
     const char *what = argc == 1 ? "all" : argv[1];
     int status = 0;
@@ -119,9 +135,10 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|hugepages|golden]",
     bool all = argc == 1, slab = strcmp(what, "slab") == 0, buddy = strcmp(what, "buddy") == 0;
     bool cache = strcmp(what, "cache") == 0, sched = strcmp(what, "sched") == 0;
     bool fork = strcmp(what, "fork") == 0, huge = strcmp(what, "hugepages") == 0;
-    if (!all && !slab && !buddy && !cache && !sched && !fork && !huge) {
+    bool prof = strcmp(what, "prof") == 0;
+    if (!all && !slab && !buddy && !cache && !sched && !fork && !huge && !prof) {
         shell_error(shell, "bench", what,
-                    "there are slab, buddy, cache, sched, fork, hugepages and golden");
+                    "there are slab, buddy, cache, sched, fork, hugepages, prof and golden");
         return SHELL_STATUS_USAGE;
     }
     const struct bench_report report = {print_line, shell};
@@ -136,6 +153,8 @@ SHELL_COMMAND(bench, "[slab|buddy|cache|sched|fork|hugepages|golden]",
         status |= run_sched(shell);
     if (fork)
         status |= run(shell, "fork", bench_fork);
+    if (prof)
+        status |= run_prof(shell);
     if (huge)
         status |= run_huge_pages(shell);
     return status;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* commands_machine.c: cpu, uptime, events: the machine and what happens in it. */
-#include "events.h"
+/* commands_machine.c: cpu, uptime: the machine. */
 #include "platform.h"
 #include "platform/user.h"
 #include "shell.h"
@@ -28,20 +27,5 @@ SHELL_COMMAND(uptime, "", "Prints the time since boot, in seconds.") {
     if (argc > 1)
         return shell_usage(shell, argv[0], "takes no argument");
     shell_print(shell, "%" PRIu64 ".%06" PRIu64 " s\n", now / 1000000000u, now / 1000u % 1000000u);
-    return 0;
-}
-
-/* events */
-
-SHELL_COMMAND(events, "[on|off]",
-              "Turns the events of the parts on or off: they are printed after each command.") {
-    if (argc == 1) {
-        shell_print(shell, "events are %s\n", events_enabled() ? "on" : "off");
-        return 0;
-    }
-    bool on = strcmp(argv[1], "on") == 0;
-    if (argc > 2 || (!on && strcmp(argv[1], "off") != 0))
-        return shell_usage(shell, "events", "say on or off");
-    events_enable(on);
     return 0;
 }

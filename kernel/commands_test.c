@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* commands_test.c: test: the cases that are linked into the kernel, run beside the shell. */
-#include "events.h"
+#include "dump.h"
 #include "kernel.h"
+#include "prof.h"
 #include "selftest.h"
 #include "shell.h"
 #include "thread.h"
+#include "trace.h"
 
 #include <string.h>
 
@@ -43,14 +45,18 @@ SHELL_COMMAND(
     const uint32_t order = ash_log2_ceil(SELFTEST_ARENA_BYTES >> ASH_PAGE_SHIFT);
     if (!join(words, argc, argv))
         return shell_usage(shell, "test", "too many words");
+    if (prof_state() == PROF_RUNS)
+        return shell_error(shell, "test", NULL, "its cases sample, too; profstop first");
     void *arena = memory_pages_alloc(&shell->kernel->memory, order);
     if (arena == NULL)
         return shell_error(shell, "test", NULL,
                            "the cases need 32 MiB in one piece; start the machine with more");
-    bool events_on = events_enabled();
     struct run alone = {words, arena, 0};
+    struct trace trace;
+    dump_prepare(&shell->kernel->memory); /* or a case's memory would be in it */
+    trace_set_aside(&trace);
     threads_alone(run, &alone);
-    events_enable(events_on);
+    trace_put_back(&trace);
     memory_pages_free(&shell->kernel->memory, arena, order);
     return alone.failed != 0;
 }

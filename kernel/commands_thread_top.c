@@ -15,7 +15,7 @@ enum { SCREEN_ROWS = 24, CPUS_A_ROW = 4 };
 
 /* What was seen at one time, by number. */
 struct sample {
-    ash_ns_t at_ns;
+    ash_ns_t at_ns, done_ns; /* the look at all of it began, ended */
     ash_ns_t idle_ns[ASH_PORT_CPUS_MAX];
     uint32_t count;
     struct thread_info threads[THREADS_MAX];
@@ -45,11 +45,13 @@ static void look(struct sample *sample) {
          sample->count < THREADS_MAX && thread_info_from(id, &sample->threads[sample->count]);
          sample->count++)
         id = sample->threads[sample->count].id + 1;
+    sample->done_ns = platform_now_ns();
 }
 
-/* Both by number: a thread that is not in `before` has begun since. */
+/* Both by number: a thread that is not in `before` has begun since. Nobody has used more than from
+ * the begin of one look to the end of the next, also where a host stalls in the middle of one. */
 static void count_shares(struct top *top) {
-    uint64_t elapsed_ns = top->now->at_ns - top->before->at_ns;
+    uint64_t elapsed_ns = top->now->done_ns - top->before->at_ns;
     for (uint32_t i = 0, j = 0; i < top->now->count; i++) {
         const struct thread_info *info = &top->now->threads[i];
         uint64_t used_ns = info->account.runtime_ns;

@@ -79,6 +79,15 @@ void kernel_console_init(const struct kernel_work *work) {
     kernel_console.is_terminal = platform_console_is_terminal();
 }
 
+static int no_byte(void *context) {
+    (void)context;
+    return -ASH_EPIPE;
+}
+
+void kernel_console_close_input(void) {
+    kernel_console.read = kernel_console.poll = no_byte;
+}
+
 void kernel_print(const char *format, ...) {
     char text[1024];
     va_list args;

@@ -27,6 +27,9 @@ struct console {
 extern struct console kernel_console;
 void kernel_console_init(const struct kernel_work *work);
 
+/* Instead of that: input has ended, whatever arrives, and nobody reads along. */
+void kernel_console_close_input(void);
+
 /* printf to it: for what is said outside of a shell. Cut, with "...", at 1,023 bytes. */
 void kernel_print(const char *format, ...) ASH_PRINTF(1, 2);
 

@@ -7,8 +7,13 @@
 #include "wait.h"
 
 #include <ashlar/error.h>
+#include <ashlar/event.h>
+#include <ashlar/port.h>
 #include <stdio.h>
 #include <string.h>
+
+ASH_EVENT_DEFINE_KIND(event_submit, ASH_EVENT_ASYNC_BEGIN, "blk", "request:x,bytes");
+ASH_EVENT_DEFINE_KIND(event_complete, ASH_EVENT_ASYNC_END, "blk", "request:x,error:e");
 
 enum { SPINS_MAX = 256, PAUSE_MIN_NS = 1000, PAUSE_MAX_NS = 1000000 };
 
@@ -77,6 +82,22 @@ static struct disk_bounce *try_bounce(struct disk *disk, size_t bytes) {
     return NULL;
 }
 
+/* Tokens are a disk's own. */
+static uint64_t request_id(const struct disk *disk, uint32_t token) {
+    return (uint64_t)disk->number << 32 | token;
+}
+
+static int submit(struct disk *disk, const struct ash_virtio_blk_request *request) {
+    uint32_t token;
+    uint64_t bytes = 0;
+    int error = ash_virtio_blk_submit(disk->queue, request, &token);
+    for (uint32_t i = 0; i < request->segment_count; i++)
+        bytes += request->segments[i].len_bytes;
+    if (error == 0)
+        ASH_EVENT(event_submit, request_id(disk, token), bytes);
+    return error;
+}
+
 /* Completions */
 
 static bool is_bounce(const struct disk *disk, const void *cookie) {
@@ -86,6 +107,7 @@ static bool is_bounce(const struct disk *disk, const void *cookie) {
 /* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. Its error,
  * if that is of the call in progress. */
 static int finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
+    ASH_EVENT(event_complete, request_id(disk, done->token), (int64_t)done->status);
     struct disk_bounce *bounce = done->cookie;
     if (bounce == NULL)
         return done->status;
@@ -196,10 +218,9 @@ int disk_drain(struct disk *disk, int error) {
 /* Requests */
 
 int disk_submit(struct disk *disk, struct ash_virtio_blk_request *request) {
-    uint32_t token;
     for (;;) {
         request->deadline_ns = platform_now_ns() + DISK_TIMEOUT_NS;
-        int error = ash_virtio_blk_submit(disk->queue, request, &token);
+        int error = submit(disk, request);
         if (error == -ASH_EAGAIN) {
             ash_virtio_blk_kick(disk->queue);
             error = complete(disk);
@@ -242,16 +263,15 @@ int disk_bounce_submit(struct disk *disk, struct disk_bounce *bounce, enum ash_v
 
 int disk_async_submit(struct disk *disk, struct ash_virtio_blk_request *request,
                       struct disk_async *async) {
-    uint32_t token;
     if (disk->dead)
         return -ASH_EIO;
     request->cookie = async;
     request->deadline_ns = platform_now_ns() + DISK_TIMEOUT_NS;
-    int error = ash_virtio_blk_submit(disk->queue, request, &token);
+    int error = submit(disk, request);
     if (error != -ASH_EIO)
         return error;
     (void)recover(disk, error);
-    return disk->dead ? -ASH_EIO : ash_virtio_blk_submit(disk->queue, request, &token);
+    return disk->dead ? -ASH_EIO : submit(disk, request);
 }
 
 void disk_async_kick(struct disk *disk) {

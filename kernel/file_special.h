@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* file_special.h: the files that no disk has: /dev/null, /dev/zero. */
+/* file_special.h: the files that no disk has: /dev/null, /dev/zero, and /dev/trace_marker: what is
+ * written to it is a marker in the trace, also by the name that Linux has for it. */
 #ifndef KERNEL_FILE_SPECIAL_H
 #define KERNEL_FILE_SPECIAL_H
 

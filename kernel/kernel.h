@@ -26,6 +26,7 @@ struct kernel {
     struct spawned_list spawned; /* by the shell */
     struct terminal terminal;    /* of programs */
     struct job_list jobs;        /* programs that the shell has started */
+    const char *script;          /* what the shell runs instead of what it reads; or NULL */
     int status;                  /* that the shell ended with */
 };
 

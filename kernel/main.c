@@ -2,13 +2,15 @@
 /* main.c: from a running machine to a shell, or to the test cases. */
 #include "bench.h"
 #include "console.h"
-#include "events.h"
+#include "dump.h"
 #include "kernel.h"
 #include "numbers.h"
+#include "prof.h"
 #include "selftest.h"
 #include "shell.h"
 #include "shell_jobs.h"
 #include "thread.h"
+#include "trace.h"
 
 #include <ashlar/error.h>
 #include <inttypes.h>
@@ -186,18 +188,12 @@ static void start_programs(uint64_t seed) {
 
 /* Shell */
 
-static void print_event(void *context, const char *line) {
-    shell_print(context, "event: %s\n", line);
-}
-
 static void after_command(struct shell *shell) {
     (void)block_cache_background(&kernel.cache, platform_now_ns(), false);
     block_cache_settle(&kernel.cache);
     memory_relieve(&kernel.memory);
     thread_reap();
     shell_tell_jobs(shell);
-    if (events_enabled())
-        events_print(print_event, shell);
 }
 
 static void greet(struct shell *shell) {
@@ -247,7 +243,10 @@ static ash_ns_t work_beside(void *context, ash_ns_t since_ns) {
 static void run_shell(void *context) {
     const struct kernel_work work = {work_beside, block_cache_has_news, &kernel.cache};
     struct shell *shell = context;
-    kernel_console_init(&work);
+    if (kernel.script == NULL)
+        kernel_console_init(&work);
+    else
+        kernel_console_close_input();
     shell->console = &kernel_console;
     shell->fs = kernel.files == NULL ? NULL : &kernel.files->interface;
     shell->no_fs = kernel.files_reason;
@@ -255,7 +254,9 @@ static void run_shell(void *context) {
     shell->after_command = after_command;
     shell_init(shell);
     greet(shell);
-    kernel.status = shell_run(shell);
+    kernel.status =
+        kernel.script == NULL ? shell_run(shell) : shell_run_script(shell, kernel.script);
+    prof_free();
     if (stop_cache() != 0 && kernel.status == 0)
         kernel.status = 1;
 }
@@ -309,6 +310,7 @@ struct arguments {
     uint64_t age_s;
     struct threads_config threads;
     uint64_t aslr;    /* the seed of programs' addresses; 0: the same ones each time */
+    uint64_t trace;   /* events of a ring, from the start on; 0: none */
     const char *rest; /* what the kernel is to do */
 };
 
@@ -345,31 +347,51 @@ static bool read_arguments(const char *text, struct arguments *arguments) {
         good = threads_preset_of(value, &arguments->threads.preset);
     if (good && take_word(&text, "aslr=", value))
         good = number_parse_within(value, 0, UINT64_MAX, &arguments->aslr);
+    if (good && take_word(&text, "trace=", value))
+        good = number_parse_within(value, ASH_TRACE_EVENTS_MIN, ASH_TRACE_EVENTS_MAX,
+                                   &arguments->trace);
     arguments->rest = text;
     return good;
 }
 
 static int refuse_arguments(void) {
-    kernel_print("ashlar: unknown arguments \"%.80s\"; known: [heap=plain|hardened|debug] "
-                 "[cache-age=SECONDS] [sched=balanced|latency|throughput] [aslr=SEED] "
-                 "[test [SUITE...] [seed=N] | bench golden]\n",
-                 platform_arguments());
+    kernel_print(
+        "ashlar: unknown arguments \"%.80s\"; known: [heap=plain|hardened|debug] "
+        "[cache-age=SECONDS] [sched=balanced|latency|throughput] [aslr=SEED] [trace=EVENTS] "
+        "[test [SUITE...] [seed=N] | bench golden | script COMMANDS]\n",
+        platform_arguments());
     return 2;
+}
+
+/* A flight recorder: should the machine break, its last events are in ashlar-panic.ash. */
+static void start_trace(uint64_t events) {
+    const struct trace_config config = {.events = 1u << ash_log2_ceil(events)};
+    int error = trace_start(&kernel.memory, &config, NULL);
+    if (error == 0)
+        dump_prepare(&kernel.memory);
+    else
+        kernel_print("ashlar: nothing is traced: %s\n", ash_strerror(error));
 }
 
 int kernel_main(void) {
     struct arguments arguments;
+    if (trace_init() != 0)
+        kernel_print("ashlar: more events than a trace can tell apart; the last ones stay off\n");
     if (!read_arguments(platform_arguments(), &arguments))
         return refuse_arguments();
     const char *rest = arguments.rest;
     bool testing = strncmp(rest, "test", 4) == 0 && (rest[4] == '\0' || rest[4] == ' ');
     bool golden = strcmp(rest, "bench golden") == 0;
-    if (*rest != '\0' && !testing && !golden)
+    if (strncmp(rest, "script ", 7) == 0)
+        kernel.script = rest + 7;
+    if (*rest != '\0' && !testing && !golden && kernel.script == NULL)
         return refuse_arguments();
     if (!start_memory(&arguments.profile))
         return 1;
     if (golden)
         return run_golden();
+    if (arguments.trace != 0)
+        start_trace(arguments.trace);
     if (testing)
         return run_tests(rest + 4 + (rest[4] == ' '));
     struct shell *shell = make_shell();

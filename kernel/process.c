@@ -29,6 +29,7 @@ int processes_init(const struct processes_config *config) {
     mutex_init(&processes.lock);
     wait_queue_init(&processes.ended);
     file_pages_init(config->memory, config->files);
+    images_init(config->memory, config->files);
     error = address_spaces_init(config->memory);
     if (error != 0)
         user_frames_fini();
@@ -39,6 +40,7 @@ int processes_init(const struct processes_config *config) {
 void processes_fini(void) {
     ASH_REQUIRE(processes.count == 0, "processes_fini: there are %u processes", processes.count);
     processes.has_begun = false;
+    images_fini();
     address_spaces_fini();
     file_pages_fini();
     user_frames_fini();

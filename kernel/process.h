@@ -28,6 +28,7 @@
 
 #include "address_space.h"
 #include "file_system.h"
+#include "images.h"
 #include "memory.h"
 #include "signal.h"
 #include "wait_queue.h"
@@ -60,7 +61,8 @@ struct process {
 
     /* Changed by its own thread, under the table's lock where another looks. */
     struct address_space *space;
-    struct thread *thread; /* NULL: it is a zombie */
+    struct program_image image; /* of its program; the number is not filled in */
+    struct thread *thread;      /* NULL: it is a zombie */
     int32_t nice;
 
     /* Under signal_lock; see signal.h. */

@@ -10,6 +10,7 @@
 #include "elf.h"
 #include "files.h"
 #include "process_internal.h"
+#include "thread.h"
 #include "user_stack.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
 struct load {
     struct file_node *node;
     struct elf_image image;
+    struct program_image place;
     const char *reason; /* of -ASH_ENOEXEC */
     uint64_t base;      /* of is_anywhere, else 0 */
     struct address_space *space;
@@ -88,7 +90,10 @@ static int find_program(struct load *load, const struct open_file *base, const c
         return -ASH_EACCES;
     struct node_source context = {fs, load->node};
     const struct byte_source source = {read_node, &context, info.size_bytes};
-    return elf_read(&source, &load->image, &load->reason);
+    int bad = elf_read(&source, &load->image, &load->reason);
+    if (bad == 0)
+        images_describe(&load->place, load->node, path);
+    return bad;
 }
 
 /* Memory */
@@ -150,6 +155,9 @@ static int map_image(struct load *load) {
     address_space_set_brk(load->space,
                           load->base + image->high +
                               address_space_random(load->space, BRK_RANDOM_PAGES) * ASH_PAGE_SIZE);
+    load->place.start = load->base + image->low;
+    load->place.end = load->base + image->high;
+    load->place.link_start = image->low;
     return error;
 }
 
@@ -232,10 +240,15 @@ static void switch_over(struct process *process, struct load *load, const char *
     mutex_lock(&processes.lock);
     struct address_space *old = process->space;
     process->space = load->space;
+    process->image = load->place;
     load->space = old;
     set_name(process, path);
+    if (process->id != 0)
+        images_note(&process->image, process->id);
     process_vfork_over(process);
     mutex_unlock(&processes.lock);
+    if (thread_process() == process)
+        thread_rename(process->name);
     process->clear_child_tid = 0;
     memset(process->user.x, 0, sizeof(process->user.x));
     memset(process->user.v, 0, sizeof(process->user.v));
@@ -330,6 +343,7 @@ static int enter_joined(struct process *process, const struct process_start *sta
     process->ended_context = start->context;
     process->group = start->group == 0 ? process->id : start->group;
     process->session = process->group;
+    images_note(&process->image, process->id);
     error = process_start_thread(process);
     if (error != 0)
         process_leave(process);

@@ -30,6 +30,7 @@ static struct process *copy(struct process *parent) {
     /* What is behind the registers is written by whoever signals the parent. */
     memcpy(&child->user, &parent->user, offsetof(struct platform_user, is_wanted));
     child->user.x[0] = 0;
+    child->image = parent->image;
     child->group = parent->group;
     child->session = parent->session;
     child->file_mode_mask = parent->file_mode_mask;
@@ -47,6 +48,7 @@ static int enter_and_start(struct process *child, struct process *parent) {
     int error = process_enter(child, parent);
     if (error != 0)
         return error;
+    images_note(&child->image, child->id);
     error = process_start_thread(child);
     if (error != 0)
         process_leave(child);

@@ -187,14 +187,17 @@ static int unknown_command(struct shell *shell, const char *name) {
     return SHELL_STATUS_UNKNOWN;
 }
 
-static void run_command(struct shell *shell, int argc, char **argv) {
+int shell_run_command(struct shell *shell, int argc, char **argv) {
     const struct shell_command *command = shell_find(argv[0]);
     if (command != NULL)
-        shell->status = command->run(shell, argc, argv);
-    else if (shell_is_program(shell, argv[0]))
-        shell->status = shell_run_programs(shell, argc, argv);
-    else
-        shell->status = unknown_command(shell, argv[0]);
+        return command->run(shell, argc, argv);
+    if (shell_is_program(shell, argv[0]))
+        return shell_run_programs(shell, argc, argv);
+    return unknown_command(shell, argv[0]);
+}
+
+static void run_command(struct shell *shell, int argc, char **argv) {
+    shell->status = shell_run_command(shell, argc, argv);
     if (shell->after_command != NULL)
         shell->after_command(shell);
 }
@@ -266,5 +269,21 @@ int shell_run(struct shell *shell) {
         if (byte < 0 || event == LINE_END)
             break;
     }
+    return shell->status;
+}
+
+int shell_run_script(struct shell *shell, const char *text) {
+    size_t len = strlen(text);
+    if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
+        text++;
+        len -= 2;
+    }
+    if (len > LINE_MAX_BYTES) {
+        take_line(shell, LINE_TOO_LONG);
+        return shell->status;
+    }
+    memcpy(shell->editor.line, text, len);
+    shell->editor.line[len] = '\0';
+    execute(shell, shell->editor.line);
     return shell->status;
 }

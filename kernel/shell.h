@@ -73,6 +73,13 @@ void shell_init(struct shell *shell);
 /* Runs lines until the end of input or `poweroff`; returns the status to end with. */
 int shell_run(struct shell *shell);
 
+/* Runs one line, of as many commands as there are ';' in it, and reads nothing; returns the status
+ * of the last one. Double quotes around the whole of it are passed over. */
+int shell_run_script(struct shell *shell, const char *text);
+
+/* Runs one command or program from within another; returns its status. argc is at least 1. */
+int shell_run_command(struct shell *shell, int argc, char **argv);
+
 /* The command of this name, or NULL. */
 const struct shell_command *shell_find(const char *name);
 

@@ -221,9 +221,17 @@ int thread_create(const struct thread_options *options, void (*body)(void *conte
 
 /* The end */
 
+static struct thread_name name_of(const struct thread *thread) {
+    struct thread_name name = {.id = thread->id};
+    name.process = thread->process == NULL ? 0 : thread->id;
+    memcpy(name.name, thread->name, sizeof(name.name));
+    return name;
+}
+
 static void say_that_it_ended(struct thread *self) {
     ash_spin_lock(&threads.lock);
     self->has_ended = true;
+    threads.ended_names[threads.ended_count++ % THREADS_ENDED_MAX] = name_of(self);
     ash_spin_unlock(&threads.lock);
     wait_queue_wake(&threads.ended, WAIT_QUEUE_ALL);
 }
@@ -283,6 +291,50 @@ void thread_free_all(void) {
             free_thread(threads.table[i]);
         threads.table[i] = NULL;
     }
+}
+
+/* Names */
+
+/* Sorted in: most come in their order. One that is there already has ended since. */
+static void add_name(struct thread_name *names, uint32_t max, uint32_t *count,
+                     const struct thread_name *name) {
+    uint32_t at = *count;
+    while (at != 0 && names[at - 1].id > name->id)
+        at--;
+    if (*count == max || (at != 0 && names[at - 1].id == name->id))
+        return;
+    memmove(&names[at + 1], &names[at], (*count - at) * sizeof(*names));
+    names[at] = *name;
+    ++*count;
+}
+
+uint32_t thread_names(struct thread_name *names, uint32_t max, bool in_panic) {
+    uint32_t count = 0;
+    ash_irq_t state = ash_port_irq_save();
+    if (!in_panic)
+        ash_spin_lock(&threads.lock);
+    for (uint32_t i = 0; i < THREADS_MAX; i++) {
+        if (threads.table[i] == NULL || threads.table[i]->has_ended)
+            continue;
+        const struct thread_name name = name_of(threads.table[i]);
+        add_name(names, max, &count, &name);
+    }
+    uint32_t kept = (uint32_t)ash_min_u64(threads.ended_count, THREADS_ENDED_MAX);
+    for (uint32_t i = threads.ended_count - kept; i != threads.ended_count; i++)
+        add_name(names, max, &count, &threads.ended_names[i % THREADS_ENDED_MAX]);
+    if (!in_panic)
+        ash_spin_unlock(&threads.lock);
+    ash_port_irq_restore(state);
+    return count;
+}
+
+void thread_rename(const char *name) {
+    struct thread *self = thread_current();
+    ash_irq_t state = ash_port_irq_save();
+    ash_spin_lock(&threads.lock);
+    snprintf(self->name, sizeof(self->name), "%s", name);
+    ash_spin_unlock(&threads.lock);
+    ash_port_irq_restore(state);
 }
 
 /* What threads do */

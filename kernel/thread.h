@@ -180,6 +180,21 @@ int thread_change(uint32_t id, const struct ash_sched_attributes *attributes,
 /* The thread with the least number from `id` on, charged up to now; false: there is none. */
 bool thread_info_from(uint32_t id, struct thread_info *info);
 
+/* Who a number was: threads that are there, and the last THREADS_ENDED_MAX that have ended. */
+enum { THREADS_ENDED_MAX = 128 };
+struct thread_name {
+    uint32_t id;
+    uint32_t process; /* that it runs: the same number, or 0 */
+    char name[THREAD_NAME_BYTES];
+};
+
+/* Up to `max`, in the order of their numbers; how many. in_panic: the locks are nobody's any
+ * more. */
+uint32_t thread_names(struct thread_name *names, uint32_t max, bool in_panic);
+
+/* The calling thread's from now on; cut. */
+void thread_rename(const char *name);
+
 /* Gives back what ended threads leave behind. thread_create does it, too. */
 void thread_reap(void);
 

@@ -10,6 +10,8 @@
 
 #include <ashlar/check.h>
 
+#include "trace.h"
+
 /* A pin is short: an interrupt that found one comes again, and later each time, lest the pinned one
  * get no further where an interrupt takes longer than that. */
 enum { RETRY_MIN_NS = 256, RETRY_MAX_NS = 1048576 };
@@ -108,6 +110,8 @@ static struct platform_context *turn_to(struct thread_cpu *cpu, ash_ns_t now_ns)
     struct thread *next = ash_load_acquire(&threads.leaving) != 0 ? NULL : choose(cpu, now_ns);
     if (next != cpu->running) {
         note_idleness(cpu, next, now_ns);
+        trace_switched(cpu->number, cpu->running == NULL ? 0 : cpu->running->id,
+                       next == NULL ? 0 : next->id);
         cpu->switches++;
         cpu->running = next;
     }

@@ -92,6 +92,8 @@ struct threads {
     struct ash_spinlock lock; /* of the table */
     struct thread *table[THREADS_MAX];
     uint32_t last_id;
+    struct thread_name ended_names[THREADS_ENDED_MAX]; /* a ring */
+    uint32_t ended_count;
     struct thread *main;
     void (*main_body)(void *context);
     void *main_context;

@@ -3,6 +3,9 @@
 #include "thread_internal.h"
 
 #include <ashlar/check.h>
+#include <ashlar/event.h>
+
+ASH_EVENT_DEFINE(event_wake, "thread.wake", "thread:task,cpu");
 
 enum { OFFER_EVERY_NS = 1000000 };
 
@@ -106,6 +109,7 @@ static void place_and_wake(struct thread_cpu *cpu, struct thread *thread) {
 
 /* Its CPU's lock is held, and it waits. */
 static void end_wait(struct thread_cpu *cpu, struct thread *thread) {
+    ASH_EVENT(event_wake, thread->id, cpu->number);
     forget_sleeper(cpu, thread);
     ash_store_relaxed(&thread->is_stoppable, 0u);
     ash_store_release(&thread->is_waiting, 0u);
