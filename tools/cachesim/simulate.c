@@ -252,3 +252,8 @@ void simulation_results(struct simulation *simulation, struct simulation_results
     if (stats.hits + stats.misses != simulation->accesses)
         refuse_to_go_on(simulation, "hits and misses are not the accesses", -ASH_EINVAL);
 }
+
+/* Nobody listens. */
+void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b) {
+    (void)event, (void)a, (void)b;
+}
