@@ -246,6 +246,21 @@ def contexts(b):
         b.add(f'  {peer} / that of 8', b.ratio(turns(8, peer), turns(8)), unit='x')
 
 
+def events(b):
+    def one(name, peer='ours', figure='ns'):
+        return b.one(name, peer, figure, 'events')
+
+    b.add('event, of a bare clock read', b.ratio(one('event/1'), one('clock/1')), 1.15, 'x')
+    if one('event/1') is not None and one('clock/1') is not None:
+        b.add('event without the clock: over a clock read', one('event/1') - one('clock/1'), 1.5,
+              'ns')
+    b.add('event without the clock: with a 0 for the time', one('event/1', 'no clock'), 1.5, 'ns')
+    b.add('disabled event', one('off/1'), 0.3, 'ns')
+    b.add('event, two CPUs, of one', b.ratio(one('two/2'), one('two/2', figure='alone')), 1.1, 'x')
+    b.add('  one head for all CPUs', b.ratio(one('two/2', 'shared'),
+                                             one('two/2', 'shared', 'alone')), unit='x')
+
+
 def decisions(b):
     def one(name, peer='eevdf'):
         return b.one(name, peer, 'ns', 'decisions')
@@ -302,6 +317,7 @@ def spaces(b):
 def evaluate(results):
     b = Bars(results)
     for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
-                 disk, queues, decisions, contexts, spaces):
+                 disk, queues, decisions, contexts, events,
+                 spaces):
         part(b)
     return b.bars

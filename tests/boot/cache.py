@@ -71,7 +71,7 @@ def _():
         status, text = boot(KERNEL, f'cache-age={age}')
         tap.equal(status, 2, f'status of {age!r}')
         tap.contains(text, 'known: [heap=plain|hardened|debug] [cache-age=SECONDS] '
-                      '[sched=balanced|latency|throughput] [aslr=SEED] [test ')
+                      '[sched=balanced|latency|throughput] [aslr=SEED] [trace=EVENTS] [test ')
 
 
 @tap.case('cache.what_a_disk_never_takes_is_told_and_another_goes_on')

@@ -4,13 +4,15 @@
 
     panic.py KERNEL
 """
+import os
 import re
 import sys
+import tempfile
 
 from boot import boot
 import tap
 
-KERNEL = sys.argv[1]
+KERNEL = os.path.abspath(sys.argv[1])  # from wherever it is started
 STATUS = 70  # EXIT_PANIC
 
 
@@ -37,6 +39,25 @@ def _():
     tap.contains(text, 'selftest.c:')
     tap.contains(text, 'on CPU 0')
     check_backtrace(text, 'inner', 'inner', 'inner', 'test_run_case', 'tap_run', 'kernel_main')
+
+
+@tap.case('panic.leaves_the_trace')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'ashlar-panic.ash')
+        before = os.getcwd()
+        os.chdir(folder)
+        try:
+            for cpus in '14':
+                status, text = boot(KERNEL, 'trace=256 test _fatal.panic_without_hook',
+                                    '--smp', cpus)
+                tap.equal(status, STATUS, 'status')
+                tap.contains(text, 'trace: the last events are in ashlar-panic.ash (')
+                with open(path, 'rb') as file:
+                    tap.equal(file.read(8), b'ASRCH\x1a\r\n', 'the container begins')
+                os.remove(path)
+        finally:
+            os.chdir(before)
 
 
 @tap.case('panic.of_a_fault_shows_the_registers')

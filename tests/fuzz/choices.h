@@ -50,13 +50,15 @@ static inline bool choices_go_on(struct choices *choices) {
 void fuzz_buddy(struct choices *choices);
 void fuzz_slab(struct choices *choices);
 void fuzz_heap(struct choices *choices);
-void fuzz_device(struct choices *choices); /* the host's */
+void fuzz_device(struct choices *choices);    /* the host's */
+void fuzz_prof_file(struct choices *choices); /* the host's */
 void fuzz_virtio_blk(struct choices *choices);
 void fuzz_vm(struct choices *choices);
 void fuzz_virtq(struct choices *choices);
 void fuzz_cache(struct choices *choices);
 void fuzz_sched_queue(struct choices *choices);
 void fuzz_elf(struct choices *choices);
+void fuzz_cfi(struct choices *choices);
 
 /* The one of virtio_blk; how often the device did something. */
 uint64_t fuzz_virtio_blk_acts(struct choices *choices);

@@ -20,7 +20,7 @@ extern const struct test_case *const __start_ash_tests[], *const __stop_ash_test
 extern struct ash_event __start_ash_events[] __attribute__((weak));
 extern struct ash_event __stop_ash_events[] __attribute__((weak));
 
-enum { EVENTS_MAX = 64 };
+enum { EVENTS_MAX = 512 };
 
 /*
  * Where a CPU goes when what it runs ends early: back to the case, or to the body of

@@ -39,7 +39,7 @@ static struct {
     struct context contexts[EXPLORE_CONTEXTS_MAX];
     struct context home; /* who called explore */
     uint32_t count, current;
-    bool interrupt_is_due;
+    uint32_t interrupts_due;
     uint32_t interrupted, pins_below; /* the context under the interrupt, and its pins; NOBODY */
     uint32_t preemptions, steps;
     struct {
@@ -236,13 +236,15 @@ static void count_step(void) {
 }
 
 static void run_interrupt(void) {
-    explorer.interrupt_is_due = false;
+    uint32_t interrupted = explorer.interrupted, pins_below = explorer.pins_below;
+    explorer.interrupts_due--;
     explorer.interrupted = explorer.current;
     explorer.pins_below = self()->pins;
     self()->irqs++;
     explorer.scenario->interrupt();
     self()->irqs--;
-    explorer.interrupted = NOBODY;
+    explorer.interrupted = interrupted;
+    explorer.pins_below = pins_below;
 }
 
 void interleave_point(void) {
@@ -252,7 +254,8 @@ void interleave_point(void) {
     if (!may_preempt())
         return;
     uint32_t others[EXPLORE_CONTEXTS_MAX], count = others_that_can(others);
-    bool may_interrupt = explorer.interrupt_is_due && self()->irqs == 0;
+    bool may_interrupt = explorer.interrupts_due != 0 && self()->irqs == 0 &&
+                         (explorer.scenario->interrupts == 0 || explorer.current == 0);
     uint32_t taken = decide_to_preempt(1 + count + may_interrupt);
     if (taken > count)
         run_interrupt();
@@ -396,7 +399,9 @@ static void reset_context(uint32_t which) {
 
 static void run(void) {
     explorer.decision = explorer.preemptions = explorer.steps = 0;
-    explorer.interrupt_is_due = explorer.scenario->interrupt != NULL;
+    explorer.interrupts_due = explorer.scenario->interrupt == NULL ? 0
+                              : explorer.scenario->interrupts == 0 ? 1
+                                                                   : explorer.scenario->interrupts;
     explorer.interrupted = NOBODY;
     explorer.broken[0] = '\0';
     for (uint32_t i = 0; i < explorer.count; i++)

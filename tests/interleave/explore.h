@@ -10,7 +10,8 @@
  *    a CPU does whose host has other things to do. A change of the turn that nothing forces, and a
  *    pin that gets another CPU than the context had, is a preemption.
  *  - `interrupt`, where given, runs once in each run, on top of any context, at any point at which
- *    interrupts are not masked.
+ *    interrupts are not masked; or `interrupts` times, on top of the first context alone. It begins
+ *    masked; where it unmasks, the next one may nest in it.
  *  - Nobody left who can go on is a deadlock; a run of EXPLORE_STEPS_MAX points never ends.
  *  - A context that ends holds no pin, no mask and no lock.
  *
@@ -28,6 +29,7 @@ struct explore_scenario {
     void (*setup)(void);                        /* makes the same world before each run */
     void (*bodies[EXPLORE_CONTEXTS_MAX])(void); /* NULL: fewer contexts */
     void (*interrupt)(void);                    /* or NULL */
+    uint32_t interrupts;                        /* how many in a run, each or not; 0: one */
     void (*finish)(void);                       /* when all have ended: is the world whole? */
     uint32_t preemptions;                       /* at most, in a run; and explore_more */
     uint32_t random_runs; /* 0: all orders; else so many drawn from the seed */

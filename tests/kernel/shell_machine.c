@@ -4,8 +4,8 @@
 #include "kernel/disk_fixture.h"
 #include "kernel/fixture.h"
 
-#include "kernel/events.h"
 #include "kernel/kernel.h"
+#include "kernel/trace.h"
 
 #include <stdio.h>
 
@@ -628,7 +628,7 @@ TEST_CASE(shell_machine, bench_says_what_there_is) {
     CHECK_EQ(script_run(script, "bench nosuch\n"), SHELL_STATUS_USAGE);
     check_contains(
         script->output,
-        "bench: nosuch: there are slab, buddy, cache, sched, fork, hugepages and golden\n");
+        "bench: nosuch: there are slab, buddy, cache, sched, fork, hugepages, prof and golden\n");
     CHECK_EQ(script_run(script, "bench slab buddy\n"), SHELL_STATUS_USAGE);
     CHECK_EQ(script_run(script, "bench golden\n"), 1);
     check_contains(script->output, "bench: golden: something found no memory\n");
@@ -677,43 +677,71 @@ TEST_CASE(shell_machine, cpu_and_uptime_answer) {
     CHECK_EQ(script_run(script, "cpu 1\n"), 2);
 }
 
-/* Events */
+/* Traces */
 
-static void keep_line(void *context, const char *line) {
-    char *text = context;
-    size_t len = strlen(text);
-    memcpy(text + len, line, strlen(line) + 1);
-    memcpy(text + len + strlen(line), "\n", 2);
+/* A case that failed may have left one. */
+static struct script *untraced_machine(struct kernel **kernel) {
+    struct trace left;
+    trace_set_aside(&left);
+    return machine_new(kernel);
 }
 
-TEST_CASE(shell_machine, events_are_kept_and_printed_once) {
+TEST_CASE(shell_machine, a_trace_is_started_shown_and_stopped) {
     struct kernel *kernel;
-    (void)machine_new(&kernel);
-    char *text = test_alloc(64 << 10, 1);
-    events_enable(true);
-    void *object = ash_kmalloc(&kernel->memory.heap, 64); /* the class's first slab: an event */
-    events_print(keep_line, text);
-    CHECK(object != NULL);
-    check_contains(text, " cpu 0 slab.refill cache=0x");
-    check_contains(text, " objects=0x");
-    text[0] = '\0';
-    events_print(keep_line, text);
-    CHECK_STR_EQ(text, "");
-    events_enable(false);
-    CHECK(!events_enabled());
+    struct script *script = untraced_machine(&kernel);
+    CHECK_EQ(script_run(script, "trace start 256 --only mark,slab\ntrace mark 42\ntrace show\n"
+                                "trace stat\ntrace stop\ntrace show 1\ntrace free\n"),
+             0);
+    check_contains(script->output, "of 256 events (8 KiB each); the newest ones are kept\n");
+    check_contains(script->output, ": mark number=42\n");
+    check_contains(script->output, "running, overwrites the oldest\n");
+    check_contains(script->output, "trace: 1 events, 0 overwritten, 0 dropped\n");
+    CHECK_EQ(trace_get()->state, TRACE_OFF);
 }
 
-TEST_CASE(shell_machine, events_that_were_overwritten_are_counted) {
+TEST_CASE(shell_machine, a_trace_says_what_it_cannot_do) {
+    static const struct {
+        const char *line;
+        int status;
+        const char *says;
+    } wrong[] = {
+        {"trace\n", 2, "trace: says nothing by itself"},
+        {"trace begin\n", 2, "trace: no such word"},
+        {"trace start 10\n", 2, "trace start: 10: a ring has 64 to 67108864 events"},
+        {"trace start 64 64\n", 2, "start takes [EVENTS]"},
+        {"trace start --only\n", 2, "start takes [EVENTS]"},
+        {"trace start --only slab,bogus\n", 1,
+         "trace start: bogus: no event or group of this name"},
+        {"trace start --only slab,\n", 1, "no event or group of this name"},
+        {"trace start 67108864\n", 1, "not enough memory; try `trace start "},
+        {"trace stop\n", 1, "trace stop: nothing is traced"},
+        {"trace stop now\n", 2, "too many words"},
+        {"trace show\n", 1, "trace show: there is no trace"},
+        {"trace stat\n", 1, "trace stat: there is no trace"},
+        {"trace mark 1\n", 1, "trace mark: nothing is traced"},
+        {"trace mark\n", 2, "mark takes a number"},
+        {"trace dump\n", 2, "dump takes a file's name"},
+        {"trace dump x\n", 1, "trace dump: there is no trace"},
+        {"trace mark one\n", 2, "mark takes a number"},
+        {"trace show 0\n", 2, "show takes 1 to"},
+        {"trace start 64; trace start\n", 1, "trace start: it runs already"},
+        {"trace free\n", 1, "trace free: it runs"},
+    };
     struct kernel *kernel;
-    (void)machine_new(&kernel);
-    char *text = test_alloc(64 << 10, 1);
-    events_enable(true);
-    for (uint32_t i = 0; i < EVENTS_KEPT + 10; i++) {
-        void *object = ash_kmalloc(&kernel->memory.heap, 64);
-        ash_kfree(&kernel->memory.heap, object);
-        (void)ash_slab_cache_shrink(ash_heap_cache(&kernel->memory.heap, 2));
+    struct script *script = untraced_machine(&kernel);
+    for (size_t i = 0; i < ASH_ARRAY_LEN(wrong); i++) {
+        script->output_len = 0;
+        CHECK_EQ(script_run(script, wrong[i].line), wrong[i].status);
+        check_contains(script->output, wrong[i].says);
     }
-    events_print(keep_line, text);
-    events_enable(false);
-    check_contains(text, " events more were overwritten\n");
+    CHECK_EQ(script_run(script, "trace stop; trace show; trace free\n"), 0);
+}
+
+TEST_CASE(shell_machine, trace_list_names_every_event) {
+    struct kernel *kernel;
+    struct script *script = machine_new(&kernel);
+    CHECK_EQ(script_run(script, "trace list\n"), 0);
+    check_contains(script->output, "syscall.openat");
+    check_contains(script->output, "slab.refill");
+    check_contains(script->output, "thread.switch            switch       from:task,to:task\n");
 }

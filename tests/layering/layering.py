@@ -310,7 +310,7 @@ def _():
 
 COLUMNS_MAX = 100
 # clang-format leaves comments and strings as they are, so C is looked at too.
-SOURCE_SUFFIXES = ('.py', '.sh', '.build', '.ini', '.S', '.ld', '.c', '.h', '.cc')
+SOURCE_SUFFIXES = ('.py', '.mjs', '.sh', '.build', '.ini', '.S', '.ld', '.c', '.h', '.cc')
 WIDE_FILES = {'tools/packages'}  # a table: its last column says what a package is for
 
 
@@ -320,6 +320,7 @@ def sources():
         # An exported tree has no list of its files; build directories and caches are none of them.
         folders[:] = sorted(name for name in folders
                             if (not name.startswith('.') or name == '.ci')
+                            and name != 'node_modules'
                             and not (pathlib.Path(folder) / name / 'meson-private').exists())
         for name in sorted(names):
             path = pathlib.Path(folder) / name

@@ -91,6 +91,10 @@ TEST_CASE(board, takes_what_the_tree_says) {
     blob_property(&blob, "compatible", "arm,psci-1.0\0arm,psci", 22);
     blob_text(&blob, "method", "smc");
     blob_end(&blob);
+    blob_begin(&blob, "pmu");
+    blob_text(&blob, "compatible", "arm,armv8-pmuv3");
+    BLOB_CELLS(&blob, "interrupts", 1, 7, 0x104);
+    blob_end(&blob);
     blob_begin(&blob, "chosen");
     blob_text(&blob, "bootargs", "test list");
     blob_property(&blob, "rng-seed", "\x01\x02\x03\x04\x05\x06\x07\x08\x09", 9);
@@ -108,6 +112,8 @@ TEST_CASE(board, takes_what_the_tree_says) {
     CHECK_EQ(board->uart_irq.intid, 33);
     CHECK(!board->uart_irq.is_edge);
     CHECK_EQ(board->timer_irq.intid, 27);
+    CHECK_EQ(board->physical_timer_irq.intid, 30);
+    CHECK_EQ(board->pmu_irq.intid, 23);
     CHECK_EQ(board->psci, BOARD_PSCI_SMC);
     CHECK_EQ(board->psci_cpu_on, 0xc4000003);
     CHECK_STR_EQ(board->arguments, "test list");

@@ -398,6 +398,20 @@ def _():
               'status of a last line without its end')
 
 
+@tap.case('session.a_script_in_the_arguments_is_all_that_is_run')
+def _():
+    script = 'script "cat one; frobnicate; echo \'a  b\'; cat absent"'
+    result = start('echo not this\n', DISK, script)
+    tap.equal(result.status, 1, 'status, that of the last command')
+    tap.contains(result.out, b'xfrobnicate: no such command; help lists all\na b\ncat: absent: ')
+    tap.equal(b'not this' in result.out, False, 'input was read')
+    tap.equal(start('', DISK, 'script poweroff 9; echo no').status, 9, 'status')
+    result = start('', DISK, 'script "echo \'a"')
+    tap.equal((result.status, result.out),
+              (2, b'shell: a quote is not closed; nothing was run\n'), 'an open quote')
+    tap.equal(start('', DISK, 'scripts').status, 2, 'status of another word')
+
+
 @tap.case('session.a_thousand_lines_run_in_order')
 def _():
     count = 1000

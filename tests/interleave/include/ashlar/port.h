@@ -50,7 +50,12 @@ void interleave_relax(void);
 #define ash_fence_acquire() interleave_point()
 #define ash_fence_release() interleave_point()
 
+#define ash_fence_stores()       interleave_point()
+#define ash_load_word(p)         ash_load_relaxed(p)
+#define ash_store_word(p, value) ash_store_relaxed(p, value)
+
 #define ash_fetch_add_relaxed(p, value) ash_fetch_add(p, value)
+#define ash_fetch_add_local(p, value)   ash_fetch_add(p, value)
 
 static inline void ash_port_compiler_fence(void) {
     __asm__ volatile("" ::: "memory");
