@@ -261,6 +261,22 @@ def events(b):
                                              one('two/2', 'shared', 'alone')), unit='x')
 
 
+def samples(b):
+    def one(name, peer='ours', figure='ns'):
+        return b.one(name, peer, figure, 'samples')
+
+    b.add('body of a sample, 4 frames and the clock read', one('same/4'), 20, 'ns')
+    b.add('  of 1,000 stacks, one at random', one('known/4'), 20, 'ns')
+    b.add('  of a stack that is new', one('new/4'), unit='ns')
+    for peer, words in (('unw_bt', 'unw_backtrace'), ('glibc', 'backtrace of glibc'),
+                        ('unw_step', 'unw_step')):
+        b.add(f'  {words} / the first', b.ratio(one('same/4', peer), one('same/4')), unit='x')
+    for hz in (10000, 20000):
+        b.add(f'whole sample, of a handler that does nothing, {hz // 1000} kHz',
+              one(f'whole/{hz}', figure='ratio'), 1.2, 'x')
+        b.add('  in ns', one(f'whole/{hz}'), unit='ns')
+
+
 def decisions(b):
     def one(name, peer='eevdf'):
         return b.one(name, peer, 'ns', 'decisions')
@@ -318,6 +334,6 @@ def evaluate(results):
     b = Bars(results)
     for part in (objects, threads, memory, forms, frames, against_buddy, blocks,
                  disk, queues, decisions, contexts, events,
-                 spaces):
+                 samples, spaces):
         part(b)
     return b.bars

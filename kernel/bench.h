@@ -55,8 +55,8 @@ int bench_huge_pages(struct kernel_memory *memory, const struct bench_report *re
 
 /*
  * What a sample of the profiler costs, and an interrupt of the same timer whose handler does
- * nothing. -ASH_EBUSY: there is a profile, which it would take the place of; -ASH_ENOTSUP: this
- * machine does not sample; -ASH_ENOMEM.
+ * nothing: instructions where they are counted, else nanoseconds. -ASH_EBUSY: there is a profile,
+ * which it would take the place of; -ASH_ENOTSUP: this machine does not sample; -ASH_ENOMEM.
  */
 int bench_prof(struct kernel_memory *memory, const struct bench_report *report) ASH_MUST_CHECK;
 
