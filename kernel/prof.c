@@ -23,6 +23,8 @@
 
 struct prof_cpu {
     struct ash_prof *profile;
+    struct thread *const *running;    /* what runs on the CPU */
+    const struct prof_unwind *unwind; /* NULL: the platform has said all */
     bool runs;
     uint64_t clock_begin, clock_end;
     struct ash_prof_profile described; /* what a dump says of it */
@@ -83,8 +85,8 @@ static void take_kernel(struct prof_cpu *cpu, const struct platform_sample *samp
                                                                         : ASH_PROF_LINK_RECORD,
                                         .low = sample->stack_low,
                                         .high = sample->stack_high};
-    if (!sample->is_link_live)
-        prof_unwind_apply(&prof.run->unwind, sample, &kernel);
+    if (cpu->unwind != NULL && !sample->is_link_live)
+        prof_unwind_apply(cpu->unwind, sample, &kernel);
     if (ASH_LIKELY(process == NULL || process->space == NULL)) {
         ash_prof_take(cpu->profile, sample->clock, task, sample->missed + 1, flags, &kernel, NULL);
         return;
@@ -103,7 +105,7 @@ static void take_kernel(struct prof_cpu *cpu, const struct platform_sample *samp
 
 static void on_sample(void *context, const struct platform_sample *sample) {
     struct prof_cpu *cpu = context;
-    const struct thread *thread = threads.cpus[cpu - prof.run->cpu].running;
+    const struct thread *thread = *cpu->running;
     const struct process *process = thread == NULL ? NULL : thread->process;
     uint32_t task = thread == NULL ? WITHOUT_TASK : thread->id;
     uint32_t flags =
@@ -137,6 +139,8 @@ static int start_cpu(void *context, uint32_t number) {
     const struct ash_prof_config config = config_of(run, number);
     uint8_t *storage = run->storage;
     bool by_cycles = run->config.cycles != 0;
+    cpu->running = &threads.cpus[cpu - run->cpu].running;
+    cpu->unwind = run->unwind.count == 0 ? NULL : &run->unwind;
     cpu->clock_begin = ash_port_cycles();
     cpu->profile =
         ash_prof_init(storage + (size_t)(cpu - run->cpu) * ash_prof_storage_size(&config), &config,

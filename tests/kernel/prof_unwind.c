@@ -14,6 +14,8 @@
 #include "harness/test.h"
 #include "hosted/hosted_internal.h"
 #include "kernel/memory_fixture.h"
+#include "kernel/prof.h"
+#include "kernel/prof_look.h"
 
 #if defined(__x86_64__)
 
@@ -209,6 +211,30 @@ TEST_CASE(prof_caller, in_a_library_it_is_the_kernels_function_that_called_it) {
     step_through(stepped_library, 12345);
     CHECK(steps.in_library > 500);
     CHECK(steps.unknown_in_library < steps.in_library / 10);
+}
+
+/* The platform has said that it has none: nobody asks the call frame information. */
+TEST_CASE(prof_caller, a_sample_by_the_manual_clock_has_none) {
+    enum { HZ = 1000, SAMPLES = 20 };
+    struct kernel_memory *memory = test_kernel_memory(MEMORY_BYTES);
+    const struct prof_config config = {.hz = HZ, .samples = 64};
+    struct ash_prof_sample_cursor cursor;
+    struct ash_prof_view_sample sample;
+    uint32_t seen = 0;
+    int error;
+    hosted_clock_set_manual(0);
+    CHECK_EQ(prof_start(memory, &config), 0);
+    hosted_clock_advance(SAMPLES * (UINT64_C(1000000000) / HZ));
+    CHECK_EQ(prof_stop(), 0);
+    hosted_clock_set_real();
+    struct prof_look *look = prof_look_open(memory, &error);
+    CHECK(look != NULL);
+    ash_prof_samples_begin(&cursor);
+    for (; ash_prof_samples_next(&look->view, 0, &cursor, &sample); seen++)
+        CHECK_EQ(sample.frame_count, 1);
+    CHECK_EQ(seen, SAMPLES);
+    prof_look_close(look);
+    prof_free();
 }
 
 #endif
