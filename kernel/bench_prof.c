@@ -13,7 +13,7 @@
 #include "platform/sample.h"
 #include "prof.h"
 
-enum { ROUNDS = 15, HZ = ASH_PROF_HZ_MAX, TURNS = 2000000 };
+enum { ROUNDS = 31, HZ = ASH_PROF_HZ_MAX, TURNS = 2000000 };
 
 #define NS_PER_S    UINT64_C(1000000000)
 #define NS_PER_LOOP (NS_PER_S / 50) /* some hundred samples */
