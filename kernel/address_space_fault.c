@@ -7,6 +7,7 @@
 
 #include "address_space_internal.h"
 #include "file_pages.h"
+#include "prof_regions.h"
 #include "user_frames.h"
 
 ASH_EVENT_DEFINE_KIND(event_begin, ASH_EVENT_BEGIN, "fault", "address:x,access:x");
@@ -140,11 +141,9 @@ static int look(struct address_space *space, uint64_t address, uint32_t access) 
                                        : bring_zeroes(space, region, page, access);
 }
 
-enum address_space_fault address_space_fault(struct address_space *space, uint64_t address,
-                                             uint32_t access) {
+static int bring(struct address_space *space, uint64_t address, uint32_t access) {
     int result = AGAIN;
     bool has_trimmed = false;
-    ASH_EVENT(event_begin, address, access);
     mutex_lock(&space->mutex);
     for (uint32_t i = 0; i < LOOKS_MAX && result == AGAIN; i++) {
         result = look(space, address, access);
@@ -157,6 +156,16 @@ enum address_space_fault address_space_fault(struct address_space *space, uint64
         }
     }
     mutex_unlock(&space->mutex);
+    return result;
+}
+
+enum address_space_fault address_space_fault(struct address_space *space, uint64_t address,
+                                             uint32_t access) {
+    int result = AGAIN;
+    ASH_EVENT(event_begin, address, access);
+    PROF_REGION("page fault") {
+        result = bring(space, address, access);
+    }
     enum address_space_fault verdict = result == AGAIN ? ADDRESS_SPACE_NOMEM : fault_of(result);
     ASH_EVENT(event_end, address, verdict);
     return verdict;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "platform.h"
+#include "prof_regions.h"
 
 /* All hits: what asks is here, and the cache itself is too fast for a look at an event. */
 ASH_EVENT_DEFINE(event_hit, "cache.hit", "space:x,block");
@@ -247,7 +248,9 @@ int block_cache_pin(struct block_cache *cache, struct cached_disk *disk,
         return error;
     if (wait.is_over == 0) {
         block_cache_wait_begin(cache, disk);
-        block_cache_wait(cache, &wait);
+        PROF_REGION("wait for a block") {
+            block_cache_wait(cache, &wait);
+        }
         block_cache_forget_silence(cache, disk);
     }
     *frame = wait.waiter.frame;

@@ -10,9 +10,12 @@
 #include "numbers.h"
 #include "prof.h"
 #include "prof_look.h"
+#include "prof_regions.h"
 #include "shell.h"
 
 enum { TOP_DEFAULT = 10, TOP_MAX = 1000, LABEL_BYTES = 200 };
+
+#define NS_PER_S UINT64_C(1000000000)
 
 #define RUNS_ALREADY "it samples already; profstop ends that"
 #define NEVER_RAN    "nothing was sampled; profstart begins"
@@ -244,12 +247,64 @@ static int write_file(struct shell *shell, const char *what, const char *path) {
     return 0;
 }
 
-SHELL_COMMAND(prof, "flame|folded|dump FILE",
-              "Writes the profile to a file of the host.\n"
+/* prof regions */
+
+static uint64_t ns_of(uint64_t ticks) {
+    return ash_mul_div_u64(ticks, NS_PER_S, platform_clock_hz());
+}
+
+static void show_region(struct shell *shell, const struct prof_region *region) {
+    const struct ash_profile_times *times = &region->times;
+    shell_print(shell, "%10" PRIu64 " %13" PRIu64 " %11" PRIu64 " %11" PRIu64 " %11" PRIu64 "  ",
+                times->count, ns_of(times->ticks), ns_of(times->ticks) / times->count,
+                ns_of(times->min_ticks), ns_of(times->max_ticks));
+    shell_text(shell, region->name);
+    shell_write(shell, "\n", 1);
+}
+
+static int show_regions(struct shell *shell) {
+    struct prof_region region;
+    uint32_t entered = 0, number = 0;
+    shell_print(shell, "unit: ns, by a clock of %" PRIu64 " Hz%s\n", platform_clock_hz(),
+                platform_counts_instructions() ? "; under -icount shift=0, instructions" : "");
+    shell_print(shell, "%10s %13s %11s %11s %11s  %s\n", "ENTERED", "TOTAL", "MEAN", "MIN", "MAX",
+                "REGION");
+    for (; prof_region_read(number, &region); number++) {
+        if (region.times.count == 0)
+            continue;
+        entered++;
+        show_region(shell, &region);
+    }
+    shell_print(shell, "%" PRIu32 " of %" PRIu32 " regions entered; the kernel's are %s\n", entered,
+                number, ash_load_relaxed(&prof_regions_are_on) ? "on" : "off: prof regions on");
+    return 0;
+}
+
+static int regions(struct shell *shell, int argc, char **argv) {
+    const char *what = argc == 3 ? argv[2] : "";
+    bool is_on = strcmp(what, "on") == 0;
+    if (argc == 2)
+        return show_regions(shell);
+    if (is_on || strcmp(what, "off") == 0)
+        ash_store_relaxed(&prof_regions_are_on, is_on);
+    else if (strcmp(what, "reset") == 0)
+        prof_regions_reset();
+    else
+        return shell_usage(shell, "prof", "regions takes on, off, reset, or nothing");
+    return 0;
+}
+
+SHELL_COMMAND(prof, "flame|folded|dump FILE | regions [on|off|reset]",
+              "Writes the profile to a file of the host, or shows measured regions.\n"
               "flame: an SVG to be looked at in a browser. folded: a line a stack, for flame\n"
-              "graph tools. dump: all of it, for ash-trace.") {
+              "graph tools. dump: all of it, for ash-trace.\n"
+              "regions: how often each ASH_PROFILE(name) { ... } was entered, and its times.\n"
+              "on, off: those of the kernel itself are measured, or not (at first). reset:\n"
+              "all are as if they had never been entered.") {
+    if (argc >= 2 && strcmp(argv[1], "regions") == 0)
+        return regions(shell, argc, argv);
     if (argc == 3 && (strcmp(argv[1], "flame") == 0 || strcmp(argv[1], "folded") == 0 ||
                       strcmp(argv[1], "dump") == 0))
         return shell_has_kernel(shell, "prof") ? write_file(shell, argv[1], argv[2]) : 1;
-    return shell_usage(shell, "prof", "say flame, folded or dump, and a file");
+    return shell_usage(shell, "prof", "say flame, folded or dump, and a file; or regions");
 }

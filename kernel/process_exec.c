@@ -10,6 +10,7 @@
 #include "elf.h"
 #include "files.h"
 #include "process_internal.h"
+#include "prof_regions.h"
 #include "thread.h"
 #include "user_stack.h"
 
@@ -304,7 +305,12 @@ int process_execve(struct process *self, uint64_t path, uint64_t arguments, uint
     if (copy == NULL)
         return -ASH_ENOMEM;
     int64_t len = user_string(self->space, copy, path, PATH_BYTES_MAX);
-    int error = len < 0 ? (int)len : execve_path(self, copy, arguments, environment);
+    int error = len < 0 ? (int)len : 0;
+    if (error == 0) {
+        PROF_REGION("exec") {
+            error = execve_path(self, copy, arguments, environment);
+        }
+    }
     ash_kfree(&memory()->heap, copy);
     return error;
 }

@@ -7,6 +7,7 @@
 
 #include "file_table.h"
 #include "process_internal.h"
+#include "prof_regions.h"
 
 /* Linux's flags: include/uapi/linux/sched.h. */
 enum {
@@ -105,7 +106,10 @@ int64_t process_clone(struct process *parent, uint64_t flags, uint64_t stack, ui
     struct process *child = copy(parent);
     if (child == NULL)
         return -ASH_ENOMEM;
-    child->space = shares ? address_space_get(parent->space) : address_space_fork(parent->space);
+    PROF_REGION("fork: address space") {
+        child->space =
+            shares ? address_space_get(parent->space) : address_space_fork(parent->space);
+    }
     if (child->space == NULL) {
         process_free(child);
         return -ASH_ENOMEM;

@@ -62,7 +62,7 @@ def _():
           for word in ('0', '20001', 'x')],
         'profstart: 999: a period is 1000 cycles or more, below 2^32',
         'profreport: 0: say how many functions, 1 to 1000',
-        'prof: say flame, folded or dump, and a file'])
+        'prof: say flame, folded or dump, and a file; or regions'])
 
 
 @tap.case('prof.starts_once_and_what_was_sampled_outlives_refusals')
@@ -132,6 +132,31 @@ def _():
     tap.equal(all(re.fullmatch(r'\S.* \d+', line) for line in lines) and len(lines) > 20, True,
               f'folded stacks: {lines[:5]}')
     tap.contains(dumps[0][2], b'<svg')
+
+
+def regions(text):
+    """{name: (entered, total, mean, min, max)} of `prof regions`."""
+    rows = re.findall(r'^ *(\d+) +(\d+) +(\d+) +(\d+) +(\d+)  (.+)$', text, re.MULTILINE)
+    return {row[5]: tuple(map(int, row[:5])) for row in rows}
+
+
+@tap.case('prof.regions_of_the_kernel_are_measured_while_they_are_on')
+def _():
+    for smp in (1, 4):
+        text, status = script('run forktest', 'prof regions', 'prof regions on', 'cache drop',
+                              'perfstat run forktest', 'prof regions', 'check', disk=True, smp=smp)
+        tap.equal(status, 0, text)
+        off, on = text.split('perfstat: run', 1)
+        tap.equal(regions(off), {})
+        found = regions(on)
+        tap.equal(sorted(found), ['fork: address space', 'page fault', 'wait for a block'])
+        for entered, total, mean, least, most in found.values():
+            tap.equal(least <= mean <= most <= total and mean == total // entered, True, text)
+        copied = int(re.search(r'(\d+) copied$', text, re.MULTILINE)[1])
+        tap.equal(found['page fault'][0] >= copied > 1000, True, text)
+        tap.equal(found['fork: address space'][0], 16)
+    text, _ = script('prof regions', qemu=ICOUNT)
+    tap.contains(text, 'unit: ns, by a clock of 62500000 Hz; under -icount shift=0, instructions\n')
 
 
 @tap.case('perfstat.counts_what_the_cpu_counts_and_says_what_not')

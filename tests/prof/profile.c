@@ -77,6 +77,56 @@ TEST_CASE(profile, regions_nest_and_count_what_is_in_them) {
     CHECK(outer.ticks >= inner.ticks);
 }
 
+static uint64_t sum_to(uint64_t n) {
+    ASH_PROFILE("test.recursive") {
+        return n == 0 ? 0 : n + sum_to(n - 1);
+    }
+    return UINT64_MAX; /* never */
+}
+
+TEST_CASE(profile, a_region_may_be_entered_within_itself) {
+    struct ash_profile_times times;
+    (void)count_of("test.recursive");
+    CHECK_EQ(sum_to(9), 45);
+    ash_profile_read(region("test.recursive"), &times);
+    CHECK_EQ(times.count, 10);
+    CHECK(times.ticks >= times.max_ticks + times.min_ticks && times.max_ticks >= times.min_ticks);
+}
+
+static uint32_t switched(bool is_on, uint32_t how) {
+    uint32_t asked = 0, runs = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        ASH_PROFILE_IF((asked++, is_on), "test.switched") {
+            runs++;
+            if (how == 1)
+                break;
+            if (how == 2)
+                return 10 * asked + runs;
+        }
+    }
+    return 10 * asked + runs;
+}
+
+TEST_CASE(profile, a_region_that_is_off_runs_once_and_counts_nothing) {
+    static const uint32_t returns[] = {33, 33, 11}, counts[] = {3, 3, 1};
+    (void)count_of("test.switched");
+    for (uint32_t how = 0; how < ASH_ARRAY_LEN(returns); how++) {
+        CHECK_EQ(switched(false, how), returns[how]);
+        CHECK_EQ(count_of("test.switched"), 0);
+        CHECK_EQ(switched(true, how), returns[how]);
+        CHECK_EQ(count_of("test.switched"), counts[how]);
+    }
+}
+
+/* A round counts first and says its time after that. */
+TEST_CASE(profile, a_round_that_is_half_counted_has_no_least) {
+    const struct ash_profile profile = {"own", 1, 0, 0, 0};
+    struct ash_profile_times times;
+    ash_profile_read(&profile, &times);
+    CHECK_EQ(times.count, 1);
+    CHECK_EQ(times.min_ticks, 0);
+}
+
 TEST_CASE(profile, the_least_and_the_most_are_kept) {
     struct ash_profile profile = {"own", 0, 0, 0, 0};
     struct ash_profile_times times;

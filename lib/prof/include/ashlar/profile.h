@@ -10,6 +10,8 @@
  *  - Any context, any CPU; regions may nest, and each counts its own time and that of what is in
  *    it. It costs two clock reads and a few atomic additions, always: it is for the time of a
  *    question, not to be left in a hot path.
+ *  - ASH_PROFILE_IF(condition, name) measures where the condition holds on entry, and runs the code
+ *    either way: with a switch for the condition, a load and a branch while it is off.
  *  - It is a loop of one round. `return`, `goto` out of it and a C++ exception leave it and are
  *    measured; so does `break`; `continue` ends the round, and with it the region. Neither of these
  *    two reaches a loop around it. longjmp out of it is not measured.
@@ -39,8 +41,9 @@ struct ash_profile_times {
 
 /* A round of a region. */
 struct ash_profile_round {
-    struct ash_profile *profile; /* NULL: it is over */
+    struct ash_profile *profile; /* NULL: it is not measured, or no longer */
     uint64_t start;
+    bool is_over;
 };
 
 static inline void ash_profile_raise(uint64_t *place, uint64_t value) {
@@ -56,27 +59,31 @@ static inline void ash_profile_add(struct ash_profile *profile, uint64_t ticks) 
     ash_profile_raise(&profile->max_ticks, ticks);
 }
 
+/* NULL: not to be measured. */
 static inline struct ash_profile_round ash_profile_begin(struct ash_profile *profile) {
     struct ash_profile_round round;
     round.profile = profile;
-    round.start = ash_port_cycles();
+    round.start = profile != NULL ? ash_port_cycles() : 0;
+    round.is_over = false;
     ash_port_compiler_fence();
     return round;
 }
 
-/* Once a round, however it is left. */
+/* Counted once a round, however it is left. */
 static inline void ash_profile_end(struct ash_profile_round *round) {
     ash_port_compiler_fence();
     if (round->profile != NULL)
         ash_profile_add(round->profile, ash_port_cycles() - round->start);
     round->profile = NULL;
+    round->is_over = true;
 }
 
 static inline void ash_profile_read(const struct ash_profile *profile,
                                     struct ash_profile_times *times) {
+    uint64_t min_inverted = ash_load_relaxed(&profile->min_inverted);
     times->count = ash_load_relaxed(&profile->count);
     times->ticks = ash_load_relaxed(&profile->ticks);
-    times->min_ticks = times->count == 0 ? 0 : ~ash_load_relaxed(&profile->min_inverted);
+    times->min_ticks = min_inverted == 0 ? 0 : ~min_inverted;
     times->max_ticks = ash_load_relaxed(&profile->max_ticks);
 }
 
@@ -89,16 +96,19 @@ static inline void ash_profile_reset(struct ash_profile *profile) {
 
 /* Its condition ends the loop, its cleanup ends the round however it is left. Names of their own
  * for each, which may nest on one line. Aligned by hand, so that the section is an array. */
-#define ASH_PROFILE(region_name)                  ASH_PROFILE_NUMBERED(region_name, __COUNTER__)
-#define ASH_PROFILE_NUMBERED(region_name, number) ASH_PROFILE_NAMED(region_name, number)
-#define ASH_PROFILE_NAMED(region_name, number)                                                   \
+#define ASH_PROFILE(region_name) ASH_PROFILE_IF(true, region_name)
+#define ASH_PROFILE_IF(condition, region_name) \
+    ASH_PROFILE_NUMBERED(condition, region_name, __COUNTER__)
+#define ASH_PROFILE_NUMBERED(condition, region_name, number) \
+    ASH_PROFILE_NAMED(condition, region_name, number)
+#define ASH_PROFILE_NAMED(condition, region_name, number)                                        \
     for (struct ash_profile_round ash_profile_round_##number                                     \
          __attribute__((cleanup(ash_profile_end))) = ash_profile_begin(__extension__({           \
              static struct ash_profile ash_profile_##number                                      \
                  __attribute__((section("ash_profiles"), used, aligned(8))) = {(region_name), 0, \
                                                                                0, 0, 0};         \
-             &ash_profile_##number;                                                              \
+             (condition) ? &ash_profile_##number : NULL;                                         \
          }));                                                                                    \
-         ash_profile_round_##number.profile != NULL; ash_profile_end(&ash_profile_round_##number))
+         !ash_profile_round_##number.is_over; ash_profile_end(&ash_profile_round_##number))
 
 #endif
