@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import pathlib
+import random
 import struct
 import subprocess
 import sys
@@ -199,6 +200,86 @@ def _():
     result = run('-', data=log)
     tap.equal((result.returncode, result.stdout), (0, expected), 'the last of two')
     tap.contains(result.stderr.decode(), '2 traces in this log')
+
+
+def stop_at_once(part, feed, *options):
+    """It refuses what has no end, before much of it has been read."""
+    process = subprocess.Popen([PROGRAM, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, cwd=ROOT)
+    sent = 0
+    try:
+        while sent < 64 << 20:
+            process.stdin.write(feed(sent))
+            process.stdin.flush()
+            sent += 1 << 16
+    except BrokenPipeError:
+        pass
+    try:
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    out, said = process.stdout.read(), process.stderr.read().decode()
+    tap.equal(process.wait(LIMIT_S), 1, f'status, {said}')
+    tap.contains(said, part)
+    tap.equal(out, b'', 'standard output')
+    tap.equal(sent <= 1 << 20, True, f'{sent} bytes were read')
+
+
+@tap.case('ash_trace.what_has_no_end_is_refused_by_its_beginning')
+def _():
+    chance = random.Random(1)
+    for feed in (lambda _: bytes(1 << 16), lambda _: chance.randbytes(1 << 16)):
+        stop_at_once('not an Ashlar trace', feed, '-')
+        stop_at_once('no ELF file', feed, 'full.ash', '--symbols', '-', '--folded', 'e.txt')
+    whole = file_of('full')
+    size = len(whole)
+    stop_at_once(f'{size + 1} bytes, where its header says {size}',
+                 lambda sent: whole[sent:sent + (1 << 16)].ljust(1 << 16, b'\0'), '-')
+    stop_at_once('version 9', lambda _: (whole[:8] + struct.pack('<I', 9)).ljust(1 << 16, b'\0'),
+                 '-')
+    bad('not an Ashlar trace', '/dev/zero', '--summary')
+    bad('not an Ashlar trace', '/dev/urandom', '--folded', '-')
+    bad('no ELF file', 'profile.ash', '--symbols', '/dev/zero', '--folded', 'e.txt')
+
+
+@tap.case('ash_trace.what_never_ends_is_given_up')
+def _():
+    """Text may be a log, and what a header says may be a lie."""
+    header = file_of('full')[:16] + struct.pack('<Q', 1 << 50) + file_of('full')[24:4096]
+    write('liar', header)
+    for endless in (['yes'], ['cat', ROOT / 'liar', '/dev/zero']):
+        feeder = subprocess.Popen(endless, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        result = subprocess.run([PROGRAM, '-'], stdin=feeder.stdout, capture_output=True, cwd=ROOT,
+                                timeout=LIMIT_S, check=False)
+        feeder.stdout.close()
+        feeder.wait(LIMIT_S)
+        tap.equal(result.returncode, 1)
+        tap.contains(result.stderr.decode(),
+                     'standard input: no end of it after 256 MiB; what is longer must be a file\n')
+
+
+@tap.case('ash_trace.what_is_no_plain_file')
+def _():
+    (ROOT / 'a folder').mkdir()
+    write('nothing', b'')
+    bad('a folder: Is a directory', 'a folder', '--summary')
+    bad('nothing: empty', 'nothing')
+    bad('/dev/null: empty', '/dev/null')
+    bad('x.ash: No such file', 'x.ash')
+    with open(ROOT / 'holes', 'wb') as holes:
+        holes.truncate(1 << 40)
+    bad('holes: not an Ashlar trace', 'holes')
+    os.mkfifo(ROOT / 'fifo')
+    for name in ('full', 'empty'):
+        feeder = subprocess.Popen(['cp', ROOT / f'{name}.ash', ROOT / 'fifo'])
+        tap.equal(good('fifo'), good(f'{name}.ash'), 'summary')
+        tap.equal(feeder.wait(LIMIT_S), 0)
+
+
+@tap.case('ash_trace.a_log_with_noise_is_read_from_a_pipe')
+def _():
+    noise = b'\0\x7f\xff\x01' + b'booting ...\r\n' * 1000
+    tap.equal(good('-', data=console(file_of('full'), before=noise)), good('full.ash'))
 
 
 @tap.case('ash_trace.a_log_that_was_disturbed_says_so')

@@ -16,8 +16,18 @@ struct input {
     size_t len;
 };
 
-/* path: "-" is standard input. False: it has been said why not. */
-bool input_read(struct input *input, const char *path);
+/*
+ * path: "-" is standard input. False: it has been said why not. What has no end of its own (a pipe,
+ * a device) is read as far as `wanted` says, of the bytes that are there: so many of the whole; as
+ * many as there are, or fewer: that is enough. Once at least INPUT_LOOK_BYTES are there, or less if
+ * that is all.
+ */
+enum { INPUT_LOOK_BYTES = 4096 };
+bool input_read(struct input *input, const char *path,
+                uint64_t (*wanted)(const uint8_t *bytes, size_t len));
+
+/* For input_read: a dump, or the log of a console; else no more than was needed to see that. */
+uint64_t input_wanted_of_dump(const uint8_t *bytes, size_t len);
 /* If there is the text of a dump in it, as in a log of a console: that dump instead. */
 bool input_unwrap(struct input *input, const char *path);
 

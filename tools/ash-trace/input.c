@@ -17,63 +17,118 @@
 
 enum { ALIGN = 64, CHUNK = 1 << 16 };
 
+/* Of what has no end of its own: more is somebody's mistake, and would be held in memory. */
+#define PIPE_BYTES_MAX (UINT64_C(1) << 28)
+
 /* What read_pipe has read; NULL: a file was mapped instead. */
 static uint8_t *piped;
 
-static bool read_pipe(struct input *input, int file, const char *path) {
-    size_t room = 0, len = 0;
-    uint8_t *bytes = NULL;
-    for (;;) {
-        if (room - len < CHUNK) {
-            room = room * 2 + CHUNK;
-            uint8_t *larger = aligned_alloc(ALIGN, room);
-            if (larger == NULL) {
-                say("%s: no memory for it", path);
-                free(bytes);
-                return false;
-            }
-            if (len != 0)
-                memcpy(larger, bytes, len);
-            free(bytes);
-            bytes = larger;
+/* Control characters are rare in what was printed, and one in nine of what is random. */
+static bool is_text(const uint8_t *bytes, size_t len) {
+    size_t looked = len < INPUT_LOOK_BYTES ? len : INPUT_LOOK_BYTES, strange = 0;
+    for (size_t i = 0; i < looked; i++)
+        strange +=
+            bytes[i] < ' ' && (bytes[i] == '\0' || strchr("\b\t\n\f\r\033", bytes[i]) == NULL);
+    return strange <= looked / 32;
+}
+
+static bool is_dump(const uint8_t *bytes, size_t len) {
+    uint64_t magic = ASH_PROF_FILE_MAGIC;
+    return len >= sizeof(magic) && memcmp(bytes, &magic, sizeof(magic)) == 0;
+}
+
+/* One byte more than a dump has says that there is too much. */
+uint64_t input_wanted_of_dump(const uint8_t *bytes, size_t len) {
+    struct ash_prof_file_header header;
+    if (!is_dump(bytes, len))
+        return is_text(bytes, len) ? UINT64_MAX : 0;
+    if (len < sizeof(header))
+        return 0;
+    memcpy(&header, bytes, sizeof(header));
+    return header.version == ASH_PROF_FILE_VERSION && header.file_bytes < UINT64_MAX
+               ? header.file_bytes + 1
+               : 0;
+}
+
+/* Room for more; false: there is no memory. */
+static bool grow(uint8_t **bytes, size_t *room, size_t len) {
+    *room = *room * 2 + CHUNK;
+    uint8_t *larger = aligned_alloc(ALIGN, *room);
+    if (larger != NULL && len != 0)
+        memcpy(larger, *bytes, len);
+    free(*bytes);
+    *bytes = larger;
+    return larger != NULL;
+}
+
+/* As much of it as is wanted; *len of them. False: it has been said why not. */
+static bool read_some(uint8_t **bytes, size_t *len, int file, const char *path,
+                      uint64_t (*wanted)(const uint8_t *bytes, size_t len)) {
+    size_t room = 0;
+    uint64_t want = INPUT_LOOK_BYTES;
+    while (*len < want) {
+        if (room - *len < CHUNK && !grow(bytes, &room, *len)) {
+            say("%s: no memory for it", path);
+            return false;
         }
-        ssize_t got = read(file, bytes + len, room - len);
+        uint64_t most = ash_min_u64(want - *len, room - *len);
+        ssize_t got = read(file, *bytes + *len, (size_t)most);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
             say("%s: %s", path, strerror(errno));
-            free(bytes);
             return false;
         }
         if (got == 0)
-            break;
-        len += (size_t)got;
+            return true;
+        *len += (size_t)got;
+        if (*len < INPUT_LOOK_BYTES)
+            continue;
+        want = wanted(*bytes, *len);
+        if (*len >= PIPE_BYTES_MAX && want > *len) {
+            say("%s: no end of it after %u MiB; what is longer must be a file", path,
+                (unsigned)(PIPE_BYTES_MAX >> 20));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_pipe(struct input *input, int file, const char *path,
+                      uint64_t (*wanted)(const uint8_t *bytes, size_t len)) {
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    if (!read_some(&bytes, &len, file, path, wanted)) {
+        free(bytes);
+        return false;
     }
     piped = bytes;
     *input = (struct input){bytes, len};
     return true;
 }
 
-static bool read_file(struct input *input, int file, const char *path) {
+static bool read_file(struct input *input, int file, const char *path,
+                      uint64_t (*wanted)(const uint8_t *bytes, size_t len)) {
     struct stat status;
     if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
-        return read_pipe(input, file, path);
+        return read_pipe(input, file, path, wanted);
     void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
     if (bytes == MAP_FAILED)
-        return read_pipe(input, file, path);
+        return read_pipe(input, file, path, wanted);
     *input = (struct input){bytes, (size_t)status.st_size};
     return true;
 }
 
-bool input_read(struct input *input, const char *path) {
+bool input_read(struct input *input, const char *path,
+                uint64_t (*wanted)(const uint8_t *bytes, size_t len)) {
     if (strcmp(path, "-") == 0)
-        return read_pipe(input, STDIN_FILENO, "standard input");
+        return read_pipe(input, STDIN_FILENO, "standard input", wanted);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
         say("%s: %s", path, strerror(errno));
         return false;
     }
-    bool good = read_file(input, file, path);
+    bool good = read_file(input, file, path, wanted);
     close(file);
     return good;
 }
@@ -137,9 +192,8 @@ static bool decode(struct decoder *decoder, const uint8_t *from, const uint8_t *
 }
 
 bool input_unwrap(struct input *input, const char *path) {
-    uint64_t magic = ASH_PROF_FILE_MAGIC;
     const uint8_t *end = input->bytes + input->len, *begin = NULL;
-    if (input->len >= sizeof(magic) && memcmp(input->bytes, &magic, sizeof(magic)) == 0)
+    if (is_dump(input->bytes, input->len) || !is_text(input->bytes, input->len))
         return true;
     uint32_t count = 0;
     for (const uint8_t *at = input->bytes; (at = find(at, end, BEGIN_LINE)) != NULL; count++)

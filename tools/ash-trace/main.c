@@ -133,7 +133,8 @@ static void parse(int argc, char **argv) {
 static bool open_view(struct ash_prof_view *view) {
     struct input input;
     char message[128];
-    if (!input_read(&input, options.path) || !input_unwrap(&input, options.path))
+    if (!input_read(&input, options.path, input_wanted_of_dump) ||
+        !input_unwrap(&input, options.path))
         return false;
     if (ash_prof_view_open(view, input.bytes, input.len, message, sizeof(message)) != 0) {
         say("%s: %s", options.path, message);
