@@ -236,6 +236,10 @@ static bool is_function(const struct elf_names *names, const uint8_t *symbol,
            ash_add_u64(function->start, bytes, &function->end);
 }
 
+static uint64_t symbols_in(const struct elf_names *names) {
+    return ash_min_u64(names->symbols.bytes / SYMBOL_BYTES, ELF_SYMBOLS_MAX);
+}
+
 uint32_t elf_functions_max(const struct elf_names *names) {
     return (uint32_t)ash_min_u64(names->symbols.bytes / SYMBOL_BYTES, ELF_FUNCTIONS_MAX);
 }
@@ -243,7 +247,7 @@ uint32_t elf_functions_max(const struct elf_names *names) {
 int elf_functions(const struct byte_source *file, const struct elf_names *names,
                   struct elf_function *functions, uint32_t max, uint32_t *count) {
     uint8_t symbols[SYMBOLS_AT_ONCE * SYMBOL_BYTES];
-    uint64_t left = names->symbols.bytes / SYMBOL_BYTES, at = names->symbols.offset;
+    uint64_t left = symbols_in(names), at = names->symbols.offset;
     uint32_t found = 0;
     int error = 0;
     while (left != 0 && found < max && error == 0) {
@@ -256,6 +260,45 @@ int elf_functions(const struct byte_source *file, const struct elf_names *names,
     }
     sort(functions, found);
     *count = make_disjoint(functions, found);
+    return error;
+}
+
+/* Of those that begin at the address or below, the last; of several there, the one that stays. */
+static void take_if_nearer(struct elf_place *place, const struct elf_function *function) {
+    const struct elf_function *best = &place->function;
+    if (function->start > place->address || function->start < best->start)
+        return;
+    if (best->name == 0 || function->start > best->start || is_before(function, best))
+        place->function = *function;
+}
+
+int elf_functions_at(const struct byte_source *file, const struct elf_names *names,
+                     struct elf_place *places, uint32_t count) {
+    uint8_t symbols[SYMBOLS_AT_ONCE * SYMBOL_BYTES];
+    struct elf_function function;
+    uint64_t left = symbols_in(names), at = names->symbols.offset;
+    int error = 0;
+    for (uint32_t i = 0; i < count; i++)
+        places[i].function = (struct elf_function){0, 0, 0};
+    while (left != 0 && error == 0) {
+        uint32_t some = (uint32_t)ash_min_u64(left, SYMBOLS_AT_ONCE);
+        error = read_bytes(file, at, symbols, (size_t)some * SYMBOL_BYTES);
+        for (uint32_t i = 0; i < some && error == 0; i++) {
+            if (!is_function(names, symbols + (size_t)i * SYMBOL_BYTES, &function))
+                continue;
+            for (uint32_t j = 0; j < count; j++)
+                take_if_nearer(&places[j], &function);
+        }
+        left -= some;
+        at += (uint64_t)some * SYMBOL_BYTES;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct elf_function *it = &places[i].function;
+        if (it->end == it->start && it->name != 0)
+            it->end = places[i].address + 1;
+        if (error != 0 || it->end <= places[i].address)
+            *it = (struct elf_function){0, 0, 0};
+    }
     return error;
 }
 

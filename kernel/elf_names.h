@@ -18,6 +18,7 @@
 enum {
     ELF_BUILD_ID_BYTES = 32,   /* of it; a longer one is none */
     ELF_FUNCTIONS_MAX = 65536, /* of more, the first ones */
+    ELF_SYMBOLS_MAX = 1 << 18, /* looked at, of all kinds */
     ELF_NAME_BYTES = 128,      /* a longer one is cut */
     ELF_FRAMES_BYTES_MAX = 1 << 22,
 };
@@ -50,6 +51,17 @@ uint32_t elf_functions_max(const struct elf_names *names);
  * always the same. *count of them. An error of the source's read. O(n log n). */
 int elf_functions(const struct byte_source *file, const struct elf_names *names,
                   struct elf_function *functions, uint32_t max, uint32_t *count) ASH_MUST_CHECK;
+
+/* The function that has an address; none: `start` and `end` are 0. */
+struct elf_place {
+    uint64_t address;
+    struct elf_function function;
+};
+
+/* Of each place, the function, the one that elf_functions would say; without memory. One that has
+ * no size reaches to the next. An error of the source's read. O(symbols * count). */
+int elf_functions_at(const struct byte_source *file, const struct elf_names *names,
+                     struct elf_place *places, uint32_t count) ASH_MUST_CHECK;
 
 /* Its name, "" where that is damaged. An error of the source's read. */
 int elf_function_name(const struct byte_source *file, const struct elf_names *names,

@@ -2,10 +2,12 @@
 /* images.c: see images.h. */
 #include "images.h"
 
+#include <ashlar/check.h>
 #include <ashlar/error.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "printable.h"
 #include "process_internal.h"
 
 static struct {
@@ -236,6 +238,49 @@ int images_functions(const struct program_image *image,
     error = tell_functions(&source, &names, functions, max, each, context);
     memory_pages_free(images.memory, functions, pages);
     return error;
+}
+
+#define NOWHERE UINT64_MAX
+
+static void make_printable(char *name) {
+    size_t len = strlen(name), one;
+    for (size_t at = 0; at < len; at += one) {
+        one = printable_len(name + at, len - at);
+        if (one == 0) {
+            name[at] = '?';
+            one = 1;
+        }
+    }
+}
+
+static void name_place(const struct byte_source *source, const struct elf_names *names,
+                       const struct elf_place *at, struct image_place *place) {
+    if (at->address == NOWHERE || at->function.end == 0 ||
+        elf_function_name(source, names, &at->function, place->name) != 0)
+        return;
+    make_printable(place->name);
+    place->offset = at->address + place->is_return - at->function.start;
+}
+
+void images_name(const struct program_image *image, struct image_place *places, uint32_t count) {
+    struct node_source node;
+    struct byte_source source;
+    struct elf_names names;
+    struct elf_place at[IMAGE_PLACES_MAX];
+    ASH_REQUIRE(count <= IMAGE_PLACES_MAX, "images: more places than may be asked for at a time");
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t asked = places[i].address - places[i].is_return;
+        bool is_inside = asked >= image->start && asked < image->end;
+        places[i].name[0] = '\0';
+        places[i].offset = 0;
+        at[i] = (struct elf_place){.address = is_inside ? asked - image->start + image->link_start
+                                                        : NOWHERE};
+    }
+    if (image->node == NULL || open_names(image, &node, &source, &names) != 0 ||
+        elf_functions_at(&source, &names, at, count) != 0)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        name_place(&source, &names, &at[i], &places[i]);
 }
 
 int images_frames(const struct program_image *image, void **frames, size_t *bytes,

@@ -4,7 +4,7 @@
  * have ended. Kept while somebody (a profile, a trace) wants them.
  *
  * Rules
- *  - Any thread; one mutex, the last one taken. Only images_functions waits, for a disk.
+ *  - Any thread; one mutex, the last one taken. Who looks into files waits for a disk.
  *  - At most IMAGES_MAX are kept: the oldest go first, and are counted. A process that runs another
  *    program has that one alone from then on.
  */
@@ -65,8 +65,22 @@ int images_functions(const struct program_image *image,
                      void (*each)(void *context, uint64_t start, uint64_t end, const char *name),
                      void *context) ASH_MUST_CHECK;
 
-/* The same for its call frame information: `frames`, of *bytes, lies at *address of the file's
- * addresses; memory_pages_free it, *order. */
+/* What a place in an image is called. */
+struct image_place {
+    uint64_t address;          /* filled in by who asks, as is_return: a call's, which may be */
+    bool is_return;            /* the last instruction of its function */
+    uint64_t offset;           /* from where the function begins */
+    char name[ELF_NAME_BYTES]; /* "": nobody knows */
+};
+
+enum { IMAGE_PLACES_MAX = 16 };
+
+/* Names at most so many of them, as the image's file is on the disk now; printable ones. Needs no
+ * memory, waits for the disk. */
+void images_name(const struct program_image *image, struct image_place *places, uint32_t count);
+
+/* As images_functions, its call frame information: `frames`, of *bytes, lies at *address of the
+ * file's addresses; memory_pages_free it, *order. */
 int images_frames(const struct program_image *image, void **frames, size_t *bytes,
                   uint64_t *address, uint32_t *order) ASH_MUST_CHECK;
 

@@ -4,6 +4,7 @@
  *
  *     process.c        the table; numbers, groups; sending signals
  *     process_loop.c   a process's thread: run, calls, faults, delivery of signals, stop
+ *     process_report.c what is said of a program that is ended
  *     process_fork.c   clone                  process_exec.c   execve and spawn
  *     process_exit.c   the end                wait4.c          how a parent learns of it
  */
@@ -74,6 +75,10 @@ uint64_t processes_random(void);
 
 /* process_loop.c: the body of its thread. */
 void process_body(void *context);
+
+/* process_report.c: one line about what ends the program, where it is, and what called that: names
+ * of its functions, as far as its file has them. By its own thread, which may wait for the disk. */
+void process_report(struct process *self, const char *format, ...) ASH_PRINTF(2, 3);
 
 /* process_fork.c */
 /* clone(2), with Linux's flags, for what makes a process: the child's number, or an error. */

@@ -4,7 +4,6 @@
 #include <ashlar/atomic.h>
 #include <ashlar/error.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@
 #include "process_internal.h"
 #include "thread.h"
 
-enum { BACKTRACE_MAX = 8, LINE_BYTES = 160 };
+enum { LINE_BYTES = 160 };
 
 /* A call that was interrupted. */
 struct interrupted {
@@ -21,35 +20,7 @@ struct interrupted {
     uint64_t x0;   /* its first argument */
 };
 
-/* Reports */
-
-static void report(const char *format, ...) ASH_PRINTF(1, 2);
-
-static void report(const char *format, ...) {
-    char line[LINE_BYTES];
-    va_list arguments;
-    if (processes.config.report == NULL)
-        return;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
-    processes.config.report(processes.config.context, line);
-}
-
-/* By frame records (Procedure Call Standard for the Arm 64-bit Architecture, 6.4.6), as far as they
- * are readable and go up. */
-static void report_callers(struct process *self) {
-    uint64_t record[2] = {self->user.x[29], self->user.x[30]};
-    for (uint32_t i = 0; i < BACKTRACE_MAX; i++) {
-        uint64_t at = record[0];
-        if (at % 16 != 0 || user_read(self->space, record, at, sizeof(record)) != 0 ||
-            record[1] == 0)
-            return;
-        report("  called from 0x%" PRIx64, record[1]);
-        if (record[0] <= at)
-            return;
-    }
-}
+/* Faults */
 
 static bool is_caught(const struct process *self, uint32_t signal) {
     return self->signals.actions[signal - 1].handler > SIGNAL_IGNORE &&
@@ -61,20 +32,15 @@ static void signal_fault(struct process *self, uint32_t signal, int32_t code, ui
                          const char *what) {
     const struct signal_info info = {.code = code, .address = address};
     if (!is_caught(self, signal)) {
-        report("%s (pid %" PRIu32 "): %s: %s, at pc 0x%" PRIx64, self->name, self->id,
-               signal_name(signal), what, self->user.pc);
-        report_callers(self);
+        process_report(self, "%s: %s", signal_name(signal), what);
         process_end_by(self, process_status_killed(signal));
         return;
     }
     process_signal(self, signal, &info);
 }
 
-/* Faults */
-
 static void out_of_memory(struct process *self, const char *what) {
-    report("%s (pid %" PRIu32 "): ended, as there is no memory for %s, at pc 0x%" PRIx64,
-           self->name, self->id, what, self->user.pc);
+    process_report(self, "ended, as there is no memory for %s", what);
     process_end_by(self, process_status_killed(SIGNAL_KILL));
 }
 
@@ -225,8 +191,8 @@ static void run_handler(struct process *self, uint32_t number, const struct sign
         set_mask(self, mask);
         return;
     }
-    report("%s (pid %" PRIu32 "): SIGSEGV: its stack at 0x%" PRIx64 " has no room for %s",
-           self->name, self->id, self->user.sp, signal_name(number));
+    process_report(self, "SIGSEGV: its stack at 0x%" PRIx64 " has no room for %s", self->user.sp,
+                   signal_name(number));
     process_end_by(self, process_status_killed(SIGNAL_SEGV));
 }
 

@@ -15,6 +15,7 @@ import pathlib
 import random
 import re
 import shlex
+import struct
 import subprocess
 import sys
 import tarfile
@@ -55,6 +56,21 @@ def interpreted(program):
     return bytes(data)
 
 
+def lying(program):
+    """The program, in whose symbols each function says that it is all there is."""
+    data = bytearray(program)
+    sections, count = struct.unpack_from('<Q', data, 40)[0], struct.unpack_from('<H', data, 60)[0]
+    for at in range(sections, sections + 64 * count, 64):
+        if struct.unpack_from('<I', data, at + 4)[0] == 2:
+            offset, size = struct.unpack_from('<QQ', data, at + 24)
+            for symbol in range(offset, offset + size, 24):
+                struct.pack_into('<QQ', data, symbol + 8, 0, (1 << 64) - 1)
+        elif struct.unpack_from('<I', data, at + 4)[0] == 3:
+            offset, size = struct.unpack_from('<QQ', data, at + 24)
+            data[offset + 1:offset + size] = b'\x1b[2J' * ((size - 1) // 4) + bytes((size - 1) % 4)
+    return bytes(data)
+
+
 def contents():
     files = {'text/license': (SOURCE / 'LICENSE').read_bytes(), 'text/lines': random_lines(),
              'text/readme': (SOURCE / 'README.md').read_bytes(), 'text/empty': b'',
@@ -68,6 +84,9 @@ def contents():
     files['text/license.xz'] = lzma.compress(files['text/license'])
     for path in PROGRAMS:
         files[f'bin/{path.name}'] = path.read_bytes()
+    crash = files['bin/crash']
+    files['bin/crash-bare'] = crash[:40] + bytes(8) + crash[48:60] + bytes(4) + crash[64:]
+    files['bin/crash-lies'] = lying(crash)
     files['bin/interpreted'] = interpreted(files['bin/hello'])
     return files
 
@@ -209,6 +228,21 @@ def _():
     tap.equal(answers[2], 'Hello, x\n')
     tap.equal(status, 0, 'status')
     tap.equal(session('run crash undefined')[1], 128 + 4, 'status of an undefined instruction')
+
+
+@tap.case('programs.a_crash_names_the_functions_that_it_happened_in')
+def _():
+    answers, status = session('run crash write', 'run crash-bare write', 'run crash-lies write',
+                              'run hello x')
+    place = r'0x[0-9a-f]+ \(%s\+0x[0-9a-f]+\)'
+    for answer, where, caller in (
+            (answers[0], place % 'crash_write', place % 'start_program'),
+            (answers[1], '0x[0-9a-f]+', '0x[0-9a-f]+'),
+            (answers[2], place % r'[ -~]{1,127}', place % r'[ -~]{1,127}')):
+        if not re.match(rf'crash\S* \(pid \d+\): SIGSEGV: write to 0x10, .* at pc {where}\n'
+                        rf'  called from {caller}\n', answer):
+            tap.fail(answer)
+    tap.equal(status, 0)
 
 
 @tap.case('programs.what_is_no_program_is_refused_with_its_reason')

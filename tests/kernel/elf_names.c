@@ -119,6 +119,39 @@ TEST_CASE(elf_names, functions_are_sorted_and_disjoint) {
     CHECK_EQ(elf_functions(&file.source, &names, functions, SYMBOLS_MADE, &count), -ASH_EIO);
 }
 
+TEST_CASE(elf_names, an_address_has_its_function_and_no_other) {
+    static const struct {
+        uint64_t address, start;
+        const char *name; /* NULL: nobody's */
+    } expected[] = {{0x4002ff, 0, NULL},          {0x400300, 0x400300, "leaf"},
+                    {0x4003ff, 0x400300, "leaf"}, {0x400400, 0x400400, "main"},
+                    {0x40043f, 0x400400, "main"}, {0x400440, 0, NULL},
+                    {0x400900, 0x400900, "last"}, {0, 0, NULL},
+                    {UINT64_MAX, 0x400900, NULL}};
+    struct elf_file file;
+    struct elf_names names;
+    struct elf_place places[ASH_ARRAY_LEN(expected)];
+    char name[ELF_NAME_BYTES];
+    make(&file);
+    CHECK_EQ(elf_names_find(&file.source, &names), 0);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(expected); i++)
+        places[i].address = expected[i].address;
+    CHECK_EQ(elf_functions_at(&file.source, &names, places, ASH_ARRAY_LEN(expected)), 0);
+    for (uint32_t i = 0; i < ASH_ARRAY_LEN(expected); i++) {
+        if (expected[i].name == NULL) {
+            CHECK_EQ(places[i].function.end, 0);
+            continue;
+        }
+        CHECK_EQ(places[i].function.start, expected[i].start);
+        CHECK(places[i].function.end > places[i].address);
+        CHECK_EQ(elf_function_name(&file.source, &names, &places[i].function, name), 0);
+        CHECK_STR_EQ(name, expected[i].name);
+    }
+    file.fails_at = SYMBOLS;
+    CHECK_EQ(elf_functions_at(&file.source, &names, places, 2), -ASH_EIO);
+    CHECK_EQ(places[1].function.end, 0);
+}
+
 TEST_CASE(elf_names, a_stripped_file_has_none) {
     struct elf_file file;
     struct elf_names names;
@@ -129,6 +162,17 @@ TEST_CASE(elf_names, a_stripped_file_has_none) {
     make(&file);
     elf_put(file.bytes + 40, 8, ELF_FILE_BYTES - 64); /* the table ends behind the file */
     CHECK_EQ(elf_names_find(&file.source, &names), -ASH_EINVAL);
+}
+
+/* As the table of functions says. */
+static void check_place(const struct elf_file *file, const struct elf_names *names,
+                        uint64_t address, const struct elf_function *function) {
+    struct elf_place place = {.address = address};
+    CHECK_EQ(elf_functions_at(&file->source, names, &place, 1), 0);
+    if (names->symbols.bytes > 24 * SYMBOLS_MADE)
+        return; /* there may be others behind those of the table */
+    CHECK_EQ(place.function.start, function->start);
+    CHECK_EQ(place.function.name, function->name);
 }
 
 /* Whatever a file says: nothing outside of it is read (elf_file_read), and what is given out is
@@ -149,6 +193,9 @@ static void check_one(struct elf_file *file) {
         CHECK(i == 0 || functions[i - 1].end <= functions[i].start);
         CHECK_EQ(elf_function_name(&file->source, &names, &functions[i], name), 0);
         CHECK(strlen(name) < ELF_NAME_BYTES);
+        check_place(file, &names, functions[i].start, &functions[i]);
+        if (i + 1 < count && names.symbols.bytes <= 24 * SYMBOLS_MADE)
+            check_place(file, &names, functions[i].end - 1, &functions[i]);
     }
 }
 
