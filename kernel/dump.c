@@ -44,15 +44,20 @@ static void add_event(struct dump_book *book, const struct ash_event *event) {
     book->event_count++;
 }
 
-static void add_symbol(void *context, uint64_t start, uint64_t end, const char *name) {
-    struct dump_book *book = context;
+static void add_named(struct dump_book *book, uint64_t start, uint64_t end, uint32_t name) {
     if (book->pages != NULL && book->symbol_count == book->symbol_room)
         return;
     const struct ash_prof_symbol symbol = {
-        .start = start, .bytes = (uint32_t)(end - start), .name = add_string(book, name)};
+        .start = start, .bytes = (uint32_t)(end - start), .name = name};
     if (book->pages != NULL)
         book->symbols[book->symbol_count] = symbol;
     book->symbol_count++;
+}
+
+static void add_symbol(void *context, uint64_t start, uint64_t end, const char *name) {
+    struct dump_book *book = context;
+    if (book->pages == NULL || book->symbol_count < book->symbol_room)
+        add_named(book, start, end, add_string(book, name));
 }
 
 /* What was added since the last group; 1 + its number, 0: nothing was. */
@@ -90,6 +95,47 @@ static void add_kernel(struct dump_book *book) {
     add_image(book, &image);
 }
 
+static const char *file_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* What lies between functions with names are its own, without: "[libc.so.6]". */
+static void add_library_functions(struct dump_book *book, uint32_t i,
+                                  const struct platform_library *library) {
+    char text[64];
+    const char *name;
+    uint64_t start, end, at = library->link_start;
+    snprintf(text, sizeof(text), "[%.60s]", file_of(library->name));
+    uint32_t own = add_string(book, text);
+    for (uint32_t j = 0; platform_library_function(i, j, &start, &end, &name); j++) {
+        if (start > at)
+            add_named(book, at, start, own);
+        add_symbol(book, start, end, name);
+        at = end;
+    }
+    end = library->link_start + (library->end - library->start);
+    if (at < end)
+        add_named(book, at, end, own);
+}
+
+static void add_libraries(struct dump_book *book) {
+    struct platform_library library;
+    for (uint32_t i = 0; platform_library(i, &library); i++) {
+        struct ash_prof_image image = {.name = add_string(book, library.name),
+                                       .start = library.start,
+                                       .end = library.end,
+                                       .link_start = library.link_start};
+        add_library_functions(book, i, &library);
+        image.symbols = end_group(book);
+        image.build_id_bytes =
+            (uint32_t)ash_min_u64(library.build_id_bytes, sizeof(image.build_id));
+        if (image.build_id_bytes != 0)
+            memcpy(image.build_id, library.build_id, image.build_id_bytes);
+        add_image(book, &image);
+    }
+}
+
 /* Several processes may have run the same program: its functions are there once. */
 static void add_programs(struct dump_book *book) {
     static uint8_t group_of[IMAGES_MAX];
@@ -122,8 +168,10 @@ static void fill(struct dump_book *book, bool with_programs) {
             add_event(book, event);
     }
     add_kernel(book);
-    if (with_programs)
+    if (with_programs) {
+        add_libraries(book);
         add_programs(book);
+    }
 }
 
 static uint64_t place(uint64_t *bytes, uint64_t len) {

@@ -81,6 +81,23 @@ void platform_code(uint64_t *start, uint64_t *end, const uint8_t **build_id, uin
 /* The i-th function of the kernel, in the order of addresses; false: there are no more. */
 bool platform_code_function(uint32_t i, uint64_t *start, uint64_t *end, const char **name);
 
+/* Code beside the kernel's that it may call: shared libraries, where it runs in a process. */
+struct platform_library {
+    const char *name;    /* a path, or the file alone; stays */
+    uint64_t start, end; /* of its code */
+    uint64_t link_start; /* the address in its file that `start` is */
+    const uint8_t *build_id;
+    uint32_t build_id_bytes;
+};
+
+/* The i-th; false: there are no more. Not in interrupt context, not in a panic. */
+bool platform_library(uint32_t i, struct platform_library *library);
+
+/* Of the i-th, a function that has a name, in the order of addresses, which are its file's; false:
+ * there are no more. */
+bool platform_library_function(uint32_t i, uint32_t function, uint64_t *start, uint64_t *end,
+                               const char **name);
+
 /*
  * The i-th piece of code that may be interrupted, its addresses, and its .eh_frame, which ends by
  * an entry of length 0, or after `len` bytes, and is relative to where it lies; 0: the kernel, then

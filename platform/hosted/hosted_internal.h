@@ -149,6 +149,17 @@ const char *hosted_stack_of_guard(uintptr_t address);
 const void *hosted_image_address(uint64_t linked);
 const void *hosted_image_segment(uint32_t type, uint64_t *bytes); /* NULL: it has none */
 void hosted_symbols_prepare(void);
+/* In a segment of notes; *len stays where there is none. */
+void hosted_find_build_id(const void *segment, uint64_t bytes, const uint8_t **build_id,
+                          uint32_t *len);
+
+struct hosted_function {
+    uint64_t start, end;
+    const char *name;
+};
+
+/* Sorted, and made disjoint: the last one ends at `end`; how many are left. No system call. */
+uint32_t hosted_functions_sort(struct hosted_function *functions, uint32_t count, uint64_t end);
 
 /* memory.c, fault.c, mmio.c */
 

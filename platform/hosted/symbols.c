@@ -43,8 +43,9 @@ const void *hosted_image_segment(uint32_t type, uint64_t *bytes) {
 }
 
 /* Notes: gABI, "Note Section". */
-static void find_build_id(const char *notes, uint64_t bytes, const uint8_t **build_id,
+void hosted_find_build_id(const void *segment, uint64_t bytes, const uint8_t **build_id,
                           uint32_t *len) {
+    const char *notes = segment;
     ElfW(Nhdr) note;
     for (uint64_t at = 0; bytes - at > sizeof(note);) {
         memcpy(&note, notes + at, sizeof(note));
@@ -72,24 +73,19 @@ void platform_code(uint64_t *start, uint64_t *end, const uint8_t **build_id, uin
             *start = (uintptr_t)address;
             *end = *start + phdr->p_memsz;
         } else if (phdr->p_type == PT_NOTE && *len == 0) {
-            find_build_id(address, phdr->p_memsz, build_id, len);
+            hosted_find_build_id(address, phdr->p_memsz, build_id, len);
         }
     }
 }
 
 /* Functions */
 
-struct function {
-    uint64_t start, end;
-    const char *name;
-};
-
 static struct {
     struct ash_spinlock lock; /* taken masked */
     bool is_read;             /* or cannot be read */
     const char *file;
     uint64_t file_bytes;
-    struct function *functions;
+    struct hosted_function *functions;
     uint32_t count;
 } symbols;
 
@@ -124,7 +120,7 @@ static const ElfW(Shdr) * find_section(uint32_t type, const ElfW(Shdr) * *sectio
 }
 
 /* In the order of addresses; of one place the shortest name first. */
-static bool is_before(const struct function *a, const struct function *b) {
+static bool is_before(const struct hosted_function *a, const struct hosted_function *b) {
     if (a->start != b->start)
         return a->start < b->start;
     size_t a_len = strlen(a->name), b_len = strlen(b->name);
@@ -132,13 +128,13 @@ static bool is_before(const struct function *a, const struct function *b) {
 }
 
 /* Shell 1959, with the gaps of Ciura 2001 and their like: libc's sort may call malloc. */
-static void sort(struct function *functions, uint32_t count) {
+static void sort(struct hosted_function *functions, uint32_t count) {
     uint32_t gap = 1;
     while (gap < count / 3)
         gap = gap * 9 / 4 + 1;
     for (; gap != 0; gap = gap == 1 ? 0 : gap * 4 / 9 + 1) {
         for (uint32_t i = gap; i < count; i++) {
-            struct function moved = functions[i];
+            struct hosted_function moved = functions[i];
             uint32_t at = i;
             for (; at >= gap && is_before(&moved, &functions[at - gap]); at -= gap)
                 functions[at] = functions[at - gap];
@@ -148,7 +144,7 @@ static void sort(struct function *functions, uint32_t count) {
 }
 
 /* Disjoint: one name for each place; what has no size (assembly) reaches to the next. */
-static uint32_t tidy(struct function *functions, uint32_t count, uint64_t text_end) {
+static uint32_t tidy(struct hosted_function *functions, uint32_t count, uint64_t text_end) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (kept == 0 || functions[kept - 1].start != functions[i].start)
@@ -164,6 +160,11 @@ static uint32_t tidy(struct function *functions, uint32_t count, uint64_t text_e
     return kept;
 }
 
+uint32_t hosted_functions_sort(struct hosted_function *functions, uint32_t count, uint64_t end) {
+    sort(functions, count);
+    return tidy(functions, count, end);
+}
+
 static void read_functions(void) {
     uint64_t text_start, text_end;
     const uint8_t *build_id;
@@ -177,8 +178,8 @@ static void read_functions(void) {
         return;
     const ElfW(Shdr) *strings = &sections[table->sh_link];
     uint64_t entry_count = table->sh_size / sizeof(entries[0]);
-    size_t bytes = (size_t)(entry_count + 1) * sizeof(struct function);
-    struct function *functions =
+    size_t bytes = (size_t)(entry_count + 1) * sizeof(struct hosted_function);
+    struct hosted_function *functions =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (functions == MAP_FAILED || strings->sh_size == 0 ||
         strings->sh_offset > symbols.file_bytes ||
@@ -191,11 +192,10 @@ static void read_functions(void) {
         if (ELF64_ST_TYPE(entries[i].st_info) == STT_FUNC && entries[i].st_shndx != SHN_UNDEF &&
             start >= text_start && start < text_end && entries[i].st_name < strings->sh_size)
             functions[count++] =
-                (struct function){start, start + entries[i].st_size,
-                                  symbols.file + strings->sh_offset + entries[i].st_name};
+                (struct hosted_function){start, start + entries[i].st_size,
+                                         symbols.file + strings->sh_offset + entries[i].st_name};
     }
-    sort(functions, count);
-    symbols.count = tidy(functions, count, text_end);
+    symbols.count = hosted_functions_sort(functions, count, text_end);
     symbols.functions = functions;
 }
 

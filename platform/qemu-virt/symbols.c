@@ -77,6 +77,17 @@ bool platform_code_function(uint32_t i, uint64_t *start, uint64_t *end, const ch
     return true;
 }
 
+bool platform_library(uint32_t i, struct platform_library *library) {
+    (void)i, (void)library;
+    return false;
+}
+
+bool platform_library_function(uint32_t i, uint32_t function, uint64_t *start, uint64_t *end,
+                               const char **name) {
+    (void)i, (void)function, (void)start, (void)end, (void)name;
+    return false;
+}
+
 /* The link map has been made of it. */
 bool platform_code_frames(uint32_t i, uint64_t *start, uint64_t *end, const uint8_t **frames,
                           size_t *len) {

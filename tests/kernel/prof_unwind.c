@@ -237,4 +237,49 @@ TEST_CASE(prof_caller, a_sample_by_the_manual_clock_has_none) {
     prof_free();
 }
 
+static uint32_t samples_in(struct prof_look *look, const char *name) {
+    struct ash_prof_sample_cursor cursor;
+    struct ash_prof_view_sample sample;
+    struct ash_prof_place place;
+    uint32_t found = 0;
+    ash_prof_samples_begin(&cursor);
+    while (ash_prof_samples_next(&look->view, 0, &cursor, &sample)) {
+        if (sample.frame_count != 0 &&
+            ash_prof_view_place(&look->view, 0, sample.frames[0], false, &place) &&
+            place.name != NULL && strcmp(place.name, name) == 0)
+            found++;
+    }
+    return found;
+}
+
+/* The dynamic linker knows memfrob; what memset calls is one of several, which have no names. */
+TEST_CASE(prof_library, samples_in_libc_have_its_functions_names) {
+    static char bytes[4096];
+    void *(*volatile fill)(void *, int, size_t) = memset; /* a call, and not what it does */
+    struct kernel_memory *memory = test_kernel_memory(MEMORY_BYTES);
+    const struct prof_config config = {.hz = 10000, .samples = 1024};
+    struct ash_prof_counts counts;
+    int error;
+    if (HOSTED_NOTES_SIGNALS)
+        test_skip("nothing is sampled under this sanitizer");
+    CHECK_EQ(prof_start(memory, &config), 0);
+    do {
+        for (uint32_t i = 0; i < 100; i++)
+            memfrob(bytes, sizeof(bytes));
+        prof_count(&counts);
+    } while (counts.taken < 60);
+    do {
+        for (uint32_t i = 0; i < 100; i++)
+            fill(bytes, (int)i, sizeof(bytes));
+        prof_count(&counts);
+    } while (counts.taken < 120);
+    CHECK_EQ(prof_stop(), 0);
+    struct prof_look *look = prof_look_open(memory, &error);
+    CHECK(look != NULL);
+    CHECK(samples_in(look, "memfrob") >= 30);
+    CHECK(samples_in(look, "[libc.so.6]") + samples_in(look, "memset") >= 10);
+    prof_look_close(look);
+    prof_free();
+}
+
 #endif
