@@ -97,6 +97,8 @@ struct disk {
     uint32_t sleepers[DISK_QUEUES_MAX]; /* by CPU: 1 while it sleeps for a queue of its own */
     struct disk_group own_group, *group;
 
+    uint8_t ops[DISK_IN_FLIGHT_MAX]; /* what was asked for: enum ash_virtio_blk_op, by token */
+
     /* of the call in progress, and of the last one that failed */
     struct ash_virtio_blk_done done[DISK_IN_FLIGHT_MAX];
     int done_count;

@@ -12,8 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 
-ASH_EVENT_DEFINE_KIND(event_submit, ASH_EVENT_ASYNC_BEGIN, "blk", "request:x,bytes");
-ASH_EVENT_DEFINE_KIND(event_complete, ASH_EVENT_ASYNC_END, "blk", "request:x,error:e");
+ASH_EVENT_DEFINE_KIND(event_read, ASH_EVENT_ASYNC_BEGIN, "blk.read", "request:x,bytes");
+ASH_EVENT_DEFINE_KIND(event_read_end, ASH_EVENT_ASYNC_END, "blk.read", "request:x,error:e");
+ASH_EVENT_DEFINE_KIND(event_write, ASH_EVENT_ASYNC_BEGIN, "blk.write", "request:x,bytes");
+ASH_EVENT_DEFINE_KIND(event_write_end, ASH_EVENT_ASYNC_END, "blk.write", "request:x,error:e");
+ASH_EVENT_DEFINE_KIND(event_flush, ASH_EVENT_ASYNC_BEGIN, "blk.flush", "request:x");
+ASH_EVENT_DEFINE_KIND(event_flush_end, ASH_EVENT_ASYNC_END, "blk.flush", "request:x,error:e");
+ASH_EVENT_DEFINE_KIND(event_other, ASH_EVENT_ASYNC_BEGIN, "blk.other", "request:x,operation");
+ASH_EVENT_DEFINE_KIND(event_other_end, ASH_EVENT_ASYNC_END, "blk.other", "request:x,error:e");
+ASH_EVENT_DEFINE_KIND(event_in_flight, ASH_EVENT_COUNTER, "blk.in_flight", "disk,requests");
 
 enum { SPINS_MAX = 256, PAUSE_MIN_NS = 1000, PAUSE_MAX_NS = 1000000 };
 
@@ -82,19 +89,69 @@ static struct disk_bounce *try_bounce(struct disk *disk, size_t bytes) {
     return NULL;
 }
 
+/* Events */
+
 /* Tokens are a disk's own. */
 static uint64_t request_id(const struct disk *disk, uint32_t token) {
     return (uint64_t)disk->number << 32 | token;
 }
 
-static int submit(struct disk *disk, const struct ash_virtio_blk_request *request) {
-    uint32_t token;
-    uint64_t bytes = 0;
-    int error = ash_virtio_blk_submit(disk->queue, request, &token);
+/* Where the operation of a request in flight is kept: completions do not say it. */
+static uint8_t *op_of(struct disk *disk, uint32_t token) {
+    return &disk->ops[token % DISK_IN_FLIGHT_MAX];
+}
+
+static void tell_in_flight(const struct disk *disk) {
+    if (ASH_EVENT_IS_ON(event_in_flight))
+        ASH_EVENT(event_in_flight, disk->number, ash_virtio_blk_in_flight(disk->queue));
+    (void)disk; /* where no event is compiled in */
+}
+
+static void tell_submitted(struct disk *disk, const struct ash_virtio_blk_request *request,
+                           uint32_t token) {
+    uint64_t id = request_id(disk, token), bytes = 0;
     for (uint32_t i = 0; i < request->segment_count; i++)
         bytes += request->segments[i].len_bytes;
+    *op_of(disk, token) = (uint8_t)request->op;
+    switch (request->op) {
+    case ASH_VIRTIO_BLK_READ:
+        ASH_EVENT(event_read, id, bytes);
+        break;
+    case ASH_VIRTIO_BLK_WRITE:
+        ASH_EVENT(event_write, id, bytes);
+        break;
+    case ASH_VIRTIO_BLK_FLUSH:
+        ASH_EVENT(event_flush, id, 0);
+        break;
+    default:
+        ASH_EVENT(event_other, id, request->op);
+    }
+    tell_in_flight(disk);
+}
+
+static void tell_completed(struct disk *disk, const struct ash_virtio_blk_done *done) {
+    uint64_t id = request_id(disk, done->token);
+    int64_t error = done->status;
+    switch (*op_of(disk, done->token)) {
+    case ASH_VIRTIO_BLK_READ:
+        ASH_EVENT(event_read_end, id, error);
+        break;
+    case ASH_VIRTIO_BLK_WRITE:
+        ASH_EVENT(event_write_end, id, error);
+        break;
+    case ASH_VIRTIO_BLK_FLUSH:
+        ASH_EVENT(event_flush_end, id, error);
+        break;
+    default:
+        ASH_EVENT(event_other_end, id, error);
+    }
+}
+
+static int submit(struct disk *disk, const struct ash_virtio_blk_request *request) {
+    uint32_t token;
+    int error = ash_virtio_blk_submit(disk->queue, request, &token);
     if (error == 0)
-        ASH_EVENT(event_submit, request_id(disk, token), bytes);
+        tell_submitted(disk, request, token);
     return error;
 }
 
@@ -107,7 +164,7 @@ static bool is_bounce(const struct disk *disk, const void *cookie) {
 /* Its buffers are the CPU's again, and the pool's if nobody waits for what is in them. Its error,
  * if that is of the call in progress. */
 static int finish(struct disk *disk, const struct ash_virtio_blk_done *done) {
-    ASH_EVENT(event_complete, request_id(disk, done->token), (int64_t)done->status);
+    tell_completed(disk, done);
     struct disk_bounce *bounce = done->cookie;
     if (bounce == NULL)
         return done->status;
@@ -188,6 +245,7 @@ static int take(struct disk *disk, int error) {
         error = disk->done_count;
     if (error != 0)
         return recover(disk, error);
+    tell_in_flight(disk);
     for (int i = 0; i < disk->done_count; i++) {
         int one = finish(disk, &disk->done[i]);
         error = error != 0 ? error : one;

@@ -66,11 +66,16 @@ void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b);
 
 #define ASH_EVENT(variable, a, b) ash_port_event(&(variable), (uint64_t)(a), (uint64_t)(b))
 
+/* Does anybody want it? To be asked first where the arguments are dear. */
+#define ASH_EVENT_IS_ON(variable) \
+    ASH_UNLIKELY(__atomic_load_n(&(variable).enabled, __ATOMIC_RELAXED) != 0)
+
 #else
 
 #define ASH_EVENT_DEFINE_KIND(variable, event_kind, event_name, event_fields) \
     _Static_assert((event_kind) < ASH_EVENT_KINDS, "a kind of event")
 #define ASH_EVENT(variable, a, b) ((void)sizeof((a), (b)))
+#define ASH_EVENT_IS_ON(variable) false
 
 #endif
 

@@ -15,22 +15,13 @@ bool ash__chrome_is_told(const struct ash__prof_type *type) {
     return type->field_count == (is_named_by_number(type) ? 1 : 0);
 }
 
-static void put_plain_name(struct chrome *chrome, const struct ash__prof_type *type, uint32_t id) {
-    if (type->name != NULL) {
-        ash__prof_put_json(&chrome->out, type->name, ash__prof_strlen(type->name));
-    } else {
-        ash__prof_put_string(&chrome->out, "event ");
-        ash__prof_put_u64(&chrome->out, id);
-    }
-}
-
 static void put_name(struct chrome *chrome, uint32_t id, uint64_t a) {
     if (id == RUNNING) {
         ash__prof_put_task(&chrome->out, chrome->view, a);
         return;
     }
     const struct ash__prof_type *type = &chrome->types[id];
-    put_plain_name(chrome, type, id);
+    ash__prof_put_type_name(&chrome->out, type, id);
     if (is_named_by_number(type)) {
         ash__prof_put_char(&chrome->out, ' ');
         ash__prof_put_u64(&chrome->out, a);
@@ -44,12 +35,9 @@ static void begin_entry(struct chrome *chrome) {
     chrome->has_event = true;
 }
 
-/* Behind the name, which ends here. */
-static void put_head(struct chrome *chrome, const char *category, char phase, uint64_t pid,
-                     uint32_t tid) {
+/* Behind the category, which ends here. */
+static void put_place(struct chrome *chrome, char phase, uint64_t pid, uint32_t tid) {
     struct ash__prof_out *out = &chrome->out;
-    ash__prof_put_string(out, "\",\"cat\":\"");
-    ash__prof_put_string(out, category);
     ash__prof_put_string(out, "\",\"ph\":\"");
     ash__prof_put_char(out, phase);
     ash__prof_put_string(out, "\",\"ts\":");
@@ -58,6 +46,14 @@ static void put_head(struct chrome *chrome, const char *category, char phase, ui
     ash__prof_put_u64(out, pid);
     ash__prof_put_string(out, ",\"tid\":");
     ash__prof_put_u64(out, tid);
+}
+
+/* Behind the name, which ends here. */
+static void put_head(struct chrome *chrome, const char *category, char phase, uint64_t pid,
+                     uint32_t tid) {
+    ash__prof_put_string(&chrome->out, "\",\"cat\":\"");
+    ash__prof_put_string(&chrome->out, category);
+    put_place(chrome, phase, pid, tid);
 }
 
 void ash__chrome_slice(struct chrome *chrome, char phase, const struct chrome_track *track,
@@ -151,21 +147,38 @@ void ash__chrome_instant(struct chrome *chrome, const struct chrome_record *reco
     put_args(chrome, record);
 }
 
+/* "blk.read" is a "read" of the category "blk". */
+static void put_async_name(struct chrome *chrome, uint32_t type) {
+    struct ash__prof_out *out = &chrome->out;
+    const char *name = chrome->types[type].name;
+    size_t group = ash__prof_group_len(name);
+    if (group == 0)
+        ash__prof_put_type_name(out, &chrome->types[type], type);
+    else
+        ash__prof_put_json(out, name + group + 1, ash__prof_strlen(name + group + 1));
+    ash__prof_put_string(out, "\",\"cat\":\"");
+    if (group == 0)
+        ash__prof_put_string(out, "async");
+    else
+        ash__prof_put_json(out, name, group);
+}
+
 void ash__chrome_async(struct chrome *chrome, char phase, uint32_t type, uint64_t id,
                        const struct chrome_record *record) {
+    struct ash__prof_out *out = &chrome->out;
     begin_entry(chrome);
-    ash__prof_put_string(&chrome->out, "\"name\":\"");
-    put_plain_name(chrome, &chrome->types[type], type);
-    put_head(chrome, "async", phase, chrome->cpus_pid, TID_ASYNC);
-    ash__prof_put_string(&chrome->out, ",\"id\":\"");
-    put_plain_name(chrome, &chrome->types[type], type);
-    ash__prof_put_char(&chrome->out, ' ');
-    ash__prof_put_hex(&chrome->out, id);
-    ash__prof_put_char(&chrome->out, '"');
+    ash__prof_put_string(out, "\"name\":\"");
+    put_async_name(chrome, type);
+    put_place(chrome, phase, chrome->cpus_pid, TID_ASYNC);
+    ash__prof_put_string(out, ",\"id\":\"");
+    ash__prof_put_type_name(out, &chrome->types[type], type);
+    ash__prof_put_char(out, ' ');
+    ash__prof_put_hex(out, id);
+    ash__prof_put_char(out, '"');
     if (record != NULL)
         put_args(chrome, record);
     else
-        ash__prof_put_char(&chrome->out, '}');
+        ash__prof_put_char(out, '}');
 }
 
 void ash__chrome_counter(struct chrome *chrome, const struct chrome_record *record) {
@@ -173,14 +186,7 @@ void ash__chrome_counter(struct chrome *chrome, const struct chrome_record *reco
     const struct ash__prof_type *type = record->type;
     begin_entry(chrome);
     ash__prof_put_string(out, "\"name\":\"");
-    put_plain_name(chrome, type, record->id);
-    ash__prof_put_char(out, ' ');
-    if (type->field_count != 0 && type->fields[0].reading == ASH__PROF_TASK)
-        ash__prof_put_task(out, chrome->view, record->a);
-    else if (type->field_count != 0 && type->fields[0].reading == ASH__PROF_HEX)
-        ash__prof_put_hex(out, record->a);
-    else
-        ash__prof_put_u64(out, record->a);
+    ash__prof_put_counter_name(out, chrome->view, type, record->id, record->a);
     put_head(chrome, "counter", 'C', chrome->cpus_pid, TID_ASYNC);
     ash__prof_put_string(out, ",\"args\":{\"");
     if (type->field_count == 2 && type->fields[1].name_len != 0)

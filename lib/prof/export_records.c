@@ -116,6 +116,35 @@ bool ash__prof_line_next(const struct ash_prof_view *view, struct ash__prof_line
     return false;
 }
 
+size_t ash__prof_group_len(const char *name) {
+    size_t len = 0;
+    while (name != NULL && name[len] != 0 && name[len] != '.')
+        len++;
+    return name != NULL && name[len] != 0 && name[len + 1] != 0 ? len : 0;
+}
+
+void ash__prof_put_type_name(struct ash__prof_out *out, const struct ash__prof_type *type,
+                             uint32_t id) {
+    if (type->name != NULL) {
+        ash__prof_put_json(out, type->name, ash__prof_strlen(type->name));
+    } else {
+        ash__prof_put_string(out, "event ");
+        ash__prof_put_u64(out, id);
+    }
+}
+
+void ash__prof_put_counter_name(struct ash__prof_out *out, const struct ash_prof_view *view,
+                                const struct ash__prof_type *type, uint32_t id, uint64_t a) {
+    ash__prof_put_type_name(out, type, id);
+    ash__prof_put_char(out, ' ');
+    if (type->field_count != 0 && type->fields[0].reading == ASH__PROF_TASK)
+        ash__prof_put_task(out, view, a);
+    else if (type->field_count != 0 && type->fields[0].reading == ASH__PROF_HEX)
+        ash__prof_put_hex(out, a);
+    else
+        ash__prof_put_u64(out, a);
+}
+
 void ash__prof_put_task(struct ash__prof_out *out, const struct ash_prof_view *view,
                         uint64_t task) {
     const struct ash_prof_task *known =

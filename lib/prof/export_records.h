@@ -45,6 +45,16 @@ struct ash__prof_type {
 /* By id. What is not described is an instant with two hexadecimal fields. */
 void ash__prof_types(const struct ash_prof_view *view, struct ash__prof_type *types);
 
+/* All of a name that stands before its point; 0: it has no group, or is NULL. */
+size_t ash__prof_group_len(const char *name);
+
+/* As inside a JSON string: "slab.refill", "event 7"; and of a counter with what its first argument
+ * says: "buddy.free 0x40211000". */
+void ash__prof_put_type_name(struct ash__prof_out *out, const struct ash__prof_type *type,
+                             uint32_t id);
+void ash__prof_put_counter_name(struct ash__prof_out *out, const struct ash_prof_view *view,
+                                const struct ash__prof_type *type, uint32_t id, uint64_t a);
+
 /* The lines "key=value" of the container's text, in order, of each key the first, 64 at most. */
 struct ash__prof_line {
     const char *key, *value;

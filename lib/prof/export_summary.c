@@ -8,16 +8,17 @@
 #include <ashlar/bits.h>
 #include <ashlar/prof_aggregate.h>
 
+#include "counters.h"
 #include "export_internal.h"
 #include "export_records.h"
 #include "heading.h"
 #include "histogram.h"
 
-enum { TOP = 20, CALLS = 512, PENDING_MIN = 64, PENDING_MAX = 1 << 16 };
+enum { TOP = 20, PENDING_MIN = 64, PENDING_MAX = 1 << 16 };
 
 /* Spans that have begun: linear probing, what leaves lets those behind it move up. */
 struct pending {
-    uint64_t key, clock, a;
+    uint64_t key, clock;
     bool is_used;
 };
 
@@ -31,16 +32,29 @@ struct call {
     uint64_t count, total_ns, max_ns;
 };
 
+/* What a type of event is to the summary. */
+enum role { NOTHING, SWITCH, WAKE, CALL_BEGIN, CALL_END, IO_BEGIN, IO_END, COUNTER };
+
+/* "blk." and one of these names; the last is all others. */
+enum { READ, WRITE, FLUSH, OTHER, IO_OPS };
+
+struct io {
+    struct ash__prof_histogram ns;
+    uint64_t unmatched, open;
+};
+
 struct summary {
     struct ash__prof_out out, line; /* line: where headings are made */
     const struct ash_prof_view *view;
     struct ash__prof_type types[ASH__PROF_TYPES];
+    uint8_t roles[ASH__PROF_TYPES], ops[ASH__PROF_TYPES]; /* ops: of requests */
     uint64_t counts[ASH__PROF_TYPES];
     struct ash_prof_lane *lanes;
     struct table wakes, requests, calls_open;
-    struct ash__prof_histogram wake_to_run, io;
-    struct call calls[CALLS];
-    uint64_t other_calls; /* numbers from CALLS on */
+    struct ash__prof_histogram wake_to_run;
+    struct io io[IO_OPS];
+    struct ash__prof_counters counters;
+    struct call calls[ASH__PROF_TYPES]; /* by the type's `same` */
     uint64_t switches, disordered, first_clock, last_clock;
     struct ash_prof_top top[TOP];
 };
@@ -88,15 +102,16 @@ static uint32_t slot_of(const struct table *table, uint64_t key) {
     return at;
 }
 
-/* The first of several begins counts. */
-static void span_begins(struct table *table, uint64_t key, uint64_t clock, uint64_t a) {
+/* The first of several begins counts; false: this is another, or one too many. */
+static bool span_begins(struct table *table, uint64_t key, uint64_t clock) {
     struct pending *slot = &table->slots[slot_of(table, key)];
     if (slot->is_used || table->used > table->mask / 4 * 3) {
         table->unmatched++;
-        return;
+        return false;
     }
-    *slot = (struct pending){key, clock, a, true};
+    *slot = (struct pending){key, clock, true};
     table->used++;
+    return true;
 }
 
 static void take_out(struct table *table, uint32_t hole) {
@@ -117,12 +132,12 @@ static void take_out(struct table *table, uint32_t hole) {
     }
 }
 
-/* False: it has no begin. */
-static bool span_ends(struct table *table, uint64_t key, struct pending *begin) {
+/* When it has begun; false: it has no begin. */
+static bool span_ends(struct table *table, uint64_t key, uint64_t *clock) {
     uint32_t at = slot_of(table, key);
     if (!table->slots[at].is_used)
         return false;
-    *begin = table->slots[at];
+    *clock = table->slots[at].clock;
     take_out(table, at);
     return true;
 }
@@ -137,43 +152,103 @@ static bool is_called(const struct ash__prof_type *type, const char *name) {
            __builtin_memcmp(type->name, name, len) == 0;
 }
 
-static void call_ended(struct summary *summary, const struct pending *begin, uint64_t clock) {
-    uint64_t ns = ns_between(summary, begin->clock, clock);
-    if (begin->a >= CALLS) {
-        summary->other_calls++;
-        return;
+static bool is_of(const struct ash__prof_type *type, const char *group) {
+    size_t len = ash__prof_strlen(group);
+    return ash__prof_group_len(type->name) == len && __builtin_memcmp(type->name, group, len) == 0;
+}
+
+static enum role role_of(const struct ash__prof_type *type) {
+    switch (type->kind) {
+    case ASH_EVENT_INSTANT:
+        return is_called(type, "thread.wake") ? WAKE : NOTHING;
+    case ASH_EVENT_BEGIN:
+        return is_of(type, "syscall") ? CALL_BEGIN : NOTHING;
+    case ASH_EVENT_END:
+        return is_of(type, "syscall") ? CALL_END : NOTHING;
+    case ASH_EVENT_ASYNC_BEGIN:
+        return is_of(type, "blk") ? IO_BEGIN : NOTHING;
+    case ASH_EVENT_ASYNC_END:
+        return is_of(type, "blk") ? IO_END : NOTHING;
+    case ASH_EVENT_COUNTER:
+        return COUNTER;
+    default:
+        return type->kind == ASH_EVENT_SWITCH ? SWITCH : NOTHING;
     }
-    struct call *call = &summary->calls[begin->a];
+}
+
+static void find_roles(struct summary *summary) {
+    static const char *const names[OTHER] = {"blk.read", "blk.write", "blk.flush"};
+    for (uint32_t id = 0; id < ASH__PROF_TYPES; id++) {
+        const struct ash__prof_type *type = &summary->types[id];
+        uint8_t op = 0;
+        while (op < OTHER && !is_called(type, names[op]))
+            op++;
+        summary->ops[id] = op;
+        summary->roles[id] = (uint8_t)role_of(type);
+    }
+}
+
+static void call_ended(struct call *call, uint64_t ns) {
     call->count++;
     call->total_ns = call->total_ns + ns < ns ? UINT64_MAX : call->total_ns + ns;
     call->max_ns = ash_max_u64(call->max_ns, ns);
 }
 
+static void take_call(struct summary *summary, const struct ash_trace_record *record, bool begins) {
+    uint64_t same = summary->types[ash_trace_id(record)].same;
+    uint64_t key = same << 32 | ash_trace_task(record), clock;
+    if (begins)
+        (void)span_begins(&summary->calls_open, key, record->clock);
+    else if (span_ends(&summary->calls_open, key, &clock))
+        call_ended(&summary->calls[same], ns_between(summary, clock, record->clock));
+    else
+        summary->calls_open.unmatched++;
+}
+
+static void take_io(struct summary *summary, const struct ash_trace_record *record, bool begins) {
+    uint32_t id = ash_trace_id(record);
+    struct io *io = &summary->io[summary->ops[id]];
+    uint64_t key = record->a ^ (uint64_t)summary->ops[id] << 60; /* of a disk and its token */
+    uint64_t clock;
+    if (begins) {
+        bool is_new = span_begins(&summary->requests, key, record->clock);
+        io->open += is_new;
+        io->unmatched += !is_new;
+    } else if (span_ends(&summary->requests, key, &clock)) {
+        io->open--;
+        ash__prof_histogram_add(&io->ns, ns_between(summary, clock, record->clock));
+    } else {
+        io->unmatched++;
+    }
+}
+
 static void take_record(struct summary *summary, const struct ash_trace_record *record) {
-    const struct ash__prof_type *type = &summary->types[ash_trace_id(record)];
-    struct pending begin;
-    summary->counts[ash_trace_id(record)]++;
-    if (type->kind == ASH_EVENT_SWITCH) {
+    uint32_t id = ash_trace_id(record);
+    uint64_t clock;
+    summary->counts[id]++;
+    switch ((enum role)summary->roles[id]) {
+    case SWITCH:
         summary->switches++;
-        if (span_ends(&summary->wakes, record->b & ASH_TRACE_TASK_MAX, &begin))
+        if (span_ends(&summary->wakes, record->b & ASH_TRACE_TASK_MAX, &clock))
             ash__prof_histogram_add(&summary->wake_to_run,
-                                    ns_between(summary, begin.clock, record->clock));
-    } else if (is_called(type, "thread.wake")) {
-        span_begins(&summary->wakes, record->a & ASH_TRACE_TASK_MAX, record->clock, 0);
-    } else if (is_called(type, "blk") && type->kind == ASH_EVENT_ASYNC_BEGIN) {
-        span_begins(&summary->requests, record->a, record->clock, 0);
-    } else if (is_called(type, "blk") && type->kind == ASH_EVENT_ASYNC_END) {
-        if (span_ends(&summary->requests, record->a, &begin))
-            ash__prof_histogram_add(&summary->io, ns_between(summary, begin.clock, record->clock));
-        else
-            summary->requests.unmatched++;
-    } else if (is_called(type, "syscall") && type->kind == ASH_EVENT_BEGIN) {
-        span_begins(&summary->calls_open, ash_trace_task(record), record->clock, record->a);
-    } else if (is_called(type, "syscall") && type->kind == ASH_EVENT_END) {
-        if (span_ends(&summary->calls_open, ash_trace_task(record), &begin))
-            call_ended(summary, &begin, record->clock);
-        else
-            summary->calls_open.unmatched++;
+                                    ns_between(summary, clock, record->clock));
+        break;
+    case WAKE:
+        (void)span_begins(&summary->wakes, record->a & ASH_TRACE_TASK_MAX, record->clock);
+        break;
+    case CALL_BEGIN:
+    case CALL_END:
+        take_call(summary, record, summary->roles[id] == CALL_BEGIN);
+        break;
+    case IO_BEGIN:
+    case IO_END:
+        take_io(summary, record, summary->roles[id] == IO_BEGIN);
+        break;
+    case COUNTER:
+        ash__prof_counters_add(&summary->counters, summary->types, record);
+        break;
+    default:
+        break;
     }
 }
 
@@ -181,6 +256,7 @@ static void take_records(struct summary *summary) {
     struct ash_trace_record record;
     uint32_t cpu;
     ash__prof_types(summary->view, summary->types);
+    find_roles(summary);
     ash_prof_merged_begin(summary->view, summary->lanes);
     bool is_first = true;
     while (summary->out.error == 0 &&
@@ -305,15 +381,27 @@ static void put_switches(struct summary *summary) {
               summary->wakes.used);
 }
 
-/* The call with the most time of those after `last` in that order; CALLS: none. */
+static void put_io(struct summary *summary) {
+    static const char *const titles[IO_OPS] = {
+        "\nBlock I/O: reads, from submission to completion",
+        "\nBlock I/O: writes, from submission to completion",
+        "\nBlock I/O: flushes, from submission to completion",
+        "\nBlock I/O: other requests, from submission to completion"};
+    for (uint32_t op = 0; op < IO_OPS; op++) {
+        const struct io *io = &summary->io[op];
+        put_spans(summary, titles[op], &io->ns, io->unmatched, io->open);
+    }
+}
+
+/* The call with the most time of those after `last` in that order; 0: none, as no event has it. */
 static uint32_t next_call(const struct summary *summary, uint32_t last) {
-    uint32_t best = CALLS;
-    for (uint32_t i = 0; i < CALLS; i++) {
-        const struct call *call = &summary->calls[i], *of_last = &summary->calls[last % CALLS];
-        bool is_after = last == CALLS || call->total_ns < of_last->total_ns ||
-                        (call->total_ns == of_last->total_ns && i > last);
-        if (call->count != 0 && is_after &&
-            (best == CALLS || call->total_ns > summary->calls[best].total_ns))
+    const struct call *calls = summary->calls, *of_last = &calls[last];
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < ASH__PROF_TYPES; i++) {
+        bool is_after = last == 0 || calls[i].total_ns < of_last->total_ns ||
+                        (calls[i].total_ns == of_last->total_ns && i > last);
+        if (calls[i].count != 0 && is_after &&
+            (best == 0 || calls[i].total_ns > calls[best].total_ns))
             best = i;
     }
     return best;
@@ -321,14 +409,13 @@ static uint32_t next_call(const struct summary *summary, uint32_t last) {
 
 static void put_calls(struct summary *summary) {
     struct ash__prof_out *out = &summary->out;
-    uint32_t at = next_call(summary, CALLS);
-    if (at == CALLS)
+    uint32_t at = next_call(summary, 0);
+    if (at == 0)
         return;
     ash__prof_put_string(out, "\nSystem calls, with what they waited for\n"
-                              "  number       count        total         mean         most\n");
-    for (; at != CALLS; at = next_call(summary, at)) {
+                              "       count        total         mean         most  name\n");
+    for (; at != 0; at = next_call(summary, at)) {
         const struct call *call = &summary->calls[at];
-        ash__prof_put_right(out, at, 8);
         ash__prof_put_right(out, call->count, 12);
         ash__prof_put_string(out, "  ");
         ash__prof_put_span(out, call->total_ns);
@@ -336,12 +423,13 @@ static void put_calls(struct summary *summary) {
         ash__prof_put_span(out, call->total_ns / call->count);
         ash__prof_put_string(out, "  ");
         ash__prof_put_span(out, call->max_ns);
+        ash__prof_put_string(out, "  ");
+        ash__prof_put_type_name(out, &summary->types[at], at);
         ash__prof_put_char(out, '\n');
     }
-    if (summary->other_calls + summary->calls_open.unmatched + summary->calls_open.used != 0) {
+    if (summary->calls_open.unmatched + summary->calls_open.used != 0) {
         put_line(out, "  left out: ", summary->calls_open.unmatched, " of which one end is lost, ");
-        put_line(out, "", summary->calls_open.used, " not over, ");
-        put_line(out, "", summary->other_calls, " with greater numbers\n");
+        put_line(out, "", summary->calls_open.used, " not over\n");
     }
 }
 
@@ -399,9 +487,10 @@ int ash__prof_summary(const struct ash_prof_view *view, const struct ash_prof_si
         put_loss(summary);
         put_counts(summary);
         put_switches(summary);
-        put_spans(summary, "\nBlock I/O, from submission to completion", &summary->io,
-                  summary->requests.unmatched, summary->requests.used);
+        put_io(summary);
         put_calls(summary);
+        ash__prof_put_counters(&summary->out, view, summary->types, &summary->counters,
+                               summary->last_clock);
     }
     put_profile(summary, (char *)work + pieces.used, work_bytes - pieces.used);
     return ash__prof_out_end(&summary->out);

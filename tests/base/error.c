@@ -78,3 +78,10 @@ TEST_CASE(event, disabled_event_is_not_emitted) {
     ASH_EVENT(event_silent, 1, 2);
     CHECK_EQ(test_event_count("base.silent"), 1);
 }
+
+TEST_CASE(event, dear_arguments_need_not_be_made_for_nobody) {
+    event_silent.enabled = 0;
+    CHECK(!ASH_EVENT_IS_ON(event_silent));
+    event_silent.enabled = 1;
+    CHECK(ASH_EVENT_IS_ON(event_silent));
+}

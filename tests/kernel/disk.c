@@ -300,6 +300,59 @@ TEST_CASE(disk, flush_reaches_a_device_that_has_one) {
     CHECK_EQ(without->device.flushes, 0);
 }
 
+/* Two of each: its begin and its end. */
+TEST_CASE(disk, events_say_what_a_request_asks_for) {
+    struct disk_bench *bench = disk_bench_new();
+    char id[ASH_VIRTIO_BLK_ID_BYTES + 1];
+    disk_bench_add_image(bench);
+    bench->device.features |= ASH_VIRTIO_BLK_F_FLUSH;
+    disk_bench_start(bench);
+    uint8_t *buffer = lent_buffer(bench);
+    CHECK_EQ(disk_read(&bench->disk, 0, buffer, 1024), 0);
+    CHECK_EQ(disk_read(&bench->disk, 512, buffer, 1024), 0);
+    CHECK_EQ(disk_write(&bench->disk, 0, buffer, 1024), 0);
+    CHECK_EQ(test_event_count("blk.read"), 4);
+    CHECK_EQ(test_event_count("blk.write"), 2);
+    CHECK_EQ(test_event_count("blk.flush"), 0);
+    CHECK_EQ(disk_flush(&bench->disk), 0);
+    CHECK_EQ(test_event_count("blk.flush"), 2);
+    CHECK_EQ(test_event_count("blk.other"), 0);
+    disk_id(&bench->disk, id);
+    CHECK_EQ(test_event_count("blk.other"), 2);
+}
+
+static void ignore_end(struct disk_async *async, int status) {
+    (void)async;
+    (void)status;
+}
+
+TEST_CASE(disk, an_event_counts_requests_in_flight) {
+    struct disk_bench *bench = disk_bench_new();
+    struct disk_async asyncs[3] = {{ignore_end}, {ignore_end}, {ignore_end}};
+    uint64_t disk, requests;
+    bench->device.features |= ASH_VIRTIO_BLK_F_FLUSH;
+    disk_bench_start(bench);
+    bench->fetches = true;
+    disk_lock(&bench->disk);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct ash_virtio_blk_request flush = {.op = ASH_VIRTIO_BLK_FLUSH};
+        CHECK_EQ(disk_async_submit(&bench->disk, &flush, &asyncs[i]), 0);
+        CHECK_EQ(test_event_last("blk.in_flight", &disk, &requests), i + 1);
+        CHECK_EQ(requests, i + 1);
+        CHECK_EQ(disk, bench->disk.number);
+    }
+    disk_async_kick(&bench->disk);
+    disk_bench_end_some(bench, 2);
+    CHECK(disk_async_take(&bench->disk));
+    CHECK_EQ(test_event_last("blk.in_flight", NULL, &requests), 4); /* of two ends at once */
+    CHECK_EQ(requests, 1);
+    disk_bench_end_some(bench, 1);
+    CHECK(disk_async_take(&bench->disk));
+    CHECK_EQ(test_event_last("blk.in_flight", NULL, &requests), 5);
+    CHECK_EQ(requests, 0);
+    disk_unlock(&bench->disk);
+}
+
 TEST_CASE(disk, discards_the_whole_blocks_of_a_range) {
     struct disk_bench *bench = disk_bench_new();
     disk_bench_add_image(bench);

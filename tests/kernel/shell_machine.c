@@ -699,6 +699,27 @@ TEST_CASE(shell_machine, a_trace_is_started_shown_and_stopped) {
     CHECK_EQ(trace_get()->state, TRACE_OFF);
 }
 
+TEST_CASE(shell_machine, a_trace_tells_reads_from_writes_and_flushes) {
+    struct disk_bench *second;
+    struct script *script = machine_with_cache(&second);
+    struct trace left;
+    trace_set_aside(&left);
+    CHECK_EQ(script_run(script, "trace start 256 --only blk\nwrite 0 x\n"), 0);
+    second->device.status_byte = 1;
+    CHECK_EQ(script_run(script, "sync\n"), 1);
+    second->device.status_byte = 0;
+    CHECK_EQ(script_run(script, "sync\ntrace stop\ntrace show 99\ntrace free\n"), 0);
+    check_contains(script->output, ": blk.read ( request=0x10001");
+    check_contains(script->output, " bytes=4096\n");
+    check_contains(script->output, ": blk.read ) request=0x10001");
+    check_contains(script->output, " error=0\n");
+    check_contains(script->output, ": blk.write ( request=0x10001");
+    check_contains(script->output, " error=the device reported an error, or broke its protocol\n");
+    check_contains(script->output, ": blk.flush ( request=0x10001");
+    check_contains(script->output, ": blk.in_flight disk=1 requests=1\n");
+    check_contains(script->output, ": blk.in_flight disk=1 requests=0\n");
+}
+
 TEST_CASE(shell_machine, a_trace_says_what_it_cannot_do) {
     static const struct {
         const char *line;

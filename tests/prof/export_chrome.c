@@ -130,6 +130,47 @@ TEST_CASE(prof_chrome, requests_counters_and_interrupts_have_their_places) {
     CHECK(strstr(text, "\"name\":\"CPU 1 interrupts\"") != NULL);
 }
 
+TEST_CASE(prof_chrome, requests_are_named_by_what_they_ask_for) {
+    struct scene scene;
+    struct sink sink;
+    scene_init(&scene, 1, 64);
+    uint32_t read = scene_event(&scene, ASH_EVENT_ASYNC_BEGIN, "blk.read", "request:x,bytes");
+    uint32_t read_end = scene_event(&scene, ASH_EVENT_ASYNC_END, "blk.read", "request:x,error:e");
+    uint32_t write = scene_event(&scene, ASH_EVENT_ASYNC_BEGIN, "blk.write", "request:x,bytes");
+    uint32_t write_end = scene_event(&scene, ASH_EVENT_ASYNC_END, "blk.write", "request:x,error:e");
+    scene_add(&scene, 0, 10, read, 7, 512);
+    scene_add(&scene, 0, 20, read_end, 7, 0);
+    scene_add(&scene, 0, 30, write, 7, 1024);
+    scene_add(&scene, 0, 40, write_end, 7, (uint64_t)-5);
+    CHECK_EQ(scene_export(scene_open(&scene), ASH_PROF_CHROME, &sink, 0), 0);
+    const char *text = sink_text(&sink);
+    CHECK_EQ(count_of(text, "\"name\":\"read\",\"cat\":\"blk\",\"ph\":\"b\",\"ts\":0.010"), 1);
+    CHECK_EQ(count_of(text, "\"name\":\"read\",\"cat\":\"blk\",\"ph\":\"e\",\"ts\":0.020"), 1);
+    CHECK_EQ(count_of(text, "\"name\":\"write\",\"cat\":\"blk\",\"ph\":\"b\",\"ts\":0.030"), 1);
+    CHECK_EQ(count_of(text, "\"name\":\"write\",\"cat\":\"blk\",\"ph\":\"e\",\"ts\":0.040"), 1);
+    CHECK_EQ(count_of(text, "\"id\":\"blk.write 0x7\""), 2);
+}
+
+TEST_CASE(prof_chrome, a_counter_is_a_series_of_numbers_of_its_own) {
+    struct scene scene;
+    struct sink sink;
+    scene_init(&scene, 1, 64);
+    uint32_t free = scene_event(&scene, ASH_EVENT_COUNTER, "buddy.free", "buddy:x,pages");
+    uint32_t ready = scene_event(&scene, ASH_EVENT_COUNTER, "sched.runnable", "cpu,entities");
+    scene_add(&scene, 0, 10, free, 0x4000, 100);
+    scene_add(&scene, 0, 20, free, 0x8000, UINT64_MAX);
+    scene_add(&scene, 0, 30, ready, 1, 0);
+    CHECK_EQ(scene_export(scene_open(&scene), ASH_PROF_CHROME, &sink, 0), 0);
+    const char *text = sink_text(&sink);
+    CHECK_EQ(count_of(text, "\"ph\":\"C\""), 3);
+    CHECK_EQ(count_of(text, "{\"name\":\"buddy.free 0x4000\",\"cat\":\"counter\",\"ph\":\"C\","
+                            "\"ts\":0.010,\"pid\":2,\"tid\":1048577,\"args\":{\"pages\":100}}"),
+             1);
+    CHECK_EQ(count_of(text, "\"args\":{\"pages\":18446744073709551615}"), 1);
+    CHECK_EQ(count_of(text, "\"name\":\"sched.runnable 1\",\"cat\":\"counter\""), 1);
+    CHECK_EQ(count_of(text, "\"args\":{\"entities\":0}"), 1);
+}
+
 TEST_CASE(prof_chrome, each_begin_of_a_request_has_one_end) {
     struct scene scene;
     struct sink sink;

@@ -17,14 +17,18 @@ enum { ORIGIN = 1000000000 };
 enum { IDLE_0 = 1, IDLE_1, SHELL = 10, WRITER = 11, FLUSHER = 12 };
 
 enum event {
-    CALL_BEGIN = 1,
-    CALL_END,
+    READ = 1,
+    READ_END,
+    WAIT,
+    WAIT_END,
     IRQ_BEGIN,
     IRQ_END,
     SWITCH,
     WAKE,
-    IO_BEGIN,
-    IO_END,
+    IN,
+    IN_END,
+    OUT,
+    OUT_END,
     FREE,
     MARK
 };
@@ -33,15 +37,19 @@ static const struct {
     const char *name, *fields;
     uint32_t kind;
 } events[] = {
-    [CALL_BEGIN] = {"syscall", "number", ASH_EVENT_BEGIN},
-    [CALL_END] = {"syscall", "number,result:d", ASH_EVENT_END},
+    [READ] = {"syscall.read", "first:x,second:x", ASH_EVENT_BEGIN},
+    [READ_END] = {"syscall.read", "result:d", ASH_EVENT_END},
+    [WAIT] = {"syscall.wait4", "first:x,second:x", ASH_EVENT_BEGIN},
+    [WAIT_END] = {"syscall.wait4", "result:d", ASH_EVENT_END},
     [IRQ_BEGIN] = {"irq", "line", ASH_EVENT_BEGIN},
     [IRQ_END] = {"irq", "line", ASH_EVENT_END},
     [SWITCH] = {"thread.switch", "from:task,to:task", ASH_EVENT_SWITCH},
     [WAKE] = {"thread.wake", "task:task,cpu", ASH_EVENT_INSTANT},
-    [IO_BEGIN] = {"blk", "request:x,bytes", ASH_EVENT_ASYNC_BEGIN},
-    [IO_END] = {"blk", "request:x,error:e", ASH_EVENT_ASYNC_END},
-    [FREE] = {"pages", "node,free", ASH_EVENT_COUNTER},
+    [IN] = {"blk.read", "request:x,bytes", ASH_EVENT_ASYNC_BEGIN},
+    [IN_END] = {"blk.read", "request:x,error:e", ASH_EVENT_ASYNC_END},
+    [OUT] = {"blk.write", "request:x,bytes", ASH_EVENT_ASYNC_BEGIN},
+    [OUT_END] = {"blk.write", "request:x,error:e", ASH_EVENT_ASYNC_END},
+    [FREE] = {"buddy.free", "buddy:x,pages", ASH_EVENT_COUNTER},
     [MARK] = {"mark", "number", ASH_EVENT_INSTANT},
 };
 
@@ -112,26 +120,29 @@ static void interrupt(struct made *made, uint32_t cpu, uint64_t at, uint64_t lin
     made->rings[cpu].depth--;
 }
 
-/* Each round: the shell calls, its write goes to the disk, the flusher on the other CPU wakes. */
+/* Each round: the shell calls, what it reads or writes goes to the disk, the flusher on the other
+ * CPU wakes. */
 static void run_round(struct made *made, uint64_t round) {
     uint64_t at = round * 100000, request = 0x1000 + round;
+    enum event begin = round % 2 == 0 ? IN : OUT;
     turn_to(made, 0, at, SHELL);
-    emit(made, 0, at + 1000, CALL_BEGIN, 4, 0);
-    emit(made, 0, at + 2000, IO_BEGIN, request, 4096);
+    emit(made, 0, at + 1000, READ, 4, 0x7fff0000);
+    emit(made, 0, at + 2000, begin, request, 4096);
     interrupt(made, 0, at + 3000, 27);
     emit(made, 0, at + 5000, WAKE, FLUSHER, 1);
-    emit(made, 0, at + 6000, CALL_END, 4, round % 5 == 4 ? (uint64_t)-5 : 512);
+    emit(made, 0, at + 6000, READ_END, round % 5 == 4 ? (uint64_t)-5 : 512, 0);
     turn_to(made, 0, at + 7000, WRITER);
-    emit(made, 0, at + 8000, CALL_BEGIN, 1, 0);
+    emit(made, 0, at + 8000, WAIT, 12, 0);
     turn_to(made, 0, at + 9000, IDLE_0); /* inside its call, which ends when it is back */
     turn_to(made, 0, at + 50000, WRITER);
-    emit(made, 0, at + 51000, CALL_END, 1, 0);
+    emit(made, 0, at + 51000, WAIT_END, 12, 0);
     turn_to(made, 0, at + 52000, IDLE_0);
 
     turn_to(made, 1, at + 5000 + 500 * (round % 7), FLUSHER);
     interrupt(made, 1, at + 20000, 48);
-    emit(made, 1, at + 22000 + 1000 * round, IO_END, request, round % 5 == 4 ? (uint64_t)-5 : 0);
-    emit(made, 1, at + 60000, FREE, 0, 5000 - round);
+    emit(made, 1, at + 22000 + 1000 * round, begin == IN ? IN_END : OUT_END, request,
+         round % 5 == 4 ? (uint64_t)-5 : 0);
+    emit(made, 1, at + 60000, FREE, 0x40200000, 5000 - round);
     emit(made, 1, at + 61000, MARK, round, 0);
     turn_to(made, 1, at + 62000, IDLE_1);
 }

@@ -85,8 +85,9 @@ static inline struct ash_virtio_blk_queue *ash_virtio_blk_get_queue(struct ash_v
 }
 
 /*
- * Queues a request; *token names it until it is reaped. *request is not needed afterwards, what its
- * segments name is. O(in_flight_max / 64 + segments).
+ * Queues a request; *token names it until it is reaped, and among those in flight so do its low 16
+ * bits, which are below in_flight_max. *request is not needed afterwards, what its segments name
+ * is. O(in_flight_max / 64 + segments).
  *   -ASH_EAGAIN   in_flight_max requests are in flight: kick, reap, try again
  *   -ASH_EINVAL   no data, or a length or sector that is no multiple of block_size_bytes; a segment
  *                 that is empty, above segment_bytes_max, misaligned, or ends beyond the address
