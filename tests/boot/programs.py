@@ -316,19 +316,25 @@ def _():
 # Memory
 
 
-def free_kib(answer):
-    return int(re.search(r'^free +(\d+) KiB', answer, re.MULTILINE)[1])
+def free_bytes(mem, slab):
+    """What `mem` and `slab` tell. A slab is free but for its objects: whether an empty one is kept
+    depends on which CPU a thread happened to end on."""
+    kib = [int(re.search(pattern, answer, re.MULTILINE)[1])
+           for pattern, answer in ((r'^free +(\d+) KiB', mem), (r'^all: (\d+) KiB in slabs', slab))]
+    objects = re.findall(r'^\S+ +(\d+) +(\d+) +\d', slab, re.MULTILINE)
+    return (sum(kib) << 10) - sum(int(size) * int(used) for size, used in objects)
 
 
 def rounds(count, *lines, differs_kib=0, **options):
     """The answers of so many rounds of the lines, which leave as much memory free each time, once
     caches of objects and stacks are full: so it is the last two that are compared."""
-    answers, status = session(*(lines + ('mem',)) * count, 'check', **options)
+    asked = (*lines, 'mem', 'slab')
+    answers, status = session(*asked * count, 'check', **options)
     tap.equal(status, 0, 'status of check')
-    answers = [answers[i:i + len(lines) + 1] for i in range(0, len(answers) - 1, len(lines) + 1)]
-    free = [free_kib(answer[-1]) for answer in answers]
-    if abs(free[-1] - free[-2]) > differs_kib:
-        tap.fail(f'KiB free after each round: {free}')
+    answers = [answers[i:i + len(asked)] for i in range(0, len(answers) - 1, len(asked))]
+    free = [free_bytes(mem, slab) for *_, mem, slab in answers]
+    if abs(free[-1] - free[-2]) > differs_kib << 10:
+        tap.fail(f'bytes free after each round: {free}')
     return answers
 
 
