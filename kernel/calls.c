@@ -110,10 +110,8 @@ enum { CALLS(INDEX_OF) CALLS_KNOWN };
     {.name = "syscall." #call_name, .fields = "first:x,second:x", .kind = ASH_EVENT_BEGIN},
 #define END_OF(number, call_name, function_name, again) \
     {.name = "syscall." #call_name, .fields = "result:d", .kind = ASH_EVENT_END},
-static struct ash_event begin_events[CALLS_KNOWN]
-    __attribute__((section("ash_events"), used, aligned(8))) = {CALLS(BEGIN_OF)};
-static struct ash_event end_events[CALLS_KNOWN]
-    __attribute__((section("ash_events"), used, aligned(8))) = {CALLS(END_OF)};
+static struct ash_event begin_events[CALLS_KNOWN] ASH_EVENT_PLACE = {CALLS(BEGIN_OF)};
+static struct ash_event end_events[CALLS_KNOWN] ASH_EVENT_PLACE = {CALLS(END_OF)};
 
 ASH_EVENT_DEFINE(event_unknown, "syscall.unknown", "number");
 
@@ -143,10 +141,9 @@ static void report_unknown(const struct process *process, uint64_t number) {
 }
 
 /* As ASH_EVENT, which wants a variable of its own for each. */
-static void tell(const struct ash_event *events, const struct call *call, uint64_t a, uint64_t b) {
-    const struct ash_event *event = &events[call->index];
-    if (ASH_EVENTS && ASH_UNLIKELY(ash_load_relaxed(&event->enabled)))
-        ash_event_emit(event, a, b);
+static void tell(struct ash_event *events, const struct call *call, uint64_t a, uint64_t b) {
+    if (ASH_ENABLED(ASH_EVENTS))
+        ash_port_event(&events[call->index], a, b);
 }
 
 bool call_dispatch(struct process *process) {

@@ -78,6 +78,8 @@ static int start(struct shell *shell, int argc, char **argv) {
         return no_memory(shell, &config);
     if (error == -ASH_EBUSY)
         return refuse(shell, "start", "it runs already; `trace stop` ends it");
+    if (error == -ASH_ENOTSUP)
+        return refuse(shell, "start", "this kernel was built without events (-Devents=false)");
     if (error == -ASH_ENOENT)
         return shell_error(shell, "trace start", unknown,
                            "no event or group of this name; `trace list` shows them");

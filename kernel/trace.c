@@ -235,6 +235,8 @@ int trace_start(struct kernel_memory *memory, const struct trace_config *config,
     if (trace.state == TRACE_RUNNING)
         return -ASH_EBUSY;
     (void)trace_init();
+    if (trace_event(0) == NULL)
+        return -ASH_ENOTSUP;
     if (!ash_is_pow2(config->events) || config->events < ASH_TRACE_EVENTS_MIN ||
         config->events > ASH_TRACE_EVENTS_MAX)
         return -ASH_EINVAL;

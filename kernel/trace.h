@@ -59,7 +59,7 @@ bool trace_wants(const struct ash_event *event);
 /*
  *   -ASH_EBUSY   it runs already        -ASH_ENOMEM  no memory for the rings
  *   -ASH_EINVAL  config->events         -ASH_ENOENT  `only` names no event: *unknown is where, or
- *                                                    unknown is NULL
+ *   -ASH_ENOTSUP the image has no event                 unknown is NULL
  * What was recorded before is lost.
  */
 int trace_start(struct kernel_memory *memory, const struct trace_config *config,

@@ -6,9 +6,9 @@
  * Rules
  *  - An event is declared once, at file scope of a .c file: a descriptor with its name, its kind,
  *    and the names and formats of its two arguments, in the linker section `ash_events`.
- *  - ASH_EVENT(id, a, b) goes through the port's inline hook ash_port_event: empty in the smallest
- *    port, elsewhere a load and a branch on `enabled`, then ash_event_emit. With ASH_EVENTS=0 it is
- *    nothing at all, and its arguments are not evaluated.
+ *  - ASH_EVENT(variable, a, b) goes through the port's inline hook ash_port_event: empty in the
+ *    smallest port, elsewhere a load and a branch on `enabled` (<ashlar/event_site.h>), then
+ *    ash_event_emit. With ASH_EVENTS=0 it is nothing at all. The arguments may not be evaluated.
  *  - ash_event_emit is supplied by whoever links the part. It stamps time, CPU and task; no part
  *    does. It may be called in any context and must not call back into the part.
  *
@@ -58,25 +58,31 @@ void ash_event_emit(const struct ash_event *event, uint64_t a, uint64_t b);
 #endif
 
 #if ASH_EVENTS
-
 /* Aligned by hand, so that the section is an array whatever the compiler's taste in padding. */
-#define ASH_EVENT_DEFINE_KIND(variable, event_kind, event_name, event_fields)                     \
-    static struct ash_event variable __attribute__((section("ash_events"), used, aligned(8))) = { \
+#define ASH_EVENT_PLACE __attribute__((section("ash_events"), used, aligned(8)))
+#else
+#define ASH_EVENT_PLACE __attribute__((unused))
+#endif
+
+#define ASH_EVENT_DEFINE_KIND(variable, event_kind, event_name, event_fields) \
+    static struct ash_event variable ASH_EVENT_PLACE = {                      \
         .name = (event_name), .fields = (event_fields), .kind = (event_kind)}
 
-#define ASH_EVENT(variable, a, b) ash_port_event(&(variable), (uint64_t)(a), (uint64_t)(b))
+/* The hook for a descriptor whose address is a constant; a port may have a better one. */
+#ifndef ASH_PORT_EVENT_SITE
+#define ASH_PORT_EVENT_SITE(event, a, b) ash_port_event(event, a, b)
+#endif
+
+#if ASH_EVENTS
+#define ASH_EVENT(variable, a, b) ASH_PORT_EVENT_SITE(&(variable), (uint64_t)(a), (uint64_t)(b))
 
 /* Does anybody want it? To be asked first where the arguments are dear. */
 #define ASH_EVENT_IS_ON(variable) \
     ASH_UNLIKELY(__atomic_load_n(&(variable).enabled, __ATOMIC_RELAXED) != 0)
-
 #else
-
-#define ASH_EVENT_DEFINE_KIND(variable, event_kind, event_name, event_fields) \
-    _Static_assert((event_kind) < ASH_EVENT_KINDS, "a kind of event")
-#define ASH_EVENT(variable, a, b) ((void)sizeof((a), (b)))
-#define ASH_EVENT_IS_ON(variable) false
-
+#define ASH_EVENT_IS_ON(variable) ((void)sizeof(variable), false)
+#define ASH_EVENT(variable, a, b) \
+    ((void)sizeof(variable), (void)sizeof((uint64_t)(a)), (void)sizeof((uint64_t)(b)))
 #endif
 
 /* What most are. */

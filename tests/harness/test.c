@@ -268,6 +268,8 @@ uint64_t test_event_count(const char *name) {
 uint64_t test_event_last(const char *name, uint64_t *a, uint64_t *b) {
     uint64_t count = 0;
     size_t index = 0;
+    if (!ASH_ENABLED(ASH_EVENTS))
+        test_skip("this build has no events");
     for (struct ash_event *event = __start_ash_events; event < __stop_ash_events;
          event++, index++) {
         if (index >= EVENTS_MAX)

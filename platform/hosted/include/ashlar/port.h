@@ -10,7 +10,7 @@
 
 #include <ashlar/atomic.h>
 #include <ashlar/base.h>
-#include <ashlar/event.h>
+#include <ashlar/event_site.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -228,19 +228,6 @@ static inline uint64_t ash_port_cycles(void) {
 #else
     return 0;
 #endif
-}
-
-/* Compilers make three instructions of a load whose value is seen; these are two. */
-static inline void ash_port_event(struct ash_event *event, uint64_t a, uint64_t b) {
-#if defined(__x86_64__)
-    __asm__ goto("cmpb $0, %0\n\tjne %l1" : : "m"(event->enabled) : "cc" : enabled);
-    return;
-enabled:
-#else
-    if (ASH_LIKELY(ash_load_word(&event->enabled) == 0))
-        return;
-#endif
-    ash_event_emit(event, a, b);
 }
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@
 
 #include <ashlar/atomic.h>
 #include <ashlar/base.h>
-#include <ashlar/event.h>
+#include <ashlar/event_site.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -113,29 +113,6 @@ static inline uint64_t ash_port_cycles(void) {
     __asm__ volatile("mrs %0, cntvct_el0" : "=r"(count));
     return count;
 }
-
-/* Three instructions while the event is off. gcc makes five of a load and a branch, but for a
- * constant address in assembly: hence a macro. */
-#ifdef __clang__
-static inline void ash_port_event(struct ash_event *event, uint64_t a, uint64_t b) {
-    if (ASH_UNLIKELY(ash_load_word(&event->enabled)))
-        ash_event_emit(event, a, b);
-}
-#else
-#define ash_port_event(event, a, b)                                                \
-    __extension__({                                                                \
-        __label__ enabled_, done_;                                                 \
-        __asm__ goto("adrp x17, %0\n\tldrb w17, [x17, #:lo12:%0]\n\tcbnz w17, %l1" \
-                     :                                                             \
-                     : "S"(&(event)->enabled)                                      \
-                     : "x17"                                                       \
-                     : enabled_);                                                  \
-        goto done_;                                                                \
-    enabled_:                                                                      \
-        ash_event_emit((event), (a), (b));                                         \
-    done_:;                                                                        \
-    })
-#endif
 
 #ifdef __cplusplus
 }
