@@ -7,8 +7,9 @@
 import pathlib
 import sys
 import tempfile
+import time
 
-from boot import boot
+from boot import LIMIT_S, boot
 from machine import Machine
 import tap
 
@@ -29,15 +30,28 @@ def two_disks():
     return Machine(KERNEL, [raw_disk('first', MIB), raw_disk('second', MIB)], '--smp', '4')
 
 
+def knows(machine, size):
+    """Waits until the kernel has the size of disk 1: QEMU tells of a new one when it comes to it."""
+    end = time.monotonic() + LIMIT_S
+    while f'\ndisk 1     virtio slot 30, {size} bytes' not in (out := machine.run('blk')):
+        if time.monotonic() > end:
+            tap.fail(f'disk 1 is not of {size} bytes: {out!r}')
+
+
+def resize(machine, size):
+    machine.ask('block_resize', device='disk1', size=size)
+    knows(machine, size)
+
+
 @tap.case('disks.another_size_is_seen_while_the_kernel_runs')
 def _():
     with two_disks() as machine:
         tap.contains(machine.run('blk write 1048576 beyond'), 'disk 1: past the end of the disk')
-        machine.ask('block_resize', device='disk1', size=2 * MIB)
+        resize(machine, 2 * MIB)
         tap.contains(machine.run('hexdump -d 1 -n 16 -s 3M'), '\n00200000\n')
         machine.run('blk write 1048576 beyond')
         tap.contains(machine.run('hexdump -d 1 -s 1M -n 16'), '|beyond..........|')
-        machine.ask('block_resize', device='disk1', size=MIB // 2)
+        resize(machine, MIB // 2)
         tap.contains(machine.run('hexdump -d 1 -s 1M -n 16'), '00080000\n')
         tap.contains(machine.run('blk write 512K beyond'), 'disk 1: past the end of the disk')
         out = machine.run('blk bench --disk 1 --queues 4 --depth 8 --count 1000')
@@ -48,11 +62,12 @@ def _():
 def _():
     with two_disks() as machine:
         for queues in (1, 4):
-            machine.ask('block_resize', device='disk1', size=MIB)
+            resize(machine, MIB)
             machine.send(f'blk bench --disk 1 --depth 8 --queues {queues} --seconds 3600\r')
             machine.until('irqs/IO')
             machine.ask('block_resize', device='disk1', size=4096)
             tap.contains(machine.until('> $'), 'disk 1: the device reported an error')
+            knows(machine, 4096)
             tap.contains(machine.run('check'), 'virtq    ok')
             tap.contains(machine.run('blk bench --disk 1 --count 10 --depth 2'), '\n    2 ')
 
