@@ -31,7 +31,7 @@ def two_disks():
 
 
 def knows(machine, size):
-    """Waits until the kernel has the size of disk 1: QEMU tells of a new one when it comes to it."""
+    """Waits until the kernel has the size of disk 1: QEMU tells of it when it comes to that."""
     end = time.monotonic() + LIMIT_S
     while f'\ndisk 1     virtio slot 30, {size} bytes' not in (out := machine.run('blk')):
         if time.monotonic() > end:

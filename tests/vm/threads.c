@@ -137,10 +137,11 @@ static void begin(struct world *world, struct one *one) {
 static void run(void *context, uint32_t cpu) {
     struct world *world = context;
     struct test_random random = test_random_from(world->seed * THREADS + cpu);
-    for (uint32_t i = 0; i < STEPS; i++) {
+    for (uint32_t i = 0; i < STEPS;) {
         struct one *one = &world->ones[test_random_below(&random, SPACES)];
         if (!ash_spin_trylock(&one->lock))
-            continue;
+            continue; /* and no step: who has it may not run just now */
+        i++;
         if (one->used)
             step(world, one, &random);
         else if (test_random_chance(&random, 10))
