@@ -198,9 +198,6 @@ TEST_CASE(prof_caller, the_caller_is_right_at_every_instruction) {
 TEST_CASE(prof_caller, the_caller_is_right_all_over_the_kernel) {
     if (HOSTED_NOTES_SIGNALS)
         test_skip("the sanitizer's own calls would be stepped through");
-#ifdef __clang__
-    test_skip("what is stepped through is followed by gcc's forms of calls");
-#endif
     step_through(stepped_kernel, 8);
     CHECK(steps.in_kernel > 1000);
 }
