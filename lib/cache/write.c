@@ -8,6 +8,8 @@
  */
 #include "cache_internal.h"
 
+ASH_EVENT_DEFINE_KIND(event_dirty, ASH_EVENT_COUNTER, "cache.dirty", "cache:x,blocks");
+
 /* Is there room for one more? A bound of all blocks is none: the frame that it needs will do. */
 bool ash__cache_may_dirty(const struct ash_cache *cache) {
     return cache->dirty + cache->reserved < cache->config.dirty_max ||
@@ -58,6 +60,7 @@ void ash__cache_dirty(struct ash_cache *cache, uint32_t frame) {
         ash_list_push_back(&cache->dirty_spaces, &space->link);
     ash__cache_push(cache, &space->dirty, WORK, frame);
     cache->dirty++;
+    ASH_EVENT(event_dirty, (uintptr_t)cache, cache->dirty);
 }
 
 /* It is to be written before all that is not urgent, if it may be; its space comes first, so that
@@ -100,6 +103,7 @@ void ash__cache_clean(struct ash_cache *cache, uint32_t frame) {
     if (space->dirty.length + space->failed.length == 0)
         ash_list_remove(&space->link);
     cache->dirty--;
+    ASH_EVENT(event_dirty, (uintptr_t)cache, cache->dirty);
 }
 
 /* Its write failed for good, until it is dirtied anew or (but for UNORDERED) flushed. */

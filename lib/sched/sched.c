@@ -9,6 +9,7 @@ ASH_EVENT_DEFINE(event_wake, "sched.wake", "slot,class");
 ASH_EVENT_DEFINE(event_block, "sched.block", "slot,class");
 ASH_EVENT_DEFINE(event_switch, "sched.switch", "slot,from");
 ASH_EVENT_DEFINE(event_starving, "sched.starving", "slot,waited:ns");
+ASH_EVENT_DEFINE_KIND(event_runnable, ASH_EVENT_COUNTER, "sched.runnable", "cpu,entities");
 
 /*
  * The reservation is ready while fair has somebody to run, but as long as no other server is, fair
@@ -53,6 +54,11 @@ static void fair_dequeue(struct ash_sched *sched, struct ash_sched_entity *entit
         reserve_follows(sched);
 }
 
+static inline void count_runnable(struct ash_sched *sched, uint32_t runnable) {
+    ash_store_relaxed(&sched->hint_runnable, runnable);
+    ASH_EVENT(event_runnable, sched->config.cpu, runnable);
+}
+
 void ash__sched_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity) {
     entity->state = ASH_SCHED_READY;
     entity->ready_since = sched->now;
@@ -73,7 +79,7 @@ void ash__sched_enqueue(struct ash_sched *sched, struct ash_sched_entity *entity
         ash_list_push_back(&sched->idle, &entity->idle.node);
         break;
     }
-    ash_store_relaxed(&sched->hint_runnable, sched->hint_runnable + 1);
+    count_runnable(sched, sched->hint_runnable + 1);
 }
 
 void ash__sched_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity) {
@@ -94,7 +100,7 @@ void ash__sched_dequeue(struct ash_sched *sched, struct ash_sched_entity *entity
         break;
     }
     entity->state = ASH_SCHED_BLOCKED;
-    ash_store_relaxed(&sched->hint_runnable, sched->hint_runnable - 1);
+    count_runnable(sched, sched->hint_runnable - 1);
 }
 
 static void idle_charge(struct ash_sched *sched, struct ash_sched_entity *entity, uint64_t ran_ns) {

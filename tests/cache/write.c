@@ -433,3 +433,20 @@ TEST_CASE(cache_write, eviction_writes_dirty_blocks_first) {
             CHECK(stand_disk_is(stand, i, 0, i, i + 1));
     }
 }
+
+TEST_CASE(cache_write, an_event_counts_dirty_blocks) {
+    struct stand *stand = stand_started(16);
+    uint64_t cache, blocks, before;
+    for (uint64_t i = 0; i < 3; i++)
+        stand_write(stand, 0, i, 1);
+    before = test_event_last("cache.dirty", &cache, &blocks);
+    CHECK_EQ(before, 3);
+    CHECK_EQ(cache, (uintptr_t)&stand->cache);
+    CHECK_EQ(blocks, 3);
+    stand_write(stand, 0, 1, 2); /* it is dirty already */
+    CHECK_EQ(test_event_count("cache.dirty"), before);
+    CHECK_EQ(stand_sync(stand, NULL), 0);
+    CHECK_EQ(test_event_last("cache.dirty", NULL, &blocks), before + 3);
+    CHECK_EQ(blocks, 0);
+    stand_end(stand);
+}

@@ -300,6 +300,26 @@ TEST_CASE(sched_calls, an_event_says_of_each_decision_who_and_why) {
     CHECK_EQ(slot, ASH_SCHED_OVER_BANDWIDTH);
 }
 
+TEST_CASE(sched_calls, an_event_counts_who_is_runnable) {
+    struct stand stand;
+    uint64_t cpu, runnable;
+    struct ash_sched_config config = small;
+    config.cpu = 3;
+    stand_begin(&stand, config, 0);
+    struct ash_sched_entity *a = stand_attach(&stand, ATTRIBUTES(.flags = 0));
+    struct ash_sched_entity *b = stand_server(&stand, 5, 10, 10, 0);
+    uint64_t before = test_event_count("sched.runnable");
+    stand_wake(&stand, a);
+    stand_wake(&stand, b);
+    CHECK_EQ(test_event_last("sched.runnable", &cpu, &runnable), before + 2);
+    CHECK_EQ(cpu, 3);
+    CHECK_EQ(runnable, 2);
+    stand_go(&stand, 1);
+    stand_block(&stand);
+    CHECK_EQ(test_event_last("sched.runnable", &cpu, &runnable), before + 3);
+    CHECK_EQ(runnable, 1);
+}
+
 /* The watchdog looks at 1500, where nothing else would have asked for a call. */
 TEST_CASE(sched_calls, a_wake_that_the_watchdog_must_see_asks_for_a_call) {
     struct stand stand;
