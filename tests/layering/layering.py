@@ -354,6 +354,19 @@ def _():
     report(problems)
 
 
+@tap.case('documents.every_event_is_explained')
+def _():
+    text = (SOURCE / 'docs/TRACING.md').read_text(encoding='utf-8')
+    defined = re.compile(r'ASH_EVENT_DEFINE(?:_KIND)?\(\w+,\s*(?:\w+,\s*)?"([^"]+)"')
+    names = {name: path for path in c_files('lib', 'kernel', 'platform')
+             for name in defined.findall(path.read_text(encoding='utf-8'))}
+    if len(names) < 30:
+        tap.fail(f'only {len(names)} events were found: this case has to be taught their form')
+    report([f'docs/TRACING.md does not explain {name} of {relative(path)}'
+            for name, path in sorted(names.items())
+            if f'`{name}`' not in text and not name.startswith('bench.')])
+
+
 @tap.case('worlds.nearly_all_cases_of_the_parts_run_in_both')
 def _():
     def cases(files):
