@@ -62,7 +62,10 @@ static int no_memory(struct shell *shell, const struct trace_config *config) {
     int len = snprintf(why, sizeof(why), "%" PRIu32 " rings of %" PRIu64 " KiB: not enough memory",
                        platform_cpu_count(), ring_bytes >> 10);
     if (fits >= ASH_TRACE_EVENTS_MIN)
-        snprintf(why + len, sizeof(why) - (size_t)len, "; try `trace start %" PRIu64 "`", fits);
+        len +=
+            snprintf(why + len, sizeof(why) - (size_t)len, "; try `trace start %" PRIu64 "`", fits);
+    if (trace_get()->state != TRACE_OFF)
+        snprintf(why + len, sizeof(why) - (size_t)len, "; `trace free` gives back the last trace");
     return shell_error(shell, "trace", NULL, why);
 }
 
@@ -155,7 +158,7 @@ static int stat(struct shell *shell) {
 
 static const char *kind_word(uint8_t kind) {
     static const char *const words[ASH_EVENT_KINDS] = {
-        "", "begin", "end", "begin async", "end async", "counter", "switch"};
+        "", "begin", "end", "async begin", "async end", "counter", "switch"};
     return kind < ASH_EVENT_KINDS ? words[kind] : "";
 }
 

@@ -175,10 +175,7 @@ static int allocate(struct trace *of) {
         of->records[cpu] = memory_pages_alloc(of->memory, of->records_order);
         good = of->records[cpu] != NULL;
     }
-    if (good)
-        return 0;
-    free_memory(of);
-    return -ASH_ENOMEM;
+    return good ? 0 : -ASH_ENOMEM;
 }
 
 static int init_rings(struct trace *of) {
@@ -201,28 +198,32 @@ static void nothing(void *context) {
     (void)context;
 }
 
-static void turn_off(void) {
+/* Alone: no CPU is between the begin of an interrupt and its end, which its ring must be told. */
+static void turn_off(void *context) {
+    (void)context;
     enable(false);
     ash_store_relaxed(&platform_around_interrupt, NULL);
     ash_store_relaxed(&trace_rings, NULL);
-    threads_alone(nothing, NULL);
 }
 
-/* What there is is used again if it has the size. */
+/* What there is is used again if it has the size; else it goes when the new is there. */
 static int make_rings(struct trace *next) {
-    if (trace.rings != NULL && trace.events == next->events && trace.memory == next->memory &&
-        trace.cpus == next->cpus) {
+    bool is_same = trace.rings != NULL && trace.events == next->events &&
+                   trace.memory == next->memory && trace.cpus == next->cpus;
+    int error = 0;
+    if (is_same) {
         next->rings = trace.rings;
         next->rings_order = trace.rings_order;
         next->records_order = trace.records_order;
         memcpy(next->records, trace.records, sizeof(next->records));
     } else {
-        trace_free();
-        int error = allocate(next);
-        if (error != 0)
-            return error;
+        error = allocate(next);
     }
-    return init_rings(next);
+    if (error == 0)
+        error = init_rings(next);
+    if (!is_same)
+        free_memory(error == 0 ? &trace : next);
+    return error;
 }
 
 int trace_start(struct kernel_memory *memory, const struct trace_config *config,
@@ -258,7 +259,7 @@ int trace_start(struct kernel_memory *memory, const struct trace_config *config,
 int trace_stop(void) {
     if (trace.state != TRACE_RUNNING)
         return -ASH_ENOENT;
-    turn_off();
+    threads_alone(turn_off, NULL);
     trace.state = TRACE_STOPPED;
     return 0;
 }
@@ -296,15 +297,16 @@ const struct trace *trace_get(void) {
 
 void trace_set_aside(struct trace *kept) {
     if (trace.state == TRACE_RUNNING)
-        turn_off();
+        threads_alone(turn_off, NULL);
     *kept = trace;
     trace = (struct trace){.state = TRACE_OFF};
 }
 
 void trace_put_back(const struct trace *kept) {
     if (trace.state == TRACE_RUNNING)
-        turn_off();
-    trace_free();
+        threads_alone(turn_off, NULL);
+    if (trace.keeps_images)
+        images_release();
     trace = *kept;
     if (trace.state == TRACE_RUNNING)
         threads_alone(turn_on, NULL);

@@ -58,9 +58,9 @@ bool trace_wants(const struct ash_event *event);
 
 /*
  *   -ASH_EBUSY   it runs already        -ASH_ENOMEM  no memory for the rings
- *   -ASH_EINVAL  config->events         -ASH_ENOENT  `only` names no event: *unknown is where, or
+ *   -ASH_EINVAL  config->events, mode   -ASH_ENOENT  `only` names no event: *unknown is where, or
  *   -ASH_ENOTSUP the image has no event                 unknown is NULL
- * What was recorded before is lost.
+ * What was recorded before is lost, unless this fails.
  */
 int trace_start(struct kernel_memory *memory, const struct trace_config *config,
                 const char **unknown) ASH_MUST_CHECK;
@@ -81,7 +81,8 @@ void trace_free(void);
 /* To be looked at: by the thread that starts and stops. */
 const struct trace *trace_get(void);
 
-/* For who runs test cases: nothing is traced until it is put back. */
+/* For who runs test cases: nothing is traced until it is put back. What a case has started then is
+ * forgotten: its memory may be gone with the case. */
 void trace_set_aside(struct trace *kept);
 void trace_put_back(const struct trace *kept);
 
