@@ -9,6 +9,7 @@
 #include <ashlar/check.h>
 #include <ashlar/port.h>
 
+#include "kernel/trace.h"
 #include "platform.h"
 
 /* Opaque to the compiler, which would else turn these into traps of its own. */
@@ -176,6 +177,25 @@ TEST_CASE(_fatal, panic_while_another_cpu_talks) {
     volatile uint32_t lines = 0;
     platform_panic_hook = NULL;
     CHECK_EQ(platform_run_on_cpus(talk_or_panic, (void *)&lines, 2), 0);
+}
+
+/* CPU 0 has its thousandth marker behind it when it ends, the others more. */
+static void mark_or_panic(void *context, uint32_t cpu) {
+    uint32_t *ready = context;
+    for (uint64_t number = 1; cpu != 0 || number <= 1000; number++) {
+        trace_mark(number);
+        if (cpu != 0 && number == 1000)
+            (void)ash_fetch_add(ready, 1u);
+        while (cpu == 0 && number == 999 && ash_load_acquire(ready) != platform_cpu_count() - 1)
+            ash_port_relax();
+    }
+    inner(0);
+}
+
+TEST_CASE(_fatal, panic_while_all_cpus_trace) {
+    uint32_t ready = 0;
+    platform_panic_hook = NULL;
+    CHECK_EQ(platform_run_on_cpus(mark_or_panic, &ready, platform_cpu_count()), 0);
 }
 
 static void exit_on_cpu(void *context, uint32_t cpu) {
