@@ -45,6 +45,7 @@ uint32_t golden_trace_event(struct golden_prof *prof, uint32_t overhead) {
         ASH_EVENT(event_bench, 1, 0);
         cost = platform_cost() - start;
         (void)!trace_stop();
+        trace_free();
     }
     trace_put_back(&kept);
     return cost;
