@@ -10,6 +10,7 @@
 
 #include "kernel/dump.h"
 #include "kernel/fixture.h"
+#include "kernel/images.h"
 #include "kernel/kernel.h"
 #include "kernel/memory_fixture.h"
 #include "kernel/programs.h"
@@ -441,8 +442,33 @@ TEST_CASE(trace_kernel, nothing_is_recorded_while_it_is_aside_or_paused) {
     trace_resume();
     mark(106, 108);
     check_marks(0, 6);
+    for (uint32_t i = 0; trace_event(i) != NULL; i++)
+        CHECK_EQ(trace_event(i)->enabled, 0);
     trace_free();
     CHECK_EQ(free_pages(memory), before);
+}
+
+TEST_CASE(trace_kernel, images_are_kept_as_long_as_there_is_a_trace) {
+    static const struct program_image image = {.path = "bin/wc", .start = 4096, .end = 8192};
+    struct kernel_memory *memory = &machine_new()->memory;
+    images_init(memory, NULL);
+    uint64_t before = free_pages(memory);
+    for (uint32_t rounds = 0; rounds < 2; rounds++) {
+        CHECK_EQ(trace_start(memory, &marks, NULL), 0);
+        images_note(&image, 7);
+        CHECK_EQ(trace_stop(), 0);
+        CHECK_EQ(trace_start(memory, &marks, NULL), 0);
+        CHECK_EQ(images_count(), 1);
+        CHECK_EQ(trace_stop(), 0);
+        CHECK_EQ(images_keep(), 0); /* so does somebody else */
+        trace_free();
+        trace_free();
+        CHECK_EQ(images_count(), 1);
+        images_release();
+        CHECK_EQ(images_count(), 0);
+        CHECK_EQ(free_pages(memory), before);
+    }
+    images_fini();
 }
 
 /* Dumps */
