@@ -163,6 +163,7 @@ static void print_panic(void *context, const char *text, size_t len) {
     platform_console_write(text, len);
 }
 
+/* To the host, or, where that does not take it, to the console: there is no later. */
 static void dump_panic(const char *message) {
     struct console_dump console = {.print = print_panic};
     char line[96];
@@ -172,17 +173,16 @@ static void dump_panic(const char *message) {
     trace_freeze();
     dump_fill(&panic.dump, &panic.room, message, true);
     int error = dump_file(&panic.dump, PANIC_PATH, &written);
-    if (error == -ASH_ENOTSUP)
-        error = dump_console(&panic.dump, &console);
-    else if (error == 0)
+    if (error == 0)
         snprintf(line, sizeof(line),
                  "trace: the last events are in " PANIC_PATH " (%" PRIu64 " KiB)\n", written >> 10);
-    if (error != 0)
+    else
         snprintf(line, sizeof(line), "trace: " PANIC_PATH " cannot be written: %s\n",
                  ash_strerror(error));
-    else if (written == 0)
-        return;
-    platform_console_write(line, strlen(line));
+    if (error != -ASH_ENOTSUP)
+        platform_console_write(line, strlen(line));
+    if (error != 0)
+        (void)dump_console(&panic.dump, &console);
 }
 
 void dump_prepare(struct kernel_memory *memory) {

@@ -275,6 +275,17 @@ def _():
         os.remove('ashlar-panic.ash')
 
 
+@tap.case('trace.of_a_panic_that_the_host_does_not_take_is_on_the_console')
+def _():
+    os.chdir(ROOT)
+    os.mkdir('ashlar-panic.ash')  # no file can be made of this name
+    status, text = boot(KERNEL, f'trace=256 {PANIC}', '--smp', '4')
+    os.rmdir('ashlar-panic.ash')
+    tap.equal(status, PANIC_STATUS, text)
+    tap.contains(text, 'trace: ashlar-panic.ash cannot be written: ')
+    check_panic(container.read(container.of_log(text)), 4)
+
+
 @tap.case('trace.of_a_panic_without_a_host_is_on_the_console')
 def _():
     os.chdir(ROOT)
