@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node_source.h"
 #include "printable.h"
 #include "process_internal.h"
 
@@ -22,28 +23,9 @@ static struct {
 
 /* Files */
 
-struct node_source {
-    struct file_system *fs;
-    struct file_node *node;
-};
-
-static int read_node(void *context, uint64_t offset, void *buffer, size_t len) {
-    const struct node_source *source = context;
-    size_t got = 0;
-    int error = source->fs->read(source->fs, source->node, offset, buffer, len, &got);
-    return error == 0 && got != len ? -ASH_EIO : error;
-}
-
-static struct byte_source source_of(struct node_source *source, struct file_node *node) {
-    struct file_info info;
-    *source = (struct node_source){images.files, node};
-    images.files->describe(images.files, node, &info);
-    return (struct byte_source){read_node, source, info.size_bytes};
-}
-
 void images_describe(struct program_image *image, struct file_node *node, const char *path) {
     struct node_source context;
-    struct byte_source source = source_of(&context, node);
+    const struct byte_source source = node_source_init(&context, images.files, node);
     size_t len = strlen(path), skip = len < IMAGE_PATH_BYTES ? 0 : len - IMAGE_PATH_BYTES + 1;
     memset(image, 0, sizeof(*image));
     image->node = node;
@@ -187,32 +169,35 @@ bool images_find(uint32_t process, uint64_t address, struct program_image *image
 
 /* What their files say */
 
+struct program_file {
+    struct node_source node;
+    struct byte_source source;
+    struct elf_names names;
+};
+
 /* The file, if it is still the one that was run. */
-static int open_names(const struct program_image *image, struct node_source *context,
-                      struct byte_source *source, struct elf_names *names) {
+static int open_file(const struct program_image *image, struct program_file *file) {
     uint8_t id[ELF_BUILD_ID_BYTES];
-    *source = source_of(context, image->node);
-    int bytes = elf_build_id(source, id);
+    file->source = node_source_init(&file->node, images.files, image->node);
+    int bytes = elf_build_id(&file->source, id);
     if (bytes < 0)
         return bytes;
     if ((uint32_t)bytes != image->build_id_bytes || memcmp(id, image->build_id, (size_t)bytes) != 0)
         return -ASH_EBADMSG;
-    int error = elf_names_find(source, names);
+    int error = elf_names_find(&file->source, &file->names);
     return error == -ASH_EINVAL ? -ASH_ENOENT : error;
 }
 
-static int tell_functions(const struct byte_source *source, const struct elf_names *names,
-                          struct elf_function *functions, uint32_t max,
-                          void (*each)(void *context, uint64_t start, uint64_t end,
-                                       const char *name),
-                          void *context) {
+static int tell_functions(
+    const struct program_file *file, struct elf_function *functions, uint32_t max,
+    void (*each)(void *context, uint64_t start, uint64_t end, const char *name), void *context) {
     char name[ELF_NAME_BYTES];
     uint32_t count = 0;
-    int error = elf_functions(source, names, functions, max, &count);
+    int error = elf_functions(&file->source, &file->names, functions, max, &count);
     if (error == 0 && count == 0)
         error = -ASH_ENOENT;
     for (uint32_t i = 0; i < count && error == 0; i++) {
-        error = elf_function_name(source, names, &functions[i], name);
+        error = elf_function_name(&file->source, &file->names, &functions[i], name);
         if (error == 0)
             each(context, functions[i].start, functions[i].end, name);
     }
@@ -222,20 +207,18 @@ static int tell_functions(const struct byte_source *source, const struct elf_nam
 int images_functions(const struct program_image *image,
                      void (*each)(void *context, uint64_t start, uint64_t end, const char *name),
                      void *context) {
-    struct node_source node;
-    struct byte_source source;
-    struct elf_names names;
-    int error = open_names(image, &node, &source, &names);
+    struct program_file file;
+    int error = open_file(image, &file);
     if (error != 0)
         return error;
-    uint32_t max = elf_functions_max(&names);
+    uint32_t max = elf_functions_max(&file.names);
     if (max == 0)
         return -ASH_ENOENT;
     uint32_t pages = memory_order_of(max * sizeof(struct elf_function));
     struct elf_function *functions = memory_pages_alloc(images.memory, pages);
     if (functions == NULL)
         return -ASH_ENOMEM;
-    error = tell_functions(&source, &names, functions, max, each, context);
+    error = tell_functions(&file, functions, max, each, context);
     memory_pages_free(images.memory, functions, pages);
     return error;
 }
@@ -253,19 +236,17 @@ static void make_printable(char *name) {
     }
 }
 
-static void name_place(const struct byte_source *source, const struct elf_names *names,
-                       const struct elf_place *at, struct image_place *place) {
+static void name_place(const struct program_file *file, const struct elf_place *at,
+                       struct image_place *place) {
     if (at->address == NOWHERE || at->function.end == 0 ||
-        elf_function_name(source, names, &at->function, place->name) != 0)
+        elf_function_name(&file->source, &file->names, &at->function, place->name) != 0)
         return;
     make_printable(place->name);
     place->offset = at->address + place->is_return - at->function.start;
 }
 
 void images_name(const struct program_image *image, struct image_place *places, uint32_t count) {
-    struct node_source node;
-    struct byte_source source;
-    struct elf_names names;
+    struct program_file file;
     struct elf_place at[IMAGE_PLACES_MAX];
     ASH_REQUIRE(count <= IMAGE_PLACES_MAX, "images: more places than may be asked for at a time");
     for (uint32_t i = 0; i < count; i++) {
@@ -276,30 +257,29 @@ void images_name(const struct program_image *image, struct image_place *places, 
         at[i] = (struct elf_place){.address = is_inside ? asked - image->start + image->link_start
                                                         : NOWHERE};
     }
-    if (image->node == NULL || open_names(image, &node, &source, &names) != 0 ||
-        elf_functions_at(&source, &names, at, count) != 0)
+    if (image->node == NULL || open_file(image, &file) != 0 ||
+        elf_functions_at(&file.source, &file.names, at, count) != 0)
         return;
     for (uint32_t i = 0; i < count; i++)
-        name_place(&source, &names, &at[i], &places[i]);
+        name_place(&file, &at[i], &places[i]);
 }
 
 int images_frames(const struct program_image *image, void **frames, size_t *bytes,
                   uint64_t *address, uint32_t *pages) {
-    struct node_source node;
-    struct byte_source source;
-    struct elf_names names;
-    int error = open_names(image, &node, &source, &names);
+    struct program_file file;
+    int error = open_file(image, &file);
     if (error != 0)
         return error;
-    if (names.frames.bytes == 0 || names.frames.bytes > ELF_FRAMES_BYTES_MAX)
+    const struct elf_section *section = &file.names.frames;
+    if (section->bytes == 0 || section->bytes > ELF_FRAMES_BYTES_MAX)
         return -ASH_ENOENT;
-    *bytes = (size_t)names.frames.bytes;
-    *address = names.frames.address;
+    *bytes = (size_t)section->bytes;
+    *address = section->address;
     *pages = memory_order_of(*bytes);
     *frames = memory_pages_alloc(images.memory, *pages);
     if (*frames == NULL)
         return -ASH_ENOMEM;
-    error = source.read(source.context, names.frames.offset, *frames, *bytes);
+    error = file.source.read(file.source.context, section->offset, *frames, *bytes);
     if (error != 0)
         memory_pages_free(images.memory, *frames, *pages);
     return error;

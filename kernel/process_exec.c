@@ -9,6 +9,7 @@
 
 #include "elf.h"
 #include "files.h"
+#include "node_source.h"
 #include "process_internal.h"
 #include "prof_regions.h"
 #include "thread.h"
@@ -40,20 +41,6 @@ struct load {
 
 static struct kernel_memory *memory(void) {
     return processes.config.memory;
-}
-
-/* The file */
-
-struct node_source {
-    struct file_system *fs;
-    struct file_node *node;
-};
-
-static int read_node(void *context, uint64_t offset, void *buffer, size_t len) {
-    const struct node_source *source = context;
-    size_t got = 0;
-    int error = source->fs->read(source->fs, source->node, offset, buffer, len, &got);
-    return error == 0 && got != len ? -ASH_EIO : error;
 }
 
 /* The buffer for arguments: as large as there is, for most need little. */
@@ -89,8 +76,8 @@ static int find_program(struct load *load, const struct open_file *base, const c
     fs->describe(fs, load->node, &info);
     if (info.type != FILE_REGULAR)
         return -ASH_EACCES;
-    struct node_source context = {fs, load->node};
-    const struct byte_source source = {read_node, &context, info.size_bytes};
+    struct node_source context;
+    const struct byte_source source = node_source_init(&context, fs, load->node);
     int bad = elf_read(&source, &load->image, &load->reason);
     if (bad == 0)
         images_describe(&load->place, load->node, path);
@@ -119,9 +106,11 @@ static int map_part(struct load *load, uint64_t start, uint64_t end, uint32_t ri
 
 /* The page in which the file's bytes end and zeroes follow. */
 static int fill_last_page(struct load *load, uint64_t address, uint64_t offset, size_t len) {
-    struct node_source source = {processes.config.files, load->node};
+    struct node_source context;
+    const struct byte_source source =
+        node_source_init(&context, processes.config.files, load->node);
     void *bytes = ash_kmalloc(&memory()->heap, ASH_PAGE_SIZE);
-    int error = bytes == NULL ? -ASH_ENOMEM : read_node(&source, offset, bytes, len);
+    int error = bytes == NULL ? -ASH_ENOMEM : source.read(source.context, offset, bytes, len);
     if (error == 0)
         error = user_write(load->space, address, bytes, len);
     ash_kfree(&memory()->heap, bytes);

@@ -258,7 +258,7 @@ int prof_stop(void) {
     prof.end_ns = platform_now_ns();
     prof.state = PROF_STOPPED;
     for (uint32_t i = 0; i < prof.run->cpus; i++)
-        prof_settle_unsure(prof.run->cpu[i].profile, prof.run->memory);
+        (void)prof_settle_unsure(prof.run->cpu[i].profile, prof.run->memory);
     return 0;
 }
 

@@ -13,8 +13,9 @@
 /*
  * Stacks whose second frame is one are no longer ASH_PROF_UNSURE; the others are left as they are:
  * who reads them passes over the frame. Reads files; without memory for that, or without the file's
- * word, it is none.
+ * word, it is none. Each stack of each task is asked about once: how many that were. (Without
+ * memory to note them, more than once.)
  */
-void prof_settle_unsure(struct ash_prof *prof, struct kernel_memory *memory);
+uint32_t prof_settle_unsure(struct ash_prof *prof, struct kernel_memory *memory);
 
 #endif

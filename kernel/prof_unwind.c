@@ -27,15 +27,22 @@ static bool describe(struct prof_unwind_code *code, uint32_t i) {
     return true;
 }
 
-static int make_index(struct prof_unwind_code *code, struct kernel_memory *memory) {
-    size_t count = ash_prof_cfi_index(&code->cfi, NULL, 0);
-    code->order = memory_order_of(ash_max_u64(count, 1) * sizeof(code->index[0]));
-    code->index = memory_pages_alloc(memory, code->order);
-    if (code->index == NULL)
+int prof_unwind_index_make(struct prof_unwind_index *index, struct ash_prof_cfi *cfi,
+                           struct kernel_memory *memory) {
+    size_t count = ash_prof_cfi_index(cfi, NULL, 0);
+    index->order = memory_order_of(ash_max_u64(count, 1) * sizeof(index->functions[0]));
+    index->functions = memory_pages_alloc(memory, index->order);
+    if (index->functions == NULL)
         return -ASH_ENOMEM;
-    code->cfi.functions_count = ash_prof_cfi_index(&code->cfi, code->index, count);
-    code->cfi.functions = code->index;
+    cfi->functions_count = ash_prof_cfi_index(cfi, index->functions, count);
+    cfi->functions = index->functions;
     return 0;
+}
+
+void prof_unwind_index_free(struct prof_unwind_index *index, struct kernel_memory *memory) {
+    if (index->functions != NULL)
+        memory_pages_free(memory, index->functions, index->order);
+    index->functions = NULL;
 }
 
 int prof_unwind_open(struct prof_unwind *unwind, struct kernel_memory *memory) {
@@ -43,7 +50,8 @@ int prof_unwind_open(struct prof_unwind *unwind, struct kernel_memory *memory) {
     unwind->memory = memory;
     while (unwind->count < PROF_UNWIND_CODES_MAX &&
            describe(&unwind->codes[unwind->count], unwind->count)) {
-        int error = make_index(&unwind->codes[unwind->count], memory);
+        struct prof_unwind_code *code = &unwind->codes[unwind->count];
+        int error = prof_unwind_index_make(&code->index, &code->cfi, memory);
         if (error != 0) {
             prof_unwind_close(unwind);
             return error;
@@ -55,7 +63,7 @@ int prof_unwind_open(struct prof_unwind *unwind, struct kernel_memory *memory) {
 
 void prof_unwind_close(struct prof_unwind *unwind) {
     for (uint32_t i = 0; i < unwind->count; i++)
-        memory_pages_free(unwind->memory, unwind->codes[i].index, unwind->codes[i].order);
+        prof_unwind_index_free(&unwind->codes[i].index, unwind->memory);
     unwind->count = 0;
 }
 

@@ -19,20 +19,29 @@
 
 enum { PROF_UNWIND_CODES_MAX = 16 };
 
+struct prof_unwind_index {
+    struct ash_prof_cfi_function *functions; /* NULL: there is none */
+    uint32_t order;                          /* of its pages */
+};
+
 struct prof_unwind {
     struct kernel_memory *memory;
     uint32_t count;
     struct prof_unwind_code {
         uint64_t start, end;
         struct ash_prof_cfi cfi;
-        struct ash_prof_cfi_function *index;
-        uint32_t order; /* of its pages */
+        struct prof_unwind_index index;
     } codes[PROF_UNWIND_CODES_MAX];
 };
 
 /* 0, also where the platform has no such information; -ASH_ENOMEM: then *unwind is closed. */
 int prof_unwind_open(struct prof_unwind *unwind, struct kernel_memory *memory) ASH_MUST_CHECK;
 void prof_unwind_close(struct prof_unwind *unwind);
+
+/* An index for *cfi, so that asking it is O(log functions). -ASH_ENOMEM: it has none. */
+int prof_unwind_index_make(struct prof_unwind_index *index, struct ash_prof_cfi *cfi,
+                           struct kernel_memory *memory) ASH_MUST_CHECK;
+void prof_unwind_index_free(struct prof_unwind_index *index, struct kernel_memory *memory);
 
 /*
  * *kernel is that of the sample, with its stack's limits: it becomes ASH_PROF_LINK_LIVE where the

@@ -7,6 +7,7 @@
 #include "kernel/images.h"
 #include "kernel/kernel.h"
 #include "kernel/prof_look.h"
+#include "kernel/prof_unsure.h"
 
 #include <stdio.h>
 
@@ -100,6 +101,31 @@ TEST_CASE(prof_kernel, gives_all_memory_back) {
     CHECK_EQ(prof_state(), PROF_NEVER);
     CHECK_EQ(prof_count(&counts), 0);
     CHECK_EQ(free_pages(memory), before);
+}
+
+/* Unsure stacks */
+
+enum { UNSURE_PLACES = 300, UNSURE_TASKS = 3, UNSURE_ROUNDS = 4, UNSURE_SAMPLES = 4096 };
+
+/* In each round each task is seen once at each place. */
+TEST_CASE(prof_kernel, each_unsure_stack_of_each_task_is_asked_about_once) {
+    struct kernel_memory *memory = memory_new();
+    const struct ash_prof_config config = {.samples = UNSURE_SAMPLES, .words = 4096};
+    struct ash_prof *profile =
+        ash_prof_init(test_alloc(ash_prof_storage_size(&config), 16), &config, 0);
+    const struct ash_prof_registers sure = {.pc = 16, .is_link = ASH_PROF_LINK_LIVE};
+    uint64_t before = free_pages(memory);
+    for (uint32_t i = 0; i < UNSURE_ROUNDS * UNSURE_PLACES * UNSURE_TASKS; i++) {
+        const struct ash_prof_registers user = {.pc = 0x1000 + 4 * (i % UNSURE_PLACES),
+                                                .link = 0x8000,
+                                                .is_link = ASH_PROF_LINK_UNSURE};
+        ash_prof_take(profile, i, 1 + i / UNSURE_PLACES % UNSURE_TASKS, 1, ASH_PROF_USER, NULL,
+                      &user);
+        ash_prof_take(profile, i, 1, 1, 0, &sure, NULL);
+    }
+    CHECK_EQ(prof_settle_unsure(profile, memory), UNSURE_PLACES * UNSURE_TASKS);
+    CHECK_EQ(free_pages(memory), before);
+    CHECK(ash_prof_check(profile) == NULL);
 }
 
 /* All of what a report, a dump or a flame graph is made from. */

@@ -174,7 +174,8 @@ static uint64_t stepped_kernel(uint64_t x) {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < x; i++) {
         const struct prof_unwind_code *code = &steps.unwind.codes[0];
-        ash_prof_cfi_find(&code->cfi, code->index[code->cfi.functions_count * i / x].start + i,
+        ash_prof_cfi_find(&code->cfi,
+                          code->index.functions[code->cfi.functions_count * i / x].start + i,
                           &answer);
         sum += (uint64_t)answer.where;
     }
