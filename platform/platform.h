@@ -126,6 +126,15 @@ void platform_wake(uint32_t cpu);
 int platform_interrupt_self(void (*handler)(void *context), void *context) ASH_MUST_CHECK;
 
 /*
+ * The same on a CPU that may be another one; it returns when the interrupt is on its way there.
+ * -ASH_EINVAL: no such CPU; -ASH_EBUSY: an earlier one has not run on it yet; -ASH_ENXIO: it runs
+ * nothing at the moment (on bare metal each always does). Who waits for the handler has interrupts
+ * unmasked: two that send to each other both get on.
+ */
+int platform_interrupt_cpu(uint32_t cpu, void (*handler)(void *context),
+                           void *context) ASH_MUST_CHECK;
+
+/*
  * Called on a CPU after the handlers of an interrupt have run, all that were pending: with
  * interrupts masked, on the stack of the context that was interrupted, never nested; and never by
  * platform_wait, whose caller looks for itself. may_switch: that context is not pinned, so it may

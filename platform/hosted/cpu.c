@@ -25,9 +25,12 @@ void hosted_cpu_enter(uint32_t cpu) {
     hosted_interrupt_target(cpu, hosted_here());
 }
 
-/* After this nobody can signal the thread as that CPU, and it may end. */
+/* After this nobody can signal the thread as that CPU, and it may end: what came before is handled
+ * here, for somebody may wait for that. */
 static void leave_cpu(void) {
     hosted_interrupt_target(HOSTED_CPU_READ(index), NULL);
+    if (hosted_irq_is_pending())
+        hosted_irq_replay();
     hosted_timer_forget(HOSTED_CPU_READ(index));
     hosted_sample_forget(HOSTED_CPU_READ(index));
     hosted_fault_stack_leave();

@@ -50,7 +50,7 @@ static void fiber_main(void *argument) {
     struct fiber *self = argument;
     ash_port_irq_restore(HOSTED_CPU_READ(irq_depth) - 1);
     loop.body(loop.context, loop.current);
-    (void)ash_port_irq_save();
+    (void)ash_port_irq_save(); /* what came before has been handled */
     self->done = true;
     platform_context_exit(&self->context, &loop.scheduler);
 }
@@ -157,6 +157,8 @@ int hosted_fibers_run(void (*body)(void *context, uint32_t cpu), void *context, 
         platform_context_switch(&loop.scheduler, &fiber->context);
         hosted_interrupt_move(cpu, &hosted_this_cpu, &fiber->cpu);
         hosted_this_cpu = scheduler_cpu;
+        if (fiber->done && cpu != 0) /* nobody sends it anything any more */
+            hosted_interrupt_target(cpu, NULL);
     }
     if (loop.count != 0) {
         home = loop.fibers[0].cpu;

@@ -77,7 +77,7 @@ void hosted_clock_advance(ash_ns_t by_ns);
 
 enum hosted_line {
     HOSTED_LINE_TIMER,
-    HOSTED_LINE_SELF,   /* platform_interrupt_self */
+    HOSTED_LINE_CALL,   /* platform_interrupt_self and _cpu */
     HOSTED_LINE_WAKE,   /* platform_wake: nobody handles it */
     HOSTED_LINE_SAMPLE, /* manual clock: a sample of platform_sample_start is due */
     HOSTED_LINE_TEST,   /* free for tests */

@@ -21,11 +21,17 @@ struct handler {
     void *context;
 };
 
-/* HOSTED_LINE_SELF is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared: its
+/* HOSTED_LINE_CALL is of each CPU, HOSTED_LINE_TIMER is run by clock.c; the rest is shared: its
  * lock is taken with interrupts masked. */
 static struct handler handlers[HOSTED_LINES];
 static struct ash_spinlock handlers_lock;
-static struct handler self_handlers[ASH_PORT_CPUS_MAX];
+
+/* Who has found it free fills it in. */
+enum { CALL_FREE, CALL_TAKEN, CALL_READY };
+static struct call {
+    uint32_t state;
+    struct handler handler;
+} calls[ASH_PORT_CPUS_MAX];
 
 /* Who is that CPU now. `lock` is only taken with interrupts masked: a handler takes it too. */
 static struct {
@@ -36,6 +42,14 @@ static struct {
 
 void (*platform_after_interrupt)(bool may_switch);
 void (*platform_around_interrupt)(uint32_t line, bool begins);
+
+static struct handler take_call(struct call *call) {
+    if (ash_load_acquire(&call->state) != CALL_READY)
+        return (struct handler){NULL, NULL};
+    struct handler handler = call->handler;
+    ash_store_release(&call->state, (uint32_t)CALL_FREE);
+    return handler;
+}
 
 static void run_handler(uint32_t line) {
     uint32_t cpu = HOSTED_CPU_READ(index);
@@ -48,9 +62,8 @@ static void run_handler(uint32_t line) {
         return;
     }
     struct handler handler;
-    if (line == HOSTED_LINE_SELF) {
-        handler = self_handlers[cpu];
-        self_handlers[cpu].run = NULL;
+    if (line == HOSTED_LINE_CALL) {
+        handler = take_call(&calls[cpu]);
     } else {
         ash_spin_lock(&handlers_lock);
         handler = handlers[line];
@@ -235,15 +248,31 @@ void hosted_interrupt_connect(uint32_t line, void (*handler)(void *context), voi
     ash_port_irq_restore(state);
 }
 
+static int send_call(uint32_t cpu, void (*handler)(void *context), void *context) {
+    struct call *call = &calls[cpu];
+    uint32_t free = CALL_FREE;
+    if (!ash_compare_exchange(&call->state, &free, (uint32_t)CALL_TAKEN))
+        return -ASH_EBUSY;
+    call->handler = (struct handler){handler, context};
+    ash_store_release(&call->state, (uint32_t)CALL_READY);
+    int error = deliver(cpu, 1u << HOSTED_LINE_CALL);
+    if (error != 0)
+        ash_store_release(&call->state, (uint32_t)CALL_FREE);
+    return error;
+}
+
 int platform_interrupt_self(void (*handler)(void *context), void *context) {
-    int error = -ASH_EBUSY;
     ash_irq_t state = ash_port_irq_save();
-    uint32_t cpu = HOSTED_CPU_READ(index);
-    struct handler *self = &self_handlers[cpu];
-    if (self->run == NULL) {
-        *self = (struct handler){handler, context};
-        error = deliver(cpu, 1u << HOSTED_LINE_SELF);
-    }
+    int error = send_call(HOSTED_CPU_READ(index), handler, context);
+    ash_port_irq_restore(state);
+    return error;
+}
+
+int platform_interrupt_cpu(uint32_t cpu, void (*handler)(void *context), void *context) {
+    if (cpu >= platform_cpu_count())
+        return -ASH_EINVAL;
+    ash_irq_t state = ash_port_irq_save();
+    int error = send_call(cpu, handler, context);
     ash_port_irq_restore(state);
     return error;
 }

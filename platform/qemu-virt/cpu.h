@@ -42,13 +42,14 @@ struct cpu {
     uint32_t midr;
     uint64_t exception_stack_top;
     uint64_t stack_top;
-    uint64_t mpidr;                      /* affinity fields only */
-    uint64_t gic_frame;                  /* GICv3: this CPU's redistributor */
-    uint32_t in_interrupt;               /* not 0 inside a handler: no longjmp out of it */
-    uint32_t is_online;                  /* store-released by the CPU itself */
-    uint32_t is_stopped;                 /* the same, for good */
-    void (*self_handler)(void *context); /* of platform_interrupt_self; NULL: none is pending */
-    void *self_context;
+    uint64_t mpidr;        /* affinity fields only */
+    uint64_t gic_frame;    /* GICv3: this CPU's redistributor */
+    uint32_t in_interrupt; /* not 0 inside a handler: no longjmp out of it */
+    uint32_t is_online;    /* store-released by the CPU itself */
+    uint32_t is_stopped;   /* the same, for good */
+    uint32_t call_state;   /* of platform_interrupt_cpu: smp.c */
+    void (*call_handler)(void *context);
+    void *call_context;
     const struct interrupted *interrupted; /* by the handlers that run; NULL: a wait */
     const uint64_t *dispatch_record;       /* the frame record of who called them */
     ash_ns_t timer_deadline_ns;            /* of platform_timer_arm; UINT64_MAX: none */

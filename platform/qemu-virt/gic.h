@@ -28,7 +28,7 @@ enum {
 };
 
 /* Software interrupts. */
-enum { GIC_SGI_WAKE, GIC_SGI_STOP, GIC_SGI_SELF, GIC_SGI_FORGET };
+enum { GIC_SGI_WAKE, GIC_SGI_STOP, GIC_SGI_CALL, GIC_SGI_FORGET };
 
 /* The distributor and CPU 0's part; then the part of every other CPU, called on it. */
 void gic_init(const struct board *board);

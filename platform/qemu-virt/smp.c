@@ -68,29 +68,49 @@ void platform_wake(uint32_t cpu) {
         gic_send(cpu, GIC_SGI_WAKE);
 }
 
-static void on_self(void *context) {
+/* Of a CPU's call: who has found it free fills it in. */
+enum { CALL_FREE, CALL_TAKEN, CALL_READY };
+
+static void on_call(void *context) {
     (void)context;
     struct cpu *cpu = cpu_this();
-    void (*handler)(void *) = cpu->self_handler;
-    cpu->self_handler = NULL;
-    if (handler != NULL)
-        handler(cpu->self_context);
+    if (ash_load_acquire(&cpu->call_state) != CALL_READY)
+        return;
+    void (*handler)(void *) = cpu->call_handler;
+    void *argument = cpu->call_context;
+    ash_store_release(&cpu->call_state, (uint32_t)CALL_FREE);
+    handler(argument);
+}
+
+static int call(struct cpu *cpu, void (*handler)(void *context), void *context) {
+    uint32_t free = CALL_FREE;
+    if (!ash_compare_exchange(&cpu->call_state, &free, (uint32_t)CALL_TAKEN))
+        return -ASH_EBUSY;
+    cpu->call_handler = handler;
+    cpu->call_context = context;
+    ash_store_release(&cpu->call_state, (uint32_t)CALL_READY);
+    gic_send(cpu->index, GIC_SGI_CALL);
+    return 0;
+}
+
+int platform_interrupt_cpu(uint32_t cpu, void (*handler)(void *context), void *context) {
+    if (cpu >= online_count)
+        return -ASH_EINVAL;
+    ash_irq_t state = ash_port_irq_save();
+    int error = call(&cpus[cpu], handler, context);
+    ash_port_irq_restore(state);
+    return error;
 }
 
 int platform_interrupt_self(void (*handler)(void *context), void *context) {
     ash_irq_t state = ash_port_irq_save();
     struct cpu *cpu = cpu_this();
-    bool is_busy = cpu->self_handler != NULL;
-    if (!is_busy) {
-        cpu->self_handler = handler;
-        cpu->self_context = context;
-        gic_send(cpu->index, GIC_SGI_SELF);
-    }
+    int error = call(cpu, handler, context);
     ash_port_irq_restore(state);
     /* Unmasked, it comes within a few instructions; the caller is promised that it has. */
-    while (!is_busy && (state & DAIF_IRQ) == 0 && ash_load_relaxed(&cpu->self_handler) != NULL)
+    while (error == 0 && (state & DAIF_IRQ) == 0 && ash_load_relaxed(&cpu->call_state) != CALL_FREE)
         ash_port_relax();
-    return is_busy ? -ASH_EBUSY : 0;
+    return error;
 }
 
 enum start_result { STARTED, REFUSED, LATE };
@@ -120,7 +140,7 @@ static enum start_result start(struct cpu *cpu) {
 void smp_init(const struct board *board) {
     gic_connect(GIC_SGI_WAKE, true, on_wake, NULL);
     gic_connect(GIC_SGI_STOP, true, on_stop, NULL);
-    gic_connect(GIC_SGI_SELF, true, on_self, NULL);
+    gic_connect(GIC_SGI_CALL, true, on_call, NULL);
     for (uint32_t i = 0; i < board->cpu_count && online_count < ASH_PORT_CPUS_MAX; i++) {
         uint64_t mpidr = board->cpu_mpidr[i] & MPIDR_AFFINITY;
         if (mpidr == cpus[0].mpidr)

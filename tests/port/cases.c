@@ -108,6 +108,109 @@ TEST_CASE(port, interrupt_to_self_runs_on_the_same_cpu) {
     test_run_on_cpus(interrupt_own_cpu, probes, 2);
 }
 
+/* Two that are there both: a body that is gone would leave the other one waiting. */
+static void meet(uint32_t *count) {
+    ash_fetch_add(count, 1u);
+    while (ash_load_acquire(count) < 2)
+        ash_port_relax();
+}
+
+struct call_probe {
+    uint32_t here, sent, done;
+    struct target {
+        uint32_t cpu, runs, elsewhere;
+    } targets[2]; /* each CPU's, to which it sends */
+    uint32_t early;
+    int errors[2];
+};
+
+static void note_call(void *context) {
+    struct target *target = context;
+    uint32_t cpu;
+    ash_port_pin(&cpu);
+    ash_port_unpin();
+    target->elsewhere += cpu != target->cpu;
+    ash_store_release(&target->runs, target->runs + 1);
+}
+
+static void call_the_other(void *context, uint32_t cpu) {
+    enum { CALLS = 200 };
+    struct call_probe *probe = context;
+    struct target *target = &probe->targets[cpu];
+    int error = 0;
+    target->cpu = 1 - cpu;
+    meet(&probe->here);
+    for (uint32_t i = 0; i < CALLS && error == 0; i++) {
+        while ((error = platform_interrupt_cpu(1 - cpu, note_call, target)) == -ASH_EBUSY)
+            ash_port_relax();
+        while (error == 0 && ash_load_acquire(&target->runs) != i + 1)
+            ash_port_relax();
+    }
+    probe->errors[cpu] = error;
+    meet(&probe->done);
+}
+
+TEST_CASE(port, two_cpus_that_interrupt_each_other_both_get_on) {
+    struct call_probe probe = {.here = 0};
+    test_run_on_cpus(call_the_other, &probe, 2);
+    for (uint32_t cpu = 0; cpu < 2; cpu++) {
+        CHECK_EQ(probe.errors[cpu], 0);
+        CHECK_EQ(probe.targets[cpu].elsewhere, 0);
+    }
+}
+
+static void be_called_masked(struct call_probe *probe) {
+    ash_irq_t state = ash_port_irq_save();
+    meet(&probe->here);
+    meet(&probe->sent);
+    for (uint32_t i = 0; i < 1000; i++)
+        ash_port_relax();
+    probe->early = ash_load_relaxed(&probe->targets[0].runs);
+    ash_port_irq_restore(state);
+    (void)arrives(&probe->targets[0].runs, 1);
+}
+
+static void call_the_masked(void *context, uint32_t cpu) {
+    struct call_probe *probe = context;
+    if (cpu == 1) {
+        be_called_masked(probe);
+    } else {
+        probe->targets[0].cpu = 1;
+        meet(&probe->here);
+        probe->errors[0] = platform_interrupt_cpu(1, note_call, &probe->targets[0]);
+        probe->errors[1] = platform_interrupt_cpu(1, note_call, &probe->targets[0]);
+        meet(&probe->sent);
+    }
+    meet(&probe->done);
+}
+
+TEST_CASE(port, interrupt_of_a_masked_cpu_waits_and_the_next_is_refused) {
+    struct call_probe probe = {.here = 0};
+    test_run_on_cpus(call_the_masked, &probe, 2);
+    CHECK_EQ(probe.errors[0], 0);
+    CHECK_EQ(probe.errors[1], -ASH_EBUSY);
+    CHECK_EQ(probe.early, 0);
+    CHECK_EQ(probe.targets[0].runs, 1);
+    CHECK_EQ(probe.targets[0].elsewhere, 0);
+}
+
+TEST_CASE(port, interrupt_of_the_own_cpu_is_one_to_self) {
+    struct interrupt_probe probe = {0, UINT32_MAX};
+    ash_irq_t state = ash_port_irq_save();
+    CHECK_EQ(platform_interrupt_cpu(0, count_interrupt, &probe), 0);
+    CHECK_EQ(platform_interrupt_self(count_interrupt, &probe), -ASH_EBUSY);
+    ash_port_irq_restore(state);
+    CHECK(arrives(&probe.count, 1));
+    CHECK_EQ(probe.cpu, 0);
+}
+
+TEST_CASE(port, interrupt_of_a_cpu_that_there_is_not_is_refused) {
+    struct interrupt_probe probe = {0, UINT32_MAX};
+    CHECK_EQ(platform_interrupt_cpu(platform_cpu_count(), count_interrupt, &probe), -ASH_EINVAL);
+    CHECK_EQ(platform_interrupt_cpu(UINT32_MAX, count_interrupt, &probe), -ASH_EINVAL);
+    CHECK_EQ(probe.count, 0);
+}
+
 /* CPUs */
 
 struct run_probe {

@@ -239,9 +239,12 @@ TEST_CASE(hosted, line_raised_twice_while_masked_runs_once) {
 }
 
 TEST_CASE(hosted, cpu_that_runs_nothing_cannot_be_interrupted) {
+    uint32_t calls = 0;
     CHECK_EQ(hosted_interrupt_raise(1, HOSTED_LINE_TEST), -ASH_ENXIO);
     CHECK_EQ(hosted_interrupt_raise(ASH_PORT_CPUS_MAX, HOSTED_LINE_TEST), -ASH_EINVAL);
     CHECK_EQ(hosted_interrupt_raise(0, HOSTED_LINES), -ASH_EINVAL);
+    for (uint32_t i = 0; i < 2; i++) /* a call that is refused is none */
+        CHECK_EQ(platform_interrupt_cpu(1, count_call, &calls), -ASH_ENXIO);
 }
 
 /* CPU 0 raises, one at a time; CPU 1 only ever waits: a lost wake-up would hang it. */
