@@ -48,7 +48,7 @@ static int begin(struct moment *moment) {
     memset(moment, 0, sizeof(*moment));
     processes_vm_stats(&moment->memory);
     moment->switches = count_switches();
-    int error = each_cpu(read_counters, moment);
+    int error = each_cpu(each_cpu_count(), read_counters, moment);
     moment->at_ns = platform_now_ns();
     return error;
 }
@@ -56,7 +56,7 @@ static int begin(struct moment *moment) {
 static int end(struct moment *moment) {
     memset(moment, 0, sizeof(*moment));
     moment->at_ns = platform_now_ns();
-    int error = each_cpu(read_counters, moment);
+    int error = each_cpu(each_cpu_count(), read_counters, moment);
     moment->switches = count_switches();
     processes_vm_stats(&moment->memory);
     return error;

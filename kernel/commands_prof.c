@@ -205,7 +205,12 @@ SHELL_COMMAND(profreport, "[N]",
         shell_error(shell, "profreport", argv[1], "say how many functions, 1 to 1000");
         return SHELL_STATUS_USAGE;
     }
-    return shell_has_kernel(shell, "profreport") ? report(shell, (size_t)max) : 1;
+    if (!shell_has_kernel(shell, "profreport"))
+        return 1;
+    prof_lock();
+    int status = report(shell, (size_t)max);
+    prof_unlock();
+    return status;
 }
 
 /* prof */
@@ -303,8 +308,13 @@ SHELL_COMMAND(prof, "flame|folded|dump FILE | regions [on|off|reset]",
               "all are as if they had never been entered.") {
     if (argc >= 2 && strcmp(argv[1], "regions") == 0)
         return regions(shell, argc, argv);
-    if (argc == 3 && (strcmp(argv[1], "flame") == 0 || strcmp(argv[1], "folded") == 0 ||
-                      strcmp(argv[1], "dump") == 0))
-        return shell_has_kernel(shell, "prof") ? write_file(shell, argv[1], argv[2]) : 1;
-    return shell_usage(shell, "prof", "say flame, folded or dump, and a file; or regions");
+    if (argc != 3 || (strcmp(argv[1], "flame") != 0 && strcmp(argv[1], "folded") != 0 &&
+                      strcmp(argv[1], "dump") != 0))
+        return shell_usage(shell, "prof", "say flame, folded or dump, and a file; or regions");
+    if (!shell_has_kernel(shell, "prof"))
+        return 1;
+    prof_lock();
+    int status = write_file(shell, argv[1], argv[2]);
+    prof_unlock();
+    return status;
 }

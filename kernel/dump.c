@@ -11,6 +11,7 @@
 
 #include "dump_internal.h"
 #include "images.h"
+#include "mutex.h"
 #include "platform.h"
 #include "platform/sample.h"
 #include "prof.h"
@@ -334,13 +335,18 @@ void dump_fill(struct dump *dump, struct dump_room *room, const char *reason, bo
 
 /* Dumps */
 
+static struct mutex one_at_a_time = MUTEX_INIT(one_at_a_time);
+
 int dump_begin(struct dump *dump, struct kernel_memory *memory, uint32_t what) {
     static struct dump_room room;
     memset(dump, 0, sizeof(*dump));
     dump->what = what;
+    mutex_lock(&one_at_a_time);
     int error = dump_book_make(&dump->book, memory, true);
-    if (error != 0)
+    if (error != 0) {
+        mutex_unlock(&one_at_a_time);
         return error;
+    }
     trace_pause();
     dump_fill(dump, &room, "dump", false);
     return 0;
@@ -358,4 +364,5 @@ int dump_write(const struct dump *dump, int (*write)(void *context, const void *
 void dump_end(struct dump *dump) {
     dump_book_free(&dump->book);
     trace_resume();
+    mutex_unlock(&one_at_a_time);
 }

@@ -9,7 +9,7 @@
  *     dump_end(&dump)                           it goes on
  *
  * Rules
- *  - A thread's, but for dump_panic. One at a time.
+ *  - A thread's, but for dump_panic. One at a time: another thread's begins when this has ended.
  *  - What is written lies in memory as it is: only names are gathered.
  */
 #ifndef KERNEL_DUMP_H

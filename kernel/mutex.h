@@ -27,6 +27,12 @@ struct mutex {
     struct wait_queue waiters;
 };
 
+/* Of a static one, which nobody initialises. */
+#define MUTEX_INIT(name)                                               \
+    {                                                                  \
+        .waiters = {.waiters = ASH_LIST_INIT((name).waiters.waiters) } \
+    }
+
 void mutex_init(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex);
 bool mutex_trylock(struct mutex *mutex) ASH_MUST_CHECK;

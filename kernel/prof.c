@@ -11,6 +11,7 @@
 
 #include "each_cpu.h"
 #include "images.h"
+#include "mutex.h"
 #include "platform/sample.h"
 #include "process.h"
 #include "prof_unsure.h"
@@ -21,6 +22,7 @@
 #define USER_TOP     (UINT64_C(1) << 48)
 #define WITHOUT_TASK 0u
 
+/* All that the interrupt needs: it comes with its CPU's. */
 struct prof_cpu {
     struct ash_prof *profile;
     struct thread *const *running;    /* what runs on the CPU */
@@ -41,11 +43,12 @@ struct run {
 };
 
 static struct {
+    struct mutex lock; /* of what follows: who changes it, or reads it over several calls */
     enum prof_state state;
     ash_ns_t begin_ns, end_ns;
     struct run *run; /* the last one; NULL: never */
     uint32_t run_order;
-} prof;
+} prof = {.lock = MUTEX_INIT(prof.lock)};
 
 /* The interrupt */
 
@@ -135,16 +138,9 @@ static struct ash_prof_config config_of(const struct run *run, uint32_t cpu) {
 
 static int start_cpu(void *context, uint32_t number) {
     struct run *run = context;
-    struct prof_cpu *cpu = &run->cpu[threads_cpu_count() == 0 ? 0 : number];
-    const struct ash_prof_config config = config_of(run, number);
-    uint8_t *storage = run->storage;
+    struct prof_cpu *cpu = &run->cpu[number];
     bool by_cycles = run->config.cycles != 0;
-    cpu->running = &threads.cpus[cpu - run->cpu].running;
-    cpu->unwind = run->unwind.count == 0 ? NULL : &run->unwind;
     cpu->clock_begin = ash_port_cycles();
-    cpu->profile =
-        ash_prof_init(storage + (size_t)(cpu - run->cpu) * ash_prof_storage_size(&config), &config,
-                      cpu->clock_begin);
     int error = platform_sample_start(by_cycles ? PLATFORM_TRIGGER_CYCLES : PLATFORM_TRIGGER_TIMER,
                                       by_cycles ? run->config.cycles : NS_PER_S / run->config.hz,
                                       on_sample, cpu);
@@ -154,7 +150,7 @@ static int start_cpu(void *context, uint32_t number) {
 
 static int stop_cpu(void *context, uint32_t number) {
     struct run *run = context;
-    struct prof_cpu *cpu = &run->cpu[threads_cpu_count() == 0 ? 0 : number];
+    struct prof_cpu *cpu = &run->cpu[number];
     if (cpu->runs) {
         platform_sample_stop();
         cpu->runs = false;
@@ -164,7 +160,7 @@ static int stop_cpu(void *context, uint32_t number) {
 }
 
 static int stop_all(struct run *run) {
-    return each_cpu(stop_cpu, run);
+    return each_cpu(run->cpus, stop_cpu, run);
 }
 
 static void free_run(struct run *run, uint32_t run_order) {
@@ -173,6 +169,17 @@ static void free_run(struct run *run, uint32_t run_order) {
     if (run->storage != NULL)
         memory_pages_free(memory, run->storage, run->storage_order);
     memory_pages_free(memory, run, run_order);
+}
+
+static void init_cpus(struct run *run) {
+    uint8_t *storage = run->storage;
+    for (uint32_t i = 0; i < run->cpus; i++) {
+        const struct ash_prof_config config = config_of(run, i);
+        run->cpu[i].running = &threads.cpus[i].running;
+        run->cpu[i].unwind = run->unwind.count == 0 ? NULL : &run->unwind;
+        run->cpu[i].profile = ash_prof_init(storage, &config, ash_port_cycles());
+        storage += ash_prof_storage_size(&config);
+    }
 }
 
 /* NULL: there is no memory. */
@@ -185,14 +192,16 @@ static struct run *make_run(struct kernel_memory *memory, const struct prof_conf
     memset(run, 0, sizeof(*run));
     run->config = *config;
     run->memory = memory;
-    run->cpus = threads_cpu_count() == 0 ? 1 : threads_cpu_count();
+    run->cpus = each_cpu_count();
     if (run->config.samples == 0)
         run->config.samples = ASH_PROF_SAMPLES_DEFAULT;
     const struct ash_prof_config one = config_of(run, 0);
     run->storage_order = memory_order_of((uint64_t)run->cpus * ash_prof_storage_size(&one));
     run->storage = memory_pages_alloc(memory, run->storage_order);
-    if (run->storage != NULL && prof_unwind_open(&run->unwind, memory) == 0)
+    if (run->storage != NULL && prof_unwind_open(&run->unwind, memory) == 0) {
+        init_cpus(run);
         return run;
+    }
     free_run(run, *run_order);
     return NULL;
 }
@@ -203,27 +212,37 @@ static bool is_good(const struct prof_config *config) {
     return config->hz >= ASH_PROF_HZ_MIN && config->hz <= ASH_PROF_HZ_MAX;
 }
 
-/* The one before, while there is none yet of the new: the handler knows but one. */
+static void stop_surely(struct run *run) {
+    int error = stop_all(run);
+    ASH_REQUIRE(error == 0, "prof: a CPU cannot be stopped (error %d)", error);
+}
+
+static void forget(void) {
+    if (prof.run == NULL)
+        return;
+    free_run(prof.run, prof.run_order);
+    images_release();
+    prof.run = NULL;
+    prof.state = PROF_NEVER;
+}
+
+/* The time begins before the first sample can come. */
 static int take_over(struct run *run, uint32_t run_order) {
-    struct run *before = prof.run;
-    uint32_t before_order = prof.run_order;
-    prof.run = run;
-    int error = each_cpu(start_cpu, run);
+    ash_ns_t begin_ns = platform_now_ns();
+    int error = each_cpu(run->cpus, start_cpu, run);
     if (error != 0) {
-        int stopped = stop_all(run);
-        ASH_REQUIRE(stopped == 0, "prof: a CPU cannot be stopped (error %d)", stopped);
-        prof.run = before;
+        stop_surely(run);
         return error;
     }
+    forget();
+    prof.run = run;
     prof.run_order = run_order;
-    if (before != NULL) {
-        free_run(before, before_order);
-        images_release();
-    }
+    prof.begin_ns = begin_ns;
+    prof.state = PROF_RUNS;
     return 0;
 }
 
-int prof_start(struct kernel_memory *memory, const struct prof_config *config) {
+static int start(struct kernel_memory *memory, const struct prof_config *config) {
     uint32_t run_order;
     if (prof.state == PROF_RUNS)
         return -ASH_EBUSY;
@@ -238,18 +257,21 @@ int prof_start(struct kernel_memory *memory, const struct prof_config *config) {
         if (error != 0)
             images_release();
     }
-    if (error != 0) {
+    if (error != 0)
         free_run(run, run_order);
-        return error;
-    }
-    prof.state = PROF_RUNS;
-    prof.begin_ns = platform_now_ns();
-    return 0;
+    return error;
+}
+
+int prof_start(struct kernel_memory *memory, const struct prof_config *config) {
+    prof_lock();
+    int error = start(memory, config);
+    prof_unlock();
+    return error;
 }
 
 /* Stop */
 
-int prof_stop(void) {
+static int stop(void) {
     if (prof.state != PROF_RUNS)
         return -ASH_ENOENT;
     int error = stop_all(prof.run);
@@ -262,16 +284,29 @@ int prof_stop(void) {
     return 0;
 }
 
+int prof_stop(void) {
+    prof_lock();
+    int error = stop();
+    prof_unlock();
+    return error;
+}
+
 void prof_free(void) {
-    if (prof.run == NULL)
-        return;
-    if (prof.state == PROF_RUNS) {
-        int error = stop_all(prof.run);
-        ASH_REQUIRE(error == 0, "prof: a CPU cannot be stopped (error %d)", error);
-    }
-    free_run(prof.run, prof.run_order);
-    images_release();
-    memset(&prof, 0, sizeof(prof));
+    prof_lock();
+    if (prof.state == PROF_RUNS)
+        stop_surely(prof.run);
+    forget();
+    prof_unlock();
+}
+
+/* Who may */
+
+void prof_lock(void) {
+    mutex_lock(&prof.lock);
+}
+
+void prof_unlock(void) {
+    mutex_unlock(&prof.lock);
 }
 
 /* To be looked at */

@@ -6,7 +6,8 @@
  *     prof_start(memory, &config) ... prof_stop()     what was sampled stays until the next start
  *
  * Rules
- *  - One profile at a time. Start and stop are a thread's, and no handler's.
+ *  - One profile at a time. Start, stop and free are a thread's, and no handler's; of several
+ *    threads' one waits for the other. Start and stop take no thread, and stop no memory.
  *  - Where threads run all their CPUs are sampled, else the calling one. Interrupts that are masked
  *    put a sample off to where they no longer are; it then has the flag ASH_PROF_LATE and the
  *    weight of all periods that have passed.
@@ -58,6 +59,11 @@ uint32_t prof_parts(struct ash_prof_part *parts, uint32_t max);
 
 /* The dump's text about it, "asked_hz=1000\n" ...: its length, what did not fit left out. */
 size_t prof_text(char *text, size_t bytes);
+
+/* Between the two nobody else starts, stops or frees: for who looks at it. They
+ * do not nest, and are not around those three. */
+void prof_lock(void);
+void prof_unlock(void);
 
 /* The first broken invariant of what was sampled, or NULL. Not while it runs. */
 const char *prof_check(void);

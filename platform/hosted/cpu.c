@@ -23,6 +23,7 @@ void hosted_cpu_enter(uint32_t cpu) {
     hosted_fault_stack_enter();
     hosted_signals_prepare();
     hosted_interrupt_target(cpu, hosted_here());
+    hosted_sample_enter(cpu);
 }
 
 /* After this nobody can signal the thread as that CPU, and it may end: what came before is handled
@@ -32,7 +33,7 @@ static void leave_cpu(void) {
     if (hosted_irq_is_pending())
         hosted_irq_replay();
     hosted_timer_forget(HOSTED_CPU_READ(index));
-    hosted_sample_forget(HOSTED_CPU_READ(index));
+    hosted_sample_leave(HOSTED_CPU_READ(index));
     hosted_fault_stack_leave();
 }
 

@@ -131,7 +131,6 @@ static void free_fiber(uint32_t cpu) {
     if (cpu != 0) {
         hosted_interrupt_target(cpu, NULL);
         hosted_timer_forget(cpu);
-        hosted_sample_forget(cpu);
     }
 }
 

@@ -118,6 +118,10 @@ void hosted_sample_expired(uint32_t cpu);
 /* The CPU samples no more. */
 void hosted_sample_forget(uint32_t cpu);
 
+/* The CPU's thread ends, and another begins: whether it samples is the CPU's. */
+void hosted_sample_leave(uint32_t cpu);
+void hosted_sample_enter(uint32_t cpu);
+
 /* console.c */
 
 void hosted_console_restore(void);

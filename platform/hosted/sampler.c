@@ -32,7 +32,8 @@ static struct sampler {
     void (*handler)(void *context, const struct platform_sample *sample);
     void *context;
     uintptr_t stack_low, stack_high; /* of the CPU's thread */
-    ash_ns_t period_ns, due_ns;      /* manual; due_ns is 0 otherwise */
+    ash_ns_t period_ns;
+    ash_ns_t due_ns; /* manual; 0 otherwise */
     timer_t timer;
     bool has_timer;
     int round;
@@ -122,7 +123,8 @@ void hosted_sample_expired(uint32_t cpu) {
 
 /* Start and stop */
 
-static int start_linux(struct sampler *sampler, uint64_t period_ns) {
+static int start_linux(struct sampler *sampler) {
+    uint64_t period_ns = sampler->period_ns;
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = HOSTED_SIGNAL_SAMPLE};
     event._sigev_un._tid = gettid();
     event.sigev_value.sival_int = ++sampler->round;
@@ -138,18 +140,6 @@ static int start_linux(struct sampler *sampler, uint64_t period_ns) {
     return 0;
 }
 
-static void read_stack(struct sampler *sampler) {
-    pthread_attr_t attributes;
-    void *low = NULL;
-    size_t bytes = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        (void)pthread_attr_getstack(&attributes, &low, &bytes);
-        pthread_attr_destroy(&attributes);
-    }
-    sampler->stack_low = (uintptr_t)low;
-    sampler->stack_high = (uintptr_t)low + bytes;
-}
-
 int platform_sample_start(enum platform_trigger trigger, uint64_t period,
                           void (*handler)(void *context, const struct platform_sample *sample),
                           void *context) {
@@ -162,15 +152,13 @@ int platform_sample_start(enum platform_trigger trigger, uint64_t period,
     struct sampler *sampler = &samplers[HOSTED_CPU_READ(index)];
     int error = sampler->handler != NULL ? -ASH_EBUSY : 0;
     if (error == 0) {
-        read_stack(sampler);
         sampler->context = context;
+        sampler->period_ns = period;
         ash_store_release(&sampler->handler, handler);
-        if (is_manual) {
-            sampler->period_ns = period;
+        if (is_manual)
             ash_store_release(&sampler->due_ns, platform_now_ns() + period);
-        } else {
-            error = start_linux(sampler, period);
-        }
+        else
+            error = start_linux(sampler);
         if (error != 0)
             ash_store_release(&sampler->handler, NULL);
     }
@@ -178,18 +166,45 @@ int platform_sample_start(enum platform_trigger trigger, uint64_t period,
     return error;
 }
 
-void hosted_sample_forget(uint32_t cpu) {
+void hosted_sample_leave(uint32_t cpu) {
     struct sampler *sampler = &samplers[cpu];
-    ash_store_release(&sampler->handler, NULL);
-    ash_store_release(&sampler->due_ns, UINT64_C(0));
     if (sampler->has_timer) {
         timer_delete(sampler->timer);
         sampler->has_timer = false;
     }
 }
 
+/* Handlers may start to sample: they cannot ask the C library where the stack is. */
+static void read_stack(struct sampler *sampler) {
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        (void)pthread_attr_getstack(&attributes, &low, &bytes);
+        pthread_attr_destroy(&attributes);
+    }
+    sampler->stack_low = (uintptr_t)low;
+    sampler->stack_high = (uintptr_t)low + bytes;
+}
+
+/* Without a timer it samples no more, as if it had been stopped. */
+void hosted_sample_enter(uint32_t cpu) {
+    struct sampler *sampler = &samplers[cpu];
+    read_stack(sampler);
+    if (sampler->handler != NULL && sampler->due_ns == 0 && start_linux(sampler) != 0)
+        hosted_sample_forget(cpu);
+}
+
+void hosted_sample_forget(uint32_t cpu) {
+    struct sampler *sampler = &samplers[cpu];
+    ash_store_release(&sampler->handler, NULL);
+    ash_store_release(&sampler->due_ns, UINT64_C(0));
+    hosted_sample_leave(cpu);
+}
+
 void platform_sample_stop(void) {
     ash_irq_t state = ash_port_irq_save();
+    hosted_sample_expired(HOSTED_CPU_READ(index)); /* the manual clock's line may be on its way */
     hosted_sample_forget(HOSTED_CPU_READ(index));
     ash_port_irq_restore(state);
 }

@@ -9,6 +9,8 @@
 #include "kernel/prof_look.h"
 #include "kernel/prof_unsure.h"
 
+#include <ashlar/bits.h>
+
 #include <stdio.h>
 
 enum { MEMORY_BYTES = 8 << 20 };
@@ -101,6 +103,23 @@ TEST_CASE(prof_kernel, gives_all_memory_back) {
     CHECK_EQ(prof_state(), PROF_NEVER);
     CHECK_EQ(prof_count(&counts), 0);
     CHECK_EQ(free_pages(memory), before);
+}
+
+/* The time of the profile has all of each CPU's in it. */
+TEST_CASE(prof_kernel, time_begins_before_the_first_sample_and_ends_after_the_last) {
+    struct kernel_memory *memory = memory_new();
+    const struct prof_config config = {.hz = ASH_PROF_HZ_MAX, .samples = 64};
+    struct ash_prof_part parts[3];
+    uint64_t hz = platform_clock_hz();
+    start(memory, &config);
+    prof_case_spin(1);
+    CHECK_EQ(prof_stop(), 0);
+    CHECK_EQ(prof_parts(parts, ASH_ARRAY_LEN(parts)), 3);
+    const struct ash_prof_profile *profile = parts[0].bytes;
+    uint64_t ticks = profile->clock_end - profile->clock_begin;
+    uint64_t ns = ash_mul_div_u64(ticks, UINT64_C(1000000000), hz);
+    CHECK(prof_duration_ns() + 100 + ns / 10000 >= ns); /* two clocks */
+    prof_free();
 }
 
 /* Unsure stacks */
