@@ -400,6 +400,7 @@ static const struct prof_operation {
     {"trace.event", golden_trace_event, 1},
     {"trace.off", golden_trace_off, GOLDEN_PROF_BATCH},
     {"prof.take", golden_prof_take, 1},
+    {"prof.take_walked", golden_prof_walk, 1},
 };
 
 static const struct user_operation {

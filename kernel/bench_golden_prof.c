@@ -60,10 +60,9 @@ uint32_t golden_trace_off(struct golden_prof *prof, uint32_t overhead) {
     return platform_cost() - start;
 }
 
-uint32_t golden_prof_take(struct golden_prof *prof, uint32_t overhead) {
-    (void)overhead;
+static uint32_t take(struct golden_prof *prof, uint64_t pc) {
     const struct ash_prof_registers registers = {
-        .pc = 0x1000,
+        .pc = pc,
         .fp = (uintptr_t)prof->stack,
         .is_link = ASH_PROF_LINK_RECORD,
         .low = (uintptr_t)prof->stack,
@@ -73,6 +72,16 @@ uint32_t golden_prof_take(struct golden_prof *prof, uint32_t overhead) {
     uint32_t start = platform_cost();
     ash_prof_take(prof->prof, prof->clock, 1, 1, 0, &registers, NULL);
     return platform_cost() - start;
+}
+
+uint32_t golden_prof_take(struct golden_prof *prof, uint32_t overhead) {
+    (void)overhead;
+    return take(prof, 0x1000);
+}
+
+uint32_t golden_prof_walk(struct golden_prof *prof, uint32_t overhead) {
+    (void)overhead;
+    return take(prof, 0x1000 + prof->clock / 1000 % 2 * 128); /* by turns, at one trail's place */
 }
 
 /* The place and three callers; a record of zeros ends it. */

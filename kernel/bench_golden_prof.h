@@ -24,7 +24,9 @@ golden_prof_fn golden_trace_write;
 golden_prof_fn golden_trace_event;
 /* GOLDEN_PROF_BATCH of them that are off, no loop around them. */
 golden_prof_fn golden_trace_off;
-/* A sample of four frames. */
+/* A sample of four frames, of the stack of the last one. */
 golden_prof_fn golden_prof_take;
+/* The same, of a stack that is known, but is not the last one of its trail's place. */
+golden_prof_fn golden_prof_walk;
 
 #endif

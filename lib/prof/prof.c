@@ -3,6 +3,7 @@
  * prof.c: see prof.h: a profile's storage, and a sample.
  */
 #include "prof_internal.h"
+#include "trail.h"
 #include "unwind.h"
 
 #include <ashlar/check.h>
@@ -22,7 +23,8 @@ static size_t header_bytes(void) {
 size_t ash_prof_storage_size(const struct ash_prof_config *config) {
     if (!is_valid(config))
         return 0;
-    return header_bytes() + (size_t)config->samples * sizeof(struct ash_prof_sample) +
+    return header_bytes() + PROF_TRAILS * sizeof(struct prof_trail) +
+           (size_t)config->samples * sizeof(struct ash_prof_sample) +
            ((size_t)config->words + PROF_ROOM) * sizeof(uint64_t) +
            (size_t)config->words * sizeof(uint32_t);
 }
@@ -32,10 +34,14 @@ struct ash_prof *ash_prof_init(void *storage, const struct ash_prof_config *conf
     if (!is_valid(config) || !ash_is_aligned((uintptr_t)storage, STORAGE_ALIGN))
         return NULL;
     struct ash_prof *prof = storage;
-    uint8_t *samples = (uint8_t *)storage + header_bytes();
+    uint8_t *trails = (uint8_t *)storage + header_bytes();
+    uint8_t *samples = trails + PROF_TRAILS * sizeof(struct prof_trail);
     uint8_t *words = samples + (size_t)config->samples * sizeof(struct ash_prof_sample);
     uint8_t *slots = words + ((size_t)config->words + PROF_ROOM) * sizeof(uint64_t);
     *prof = (struct ash_prof){
+        .trails = (struct prof_trail *)(void *)trails,
+        .next = (struct ash_prof_sample *)(void *)samples,
+        .end = (struct ash_prof_sample *)(void *)samples + config->samples,
         .samples = (struct ash_prof_sample *)(void *)samples,
         .words = (uint64_t *)(void *)words,
         .slots = (uint32_t *)(void *)slots,
@@ -48,26 +54,25 @@ struct ash_prof *ash_prof_init(void *storage, const struct ash_prof_config *conf
         .cpu = config->cpu,
     };
     __builtin_memset(prof->slots, 0, (size_t)config->words * sizeof(uint32_t));
+    __builtin_memset(prof->trails, 0, PROF_TRAILS * sizeof(struct prof_trail));
     prof->words[0] = prof_head(1, 1, ASH_PROF_CUT, 0);
     prof->words[1] = 0;
     return prof;
 }
 
-/* Builds the stack at the end of the words. */
-static inline uint64_t build(uint64_t *words, const struct ash_prof_registers *kernel,
-                             const struct ash_prof_registers *user) {
-    struct unwinding unwinding = {words + 1, words + 1 + ASH_PROF_FRAMES_MAX, 0, 0};
+/* Any stack, at the end of the words. */
+static __attribute__((noinline)) uint64_t build(uint64_t *words,
+                                                const struct ash_prof_registers *kernel,
+                                                const struct ash_prof_registers *user) {
+    struct unwinding unwinding = {words + 1, words + 1 + ASH_PROF_FRAMES_MAX, 0, 0, NULL, NULL};
     uint64_t kernels = 0;
     if (kernel != NULL) {
-        struct ash_prof_registers known;
-        if (ASH_UNLIKELY(kernel->is_link == ASH_PROF_LINK_UNSURE)) {
-            known = *kernel;
+        struct ash_prof_registers known = *kernel;
+        if (known.is_link == ASH_PROF_LINK_UNSURE)
             known.is_link = ASH_PROF_LINK_RECORD;
-            kernel = &known;
-        }
         if (user != NULL) /* half of the room is the program's */
             unwinding.end = words + 1 + ASH_PROF_FRAMES_MAX / 2;
-        prof_unwind(&unwinding, kernel);
+        prof_unwind(&unwinding, &known);
         kernels = (uint64_t)(unwinding.out - (words + 1));
         unwinding.end = words + 1 + ASH_PROF_FRAMES_MAX;
     }
@@ -100,34 +105,88 @@ static inline uint32_t find(struct ash_prof *prof, uint64_t head, bool *is_leaf)
     }
 }
 
-void ash_prof_take(struct ash_prof *prof, uint64_t clock, uint32_t task, uint32_t weight,
-                   uint32_t flags, const struct ash_prof_registers *kernel,
-                   const struct ash_prof_registers *user) {
-    ASH_REQUIRE(kernel != NULL || user != NULL, "prof: a sample of nothing, of task %u", task);
+/* ticks: 32 bits; weight: 1 to 16 bits. */
+static inline void put(struct ash_prof *prof, uint64_t clock, uint64_t ticks, uint32_t task,
+                       uint32_t weight, uint32_t flags, uint32_t stack) {
+    struct ash_prof_sample *sample = prof->next;
+    struct ash_prof_sample *next = sample + 1;
+    uint64_t taken = prof->taken + 1, sum = prof->weight + weight;
+    sample->ticks = (uint32_t)ticks;
+    sample->stack = stack;
+    sample->task = task;
+    sample->weight = (uint16_t)weight;
+    sample->cpu = prof->cpu;
+    sample->flags = (uint8_t)flags;
+    if (ASH_UNLIKELY(next == prof->end))
+        next = prof->samples;
+    prof->next = next;
+    prof->clock = clock;
+    prof->taken = taken;
+    prof->weight = sum;
+}
+
+static inline bool is_plain(const struct ash_prof_registers *kernel,
+                            const struct ash_prof_registers *user) {
+    return user == NULL && kernel->read == NULL && kernel->is_link != ASH_PROF_LINK_UNSURE;
+}
+
+/* A walk that trails are of. The index of its stack. */
+static inline uint32_t walk_plainly(struct ash_prof *prof, const struct ash_prof_registers *kernel,
+                                    bool *is_leaf) {
     uint64_t *words = &prof->words[prof->used];
+    struct prof_trail *trail = prof_trail_of(prof, kernel);
+    struct unwinding unwinding = {words + 1,      words + 1 + ASH_PROF_FRAMES_MAX,    0, 0,
+                                  trail->records, trail->records + PROF_TRAIL_RECORDS};
+    prof_unwind(&unwinding, kernel);
+    uint64_t frames = (uint64_t)(unwinding.out - (words + 1));
+    words[0] = prof_head(frames, frames, unwinding.flags, unwinding.hash);
+    uint32_t stack = find(prof, words[0], is_leaf);
+    /* Places alone are counted one by one. */
+    bool is_trail = !*is_leaf && prof_is_whole(trail, unwinding.record);
+    prof_keep_trail(trail, kernel, is_trail ? stack : 0);
+    return stack;
+}
+
+static __attribute__((noinline)) void take_by_walk(struct ash_prof *prof, uint64_t clock,
+                                                   uint32_t task, uint32_t weight, uint32_t flags,
+                                                   const struct ash_prof_registers *kernel,
+                                                   const struct ash_prof_registers *user) {
+    ASH_REQUIRE(kernel != NULL || user != NULL, "prof: a sample of nothing, of task %u", task);
     bool is_leaf = false;
-    words[0] = build(words, kernel, user);
-    struct ash_prof_sample *sample = &prof->samples[prof->next];
-    sample->stack = find(prof, words[0], &is_leaf);
-    uint64_t ticks = clock - prof->clock;
+    uint32_t stack;
+    if (ASH_LIKELY(is_plain(kernel, user))) {
+        stack = walk_plainly(prof, kernel, &is_leaf);
+    } else {
+        prof->words[prof->used] = build(&prof->words[prof->used], kernel, user);
+        stack = find(prof, prof->words[prof->used], &is_leaf);
+    }
     if (ASH_UNLIKELY(is_leaf)) {
         flags |= ASH_PROF_LEAF;
         prof->leaves++;
     }
+    uint64_t ticks = clock - prof->clock;
     if (ASH_UNLIKELY(ticks > UINT32_MAX)) {
         flags |= ASH_PROF_GAP;
         ticks = UINT32_MAX;
     }
     weight += weight == 0;
-    sample->ticks = (uint32_t)ticks;
-    sample->task = task;
-    sample->weight = (uint16_t)(weight < UINT16_MAX ? weight : UINT16_MAX);
-    sample->cpu = prof->cpu;
-    sample->flags = (uint8_t)flags;
-    prof->clock = clock;
-    prof->weight += weight;
-    prof->taken++;
-    prof->next = prof->next + 1 == prof->length ? 0 : prof->next + 1;
+    uint32_t kept = weight < UINT16_MAX ? weight : UINT16_MAX;
+    put(prof, clock, ticks, task, kept, flags, stack);
+    prof->weight += weight - kept;
+}
+
+ASH_HOT_ENTRY void ash_prof_take(struct ash_prof *prof, uint64_t clock, uint32_t task,
+                                 uint32_t weight, uint32_t flags,
+                                 const struct ash_prof_registers *kernel,
+                                 const struct ash_prof_registers *user) {
+    uint64_t ticks = clock - prof->clock;
+    /* One that `put` can take as it is; the greatest weights need not. */
+    bool is_usual = kernel != NULL && user == NULL && ticks >> 32 == 0 && (weight - 1) >> 15 == 0;
+    uint32_t stack = ASH_LIKELY(is_usual) ? prof_recall(prof, kernel) : 0;
+    if (ASH_LIKELY(stack != 0))
+        put(prof, clock, ticks, task, weight, flags, stack);
+    else
+        take_by_walk(prof, clock, task, weight, flags, kernel, user);
 }
 
 void ash_prof_count(const struct ash_prof *prof, struct ash_prof_counts *counts) {
@@ -144,8 +203,9 @@ void ash_prof_count(const struct ash_prof *prof, struct ash_prof_counts *counts)
 const struct ash_prof_sample *ash_prof_samples(const struct ash_prof *prof, uint32_t *first,
                                                uint32_t *count, uint64_t *clock) {
     bool is_full = prof->taken >= prof->length;
-    *first = is_full ? prof->next : 0;
-    *count = is_full ? prof->length : prof->next;
+    uint32_t next = (uint32_t)(prof->next - prof->samples);
+    *first = is_full ? next : 0;
+    *count = is_full ? prof->length : next;
     *clock = prof->clock;
     return prof->samples;
 }

@@ -3,6 +3,7 @@
  * prof_check.c: the invariants of a profile, by their numbers in DESIGN.md.
  */
 #include "prof_internal.h"
+#include "trail.h"
 
 /* What the head says is what lies there. */
 static bool is_stack(const struct ash_prof *prof, uint32_t index) {
@@ -42,6 +43,38 @@ static const char *check_stacks(const struct ash_prof *prof) {
                                                      : NULL;
 }
 
+/* The records say what the stack does, and end where they say so. */
+static bool leads_there(const struct prof_trail *trail, const uint64_t *stack) {
+    const uint64_t *frame = stack + 1, *end = frame + ash_prof_stack_frames(stack[0]);
+    const struct prof_record *record = trail->records;
+    uint32_t i = 0;
+    if (*frame++ != trail->pc)
+        return false;
+    if (trail->is_link == ASH_PROF_LINK_LIVE && (frame == end || *frame++ != trail->link))
+        return false;
+    for (; i + 1 < PROF_TRAIL_RECORDS && record[i].next != 0; i++) {
+        if (frame == end || *frame++ != record[i].address)
+            return false;
+    }
+    if (record[i].address != 0 && (frame == end || *frame++ != record[i].address))
+        return false;
+    return record[i].next == 0 && frame == end;
+}
+
+static const char *check_trails(const struct ash_prof *prof) {
+    for (uint32_t i = 0; i < PROF_TRAILS; i++) {
+        const struct prof_trail *trail = &prof->trails[i];
+        const struct ash_prof_registers registers = {.pc = trail->pc, .fp = trail->fp};
+        if (trail->stack == 0)
+            continue;
+        if (trail->stack >= prof->used || !is_stack(prof, trail->stack) ||
+            prof_trail_of(prof, &registers) != trail ||
+            !leads_there(trail, &prof->words[trail->stack]))
+            return "S7: a trail does not lead to its stack";
+    }
+    return NULL;
+}
+
 static const char *check_samples(const struct ash_prof *prof) {
     uint32_t first, count;
     uint64_t clock;
@@ -58,9 +91,11 @@ static const char *check_samples(const struct ash_prof *prof) {
 
 const char *ash_prof_check(const struct ash_prof *prof) {
     if (prof->used < PROF_NOWHERE_WORDS || prof->used > prof->words_len ||
-        prof->next >= prof->length || prof->taken % prof->length != prof->next ||
+        prof->next >= prof->end || &prof->samples[prof->taken % prof->length] != prof->next ||
         prof->leaves > prof->taken || prof->weight < prof->taken)
         return "S1: counts do not fit each other or the storage";
     const char *broken = check_stacks(prof);
+    if (broken == NULL)
+        broken = check_trails(prof);
     return broken != NULL ? broken : check_samples(prof);
 }

@@ -55,7 +55,7 @@ TEST_CASE(prof, a_configuration_out_of_limits_has_no_size) {
 
 TEST_CASE(prof, the_default_is_in_its_budget) {
     struct ash_prof_config config = {ASH_PROF_SAMPLES_DEFAULT, ASH_PROF_WORDS_DEFAULT, 0};
-    CHECK(ash_prof_storage_size(&config) <= 160000 + 12 * ASH_PROF_WORDS_DEFAULT + 1024);
+    CHECK(ash_prof_storage_size(&config) <= 168 * 1024 + 12 * ASH_PROF_WORDS_DEFAULT);
 }
 
 TEST_CASE(prof, a_sample_of_nothing_panics) {

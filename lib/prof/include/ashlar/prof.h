@@ -126,7 +126,8 @@ struct ash_prof *ash_prof_init(void *storage, const struct ash_prof_config *conf
 
 /*
  * A sample. kernel or user may be NULL, not both; a kernel's with user's is a task inside a call.
- * flags: ASH_PROF_USER, _IDLE, _LATE. O(frames), some fifteen instructions a frame.
+ * flags: ASH_PROF_USER, _IDLE, _LATE. O(frames): some seven instructions a frame where the kernel's
+ * stack is that of one of the last samples, else some thirty.
  */
 void ash_prof_take(struct ash_prof *prof, uint64_t clock, uint32_t task, uint32_t weight,
                    uint32_t flags, const struct ash_prof_registers *kernel,
