@@ -12,8 +12,7 @@ static void clear(struct ash_trace_ring *ring) {
     for (uint64_t i = 0; i <= ring->mask; i++)
         ring->records[i] = (struct ash_trace_record){0};
     ring->next = (ring->next & ~ASH__TRACE_SEQUENCE_MASK) | 1;
-    ring->limit =
-        ash__trace_place(ring->mode == ASH_TRACE_STOP ? ring->mask + 2 : ASH__TRACE_LAP_AT);
+    ring->limit = ash__trace_limit_first(ring);
     ring->dropped = ring->lap = ring->lap_done = ring->floor = 0;
 }
 
@@ -54,7 +53,7 @@ static void set_back(struct ash_trace_ring *ring, uint64_t sequence) {
     ash_store_release(&ring->limit, UINT64_C(0));
     ash_fetch_add_local(&ring->next, -ASH__TRACE_LAP);
     ring->floor = sequence - ASH__TRACE_LAP;
-    ash_store_release(&ring->limit, ash__trace_place(ring->floor + ring->mask + 1));
+    ash_store_release(&ring->limit, ash__trace_limit_above(ring, ring->floor));
     ash_store_release(&ring->lap_done, ring->lap);
 }
 
@@ -64,11 +63,6 @@ static bool drop(struct ash_trace_ring *ring) {
     ash_fetch_add_local(&ring->dropped, 1);
     ash_fetch_add_local(&ring->next, -UINT64_C(1));
     return false;
-}
-
-/* With an unfinished write: its record is left alone, and the lap is not forgotten. */
-static uint64_t limit_above(const struct ash_trace_ring *ring, uint64_t sequence) {
-    return ash__trace_place(ash_min_u64(sequence + ring->mask + 1, ASH__TRACE_LAP_AT));
 }
 
 /* Whether the record may be written; else it is counted as dropped. */
@@ -84,7 +78,7 @@ static bool pass(struct ash_trace_ring *ring, uint64_t reserved) {
     }
     /* This write is unfinished from here on, as an interrupt may have noted already: forgotten, it
      * would not be noted by the next one. The limit first: it is never below what is reserved. */
-    ash_store_word(&ring->limit, limit_above(ring, sequence));
+    ash_store_word(&ring->limit, ash__trace_limit_above(ring, sequence));
     ash_store_word(&ring->floor, sequence);
     if (sequence >= ASH__TRACE_LAP_AT)
         set_back(ring, sequence);
@@ -104,5 +98,5 @@ void ash__trace_interrupted(struct ash_trace_ring *ring, uint64_t sequence) {
     if (ring->floor != 0 && !ash__trace_is_committed(ring, ring->floor))
         return;
     ring->floor = sequence;
-    ash_store_word(&ring->limit, limit_above(ring, sequence));
+    ash_store_word(&ring->limit, ash__trace_limit_above(ring, sequence));
 }

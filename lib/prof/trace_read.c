@@ -94,5 +94,8 @@ const char *ash_trace_check(const struct ash_trace_ring *ring) {
         return "T4: more was written than the ring holds";
     if (ring->lap != ring->lap_done)
         return "T3: the sequence number was not set back to the end";
+    if (ring->limit != (ring->floor == 0 ? ash__trace_limit_first(ring)
+                                         : ash__trace_limit_above(ring, ring->floor)))
+        return "T6: the limit is not that of the oldest write that was interrupted";
     return check_records(ring, look(ring));
 }

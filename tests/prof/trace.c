@@ -210,6 +210,10 @@ TEST_CASE(trace, check_finds_what_is_broken) {
     ring.lap++;
     CHECK(ash_trace_check(&ring) != NULL);
     ring.lap--;
+    uint64_t limit = ring.limit;
+    ring.limit = 0; /* everything would be dropped */
+    CHECK(ash_trace_check(&ring) != NULL);
+    ring.limit = limit;
     CHECK(ash_trace_check(&ring) == NULL);
 }
 
