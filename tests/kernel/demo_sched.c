@@ -203,7 +203,7 @@ TEST_CASE(demo_play, is_seen_and_leaves_nothing_behind) {
             CHECK_EQ(strspn(stage->early.bars[who], " "), DEMO_PLAY_COLUMNS);
     }
     CHECK(strspn(stage->late.bars[DEMO_CONTROL], " ") < DEMO_PLAY_COLUMNS);
-    if (stage->late.at_ns < (uint64_t)DEMO_PLAY_COLUMNS * DEMO_PLAY_COLUMN_NS)
+    if (stage->late.at_ns <= (uint64_t)(DEMO_PLAY_COLUMNS - 1) * DEMO_PLAY_COLUMN_NS)
         CHECK_EQ(stage->late.bars[DEMO_CONTROL][0], ' '); /* it had not begun */
 }
 
