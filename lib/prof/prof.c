@@ -135,15 +135,18 @@ static inline uint32_t walk_plainly(struct ash_prof *prof, const struct ash_prof
                                     bool *is_leaf) {
     uint64_t *words = &prof->words[prof->used];
     struct prof_trail *trail = prof_trail_of(prof, kernel);
-    struct unwinding unwinding = {words + 1,      words + 1 + ASH_PROF_FRAMES_MAX,    0, 0,
-                                  trail->records, trail->records + PROF_TRAIL_RECORDS};
+    bool is_again = prof_is_again(trail, kernel);
+    struct prof_record *end = is_again ? trail->records + PROF_TRAIL_RECORDS : trail->records;
+    struct unwinding unwinding = {words + 1, words + 1 + ASH_PROF_FRAMES_MAX, 0, 0, trail->records,
+                                  end};
     prof_unwind(&unwinding, kernel);
     uint64_t frames = (uint64_t)(unwinding.out - (words + 1));
     words[0] = prof_head(frames, frames, unwinding.flags, unwinding.hash);
     uint32_t stack = find(prof, words[0], is_leaf);
-    /* Places alone are counted one by one. */
-    bool is_trail = !*is_leaf && prof_is_whole(trail, unwinding.record);
-    prof_keep_trail(trail, kernel, is_trail ? stack : 0);
+    if (is_again) /* places alone are counted one by one */
+        prof_keep_trail(trail, kernel, unwinding.record, *is_leaf ? 0 : stack);
+    else
+        prof_begin_trail(trail, kernel);
     return stack;
 }
 

@@ -32,21 +32,30 @@ static inline bool prof_is_trail(const struct prof_trail *trail,
            (registers->is_link == ASH_PROF_LINK_RECORD || registers->link == trail->link);
 }
 
-/* Has the walk read no more than the trail's records up to `end`, of which the last has no next? */
-static inline bool prof_is_whole(const struct prof_trail *trail, const struct prof_record *end) {
-    return end != trail->records && end[-1].next == 0;
+/* Was the last walk of this trail's place from here, too? One that is seen once leaves no more than
+ * that behind. */
+static inline bool prof_is_again(const struct prof_trail *trail,
+                                 const struct ash_prof_registers *registers) {
+    return trail->pc == registers->pc && trail->fp == registers->fp;
 }
 
-/* stack: 0 if the walk is none. */
-static inline void prof_keep_trail(struct prof_trail *trail,
-                                   const struct ash_prof_registers *registers, uint32_t stack) {
+static inline void prof_begin_trail(struct prof_trail *trail,
+                                    const struct ash_prof_registers *registers) {
     trail->pc = registers->pc;
     trail->fp = registers->fp;
+    trail->stack = 0;
+}
+
+/* The walk was there again, and has read the trail's records up to `end` at least. A trail is one
+ * whose last record has no next one. stack: 0 if it is to be none. */
+static inline void prof_keep_trail(struct prof_trail *trail,
+                                   const struct ash_prof_registers *registers,
+                                   const struct prof_record *end, uint32_t stack) {
     trail->low = registers->low;
     trail->high = registers->high;
     trail->link = registers->link;
     trail->is_link = registers->is_link;
-    trail->stack = stack;
+    trail->stack = end != trail->records && end[-1].next == 0 ? stack : 0;
 }
 
 /* At this address is what was read there then; *next: the next one's address. */
