@@ -331,7 +331,7 @@ def _():
         result = subprocess.run([PROGRAM, ROOT / 'full.ash'], stdout=full, stderr=subprocess.PIPE,
                                 timeout=LIMIT_S, check=False)
     tap.equal(result.returncode, 1, 'status')
-    tap.contains(result.stderr.decode(), 'No space left')
+    tap.contains(result.stderr.decode(), 'ash-trace: standard output: No space left')
 
 
 @tap.case('ash_trace.what_is_not_in_the_file_is_said')

@@ -35,6 +35,15 @@ static bool ends_in(const char *text, const char *end) {
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
+static bool is_stdout(const char *path) {
+    return strcmp(path, "-") == 0;
+}
+
+/* The path, as a message says it. */
+static const char *said(const struct output *output) {
+    return is_stdout(output->path) ? "standard output" : output->path;
+}
+
 static int fail(struct output *output, int problem) {
     output->problem = problem;
     return -ASH_EIO;
@@ -111,7 +120,7 @@ static void sink_progress(void *context, uint64_t done, uint64_t of) {
     if (ms < PROGRESS_AFTER_MS || of == 0)
         return;
     output->has_progress = true;
-    fprintf(stderr, "\rash-trace: %s: %3.0f %%", output->path, 100.0 * (double)done / (double)of);
+    fprintf(stderr, "\rash-trace: %s: %3.0f %%", said(output), 100.0 * (double)done / (double)of);
 }
 
 /* Where it is written */
@@ -150,7 +159,7 @@ static bool begin_file(struct output *output) {
 /* False: errno says why. */
 static bool begin(struct output *output) {
     struct stat status;
-    if (strcmp(output->path, "-") == 0) {
+    if (is_stdout(output->path)) {
         output->file = STDOUT_FILENO;
         return true;
     }
@@ -206,7 +215,7 @@ static bool finish(struct output *output, int error) {
     if (output->is_folder && (output->problem == ENOTEMPTY || output->problem == EEXIST))
         say("%s: there is something in this folder already; name another one", output->path);
     else
-        say("%s: %s; nothing of it is left there", output->path,
+        say("%s: %s; nothing of it is left there", said(output),
             output->problem != 0    ? strerror(output->problem)
             : error == -ASH_EBADMSG ? "the file has times that this format cannot say"
                                     : "the file has nothing for this format");
